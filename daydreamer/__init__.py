@@ -1,0 +1,3 @@
+"""On-robot learning runtime: a robot learns a world model and trains its policy inside it, within an hour."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,245 @@
+"""The configuration of a session: typed, frozen, saved whole in `session.yaml`; a misspelt key is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from daydreamer.errors import UserError
+
+
+class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class TwinConfig(_Config):
+    """The MuJoCo twin and the motor driver it models.
+
+    Attributes:
+      physics_timestep_s: MuJoCo step; the driver's PD loop runs once per step.
+      state_rate_hz: how often the twin node publishes its state.
+      stiffness_n_m_rad: PD position gain of every joint.
+      damping_hip_n_m_s_rad, damping_upper_n_m_s_rad, damping_lower_n_m_s_rad: PD velocity gains.
+      max_target_error_rad: the driver keeps a target this close to the measured angle.
+      interpolate_s: the driver moves linearly from the last target to a new one in this time.
+      command_latency_s: from the arrival of a command to its effect.
+      command_timeout_s: without a command for this long the driver damps; 0 models a driver that holds
+        the last command for ever.
+      joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
+      angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
+      camera: render a 64x64 egocentric image; needs a working GL.
+    """
+
+    physics_timestep_s: float = 0.002
+    state_rate_hz: float = 100.0
+    stiffness_n_m_rad: float = 80.0
+    damping_hip_n_m_s_rad: float = 1.0
+    damping_upper_n_m_s_rad: float = 2.0
+    damping_lower_n_m_s_rad: float = 2.0
+    max_target_error_rad: float = 0.2
+    interpolate_s: float = 0.05
+    command_latency_s: float = 0.004
+    command_timeout_s: float = 0.25
+    joint_position_noise_rad: float = 0.002
+    joint_velocity_noise_rad_s: float = 0.05
+    orientation_noise_rad: float = 0.005
+    angular_velocity_noise_rad_s: float = 0.02
+    linear_acceleration_noise_m_s2: float = 0.1
+    camera: bool = False
+
+
+class ActorConfig(_Config):
+    """The control loop.
+
+    Attributes:
+      low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
+      state_timeout_s: a state older than this is stale: hold the last pose.
+      damp_timeout_s: a state older than this: damp the joints.
+      random_steps: the first steps of a session are uniformly random actions.
+      fsync_period_s: a power loss costs at most this much experience; a crash costs none.
+      snapshot_poll_s: how often the loader looks for a new policy.
+    """
+
+    low_pass_cutoff_hz: float = 1.5
+    state_timeout_s: float = 0.2
+    damp_timeout_s: float = 1.0
+    random_steps: int = 1000
+    fsync_period_s: float = 1.0
+    snapshot_poll_s: float = 0.25
+
+
+class ModelConfig(_Config):
+    """Sizes of the networks (DreamerV3, Hafner et al. 2023, names written out).
+
+    Attributes:
+      deterministic: width of the recurrent state.
+      blocks: of the block-diagonal recurrent layer.
+      hidden: width of the projections inside the recurrent state-space model.
+      stochastic, classes: number of categorical latents and choices of each.
+      units: width of encoder, decoder, heads, actor and critic.
+      encoder_layers, decoder_layers, head_layers, actor_layers, critic_layers: hidden layers.
+      convolution_depth: channels of the first image layer; it doubles with each of the four.
+      bins: of the two-hot reward and critic.
+      unimix: share of the uniform distribution in every categorical.
+      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions.
+    """
+
+    deterministic: int = 256
+    blocks: int = 4
+    hidden: int = 128
+    stochastic: int = 16
+    classes: int = 16
+    units: int = 256
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    head_layers: int = 1
+    actor_layers: int = 2
+    critic_layers: int = 2
+    convolution_depth: int = 16
+    bins: int = 127
+    unimix: float = 0.01
+    minimum_deviation: float = 0.1
+    maximum_deviation: float = 1.0
+
+
+class LearnerConfig(_Config):
+    """World model and behaviour training.
+
+    Attributes:
+      batch_size, batch_length: sequences per batch and steps per sequence.
+      train_ratio: ceiling on replayed steps per environment step; there is no floor.
+      minimum_steps: training starts when the replay holds this many steps.
+      replay_capacity: steps; the oldest go first.
+      imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
+      imagination_horizon: imagined steps from each start.
+      actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
+        actions only); 'reinforce' uses the score function.
+      discount, return_lambda: of the lambda return.
+      entropy_scale: weight of the actor's entropy, in units of normalised return.
+      free_nats: KL below this is not penalised.
+      dynamics_scale, representation_scale, reconstruction_scale, reward_scale, continue_scale,
+      replay_value_scale: loss weights.
+      learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
+      warmup_updates: the learning rates rise linearly over this many.
+      gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
+      slow_critic_rate: per update towards the critic.
+      return_rate: per update of the return percentiles.
+      publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
+    """
+
+    batch_size: int = 16
+    batch_length: int = 32
+    train_ratio: float = 128.0
+    minimum_steps: int = 1000
+    replay_capacity: int = 200_000
+    imagination_starts: int = 128
+    imagination_horizon: int = 15
+    actor_gradient: str = "dynamics"
+    discount: float = 0.99
+    return_lambda: float = 0.95
+    entropy_scale: float = 3e-4
+    free_nats: float = 1.0
+    dynamics_scale: float = 1.0
+    representation_scale: float = 0.1
+    reconstruction_scale: float = 1.0
+    reward_scale: float = 1.0
+    continue_scale: float = 1.0
+    replay_value_scale: float = 0.3
+    learning_rate: float = 3e-4
+    actor_learning_rate: float = 3e-4
+    critic_learning_rate: float = 3e-4
+    warmup_updates: int = 100
+    gradient_clip: float = 0.3
+    slow_critic_rate: float = 0.02
+    return_rate: float = 0.01
+    publish_period_s: float = 5.0
+    checkpoint_period_s: float = 60.0
+    metrics_period_s: float = 5.0
+    lockstep_publish_updates: int = 1
+
+
+class SessionConfig(_Config):
+    """Everything a session was run with.
+
+    Attributes:
+      robot: what carries out the commands, see `daydreamer walk --help`.
+      preset: named overrides that live with the robot.
+      seed: of exploration, networks, batches and the twin.
+      minutes: robot time of the whole session.
+      ros_domain_id: ROS 2 domain of the session's nodes; -1 takes ROS_DOMAIN_ID or 0.
+    """
+
+    robot: str = "twin"
+    preset: str = "default"
+    seed: int = 0
+    minutes: float = 60.0
+    ros_domain_id: int = -1
+    twin: TwinConfig = TwinConfig()
+    actor: ActorConfig = ActorConfig()
+    learner: LearnerConfig = LearnerConfig()
+    model: ModelConfig = ModelConfig()
+
+
+def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """Nested dictionary of `section.key=value` strings.
+
+    Raises:
+      UserError: an assignment without '='.
+    """
+    overrides: dict[str, Any] = {}
+    for assignment in assignments:
+        path, separator, value = assignment.partition("=")
+        if not separator or not path:
+            raise UserError(f"'{assignment}' is not an assignment; write section.key=value, as learner.batch_size=8.")
+        *sections, key = path.split(".")
+        node = overrides
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[key] = value
+    return overrides
+
+
+def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `update`, section by section."""
+    merged = dict(base)
+    for key, value in update.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def resolve(*updates: Mapping[str, Any]) -> SessionConfig:
+    """The defaults with `updates` applied in order.
+
+    Raises:
+      UserError: an unknown key, or a value of the wrong type; names the key.
+    """
+    values = msgspec.to_builtins(SessionConfig())
+    for update in updates:
+        values = merge(values, update)
+    try:
+        return msgspec.convert(values, SessionConfig, strict=False)
+    except msgspec.ValidationError as error:
+        raise UserError(f"The configuration is wrong: {error}. All keys are in the session.yaml of any session.") from error
+
+
+def encode_yaml(config: msgspec.Struct) -> bytes:
+    return msgspec.yaml.encode(msgspec.to_builtins(config))
+
+
+def load_yaml(path: Path) -> Any:
+    """Plain values of a YAML file.
+
+    Raises:
+      UserError: not YAML.
+    """
+    try:
+        return msgspec.yaml.decode(path.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {error}.") from error

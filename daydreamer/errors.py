@@ -1,0 +1,12 @@
+"""Errors that are the user's to mend: shown as one sentence with the cure, never as a traceback."""
+
+USER_ERROR_STATUS = 2
+"""Exit status of a process that ended with a UserError, whose text is the last line on its stderr."""
+
+
+class UserError(Exception):
+    """Something outside the program is wrong; the message names the cause and the cure."""
+
+
+class SpecMismatch(UserError):
+    """A log, snapshot or checkpoint belongs to another robot specification or another network."""

@@ -1,0 +1,109 @@
+"""What a robot senses and what it can be told: the contract between robot, log, policy and learner."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import msgspec
+import numpy as np
+
+
+class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Shape and type of one observation key or of the action.
+
+    Attributes:
+      shape: without batch or time dimension.
+      dtype: 'float32' or 'uint8' (images, height x width x channels).
+      low, high: bounds that hold for every element; None where there are none.
+      classes: number of choices of a discrete space (shape is then `()`), 0 for a continuous one.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    low: float | None = None
+    high: float | None = None
+    classes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Elements in one sample."""
+        return math.prod(self.shape)
+
+    @property
+    def is_image(self) -> bool:
+        return self.dtype == "uint8" and len(self.shape) == 3
+
+    @property
+    def is_discrete(self) -> bool:
+        return self.classes > 0
+
+    def zeros(self) -> np.ndarray:
+        return np.zeros(self.shape, "int32" if self.is_discrete else self.dtype)
+
+
+class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a policy or a log depends on; a change of it is a change of robot.
+
+    Attributes:
+      robot: name of the robot's folder.
+      task: name of the task the reward belongs to.
+      control_rate_hz: nominal rate of the control loop.
+      episode_steps: control steps between two episode boundaries (a time limit, never terminal).
+      joint_names: in the order of every joint array; topics are matched by these names.
+      foot_names: in the order of every foot array.
+      observation: by key, in the order in which keys are concatenated.
+      action: what the policy outputs; continuous actions lie in [-1, 1].
+      reward_terms: names of the logged terms.
+      info: names of further logged scalars that are not shown to the policy (units in the names).
+    """
+
+    robot: str
+    task: str
+    control_rate_hz: float
+    episode_steps: int
+    joint_names: tuple[str, ...]
+    foot_names: tuple[str, ...]
+    observation: dict[str, Space]
+    action: Space
+    reward_terms: tuple[str, ...]
+    info: tuple[str, ...] = ()
+
+    @property
+    def control_period_s(self) -> float:
+        return 1.0 / self.control_rate_hz
+
+    @property
+    def hash(self) -> str:
+        """Twelve hex digits that change whenever anything above does."""
+        # The round trip makes 20 and 20.0 the same rate, as they are once a file has been read back.
+        normalised = msgspec.convert(msgspec.to_builtins(self), RobotSpec)
+        return hashlib.sha256(msgspec.json.encode(normalised, order="sorted")).hexdigest()[:12]
+
+
+def spec_difference(ours: RobotSpec, theirs: RobotSpec) -> str:
+    """What distinguishes two specifications, in words for an error message; empty if nothing does."""
+    differences = []
+    for name in RobotSpec.__struct_fields__:
+        mine, other = getattr(ours, name), getattr(theirs, name)
+        if name != "observation":
+            if mine != other:
+                differences.append(f"{name} is {_short(mine)} here and {_short(other)} there")
+            continue
+        for key in sorted(mine.keys() | other.keys()):
+            if key not in other:
+                differences.append(f"observation '{key}' exists only here")
+            elif key not in mine:
+                differences.append(f"observation '{key}' exists only there")
+            elif mine[key] != other[key]:
+                differences.append(f"observation '{key}' is {_short(mine[key])} here and {_short(other[key])} there")
+        if mine == other and list(mine) != list(other):
+            differences.append(f"the observation keys are ordered {list(mine)} here and {list(other)} there")
+    return "; ".join(differences)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, Space):
+        kind = f"{value.classes} classes" if value.is_discrete else f"{value.dtype}{list(value.shape)}"
+        return kind if value.low is None and value.high is None else f"{kind} in [{value.low}, {value.high}]"
+    return f"({', '.join(map(str, value))})" if isinstance(value, tuple) else repr(value)
