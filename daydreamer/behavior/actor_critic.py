@@ -1,0 +1,211 @@
+"""Actor and critic, trained in imagination."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from daydreamer.behavior.returns import ReturnScale, lambda_returns
+from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.models.layers import MLP
+from daydreamer.models.rssm import LatentState, imagine_step
+from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
+from daydreamer.models.world_model import Batch, WorldModel, action_vector_size
+from daydreamer.spec import Space
+
+
+class ActionSample(NamedTuple):
+    """One draw from the actor.
+
+    Attributes:
+      action: `[..., size]`, the vector the model sees; continuous ones lie in [-1, 1].
+      raw: `[..., size]`, before clipping; what the log-probability is of.
+    """
+
+    action: Array
+    raw: Array
+
+
+class ActorDistribution(NamedTuple):
+    """Distribution over actions. Continuous: `mean`, `deviation`; discrete: `probabilities`; the other is None."""
+
+    mean: Array | None
+    deviation: Array | None
+    probabilities: Array | None
+
+    def sample(self, key: Array) -> ActionSample:
+        """Reparametrised (continuous) or straight-through (discrete)."""
+        if self.probabilities is not None:
+            action = sample_straight_through(key, self.probabilities)
+            return ActionSample(action, action)
+        raw = self.mean + self.deviation * jax.random.normal(key, self.mean.shape)
+        # Dividing by a constant rather than clipping keeps a gradient where the sample left the range.
+        return ActionSample(raw / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(raw))), raw)
+
+    def log_probability(self, raw: Array) -> Array:
+        """`[...]`, summed over action dimensions."""
+        if self.probabilities is not None:
+            return jnp.sum(raw * jnp.log(self.probabilities), -1)
+        normalized = (raw - self.mean) / self.deviation
+        return jnp.sum(-0.5 * normalized**2 - jnp.log(self.deviation) - 0.5 * jnp.log(2 * jnp.pi), -1)
+
+    @property
+    def entropy(self) -> Array:
+        """`[...]` in nats, summed over action dimensions."""
+        if self.probabilities is not None:
+            return -jnp.sum(self.probabilities * jnp.log(self.probabilities), -1)
+        return jnp.sum(jnp.log(self.deviation) + 0.5 * jnp.log(2 * jnp.pi * jnp.e), -1)
+
+
+class Actor:
+    """The policy network: features to a distribution over actions.
+
+    Continuous actions are normal with squashed mean and deviation and then clipped to [-1, 1]; discrete ones
+    are categorical with a share of uniform (both as in DreamerV3).
+    """
+
+    def __init__(self, action: Space, model: ModelConfig):
+        self.space = action
+        self.model = model
+        size = action_vector_size(action)
+        outputs = size if action.is_discrete else 2 * size
+        self.network = MLP(model.actor_layers, model.units, outputs, output_scale=0.01)
+
+    def initialize(self, key: Array, features: Array):
+        return self.network.init(key, features)
+
+    def __call__(self, parameters, features: Array) -> ActorDistribution:
+        output = self.network.apply(parameters, features)
+        if self.space.is_discrete:
+            return ActorDistribution(None, None, unimix_probabilities(output, self.model.unimix))
+        mean, deviation = jnp.split(output, 2, -1)
+        minimum, maximum = self.model.minimum_deviation, self.model.maximum_deviation
+        # The offset of 2 starts exploration near the maximum deviation.
+        deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + 2.0)
+        return ActorDistribution(jnp.tanh(mean), deviation, None)
+
+
+class Imagined(NamedTuple):
+    """Imagined trajectories, time first.
+
+    Attributes:
+      features: `[horizon+1, starts, features]`; the first are the starting states.
+      distribution, action: `[horizon, starts, ...]`, of the actor and what was drawn from it.
+      reward, continues, value: `[horizon+1, starts]`; value is the slow critic's.
+    """
+
+    features: Array
+    distribution: ActorDistribution
+    action: ActionSample
+    reward: Array
+    continues: Array
+    value: Array
+
+
+class ActorCritic:
+    """Behaviour losses on imagined trajectories (Hafner et al. 2023, section 'Actor critic learning')."""
+
+    def __init__(self, world_model: WorldModel, config: LearnerConfig):
+        """Raises ValueError for an unknown actor gradient, or dynamics gradients with discrete actions."""
+        if config.actor_gradient not in ("dynamics", "reinforce"):
+            raise ValueError(f"actor_gradient is '{config.actor_gradient}'; it is 'dynamics' or 'reinforce'")
+        model = world_model.config
+        self.world_model = world_model
+        self.config = config
+        self.dynamics_gradient = config.actor_gradient == "dynamics" and not world_model.spec.action.is_discrete
+        self.actor = Actor(world_model.spec.action, model)
+        self.critic = MLP(model.critic_layers, model.units, model.bins, output_scale=0.0)
+        self.bins = world_model.bins
+
+    def initialize(self, key: Array) -> dict:
+        """Fresh parameters by network."""
+        model = self.world_model.config
+        features = jnp.zeros((1, model.deterministic + model.stochastic * model.classes))
+        actor_key, critic_key = jax.random.split(key)
+        return {"actor": self.actor.initialize(actor_key, features), "critic": self.critic.init(critic_key, features)}
+
+    def value(self, critic_parameters, features: Array) -> Array:
+        """Expected return `[...]` at features `[..., features]`."""
+        return two_hot_mean(self.critic.apply(critic_parameters, features), self.bins)
+
+    def imagine(self, parameters, slow_critic, start: LatentState, key: Array) -> Imagined:
+        """Rolls the actor out inside the world model from `start` `[starts]`.
+
+        Gradients reach the actor's parameters only: model and critic are constants here.
+        """
+        frozen = jax.lax.stop_gradient(parameters)
+        rssm = self.world_model.rssm
+
+        def step(state, key):
+            action_key, state_key = jax.random.split(key)
+            features = jax.lax.stop_gradient(state.features)
+            distribution = self.actor(parameters["actor"], features)
+            sample = distribution.sample(action_key)
+            if not self.dynamics_gradient:
+                sample = jax.lax.stop_gradient(sample)
+            following = imagine_step(rssm, frozen["rssm"], state, sample.action, state_key)
+            return following, (following.features, distribution, sample)
+
+        keys = jax.random.split(key, self.config.imagination_horizon)
+        _, (features, distribution, action) = jax.lax.scan(step, jax.lax.stop_gradient(start), keys)
+        features = jnp.concatenate([jax.lax.stop_gradient(start).features[None], features])
+        reward, continues = self.world_model.outcomes(frozen, features)
+        value = self.value(jax.lax.stop_gradient(slow_critic), features)
+        return Imagined(features, distribution, action, reward, continues, value)
+
+    def loss(self, parameters, slow_critic, scale: ReturnScale, start: LatentState, key: Array):
+        """Actor and critic loss.
+
+        Returns:
+          Scalar loss, updated return scale, imagined trajectories, and scalar metrics.
+        """
+        config = self.config
+        imagined = self.imagine(parameters, slow_critic, start, key)
+        discount = config.discount * imagined.continues
+        returns = lambda_returns(imagined.reward, discount, imagined.value, config.return_lambda)
+        scale = scale.update(jax.lax.stop_gradient(returns), config.return_rate)
+        # How likely each imagined state is to be reached at all, and how much it counts at the start.
+        weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(discount[:1]), discount[1:-1]]), 0)
+        weight = jax.lax.stop_gradient(weight)
+        features = jax.lax.stop_gradient(imagined.features[:-1])
+
+        if self.dynamics_gradient:
+            distribution = imagined.distribution
+            objective = returns / scale.scale
+        else:  # evaluated again for all steps at once, so that no gradient has to go back through the rollout
+            distribution = self.actor(parameters["actor"], features)
+            advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / scale.scale)
+            objective = advantage * distribution.log_probability(jax.lax.stop_gradient(imagined.action.raw))
+        entropy = distribution.entropy
+        actor_loss = -(weight * (objective + config.entropy_scale * entropy)).mean()
+
+        logits = self.critic.apply(parameters["critic"], features)
+        target = jax.lax.stop_gradient(returns)
+        critic_loss = (weight * two_hot_loss(logits, target, self.bins)).mean()
+        metrics = {
+            "loss/actor": actor_loss,
+            "loss/critic": critic_loss,
+            "behavior/entropy": entropy.mean(),
+            "behavior/return": target.mean(),
+            "behavior/return_scale": scale.scale,
+            "behavior/imagined_reward": imagined.reward[1:].mean(),
+            "behavior/action_magnitude": jnp.abs(imagined.action.action).mean(),
+        }
+        return actor_loss + critic_loss, scale, metrics
+
+    def replay_value_loss(self, parameters, slow_critic, states: LatentState, batch: Batch) -> Array:
+        """Critic loss on the replayed sequences themselves, which ties the values to rewards really received."""
+        config = self.config
+        features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
+        reward, is_last, is_terminal = (x.swapaxes(0, 1) for x in (batch.reward, batch.is_last, batch.is_terminal))
+        value = self.value(slow_critic, features)
+        # Past the last step of an episode comes a state that does not follow from it: cut the return there.
+        discount = config.discount * (1.0 - is_terminal)
+        returns = lambda_returns(reward, discount, value, config.return_lambda * (1.0 - is_last))
+        weight = 1.0 - is_last[:-1]
+        logits = self.critic.apply(parameters["critic"], features[:-1])
+        loss = two_hot_loss(logits, jax.lax.stop_gradient(returns), self.bins)
+        return (weight * loss).mean()

@@ -1,0 +1,144 @@
+"""The world model: encoder, recurrent state-space model, decoder, reward and continuation heads."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.models import rssm as rssm_lib
+from daydreamer.models.codecs import Decoder, Encoder, check_images, reconstruction_loss
+from daydreamer.models.layers import MLP, output_initializer
+from daydreamer.models.rssm import RSSM, LatentState
+from daydreamer.models.transforms import (
+    categorical_entropy,
+    categorical_kl,
+    two_hot_bins,
+    two_hot_loss,
+    two_hot_mean,
+)
+from daydreamer.spec import RobotSpec, Space
+
+Parameters = Any
+
+
+class Batch(NamedTuple):
+    """Replayed sequences, every field `[batch, time, ...]`.
+
+    Attributes:
+      observation: by key.
+      action: as a vector (one-hot if discrete), chosen at the observation beside it.
+      reward: received on arriving at the observation beside it.
+      is_first, is_last, is_terminal: 0 or 1.
+    """
+
+    observation: dict[str, Array]
+    action: Array
+    reward: Array
+    is_first: Array
+    is_last: Array
+    is_terminal: Array
+
+
+class OutcomeHead(nn.Module):
+    """Reward (two-hot logits) and continuation (logit) from features, on a common trunk."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, features: Array) -> tuple[Array, Array]:
+        x = MLP(self.config.head_layers, self.config.units)(features)
+        reward_logits = nn.Dense(self.config.bins, kernel_init=output_initializer(0.0))(x)
+        continue_logit = nn.Dense(1, kernel_init=output_initializer(1.0))(x)[..., 0]
+        return reward_logits, continue_logit
+
+
+def action_vector_size(action: Space) -> int:
+    return action.classes if action.is_discrete else action.size
+
+
+def to_action_vector(action: Array, space: Space) -> Array:
+    """Logged actions `[..., *shape]` as the vectors the model sees `[..., size]`."""
+    if space.is_discrete:
+        return jax.nn.one_hot(action.astype(jnp.int32), space.classes)
+    return action.reshape(*action.shape[: action.ndim - len(space.shape)], space.size)
+
+
+class WorldModel:
+    """Networks of the world model for one robot; pure functions of their parameters."""
+
+    def __init__(self, spec: RobotSpec, config: ModelConfig):
+        """Raises ValueError for images that are not 64x64 or sizes that do not divide."""
+        check_images(spec.observation)
+        if config.deterministic % config.blocks:
+            raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
+        self.spec = spec
+        self.config = config
+        self.encoder = Encoder(spec.observation, config)
+        self.rssm = RSSM(config)
+        self.decoder = Decoder(spec.observation, config)
+        self.outcome = OutcomeHead(config)
+        self.bins = two_hot_bins(config.bins)
+        self.action_size = action_vector_size(spec.action)
+
+    def initialize(self, key: Array) -> dict[str, Parameters]:
+        """Fresh parameters by network."""
+        keys = jax.random.split(key, 4)
+        observation = {k: jnp.zeros((1, *space.shape), space.dtype) for k, space in self.spec.observation.items()}
+        state = rssm_lib.initial_state(self.config, (1,))
+        encoder = self.encoder.init(keys[0], observation)
+        embedding = self.encoder.apply(encoder, observation)
+        return {
+            "encoder": encoder,
+            "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),
+            "decoder": self.decoder.init(keys[2], state.features),
+            "outcome": self.outcome.init(keys[3], state.features),
+        }
+
+    def observe(self, parameters, batch: Batch, key: Array) -> tuple[LatentState, Array]:
+        """Posterior states and probabilities `[batch, time, ...]` of replayed sequences."""
+        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        previous_action = jnp.concatenate([jnp.zeros_like(batch.action[:, :1]), batch.action[:, :-1]], 1)
+        return rssm_lib.observe(self.rssm, parameters["rssm"], embedding, previous_action, batch.is_first, key)
+
+    def loss(self, parameters, batch: Batch, config: LearnerConfig, key: Array):
+        """World-model loss (Hafner et al. 2023, eq. 4-5).
+
+        Returns:
+          Scalar loss, posterior states `[batch, time, ...]`, and scalar metrics.
+        """
+        states, posterior = self.observe(parameters, batch, key)
+        prior = self.rssm.apply(parameters["rssm"], states.deterministic, method=RSSM.prior)
+        dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
+        representation_kl = categorical_kl(posterior, jax.lax.stop_gradient(prior))
+        prediction = self.decoder.apply(parameters["decoder"], states.features)
+        reward_logits, continue_logit = self.outcome.apply(parameters["outcome"], states.features)
+        continues = 1.0 - batch.is_terminal
+        losses = {
+            "dynamics": config.dynamics_scale * jnp.maximum(dynamics_kl, config.free_nats),
+            "representation": config.representation_scale * jnp.maximum(representation_kl, config.free_nats),
+            "reconstruction": config.reconstruction_scale
+            * reconstruction_loss(prediction, batch.observation, self.spec.observation),
+            "reward": config.reward_scale * two_hot_loss(reward_logits, batch.reward, self.bins),
+            "continue": config.continue_scale * binary_cross_entropy(continue_logit, continues),
+        }
+        metrics = {f"loss/{name}": value.mean() for name, value in losses.items()}
+        metrics["model/kl"] = dynamics_kl.mean()
+        metrics["model/prior_entropy"] = categorical_entropy(prior).mean()
+        metrics["model/posterior_entropy"] = categorical_entropy(posterior).mean()
+        predicted_reward = two_hot_mean(reward_logits, self.bins)
+        metrics["model/reward_error"] = jnp.abs(predicted_reward - batch.reward).mean()
+        return sum(value.mean() for value in losses.values()), states, metrics
+
+    def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
+        """Expected reward and probability to continue `[...]` at features `[..., features]`."""
+        reward_logits, continue_logit = self.outcome.apply(parameters["outcome"], features)
+        return two_hot_mean(reward_logits, self.bins), nn.sigmoid(continue_logit)
+
+
+def binary_cross_entropy(logit: Array, target: Array) -> Array:
+    return jax.nn.softplus(logit) - target * logit

@@ -1,0 +1,115 @@
+"""Replay buffer that lives on the device: a ring of steps, appended and sampled by pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from daydreamer.experience.step import Step
+from daydreamer.models.world_model import Batch, to_action_vector
+from daydreamer.spec import RobotSpec
+
+APPEND_SIZES = (16, 256, 4096)  # rows per device call; few sizes, few compilations
+
+
+class ReplayState(NamedTuple):
+    """Contents of the ring.
+
+    Attributes:
+      rows: by field, `[capacity, ...]`.
+      head: next index to write.
+      size: rows that hold a step.
+    """
+
+    rows: dict[str, Array]
+    head: Array
+    size: Array
+
+
+def row_layout(spec: RobotSpec) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of every stored field."""
+    layout = {f"observation/{key}": (space.shape, space.dtype) for key, space in spec.observation.items()}
+    layout["action"] = (spec.action.shape, "int32" if spec.action.is_discrete else "float32")
+    layout["reward"] = ((), "float32")
+    for flag in ("is_first", "is_last", "is_terminal"):
+        layout[flag] = ((), "bool")
+    layout["actor_life"] = ((), "int32")
+    layout["sequence"] = ((), "int32")
+    return layout
+
+
+def row_bytes(spec: RobotSpec) -> int:
+    """Device memory of one step."""
+    return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in row_layout(spec).values())
+
+
+def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
+    """Logged steps as one array per field, `[steps, ...]`."""
+    columns = {f"observation/{key}": [step.observation[key] for step in steps] for key in spec.observation}
+    columns["action"] = [step.action_requested for step in steps]
+    for name in ("reward", "is_first", "is_last", "is_terminal", "actor_life", "sequence"):
+        columns[name] = [getattr(step, name) for step in steps]
+    layout = row_layout(spec)
+    return {name: np.asarray(values, layout[name][1]).reshape(len(steps), *layout[name][0]) for name, values in columns.items()}
+
+
+@partial(jax.jit, donate_argnums=0)
+def _append(state: ReplayState, rows: dict[str, Array], count: Array) -> ReplayState:
+    capacity = state.rows["reward"].shape[0]
+    offsets = jnp.arange(rows["reward"].shape[0])
+    index = jnp.where(offsets < count, (state.head + offsets) % capacity, capacity)  # padding falls off the end
+    written = {name: state.rows[name].at[index].set(values, mode="drop") for name, values in rows.items()}
+    return ReplayState(written, (state.head + count) % capacity, jnp.minimum(state.size + count, capacity))
+
+
+class Replay:
+    """Owner of a `ReplayState`."""
+
+    def __init__(self, spec: RobotSpec, capacity: int):
+        """Raises ValueError if the capacity is smaller than the largest append."""
+        if capacity < APPEND_SIZES[-1]:
+            raise ValueError(f"replay capacity {capacity} is below {APPEND_SIZES[-1]} steps")
+        self.spec = spec
+        self.capacity = capacity
+        self.total = 0
+        self.state = ReplayState(
+            {name: jnp.zeros((capacity, *shape), dtype) for name, (shape, dtype) in row_layout(spec).items()},
+            jnp.zeros((), jnp.int32),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def __len__(self) -> int:
+        return min(self.total, self.capacity)
+
+    def append(self, steps: Sequence[Step]) -> None:
+        """Writes steps in order; beyond the capacity the oldest are overwritten."""
+        for begin in range(0, len(steps), APPEND_SIZES[-1]):
+            self._append_chunk(steps[begin : begin + APPEND_SIZES[-1]])
+
+    def _append_chunk(self, steps: Sequence[Step]) -> None:
+        rows = to_rows(steps, self.spec)
+        size = next(size for size in APPEND_SIZES if size >= len(steps))
+        padded = {name: np.pad(v, [(0, size - len(steps))] + [(0, 0)] * (v.ndim - 1)) for name, v in rows.items()}
+        self.state = _append(self.state, padded, np.int32(len(steps)))
+        self.total += len(steps)
+
+
+def sample(state: ReplayState, spec: RobotSpec, batch_size: int, batch_length: int, key: Array) -> Batch:
+    """Sequences of consecutive steps, drawn uniformly over their starts.
+
+    A sequence may run over an episode boundary or into another actor life; `is_first` marks where. The ring
+    must hold at least `batch_length` steps.
+    """
+    capacity = state.rows["reward"].shape[0]
+    offset = jax.random.randint(key, (batch_size,), 0, state.size - batch_length + 1)
+    index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
+    rows = {name: values[index] for name, values in state.rows.items()}
+    flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal"))
+    observation = {key: rows[f"observation/{key}"] for key in spec.observation}
+    return Batch(observation, to_action_vector(rows["action"], spec.action), rows["reward"], *flags)
