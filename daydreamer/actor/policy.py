@@ -1,0 +1,165 @@
+"""The small recurrent policy that drives the robot: encoder, one step of the world model's filter, actor."""
+
+from __future__ import annotations
+
+import functools
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+from jax import Array
+
+from daydreamer.behavior.actor_critic import Actor
+from daydreamer.config import ModelConfig
+from daydreamer.errors import SpecMismatch
+from daydreamer.models import rssm as rssm_lib
+from daydreamer.models.rssm import RSSM, LatentState
+from daydreamer.models.world_model import WorldModel, action_vector_size
+from daydreamer.snapshot import read_snapshot
+from daydreamer.spec import RobotSpec
+
+NETWORKS = ("encoder", "rssm", "actor")
+_SEPARATOR = "/"
+
+
+class PolicyState(NamedTuple):
+    """What a policy remembers between two steps; the same for every version of it.
+
+    Attributes:
+      latent: `[1]` filtered state of the world model.
+      action: `[1, size]`, the last action as the model sees it.
+      key: of the samples to come.
+    """
+
+    latent: LatentState
+    action: Array
+    key: Array
+
+
+class PolicyFunction:
+    """The jitted policy of one robot and one set of network sizes, shared by all versions of its parameters."""
+
+    def __init__(self, spec: RobotSpec, model: ModelConfig):
+        self._world_model = WorldModel(spec, model)
+        self._actor = Actor(spec.action, model)
+        self._spec = spec
+        self._model = model
+        self.step = jax.jit(self._step)
+
+    def initial_state(self, key_data: np.ndarray) -> PolicyState:
+        latent = jax.tree.map(np.asarray, rssm_lib.initial_state(self._model, (1,)))
+        return PolicyState(latent, np.zeros((1, action_vector_size(self._spec.action)), np.float32), key_data)
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Expected shape by flat name, without computing anything."""
+
+        def initialize(key):
+            features = jnp.zeros((1, self._model.deterministic + self._model.stochastic * self._model.classes))
+            return self._world_model.initialize(key) | {"actor": self._actor.initialize(key, features)}
+
+        shapes = jax.eval_shape(initialize, jax.random.key(0))
+        flat = flatten_parameters({name: shapes[name] for name in NETWORKS})
+        return {name: tuple(value.shape) for name, value in flat.items()}
+
+    def _step(self, parameters, observation: dict[str, Array], state: PolicyState, is_first: Array):
+        key, latent_key, action_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        batched = {name: value[None] for name, value in observation.items()}
+        embedding = self._world_model.encoder.apply(parameters["encoder"], batched)
+        embedded = self._world_model.rssm.apply(parameters["rssm"], embedding, method=RSSM.embed)
+        latent, _ = rssm_lib.observe_step(
+            self._world_model.rssm,
+            parameters["rssm"],
+            state.latent,
+            state.action,
+            embedded,
+            is_first[None],
+            latent_key,
+        )
+        action = self._actor(parameters["actor"], latent.features).sample(action_key).action
+        output = jnp.argmax(action[0]).astype(jnp.int32) if self._spec.action.is_discrete else action[0]
+        return output, PolicyState(latent, action, jax.random.key_data(key))
+
+
+@functools.lru_cache(maxsize=4)
+def _policy_function(spec_json: bytes, model: ModelConfig) -> PolicyFunction:
+    return PolicyFunction(msgspec.json.decode(spec_json, type=RobotSpec), model)
+
+
+class Policy:
+    """One version of the policy.
+
+    Attributes:
+      version: of the snapshot; higher is newer.
+      created_wall_s: when the learner took the parameters.
+    """
+
+    def __init__(
+        self,
+        parameters: dict[str, Any],
+        spec: RobotSpec,
+        model: ModelConfig,
+        version: int,
+        created_wall_s: float | None = None,
+        seed: int = 0,
+    ):
+        """`parameters` by network, as `Agent.policy_parameters` gives them."""
+        self.version = version
+        self.created_wall_s = time.time() if created_wall_s is None else created_wall_s
+        self._parameters = parameters
+        self._function = _policy_function(msgspec.json.encode(spec), model)
+        self._seed = seed
+        self._episodes = 0
+
+    @classmethod
+    def load(cls, path: Path, spec: RobotSpec, seed: int = 0) -> Policy:
+        """The policy of a snapshot.
+
+        Raises:
+          SpecMismatch: it belongs to another robot, or its parameters do not fit the sizes it states.
+          CorruptSnapshot: the file is damaged.
+        """
+        flat, metadata = read_snapshot(path, spec)
+        model = msgspec.convert(metadata.model, ModelConfig)
+        expected = _policy_function(msgspec.json.encode(spec), model).parameter_shapes()
+        found = {name: array.shape for name, array in flat.items()}
+        if found != expected:
+            wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+            raise SpecMismatch(
+                f"{path} does not hold the network that its header states: {wrong[0]} is {found.get(wrong[0])}, "
+                f"expected {expected.get(wrong[0])}. Delete it; the learner publishes another one."
+            )
+        parameters = jax.device_put(unflatten_parameters(flat))
+        return cls(parameters, spec, model, metadata.version, metadata.created_wall_s, seed)
+
+    def initial_state(self) -> PolicyState:
+        """The state at the beginning of an episode; each has its own random numbers."""
+        self._episodes += 1
+        sequence = np.random.SeedSequence((self._seed, self.version, self._episodes))
+        return self._function.initial_state(sequence.generate_state(2))
+
+    def __call__(
+        self, observation: dict[str, np.ndarray], state: PolicyState, is_first: bool
+    ) -> tuple[np.ndarray, PolicyState]:
+        """The action `[action]` for an observation, and the state after it.
+
+        Args:
+          observation: by key, without batch dimension.
+          is_first: the state is to be forgotten.
+        """
+        action, state = self._function.step(self._parameters, observation, state, np.float32(is_first))
+        return np.asarray(action), state
+
+
+def flatten_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Nested parameters by one name each, as snapshots hold them."""
+    return flax.traverse_util.flatten_dict(parameters, sep=_SEPARATOR)
+
+
+def unflatten_parameters(flat: dict[str, Any]) -> dict[str, Any]:
+    """Inverse of `flatten_parameters`."""
+    return flax.traverse_util.unflatten_dict(flat, sep=_SEPARATOR)

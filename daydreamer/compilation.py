@@ -1,0 +1,16 @@
+"""Keeps compiled programs on disk, so that a restarted process is ready within seconds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+
+
+def keep_compilations() -> None:
+    """Switches JAX's persistent compilation cache on; JAX_COMPILATION_CACHE_DIR says where, if set."""
+    if not jax.config.jax_compilation_cache_dir:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "daydreamer" / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,149 @@
+"""One gradient step: the world model on replayed sequences, actor and critic in imagination."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from daydreamer import replay as replay_lib
+from daydreamer.actor import policy as policy_lib
+from daydreamer.behavior.actor_critic import ActorCritic
+from daydreamer.behavior.returns import ReturnScale
+from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.models.world_model import Batch, WorldModel
+from daydreamer.spec import RobotSpec
+
+
+
+
+class TrainState(NamedTuple):
+    """Everything a gradient step reads and writes.
+
+    Attributes:
+      parameters: by network: encoder, rssm, decoder, outcome, actor, critic.
+      slow_critic: exponential average of the critic, for targets.
+      optimizer: state of the optimizer.
+      return_scale: see `ReturnScale`.
+      key: of all randomness to come.
+      updates: gradient steps applied.
+      skipped: gradient steps not applied because something was not finite.
+    """
+
+    parameters: dict[str, Any]
+    slow_critic: Any
+    optimizer: optax.OptState
+    return_scale: ReturnScale
+    key: Array
+    updates: Array
+    skipped: Array
+
+
+def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+    """LaProp (Ziyin et al. 2020) behind adaptive gradient clipping (Brock et al. 2021), a rate per network.
+
+    LaProp is momentum over gradients that were first divided by their running RMS; epsilon can be tiny then.
+    """
+
+    def rate(learning_rate: float):
+        schedule = optax.linear_schedule(0.0, learning_rate, max(1, config.warmup_updates))
+        return optax.scale_by_learning_rate(schedule)
+
+    rates = {
+        "model": rate(config.learning_rate),
+        "actor": rate(config.actor_learning_rate),
+        "critic": rate(config.critic_learning_rate),
+    }
+
+    def labels(parameters):
+        return {name: name if name in rates else "model" for name in parameters}
+
+    return optax.chain(
+        optax.adaptive_grad_clip(config.gradient_clip),
+        optax.scale_by_rms(0.999, eps=1e-20, eps_in_sqrt=False, bias_correction=True),
+        optax.ema(0.9, debias=True),
+        optax.multi_transform(rates, labels),
+    )
+
+
+class Agent:
+    """World model and behaviour of one robot; pure functions over `TrainState`."""
+
+    def __init__(self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig):
+        """Raises ValueError for sizes that do not fit each other."""
+        positions = config.batch_size * config.batch_length
+        if config.imagination_starts > positions:
+            raise ValueError(
+                f"imagination_starts={config.imagination_starts} exceeds the batch's {positions} posterior states"
+            )
+        self.spec = spec
+        self.config = config
+        self.world_model = WorldModel(spec, model)
+        self.actor_critic = ActorCritic(self.world_model, config)
+        self.optimizer = make_optimizer(config)
+        self.update = jax.jit(self._update, donate_argnums=0)
+
+    @property
+    def replayed_per_update(self) -> int:
+        return self.config.batch_size * self.config.batch_length
+
+    @property
+    def imagined_per_update(self) -> int:
+        return self.config.imagination_starts * self.config.imagination_horizon
+
+    def initialize(self, seed: int) -> TrainState:
+        """Fresh parameters and optimizer."""
+        model_key, behavior_key, key = jax.random.split(jax.random.key(seed), 3)
+        parameters = self.world_model.initialize(model_key) | self.actor_critic.initialize(behavior_key)
+        return TrainState(
+            parameters,
+            jax.tree.map(jnp.copy, parameters["critic"]),  # a copy, because donated buffers must be distinct
+            self.optimizer.init(parameters),
+            ReturnScale.initial(),
+            jax.random.key_data(key),
+            jnp.zeros((), jnp.int32),
+            jnp.zeros((), jnp.int32),
+        )
+
+    def policy_parameters(self, state: TrainState) -> dict[str, Any]:
+        """What acting needs and nothing more."""
+        return {name: state.parameters[name] for name in policy_lib.NETWORKS}
+
+    def loss(self, parameters, slow_critic, return_scale: ReturnScale, batch: Batch, key: Array):
+        """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""
+        config = self.config
+        model_key, start_key, imagination_key = jax.random.split(key, 3)
+        model_loss, states, model_metrics = self.world_model.loss(parameters, batch, config, model_key)
+        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states)
+        if config.imagination_starts < self.replayed_per_update:
+            chosen = jax.random.permutation(start_key, self.replayed_per_update)[: config.imagination_starts]
+            flat = jax.tree.map(lambda x: x[chosen], flat)
+        behavior_loss, return_scale, behavior_metrics = self.actor_critic.loss(
+            parameters, slow_critic, return_scale, flat, imagination_key
+        )
+        replay_value = self.actor_critic.replay_value_loss(parameters, slow_critic, states, batch)
+        total = model_loss + behavior_loss + config.replay_value_scale * replay_value
+        metrics = model_metrics | behavior_metrics | {"loss/replay_value": replay_value, "loss/total": total}
+        return total, (return_scale, metrics)
+
+    def _update(self, state: TrainState, replay: replay_lib.ReplayState) -> tuple[TrainState, dict[str, Array]]:
+        """One gradient step on a batch drawn from `replay`; left out if loss or gradient are not finite."""
+        key, sample_key, loss_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
+        batch = replay_lib.sample(replay, self.spec, self.config.batch_size, self.config.batch_length, sample_key)
+        gradient, (return_scale, metrics) = jax.grad(self.loss, has_aux=True)(
+            state.parameters, state.slow_critic, state.return_scale, batch, loss_key
+        )
+        gradient_norm = optax.global_norm(gradient)
+        changes, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
+        parameters = optax.apply_updates(state.parameters, changes)
+        slow_critic = optax.incremental_update(parameters["critic"], state.slow_critic, self.config.slow_critic_rate)
+        finite = jnp.isfinite(gradient_norm) & jnp.isfinite(metrics["loss/total"])
+        kept = (parameters, slow_critic, optimizer, return_scale)
+        previous = (state.parameters, state.slow_critic, state.optimizer, state.return_scale)
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), kept, previous)
+        metrics = metrics | {"gradient_norm": gradient_norm, "reward_replayed": batch.reward.mean()}
+        counts = (state.updates + finite, state.skipped + ~finite)
+        return TrainState(*kept, jax.random.key_data(key), *counts), metrics

@@ -1,0 +1,138 @@
+"""The learner as a process of its own: `python -m daydreamer.learner.process --session DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tensorboardX import SummaryWriter
+
+from daydreamer.compilation import keep_compilations
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.learner.learner import Learner
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import LearnerStatus, StatusWriter
+from daydreamer.stop_request import StopRequest
+
+INGEST_PERIOD_S = 0.25
+STATUS_PERIOD_S = 1.0
+IDLE_S = 0.02
+
+
+class Schedule:
+    """Says when something that is to happen once in a while is due; the first time is after one period."""
+
+    def __init__(self, period_s: float):
+        self._period_s = period_s
+        self._last_s = time.monotonic()
+
+    def due(self) -> bool:
+        if time.monotonic() - self._last_s < self._period_s:
+            return False
+        self._last_s = time.monotonic()
+        return True
+
+
+class LearnerProcess:
+    """Reads, trains, publishes and reports until it is told to stop; then reads the rest and checkpoints."""
+
+    def __init__(self, session: Session, learner: Learner, metrics: SummaryWriter, status: StatusWriter):
+        self._learner = learner
+        self._metrics = metrics
+        self._status = status
+        config = session.config.learner
+        self._ingest = Schedule(INGEST_PERIOD_S)
+        self._report = Schedule(STATUS_PERIOD_S)
+        self._publish = Schedule(config.publish_period_s)
+        self._checkpoint = Schedule(config.checkpoint_period_s)
+        self._scalars = Schedule(config.metrics_period_s)
+        self._published_updates = learner.updates
+        self._rate_start = (time.monotonic(), learner.updates)
+        self._updates_per_s = 0.0
+
+    def run(self, stop: StopRequest) -> None:
+        learner = self._learner
+        learner.ingest()
+        while not stop:
+            if self._ingest.due():
+                learner.ingest()
+            if learner.updates_allowed(learner.env_steps):
+                learner.update()
+            else:
+                time.sleep(IDLE_S)
+            self._do_what_is_due()
+        # The actor has ended before; what it logged last is still to be read.
+        learner.ingest()
+        self._publish_if_new()
+        learner.checkpoint()
+
+    def current(self, state: str) -> LearnerStatus:
+        return self._learner.status(state, self._updates_per_s)
+
+    def _do_what_is_due(self) -> None:
+        learner = self._learner
+        if self._publish.due():
+            self._publish_if_new()
+        if self._report.due():
+            begin_s, begin_updates = self._rate_start
+            self._updates_per_s = (learner.updates - begin_updates) / (time.monotonic() - begin_s)
+            self._status.write(self.current("running"))
+        if self._checkpoint.due() and learner.updates:
+            learner.checkpoint()
+        if self._scalars.due() and learner.metrics:
+            for name, value in learner.metric_values().items():
+                self._metrics.add_scalar(name, value, learner.updates)
+            self._metrics.add_scalar("learner/updates_per_s", self._updates_per_s, learner.updates)
+            self._metrics.add_scalar("learner/replay_steps", learner.env_steps, learner.updates)
+            self._rate_start = (time.monotonic(), learner.updates)
+
+    def _publish_if_new(self) -> None:
+        if self._learner.updates > self._published_updates:
+            self._learner.publish()
+            self._published_updates = self._learner.updates
+
+
+def main(arguments: Sequence[str], stop: StopRequest) -> None:
+    parser = argparse.ArgumentParser(prog="learner", description=__doc__)
+    parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    # ros2 launch hands every node its ROS arguments; this process is none and needs none of them.
+    options, _ = parser.parse_known_args(arguments)
+    session = Session.open(options.session)
+    keep_compilations()
+    events = EventLog(session.events)
+    status = StatusWriter(session, "learner")
+
+    def on_event(kind: str, **fields: object) -> None:
+        events.record(kind, "learner", **fields)
+        print(kind, fields, flush=True)
+
+    with session.lock("learner"), contextlib.closing(SummaryWriter(str(session.metrics / "learner"))) as metrics:
+        on_event("start")
+        status.write(LearnerStatus(state="starting"))
+        process = None
+        state = "failed"
+        try:
+            learner = Learner(session, on_event)
+            process = LearnerProcess(session, learner, metrics, status)
+            with contextlib.closing(learner):
+                process.run(stop)
+            state = "stopped"
+        except Exception as error:
+            on_event("fault", error=str(error))
+            raise
+        finally:
+            status.write(process.current(state) if process else LearnerStatus(state=state))
+            on_event("stop", reason=stop.reason)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:], StopRequest())
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(USER_ERROR_STATUS)

@@ -1,0 +1,144 @@
+"""Actor, twin and learner of a session in one process, in lock-step, as fast as the machine allows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.learner.learner import Learner
+from daydreamer.robots.base import Measurement, Task
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import ActorStatus, StatusWriter
+
+REPORT_STEPS = 200
+"""Environment steps between two rows of metrics; ten seconds at 20 Hz."""
+
+
+class SimulatedRobot(Protocol):
+    """What lock-step needs of a twin; time passes only in `advance`."""
+
+    @property
+    def time_s(self) -> float: ...
+
+    def measure(self) -> Measurement: ...
+
+    def command(self, joint_targets_rad: np.ndarray | None) -> None: ...
+
+    def advance(self, seconds: float) -> None: ...
+
+    def truth(self): ...
+
+
+class LockstepSession:
+    """Trains exactly as often as the train ratio says, whatever the machine; repeatable for a seed on a CPU.
+
+    Goes through the same log and replay as a live session. What only the simulator knows is measured for
+    evaluation and shown to nobody who learns.
+    """
+
+    def __init__(self, session: Session, robot: SimulatedRobot, task: Task):
+        """Raises UserError as `Learner` does."""
+        self._session = session
+        self._robot = robot
+        self._task = task
+        self._learner_config = session.config.learner
+
+    def run(self, steps: int, on_report: Callable[[dict[str, float]], None]) -> None:
+        """`steps` environment steps; `on_report` receives figures every `REPORT_STEPS`."""
+        session, robot = self._session, self._robot
+        period_s = session.spec.control_period_s
+        events = EventLog(session.events)
+        with contextlib.ExitStack() as stack:
+            for role in ("actor", "learner", "twin"):
+                stack.enter_context(session.lock(role))
+            metrics = stack.enter_context(contextlib.closing(SummaryWriter(str(session.metrics / "lockstep"))))
+            life = next_actor_life(session.experience)
+            writer = ExperienceWriter(
+                session.experience, session.spec, life, session.config.actor.fsync_period_s
+            )
+            stack.enter_context(writer)
+            loop = ControlLoop(
+                self._task,
+                session.config.actor,
+                writer,
+                actor_life=life,
+                seed=session.config.seed,
+                clock=lambda: robot.time_s,
+                on_event=lambda kind, **fields: events.record(kind, "actor", **fields),
+            )
+            learner = stack.enter_context(
+                contextlib.closing(Learner(session, lambda kind, **fields: events.record(kind, "learner", **fields)))
+            )
+            window = _Window()
+            for _ in range(steps):
+                command = loop.step(robot.measure(), robot.time_s)
+                robot.command(None if command.damping else command.position_rad)
+                robot.advance(period_s)
+                window.add(robot.truth())
+                self._train(loop, learner)
+                if loop.statistics.env_steps % REPORT_STEPS == 0:
+                    on_report(self._report(loop, learner, window, metrics))
+            learner.ingest()
+            if learner.updates:
+                learner.publish()
+                learner.checkpoint()
+            self._write_status(loop, learner, "stopped")
+
+    def _train(self, loop: ControlLoop, learner: Learner) -> None:
+        allowed = learner.updates_allowed(loop.statistics.env_steps)
+        if not allowed:
+            return
+        learner.ingest()
+        for _ in range(allowed):
+            learner.update()
+            if learner.updates % self._learner_config.lockstep_publish_updates == 0:
+                loop.set_policy(learner.policy(version=learner.updates))
+
+    def _report(
+        self, loop: ControlLoop, learner: Learner, window: _Window, metrics: SummaryWriter
+    ) -> dict[str, float]:
+        step = loop.statistics.env_steps
+        figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
+        if learner.updates:
+            figures |= learner.metric_values()
+        figures |= {"learner/gradient_steps": learner.updates}
+        for name, value in figures.items():
+            metrics.add_scalar(name, value, step)
+        self._write_status(loop, learner, "running")
+        return figures | {"env_steps": step}
+
+    def _write_status(self, loop: ControlLoop, learner: Learner, state: str) -> None:
+        recent = loop.statistics.recent()
+        actor = ActorStatus(
+            state=state,
+            env_steps=loop.statistics.env_steps,
+            episodes=loop.statistics.episodes,
+            policy_version=loop.policy.version if loop.policy else 0,
+            safety_events=loop.supervisor.interventions,
+            reward_recent=recent.get("reward"),
+            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+        )
+        StatusWriter(self._session, "actor").write(actor)
+        StatusWriter(self._session, "learner").write(learner.status(state))
+
+
+class _Window:
+    """Means of the simulator's truth since the last report."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[float, float]] = []
+
+    def add(self, truth) -> None:
+        self._rows.append((float(truth.velocity_m_s[0]), truth.up_z))
+
+    def means(self) -> dict[str, float]:
+        velocity, up = np.mean(self._rows, 0)
+        self._rows.clear()
+        return {"truth/forward_velocity_m_s": float(velocity), "truth/up_z": float(up)}
