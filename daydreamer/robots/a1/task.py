@@ -1,0 +1,139 @@
+"""The A1 learning to roll over, stand up and walk forward."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1 import reward
+from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.base import JointLimits, Measurement, TaskState
+from daydreamer.spec import RobotSpec, Space
+
+ANGULAR_VELOCITY_SCALE_RAD_S = 5.0
+JOINT_VELOCITY_SCALE_RAD_S = 10.0
+IMAGE_SHAPE = (64, 64, 3)
+
+VELOCITY_WINDOW_STEPS = 5
+"""The rewarded velocity is a mean over 0.25 s, about a step's length, as in the published velocity estimator: it
+takes out the trunk's sway, which would otherwise count as not walking straight."""
+
+INFO = (
+    "forward_velocity_m_s",
+    "lateral_velocity_m_s",
+    "vertical_velocity_m_s",
+    "up_z",
+    "feet_in_contact",
+)
+
+_ACTION_CENTRE_RAD = (a1.ACTION_UPPER_RAD + a1.ACTION_LOWER_RAD) / 2
+_ACTION_HALF_RANGE_RAD = (a1.ACTION_UPPER_RAD - a1.ACTION_LOWER_RAD) / 2
+
+
+def normalise_joints(joint_position_rad: np.ndarray) -> np.ndarray:
+    """Joint angles `[12]` in units of the action: -1 and 1 are the ends of the range that targets span."""
+    return (joint_position_rad - _ACTION_CENTRE_RAD) / _ACTION_HALF_RANGE_RAD
+
+
+class A1WalkTask:
+    """Implements `daydreamer.robots.base.Task`.
+
+    The policy sees `gravity_up` (the world's up in base_link), `angular_velocity` (gyroscope, in units of 5 rad/s),
+    `joint_position` (in units of the action), `joint_velocity` (in units of 10 rad/s), `previous_action` and, if
+    asked for, `camera`. The rewarded velocity is the mean over the last 0.25 s of `LegOdometry`, base_link frame.
+
+    Attributes:
+      spec, limits: see `Task`.
+    """
+
+    def __init__(self, camera: bool = False) -> None:
+        """Makes the task.
+
+        Args:
+          camera: the policy also sees the 64x64 image of the robot's camera.
+        """
+        self.spec = _spec(camera)
+        self.limits = JointLimits(
+            lower_rad=a1.JOINT_LOWER_RAD,
+            upper_rad=a1.JOINT_UPPER_RAD,
+            # What the motors can follow; the control loop's filter moves targets more slowly than this, so that the
+            # limit bites only when the filter is switched off or its input jumps after an interruption.
+            command_rate_rad_s=a1.MOTOR_SPEED_RAD_S,
+            velocity_rad_s=a1.OUT_OF_CONTROL_SPEED_RAD_S,
+            torque_n_m=a1.TORQUE_LIMIT_N_M,
+        )
+        self._camera = camera
+        self._odometry = LegOdometry()
+        self.reset()
+
+    def reset(self) -> None:
+        self._odometry.reset()
+        self._velocities_m_s = np.zeros((VELOCITY_WINDOW_STEPS, 3))
+        self._velocity_index = 0
+
+    def update(self, measurement: Measurement, previous_action: np.ndarray) -> TaskState:
+        rotation = rotation_matrix(measurement.orientation_wxyz)
+        velocity = self._mean_velocity(self._odometry.update(measurement, rotation))
+        joint_position = normalise_joints(measurement.joint_position_rad)
+        up = rotation[2]
+        observation = {
+            "gravity_up": up.astype(np.float32),
+            "angular_velocity": (measurement.angular_velocity_rad_s / ANGULAR_VELOCITY_SCALE_RAD_S).astype(np.float32),
+            "joint_position": joint_position.astype(np.float32),
+            "joint_velocity": (measurement.joint_velocity_rad_s / JOINT_VELOCITY_SCALE_RAD_S).astype(np.float32),
+            "previous_action": np.array(previous_action, np.float32),
+        }
+        if self._camera:
+            observation["camera"] = _image(measurement)
+        up_z = float(up[2])
+        total, terms = reward.walk_reward(up_z, joint_position, velocity)
+        info = dict(zip(INFO, (*velocity.tolist(), up_z, float(self._odometry.feet_in_contact)), strict=True))
+        return TaskState(observation, total, terms, info)
+
+    def joint_targets(self, action: np.ndarray) -> np.ndarray:
+        return _ACTION_CENTRE_RAD + _ACTION_HALF_RANGE_RAD * np.clip(action, -1.0, 1.0)
+
+    def _mean_velocity(self, velocity_m_s: np.ndarray) -> np.ndarray:
+        self._velocities_m_s[self._velocity_index] = velocity_m_s
+        self._velocity_index = (self._velocity_index + 1) % VELOCITY_WINDOW_STEPS
+        return self._velocities_m_s.sum(axis=0) / VELOCITY_WINDOW_STEPS
+
+
+def _spec(camera: bool) -> RobotSpec:
+    observation = {
+        "gravity_up": Space((3,)),
+        "angular_velocity": Space((3,)),
+        "joint_position": Space((a1.JOINTS,)),
+        "joint_velocity": Space((a1.JOINTS,)),
+        "previous_action": Space((a1.JOINTS,), low=-1.0, high=1.0),
+    }
+    if camera:
+        observation["camera"] = Space(IMAGE_SHAPE, "uint8", 0, 255)
+    return RobotSpec(
+        robot="a1",
+        task="walk",
+        control_rate_hz=a1.CONTROL_RATE_HZ,
+        episode_steps=a1.EPISODE_STEPS,
+        joint_names=a1.JOINT_NAMES,
+        foot_names=a1.FOOT_NAMES,
+        observation=observation,
+        action=Space((a1.JOINTS,), low=-1.0, high=1.0),
+        reward_terms=reward.TERMS,
+        info=INFO,
+    )
+
+
+def _image(measurement: Measurement) -> np.ndarray:
+    image = measurement.image
+    if image is None:
+        raise UserError(
+            "The policy needs the camera but no image has arrived; start the camera driver on camera/image_raw, "
+            "or train without the camera."
+        )
+    if image.shape != IMAGE_SHAPE or image.dtype != np.uint8:
+        raise UserError(
+            f"The camera sends {image.dtype} images of shape {image.shape}; the policy needs uint8 {IMAGE_SHAPE}: "
+            "scale them on the way, for example with image_proc's resize node."
+        )
+    return image

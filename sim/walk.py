@@ -1,0 +1,142 @@
+"""The A1's walk task as a dm_control environment, for experiments without ROS and for tests.
+
+Reward and observation come from the same task as on the robot, out of the noisy sensors; the simulator's truth is
+there to evaluate, and for nothing else. As on a real robot nobody picks it up between episodes: the first one begins
+on its back, every later one where the last one ended.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import dm_env
+import numpy as np
+from dm_control.rl import control
+from dm_env import specs
+
+from daydreamer.config import SessionConfig
+from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.base import TaskState
+from daydreamer.safety.filter import LowPassFilter
+from daydreamer.spec import Space
+from sim.twin import Twin, TwinTruth
+
+
+class TwinPhysics(control.Physics):
+    """A twin behind dm_control's interface to physics.
+
+    Attributes:
+      twin: the simulated robot.
+    """
+
+    def __init__(self, twin: Twin) -> None:
+        self.twin = twin
+
+    def step(self, n_sub_steps: int = 1) -> None:
+        self.twin.step_physics(n_sub_steps)
+
+    def time(self) -> float:
+        return self.twin.time_s
+
+    def timestep(self) -> float:
+        return self.twin.config.physics_timestep_s
+
+    def reset(self) -> None:
+        """Nothing: a new twin lies on its back, and between episodes the world goes on."""
+
+    def after_reset(self) -> None:
+        pass
+
+    def get_state(self) -> np.ndarray:
+        """Positions and velocities, `[37]`."""
+        return np.concatenate((self.twin.data.qpos, self.twin.data.qvel))
+
+    def set_state(self, state: np.ndarray) -> None:
+        raise NotImplementedError("a twin's driver and sensors have a memory that a state vector does not hold")
+
+
+class WalkTask(control.Task):
+    """Carries out actions as the control loop does, and asks the robot's task for observation and reward.
+
+    Attributes:
+      robot_task: the task the actor runs.
+      state: what it made of the latest measurement.
+    """
+
+    def __init__(self, robot_task: A1WalkTask, low_pass_cutoff_hz: float) -> None:
+        self.robot_task = robot_task
+        self.state: TaskState | None = None
+        self._filter = LowPassFilter(low_pass_cutoff_hz, robot_task.spec.control_rate_hz)
+        self._action = robot_task.spec.action.zeros()
+
+    def initialize_episode(self, physics: TwinPhysics) -> None:
+        if self.state is None:
+            measurement = physics.twin.measure()
+            self._filter.reset(measurement.joint_position_rad)
+            self.state = self.robot_task.update(measurement, self._action)
+
+    def before_step(self, action: np.ndarray, physics: TwinPhysics) -> None:
+        self._action = np.array(action, np.float32)
+        targets = self._filter(self.robot_task.joint_targets(self._action))
+        limits = self.robot_task.limits
+        physics.twin.command(np.clip(targets, limits.lower_rad, limits.upper_rad))
+
+    def after_step(self, physics: TwinPhysics) -> None:
+        self.state = self.robot_task.update(physics.twin.measure(), self._action)
+
+    def get_reward(self, physics: TwinPhysics) -> float:
+        return self.state.reward
+
+    def get_observation(self, physics: TwinPhysics) -> OrderedDict[str, np.ndarray]:
+        return OrderedDict(self.state.observation)
+
+    def action_spec(self, physics: TwinPhysics) -> specs.BoundedArray:
+        return _array_spec("action", self.robot_task.spec.action)
+
+    def observation_spec(self, physics: TwinPhysics) -> OrderedDict[str, specs.Array]:
+        observation = self.robot_task.spec.observation
+        return OrderedDict((key, _array_spec(key, space)) for key, space in observation.items())
+
+
+class WalkEnvironment(control.Environment):
+    """`control.Environment` that shows the reward's terms and the simulator's truth."""
+
+    @property
+    def task_state(self) -> TaskState:
+        """Observation, reward, reward terms and odometry after the latest step."""
+        return self.task.state
+
+    @property
+    def truth(self) -> TwinTruth:
+        """The simulator's own state, for evaluation."""
+        return self.physics.twin.truth()
+
+    def close(self) -> None:
+        self.physics.twin.close()
+
+
+def make_environment(config: SessionConfig | None = None) -> dm_env.Environment:
+    """The walk task: 20 Hz, episodes of 250 steps that end by time only (discount 1).
+
+    Args:
+      config: twin, filter and seed; the defaults of a session if None.
+
+    Raises:
+      UserError: see `Twin`.
+    """
+    config = config or SessionConfig()
+    robot_task = A1WalkTask(camera=config.twin.camera)
+    spec = robot_task.spec
+    return WalkEnvironment(
+        TwinPhysics(Twin(config.twin, config.seed)),
+        WalkTask(robot_task, config.actor.low_pass_cutoff_hz),
+        # Half a step less: the step limit must not hang on the rounding of 250 x 0.05.
+        time_limit=(spec.episode_steps - 0.5) * spec.control_period_s,
+        control_timestep=spec.control_period_s,
+    )
+
+
+def _array_spec(name: str, space: Space) -> specs.Array:
+    if space.low is None or space.high is None:
+        return specs.Array(space.shape, space.dtype, name)
+    return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name)

@@ -1,0 +1,49 @@
+import mujoco
+import numpy as np
+import pytest
+
+from daydreamer.config import TwinConfig
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.kinematics import leg_kinematics
+from sim.twin import Twin
+
+
+@pytest.fixture(scope="module")
+def twin():
+    return Twin(TwinConfig(), seed=0)
+
+
+def random_pose(seed):
+    return np.random.default_rng(seed).uniform(a1.JOINT_LOWER_RAD, a1.JOINT_UPPER_RAD)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_feet_and_knee_axes_are_where_mujoco_puts_them(twin, seed):
+    pose = random_pose(seed)
+    data = mujoco.MjData(twin.model)
+    data.qpos[:7] = (0, 0, 1, 1, 0, 0, 0)
+    data.qpos[7:] = pose
+    mujoco.mj_kinematics(twin.model, data)
+    legs = leg_kinematics(pose)
+    for leg, name in enumerate(a1.LEG_NAMES):
+        foot = data.site(f"{name}_foot").xpos - data.body("trunk").xpos
+        np.testing.assert_allclose(legs.foot_position_m[leg], foot, atol=1e-9)
+        axis = data.joint(f"{name}_calf_joint").xaxis
+        np.testing.assert_allclose(legs.knee_axis[leg], axis, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_jacobian_is_the_derivative_of_the_foot_position(seed):
+    pose, step = random_pose(seed), 1e-6
+    jacobian = leg_kinematics(pose).jacobian_m_rad
+    for joint in range(a1.JOINTS):
+        offset = step * np.eye(a1.JOINTS)[joint]
+        after, before = (leg_kinematics(pose + sign * offset).foot_position_m for sign in (1, -1))
+        expected = np.zeros((4, 3))
+        expected[joint // 3] = jacobian[joint // 3, :, joint % 3]
+        np.testing.assert_allclose((after - before) / (2 * step), expected, atol=1e-8)
+
+
+def test_standing_feet_are_a_stand_height_below_the_trunk():
+    feet = leg_kinematics(a1.STAND_POSE_RAD).foot_position_m
+    np.testing.assert_allclose(feet[:, 2] - a1.FOOT_RADIUS_M, -a1.STAND_HEIGHT_M, atol=0.002)

@@ -1,0 +1,145 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.kinematics import leg_kinematics
+from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.base import Measurement
+
+PERIOD_S = 1 / a1.CONTROL_RATE_HZ
+STANDING_FORCE_N = np.full(4, 30.0)
+
+
+def measurement(time_s, **changes):
+    """Standing still, upright."""
+    at_rest = Measurement(
+        time_s=time_s,
+        joint_position_rad=a1.STAND_POSE_RAD,
+        joint_velocity_rad_s=np.zeros(a1.JOINTS),
+        orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+        angular_velocity_rad_s=np.zeros(3),
+        linear_acceleration_m_s2=np.array([0.0, 0.0, a1.GRAVITY_M_S2]),
+        foot_force_n=STANDING_FORCE_N,
+    )
+    return dataclasses.replace(at_rest, **changes)
+
+
+def update(odometry, sample):
+    return odometry.update(sample, rotation_matrix(sample.orientation_wxyz))
+
+
+def stance_joint_velocity(trunk_velocity_m_s):
+    """Joint velocities of a trunk that moves over four feet which do not turn: each foot moves backwards.
+
+    The rolling of the feet, which is second order here, is left to the tests against the simulator.
+    """
+    jacobian = leg_kinematics(a1.STAND_POSE_RAD).jacobian_m_rad
+    return np.concatenate([np.linalg.solve(leg, -np.asarray(trunk_velocity_m_s)) for leg in jacobian])
+
+
+def test_rotation_matrix_turns_body_vectors_into_the_world():
+    quarter_about_z = np.array([np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)])
+    np.testing.assert_allclose(rotation_matrix(quarter_about_z) @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(rotation_matrix(3 * quarter_about_z) @ [0, 1, 0], [-1, 0, 0], atol=1e-12)
+
+
+def test_standing_feet_tell_the_velocity():
+    odometry, velocity = LegOdometry(), (0.3, 0.1, 0.0)
+    for step in range(40):
+        sample = measurement(step * PERIOD_S, joint_velocity_rad_s=stance_joint_velocity(velocity))
+        estimate = update(odometry, sample)
+    # A foot that rolls forward over its radius of 20 mm moves the trunk by up to a tenth more.
+    np.testing.assert_allclose(estimate, velocity, atol=0.05)
+    assert odometry.feet_in_contact == 4
+
+
+def test_a_slipping_foot_is_outvoted():
+    odometry = LegOdometry()
+    slipping = np.zeros((4, 3))
+    slipping[0] = stance_joint_velocity((1.0, 0.0, 0.0))[:3]
+    for step in range(40):
+        estimate = update(odometry, measurement(step * PERIOD_S, joint_velocity_rad_s=slipping.reshape(-1)))
+    assert abs(estimate[0]) < 0.05  # the plain mean of four feet is 0.25
+
+
+def test_turning_on_the_spot_is_not_moving():
+    """The hips turn the feet back as fast as the trunk turns: the trunk's centre stays."""
+    odometry, yaw_rate = LegOdometry(), 0.5
+    legs = leg_kinematics(a1.STAND_POSE_RAD)
+    spin = np.array([0.0, 0.0, yaw_rate])
+    feet_velocity = -np.cross(spin, legs.foot_position_m)
+    joint_velocity = np.concatenate(
+        [np.linalg.solve(leg, foot) for leg, foot in zip(legs.jacobian_m_rad, feet_velocity, strict=True)]
+    )
+    for step in range(20):
+        sample = measurement(step * PERIOD_S, angular_velocity_rad_s=spin, joint_velocity_rad_s=joint_velocity)
+        estimate = update(odometry, sample)
+    assert np.linalg.norm(estimate[:2]) < 0.03
+
+
+def test_a_push_is_felt_before_the_feet_tell():
+    odometry = LegOdometry()
+    update(odometry, measurement(0.0, foot_force_n=np.zeros(4)))
+    pushed = np.array([4.0, 0.0, a1.GRAVITY_M_S2])
+    estimate = update(odometry, measurement(PERIOD_S, foot_force_n=np.zeros(4), linear_acceleration_m_s2=pushed))
+    assert 0.02 < estimate[0] < 0.2
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_without_contact_the_velocity_decays_instead_of_drifting(upside_down):
+    """An accelerometer with a bias of 0.2 m/s2, integrated for two minutes, would tell 24 m/s."""
+    odometry = LegOdometry()
+    orientation = np.array([0.0, 1.0, 0.0, 0.0]) if upside_down else np.array([1.0, 0.0, 0.0, 0.0])
+    gravity = -a1.GRAVITY_M_S2 if upside_down else a1.GRAVITY_M_S2
+    moving = measurement(0.0, joint_velocity_rad_s=stance_joint_velocity((0.5, 0.0, 0.0)))
+    for step in range(20):
+        start = update(odometry, dataclasses.replace(moving, time_s=step * PERIOD_S))
+    assert start[0] > 0.4
+    for step in range(20, 2400):
+        sample = measurement(
+            step * PERIOD_S,
+            foot_force_n=np.zeros(4),
+            orientation_wxyz=orientation,
+            linear_acceleration_m_s2=np.array([0.2, 0.0, gravity]),
+        )
+        estimate = update(odometry, sample)
+        if step == 40:
+            assert abs(estimate[0]) < 0.1
+    assert np.linalg.norm(estimate) < 0.1
+    assert odometry.feet_in_contact == 0
+
+
+def test_a_trunk_that_rolls_on_its_shell_moves():
+    """Upside down and pitching at 2 rad/s, world frame: the centre moves by about the shell's radius times that."""
+    odometry = LegOdometry()
+    for step in range(20):
+        sample = measurement(
+            step * PERIOD_S,
+            foot_force_n=np.zeros(4),
+            orientation_wxyz=np.array([0.0, 1.0, 0.0, 0.0]),
+            linear_acceleration_m_s2=np.array([0.0, 0.0, -a1.GRAVITY_M_S2]),
+            angular_velocity_rad_s=np.array([0.0, -2.0, 0.0]),
+        )
+        estimate = update(odometry, sample)
+    np.testing.assert_allclose(estimate, [0.12, 0.0, 0.0], atol=0.01)
+
+
+def test_recovers_from_an_impact_within_a_second():
+    odometry = LegOdometry()
+    update(odometry, measurement(0.0))
+    update(odometry, measurement(PERIOD_S, linear_acceleration_m_s2=np.array([200.0, 0.0, 0.0])))
+    for step in range(2, 22):
+        estimate = update(odometry, measurement(step * PERIOD_S))
+    assert np.linalg.norm(estimate) < 0.05
+
+
+def test_forgets_the_velocity_over_a_gap_and_on_reset():
+    for forget in (lambda odometry: odometry.reset(), lambda odometry: None):
+        odometry = LegOdometry()
+        moving = measurement(0.0, joint_velocity_rad_s=stance_joint_velocity((0.5, 0.0, 0.0)))
+        for step in range(20):
+            update(odometry, dataclasses.replace(moving, time_s=step * PERIOD_S))
+        forget(odometry)
+        assert np.linalg.norm(update(odometry, measurement(60.0, foot_force_n=np.zeros(4)))) == 0.0

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from daydreamer.config import ActorConfig, SessionConfig, TwinConfig, resolve
+from daydreamer.errors import UserError
+from daydreamer.robots import ROBOTS, find_preset, find_robot
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.safety.filter import LowPassFilter
+from sim.twin import Twin
+
+NO_ACTION = np.zeros(a1.JOINTS, np.float32)
+
+
+@pytest.fixture(scope="module")
+def measurement():
+    return Twin(TwinConfig(), seed=0).measure()
+
+
+def test_observation_matches_the_spec(measurement):
+    task = A1WalkTask()
+    action = np.linspace(-1, 1, a1.JOINTS, dtype=np.float32)
+    state = task.update(measurement, action)
+    assert list(state.observation) == list(task.spec.observation)
+    for key, space in task.spec.observation.items():
+        assert (state.observation[key].shape, state.observation[key].dtype) == (space.shape, space.dtype), key
+    assert sum(space.size for space in task.spec.observation.values()) == 42
+    assert tuple(state.reward_terms) == task.spec.reward_terms
+    assert tuple(state.info) == task.spec.info
+    np.testing.assert_allclose(state.observation["gravity_up"], [0, 0, -1], atol=0.05)
+    np.testing.assert_array_equal(state.observation["previous_action"], action)
+
+
+def test_observation_keeps_nothing_of_its_inputs(measurement):
+    action = NO_ACTION.copy()
+    state = A1WalkTask().update(measurement, action)
+    action[:] = 7
+    assert not state.observation["previous_action"].any()
+
+
+def test_actions_span_the_published_ranges():
+    task = A1WalkTask()
+    np.testing.assert_allclose(task.joint_targets(np.full(12, -1.0))[:3], [-0.787, -0.995, -2.679])
+    np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0))[-3:], [0.787, 3.665, -1.628])
+    np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
+    assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
+    assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
+
+
+def test_observed_joints_are_in_units_of_the_action(measurement):
+    task, action = A1WalkTask(), np.linspace(-0.9, 0.9, a1.JOINTS)
+    measurement.joint_position_rad = task.joint_targets(action)
+    observed = task.update(measurement, NO_ACTION).observation["joint_position"]
+    np.testing.assert_allclose(observed, action, atol=1e-6)
+
+
+def test_the_rate_limit_does_not_obstruct_the_filtered_actions():
+    task = A1WalkTask()
+    low_pass = LowPassFilter(ActorConfig().low_pass_cutoff_hz, a1.CONTROL_RATE_HZ)
+    before = task.joint_targets(-np.ones(12))
+    low_pass.reset(before)
+    for _ in range(40):
+        after = low_pass(task.joint_targets(np.ones(12)))
+        assert (np.abs(after - before) * a1.CONTROL_RATE_HZ < task.limits.command_rate_rad_s).all()
+        before = after
+
+
+def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measurement):
+    task = A1WalkTask(camera=True)
+    with pytest.raises(UserError, match="no image has arrived"):
+        task.update(measurement, NO_ACTION)
+    measurement.image = np.zeros((48, 64, 3), np.uint8)
+    with pytest.raises(UserError, match="shape"):
+        task.update(measurement, NO_ACTION)
+    measurement.image = np.zeros((64, 64, 3), np.uint8)
+    assert task.update(measurement, NO_ACTION).observation["camera"].shape == (64, 64, 3)
+
+
+def test_the_camera_changes_the_spec():
+    assert A1WalkTask(camera=True).spec.hash != A1WalkTask().spec.hash
+
+
+def test_robots_are_found_by_name():
+    for name, entry in ROBOTS.items():
+        assert find_robot(name) is entry
+        for preset in entry.presets:
+            config = resolve({"robot": name}, find_preset(name, preset))
+            assert entry.make_task(config).spec.robot == entry.folder
+    assert ROBOTS["twin"].starts_twin and not ROBOTS["a1"].starts_twin
+    image = resolve(find_preset("twin", "image"))
+    assert "camera" in find_robot("twin").make_task(image).spec.observation
+    assert "camera" not in find_robot("twin").make_task(SessionConfig()).spec.observation
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(UserError, match="twin, a1"):
+        find_robot("spot")
+    with pytest.raises(UserError, match="default, image, tiny"):
+        find_preset("twin", "huge")

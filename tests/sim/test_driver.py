@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+
+from daydreamer.config import TwinConfig
+from daydreamer.robots.a1 import constants as a1
+from sim.driver import MotorDriver
+
+POSITION = a1.STAND_POSE_RAD
+STILL = np.zeros(a1.JOINTS)
+IMMEDIATE = {"command_latency_s": 0.0, "interpolate_s": 0.0}
+
+
+def make_driver(**changes):
+    return MotorDriver(TwinConfig(**changes), a1.TORQUE_LIMIT_N_M)
+
+
+def test_damps_before_the_first_command():
+    driver = make_driver()
+    np.testing.assert_allclose(driver.torque(0.0, POSITION, np.ones(12)), -np.array([1.0, 2.0, 2.0] * 4))
+    assert driver.damping
+
+
+def test_pulls_towards_the_target():
+    driver = make_driver(**IMMEDIATE)
+    driver.command(POSITION + 0.1, 0.0)
+    np.testing.assert_allclose(driver.torque(0.0, POSITION, STILL), 80.0 * 0.1)
+    np.testing.assert_allclose(driver.torque(0.0, POSITION, np.ones(12))[:3], [8.0 - 1.0, 8.0 - 2.0, 8.0 - 2.0])
+
+
+def test_keeps_the_target_near_the_measured_angle():
+    driver = make_driver(**IMMEDIATE)
+    driver.command(POSITION + 1.0, 0.0)
+    np.testing.assert_allclose(driver.torque(0.0, POSITION, STILL), 80.0 * 0.2)
+    np.testing.assert_allclose(driver.torque(0.0, POSITION + 1.9, STILL), -80.0 * 0.2)
+
+
+def test_never_exceeds_the_motors_torque():
+    driver = make_driver(**IMMEDIATE, max_target_error_rad=10.0)
+    driver.command(POSITION + 1.0, 0.0)
+    np.testing.assert_array_equal(driver.torque(0.0, POSITION, STILL), a1.TORQUE_LIMIT_N_M)
+    np.testing.assert_array_equal(driver.torque(0.0, POSITION, np.full(12, 1000.0)), -a1.TORQUE_LIMIT_N_M)
+
+
+def test_a_command_takes_effect_after_the_latency():
+    driver = make_driver(command_latency_s=0.004, interpolate_s=0.0)
+    driver.command(POSITION + 0.1, 1.0)
+    assert not driver.torque(1.002, POSITION, STILL).any()
+    np.testing.assert_allclose(driver.torque(1.004, POSITION, STILL), 8.0)
+
+
+def test_moves_linearly_from_one_target_to_the_next():
+    driver = make_driver(command_latency_s=0.0, interpolate_s=0.05)
+    driver.command(POSITION, 0.0)
+    driver.torque(0.0, POSITION, STILL)
+    driver.torque(0.05, POSITION, STILL)
+    driver.command(POSITION + 0.1, 0.1)
+    torques = [driver.torque(0.1 + elapsed, POSITION, STILL)[0] for elapsed in (0.0, 0.0125, 0.025, 0.05, 0.2)]
+    np.testing.assert_allclose(torques, [0.0, 2.0, 4.0, 8.0, 8.0])
+
+
+def test_a_command_in_mid_move_sets_out_from_where_the_target_is():
+    driver = make_driver(command_latency_s=0.0, interpolate_s=0.05)
+    driver.command(POSITION + 0.1, 0.0)
+    driver.torque(0.0, POSITION, STILL)
+    driver.command(POSITION, 0.025)
+    np.testing.assert_allclose(driver.torque(0.025, POSITION, STILL), 80.0 * 0.05)
+
+
+def test_after_damping_the_target_sets_out_from_the_measured_angle():
+    driver = make_driver(command_latency_s=0.0, interpolate_s=0.05)
+    driver.command(POSITION + 0.1, 0.0)
+    assert not driver.torque(0.0, POSITION, STILL).any()
+
+
+def test_without_commands_it_damps_after_the_timeout():
+    driver = make_driver(**IMMEDIATE, command_timeout_s=0.25)
+    driver.command(POSITION + 0.1, 1.0)
+    driver.torque(1.0, POSITION, STILL)
+    assert driver.torque(1.249, POSITION, STILL).any()
+    assert not driver.torque(1.251, POSITION, STILL).any()
+    driver.command(POSITION + 0.1, 2.0)
+    assert driver.torque(2.0, POSITION, STILL).any()
+
+
+def test_without_a_timeout_it_holds_the_last_command_for_ever():
+    driver = make_driver(**IMMEDIATE, command_timeout_s=0.0)
+    driver.command(POSITION + 0.1, 0.0)
+    driver.torque(0.0, POSITION, STILL)
+    np.testing.assert_allclose(driver.torque(1e6, POSITION, STILL), 8.0)
+
+
+def test_damps_when_told_to():
+    driver = make_driver(**IMMEDIATE)
+    driver.command(POSITION + 0.1, 0.0)
+    assert driver.torque(0.0, POSITION, STILL).any()
+    driver.command(None, 0.1)
+    assert not driver.torque(0.1, POSITION, STILL).any()
+    assert driver.damping
+
+
+def test_keeps_its_own_copy_of_a_command():
+    driver, target = make_driver(**IMMEDIATE), POSITION + 0.1
+    driver.command(target, 0.0)
+    target[:] = POSITION
+    np.testing.assert_allclose(driver.torque(0.0, POSITION, STILL), 8.0)
+
+
+@pytest.mark.parametrize("targets", [np.zeros(3), np.full(12, np.nan), np.full(12, np.inf)])
+def test_refuses_commands_that_are_none(targets):
+    with pytest.raises(ValueError, match="12 finite"):
+        make_driver().command(targets, 0.0)

@@ -1,0 +1,251 @@
+import ctypes.util
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from daydreamer.config import TwinConfig
+from daydreamer.errors import UserError
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
+from sim.twin import SimulationUnstable, Twin
+
+NOISELESS = TwinConfig(
+    joint_position_noise_rad=0.0,
+    joint_velocity_noise_rad_s=0.0,
+    orientation_noise_rad=0.0,
+    angular_velocity_noise_rad_s=0.0,
+    linear_acceleration_noise_m_s2=0.0,
+)
+
+
+def hold(twin, targets, seconds):
+    for _ in range(round(seconds * a1.CONTROL_RATE_HZ)):
+        twin.command(targets)
+        twin.advance(1 / a1.CONTROL_RATE_HZ)
+
+
+def test_weighs_what_was_published():
+    model = Twin(TwinConfig(), seed=0).model
+    assert model.body("trunk").subtreemass[0] == pytest.approx(a1.TOTAL_MASS_KG)
+    assert pytest.approx(12.453) == a1.TOTAL_MASS_KG
+    assert model.body("trunk").mass[0] == pytest.approx(a1.TRUNK_MASS_KG)
+
+
+def test_joints_are_in_the_order_and_within_the_limits_of_the_constants():
+    model = Twin(TwinConfig(), seed=0).model
+    for index, name in enumerate(a1.JOINT_NAMES):
+        joint = model.joint(name)
+        assert joint.qposadr[0] == 7 + index
+        assert model.actuator(name).trnid[0] == joint.id and model.actuator(name).id == index
+        np.testing.assert_allclose(joint.range, [a1.JOINT_LOWER_RAD[index], a1.JOINT_UPPER_RAD[index]])
+        assert model.actuator(name).ctrlrange[1] == a1.TORQUE_LIMIT_N_M[index]
+
+
+def test_starts_at_rest_on_its_back_where_the_reward_is_five():
+    twin = Twin(TwinConfig(), seed=3)
+    truth = twin.truth()
+    assert truth.up_z < -0.95
+    assert np.linalg.norm(truth.velocity_m_s) < 0.01
+    assert A1WalkTask().update(twin.measure(), np.zeros(12)).reward == pytest.approx(5.0, abs=0.1)
+
+
+def test_headings_differ_by_seed():
+    headings = {round(Twin(TwinConfig(), seed).truth().yaw_rad, 6) for seed in range(4)}
+    assert len(headings) == 4
+
+
+def test_lies_on_its_back_without_jitter():
+    twin = Twin(TwinConfig(), seed=0)
+    twin.advance(3.0)  # the damped legs have sunk to their stops
+    start = twin.truth().position_m
+    for _ in range(40):
+        twin.advance(0.05)
+        assert np.abs(twin.data.qvel).max() < 0.02
+    assert np.linalg.norm(twin.truth().position_m - start) < 0.002
+
+
+def test_stands_still():
+    twin = Twin(TwinConfig(), seed=0)
+    twin.reset(standing=True)
+    hold(twin, a1.STAND_POSE_RAD, 2.0)
+    start = twin.truth()
+    hold(twin, a1.STAND_POSE_RAD, 2.0)
+    end = twin.truth()
+    assert end.height_m == pytest.approx(a1.STAND_HEIGHT_M, abs=0.02)
+    assert end.up_z > 0.99
+    assert np.linalg.norm(end.position_m - start.position_m) < 0.01
+    force = twin.measure().foot_force_n
+    assert force.sum() == pytest.approx(a1.TOTAL_MASS_KG * a1.GRAVITY_M_S2, rel=0.05)
+    assert (force > 10).all()
+
+
+def test_standing_as_the_reward_asks_gives_nine():
+    twin, task = Twin(TwinConfig(), seed=0), A1WalkTask()
+    twin.reset(standing=True)
+    # The PD controller sags under the weight: the target leads the pose that it is to give.
+    for _ in range(60):
+        error = task.joint_targets(a1.REWARD_STAND_POSE) - twin.data.qpos[7:]
+        hold(twin, task.joint_targets(a1.REWARD_STAND_POSE) + 0.5 * error, 0.05)
+        state = task.update(twin.measure(), np.zeros(12))
+    assert state.reward == pytest.approx(9.0, abs=0.2)
+
+
+def test_rolls_over():
+    """The body allows what the robot is to learn: random swings of the legs turn it over within a minute."""
+    twin, task, random = Twin(TwinConfig(), seed=0), A1WalkTask(), np.random.default_rng(0)
+    for _ in range(100):
+        hold(twin, task.joint_targets(random.choice((-1.0, 1.0), 12)), 0.6)
+        if twin.truth().up_z > 0.7:
+            return
+    pytest.fail("still not upright")
+
+
+def test_an_accelerometer_and_a_gyroscope_at_rest():
+    twin = Twin(NOISELESS, seed=0)
+    twin.reset(standing=True)
+    hold(twin, a1.STAND_POSE_RAD, 1.0)
+    standing = twin.measure()
+    np.testing.assert_allclose(standing.linear_acceleration_m_s2, [0, 0, 9.81], atol=0.2)
+    np.testing.assert_allclose(standing.angular_velocity_rad_s, 0, atol=0.02)
+    twin.reset()
+    np.testing.assert_allclose(twin.measure().linear_acceleration_m_s2, [0, 0, -9.81], atol=0.2)
+
+
+def test_noise_has_the_configured_deviations_and_no_bias():
+    config = TwinConfig()
+    twin, clean = Twin(config, seed=0), Twin(NOISELESS, seed=0)
+    truth = clean.measure()
+    samples = [twin.measure() for _ in range(4000)]
+    for name, deviation in (
+        ("joint_position_rad", config.joint_position_noise_rad),
+        ("joint_velocity_rad_s", config.joint_velocity_noise_rad_s),
+        ("angular_velocity_rad_s", config.angular_velocity_noise_rad_s),
+        ("linear_acceleration_m_s2", config.linear_acceleration_noise_m_s2),
+    ):
+        errors = np.array([getattr(sample, name) - getattr(truth, name) for sample in samples])
+        np.testing.assert_allclose(errors.std(axis=0), deviation, rtol=0.1, err_msg=name)
+        np.testing.assert_allclose(errors.mean(axis=0), 0.0, atol=0.1 * deviation, err_msg=name)
+    orientations = np.array([sample.orientation_wxyz for sample in samples])
+    np.testing.assert_allclose(np.linalg.norm(orientations, axis=1), 1.0)
+    angles = 2 * np.arccos(np.clip(np.abs(orientations @ truth.orientation_wxyz), 0, 1))
+    assert np.sqrt(np.mean(angles**2)) == pytest.approx(np.sqrt(3) * config.orientation_noise_rad, rel=0.1)
+
+
+def test_a_seed_repeats():
+    def run(seed):
+        twin, random = Twin(TwinConfig(), seed), np.random.default_rng(1)
+        for _ in range(40):
+            twin.command(A1WalkTask().joint_targets(random.uniform(-1, 1, 12)))
+            twin.advance(0.05)
+        return twin.measure()
+
+    first, again, other = run(5), run(5), run(6)
+    for field in ("joint_position_rad", "orientation_wxyz", "linear_acceleration_m_s2", "foot_force_n"):
+        np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
+    assert not np.array_equal(first.joint_position_rad, other.joint_position_rad)
+
+
+def test_time_passes_only_in_advance_and_remainders_are_kept():
+    twin = Twin(TwinConfig(), seed=0)
+    start = twin.time_s
+    for _ in range(100):
+        twin.advance(0.0013)
+        twin.measure()
+    assert twin.time_s - start == pytest.approx(0.13, abs=0.002)
+    assert twin.measure().time_s == twin.time_s
+
+
+def test_truth_velocity_is_in_the_robots_frame():
+    twin = Twin(TwinConfig(), seed=2)
+    twin.reset(standing=True)
+    yaw = twin.truth().yaw_rad
+    twin.data.qvel[:3] = (0.5 * np.cos(yaw), 0.5 * np.sin(yaw), 0.0)
+    np.testing.assert_allclose(twin.truth().velocity_m_s, [0.5, 0.0, 0.0], atol=0.03)
+
+
+def test_a_dead_actor_lets_the_robot_sink_but_not_without_a_timeout():
+    heights = {}
+    for timeout_s in (0.25, 0.0):
+        twin = Twin(TwinConfig(command_timeout_s=timeout_s), seed=0)
+        twin.reset(standing=True)
+        hold(twin, a1.STAND_POSE_RAD, 0.5)
+        twin.advance(3.0)
+        heights[timeout_s] = twin.truth().height_m
+    assert heights[0.25] < 0.15
+    assert heights[0.0] > 0.24
+
+
+def test_an_unstable_simulation_is_reported(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    twin = Twin(TwinConfig(), seed=0)
+    twin.data.qvel[:] = 1e12
+    with pytest.raises(SimulationUnstable, match="physics_timestep_s"):
+        twin.advance(0.05)
+    assert not list(tmp_path.iterdir())  # MuJoCo left no log file
+
+
+@pytest.mark.parametrize("timestep_s", [0.0, 0.05])
+def test_a_timestep_that_cannot_work_is_refused(timestep_s):
+    with pytest.raises(UserError, match="physics_timestep_s"):
+        Twin(TwinConfig(physics_timestep_s=timestep_s), seed=0)
+
+
+def test_another_robot_is_refused():
+    with pytest.raises(UserError, match="no twin of 'spot'"):
+        Twin(TwinConfig(), seed=0, robot="spot")
+
+
+CAMERA_SCRIPT = """
+import numpy as np
+from daydreamer.config import TwinConfig
+from daydreamer.errors import UserError
+from sim.twin import Twin
+try:
+    twin = Twin(TwinConfig(camera=True), seed=0)
+except UserError as error:
+    print("refused:", error)
+    raise SystemExit
+lying = twin.measure().image
+assert lying.shape == (64, 64, 3) and lying.dtype == np.uint8 and lying.std() > 5, lying.std()
+twin.advance(0.02)
+assert twin.measure().image is lying
+twin.advance(0.03)
+assert twin.measure().image is not lying
+twin.reset(standing=True)
+standing = twin.measure().image.astype(float)
+assert np.abs(standing - lying).mean() > 5
+# Sky above, floor below.
+assert standing[:8].mean() > standing[-8:].mean() + 20
+assert twin.render(120, 160, "side").shape == (120, 160, 3)
+twin.close()
+print("rendered")
+"""
+
+
+def run_camera_script(**environment):
+    """In a process of its own: MuJoCo chooses its OpenGL once, and a broken one may take the process with it."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
+    return subprocess.run(
+        [sys.executable, "-c", CAMERA_SCRIPT],
+        env=inherited | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
+def test_the_camera_shows_what_is_ahead_or_the_error_names_the_cure():
+    result = run_camera_script()
+    assert result.returncode == 0, result.stderr
+    expected = "rendered" if ctypes.util.find_library("EGL") else "Install libegl1"
+    assert expected in result.stdout, result.stdout
+
+
+def test_without_opengl_the_error_names_the_cure():
+    # GLFW needs a display.
+    result = run_camera_script(MUJOCO_GL="glfw", DISPLAY="", WAYLAND_DISPLAY="")
+    assert result.returncode == 0, result.stderr
+    assert "MUJOCO_GL=glfw failed" in result.stdout and "MUJOCO_GL=egl" in result.stdout

@@ -1,0 +1,96 @@
+import dm_env
+import numpy as np
+import pytest
+
+from daydreamer.config import SessionConfig
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
+from sim.walk import make_environment
+
+LAST_STEP = a1.EPISODE_STEPS - 1
+
+
+@pytest.fixture
+def environment():
+    return make_environment(SessionConfig(seed=4))
+
+
+def random_actions(seed=0):
+    random = np.random.default_rng(seed)
+    while True:
+        yield random.uniform(-1, 1, a1.JOINTS)
+
+
+def test_specs_are_dm_controls(environment):
+    action = environment.action_spec()
+    assert action.shape == (12,) and (action.minimum == -1).all() and (action.maximum == 1).all()
+    observation = environment.observation_spec()
+    assert list(observation) == list(A1WalkTask().spec.observation)
+    first = environment.reset()
+    for key, spec in observation.items():
+        spec.validate(first.observation[key])
+
+
+def test_time_steps_follow_the_conventions(environment):
+    first = environment.step(np.zeros(12))  # a step before the first reset resets
+    assert first.first() and first.reward is None and first.discount is None
+    actions = random_actions()
+    for step in range(a1.EPISODE_STEPS):
+        time_step = environment.step(next(actions))
+        assert time_step.discount == 1.0
+        assert time_step.reward == environment.task_state.reward
+        assert time_step.step_type == (dm_env.StepType.LAST if step == LAST_STEP else dm_env.StepType.MID)
+    assert environment.step(next(actions)).first()
+    assert environment.control_timestep() == pytest.approx(0.05)
+
+
+def test_starts_on_its_back_with_a_reward_of_five(environment):
+    environment.reset()
+    assert environment.truth.up_z < -0.95
+    assert environment.step(np.zeros(12)).reward == pytest.approx(5.0, abs=0.1)
+
+
+def test_nobody_picks_the_robot_up_between_episodes(environment):
+    environment.reset()
+    actions = random_actions()
+    for _ in range(a1.EPISODE_STEPS):
+        last = environment.step(next(actions))
+    assert last.last()
+    before = environment.physics.get_state()
+    first = environment.reset()
+    np.testing.assert_array_equal(environment.physics.get_state(), before)
+    for key, value in last.observation.items():
+        np.testing.assert_array_equal(first.observation[key], value)
+
+
+def test_the_reward_is_made_from_sensors_not_from_truth(environment):
+    environment.reset()
+    actions, differences = random_actions(), []
+    for _ in range(20):
+        environment.step(next(actions))
+        differences.append(environment.task_state.info["up_z"] - environment.truth.up_z)
+    assert np.ptp(differences) > 0  # the sensor's noise is in it
+    assert set(environment.task_state.reward_terms) == set(A1WalkTask().spec.reward_terms)
+
+
+def test_actions_reach_the_motors_filtered(environment):
+    environment.reset()
+    start = environment.physics.twin.data.qpos[7:].copy()
+    action = np.ones(12)
+    environment.step(action)
+    target = environment.task.robot_task.joint_targets(action)
+    moved = environment.physics.twin.driver._target - start
+    assert (np.abs(moved) < 0.2 * np.abs(target - start)).all()
+    for _ in range(40):
+        environment.step(action)
+    np.testing.assert_allclose(environment.physics.twin.driver._target, target, atol=0.02)
+
+
+def test_a_seed_repeats():
+    def rewards(seed):
+        environment, actions = make_environment(SessionConfig(seed=seed)), random_actions()
+        environment.reset()
+        return [environment.step(next(actions)).reward for _ in range(30)]
+
+    assert rewards(1) == rewards(1)
+    assert rewards(1) != rewards(2)
