@@ -1,0 +1,232 @@
+"""The experience log: what happened, written before the next command is sent.
+
+One MCAP file per life of the actor process, one unchunked message per step, one write() per message. A message
+is in the kernel when `append` returns, so a killed process loses nothing; a background thread calls fsync, so a
+power loss costs at most one fsync period.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import threading
+import time
+from pathlib import Path
+
+from mcap.writer import Writer
+
+from daydreamer.errors import UserError
+from daydreamer.experience.codec import StepEncoder
+from daydreamer.experience.header import write_header
+from daydreamer.experience.step import Step
+from daydreamer.session.atomic import fsync_directory
+from daydreamer.spec import RobotSpec
+from daydreamer.telemetry.timing import LatencyStatistics
+
+_LOG_NAME = re.compile(r"actor-(\d{4,})\.mcap")
+
+
+def log_path(directory: Path, actor_life: int) -> Path:
+    return directory / f"actor-{actor_life:04d}.mcap"
+
+
+def list_logs(directory: Path) -> dict[int, Path]:
+    """Logs by actor life, in order; empty if there is no such directory."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return {}
+    matches = filter(None, map(_LOG_NAME.fullmatch, names))
+    return dict(sorted((int(match[1]), directory / match[0]) for match in matches))
+
+
+def next_actor_life(directory: Path) -> int:
+    """One more than the highest life that left a log; 1 for the first."""
+    return max(list_logs(directory), default=0) + 1
+
+
+class ExperienceWriter:
+    """Appends the steps of one actor life to `actor-NNNN.mcap`.
+
+    `append` belongs to one thread, the control loop's; `close` may follow on any.
+
+    Attributes:
+      path: of the log.
+      append_latency: time that `append` took.
+    """
+
+    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float):
+        """Creates the log.
+
+        Raises:
+          UserError: the log exists, the directory cannot be written, or the period is not positive.
+        """
+        if not fsync_period_s > 0:
+            raise UserError(f"actor.fsync_period_s is {fsync_period_s}; it must be greater than 0.")
+        self.path = log_path(directory, actor_life)
+        self.append_latency = LatencyStatistics()
+        self._encoder = StepEncoder(spec)
+        self._actor_life = actor_life
+        self._next_sequence = 0
+        self._failure: OSError | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._stream = _KernelStream(self.path)
+            self._writer = Writer(self._stream, use_chunking=False, enable_data_crcs=True)
+            self._channel = self._write_header(spec)
+            fsync_directory(directory)
+        except FileExistsError as error:
+            raise UserError(
+                f"{self.path} already exists: another actor is writing to this session, or life {actor_life} is over. "
+                "Stop the other actor, or start this one with the next life."
+            ) from error
+        except OSError as error:
+            raise self._disk_error(error) from error
+        self._closing = threading.Event()
+        self._unsynced = False
+        self._fsync_thread = threading.Thread(
+            target=self._fsync_loop, args=(fsync_period_s,), name="experience-fsync", daemon=True
+        )
+        self._fsync_thread.start()
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the last step appended; -1 before the first."""
+        return self._next_sequence - 1
+
+    def append(self, step: Step) -> None:
+        """Writes one step; it is in the kernel's hands on return.
+
+        Raises:
+          ValueError: the step is of another life, out of sequence, or does not follow the specification.
+          UserError: the disk failed, now or at the last fsync. Nothing can be appended from then on.
+        """
+        started_s = time.perf_counter()
+        if self._failure is not None:
+            raise self._disk_error(self._failure) from self._failure
+        if (step.actor_life, step.sequence) != (self._actor_life, self._next_sequence):
+            raise ValueError(
+                f"step {step.sequence} of life {step.actor_life} where step {self._next_sequence} of life "
+                f"{self._actor_life} was expected"
+            )
+        payload = self._encoder.encode(step)
+        try:
+            self._writer.add_message(self._channel, step.wall_ns, payload, step.wall_ns, step.sequence)
+        except OSError as error:
+            self._fail(error)
+            raise self._disk_error(error) from error
+        self._stream.commit()
+        self._next_sequence += 1
+        self._unsynced = True
+        self.append_latency.add(time.perf_counter() - started_s)
+
+    def close(self) -> None:
+        """Completes the MCAP file (summary and footer) and syncs it. May be called twice.
+
+        Raises:
+          UserError: the disk failed; the steps appended before are still readable.
+        """
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._fsync_thread.join()
+        try:
+            # After a failure the file stays as a crash would leave it: readable, without a summary.
+            if self._failure is None:
+                self._stream.hold()
+                self._writer.finish()
+                self._stream.release()
+                os.fsync(self._stream.descriptor)
+        except OSError as error:
+            self._fail(error)
+        finally:
+            self._stream.close()
+        if self._failure is not None:
+            raise self._disk_error(self._failure) from self._failure
+
+    def __enter__(self) -> ExperienceWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _write_header(self, spec: RobotSpec) -> int:
+        self._stream.hold()
+        channel = write_header(self._writer, spec, self._actor_life)
+        self._stream.release()
+        self._stream.commit()
+        return channel
+
+    def _fail(self, error: OSError) -> None:
+        self._failure = error
+        # Where even that fails, readers take what remains for the torn record that it is.
+        with contextlib.suppress(OSError):
+            self._stream.roll_back()
+
+    def _fsync_loop(self, period_s: float) -> None:
+        while not self._closing.wait(period_s):
+            if not self._unsynced or self._failure is not None:
+                continue
+            self._unsynced = False
+            try:
+                os.fdatasync(self._stream.descriptor)
+            except OSError as error:
+                self._failure = error
+
+    def _disk_error(self, error: OSError) -> UserError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        cure = "Free some space" if full else "Check the disk and its permissions"
+        return UserError(
+            f"Experience cannot be written to {self.path} ({error.strerror}). {cure}, then go on with "
+            "'daydreamer resume'."
+        )
+
+
+class _KernelStream:
+    """The output of mcap's Writer: hands every write to the kernel, except while it holds them together."""
+
+    def __init__(self, path: Path):
+        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._held: bytearray | None = None
+        self._size = 0
+        self._committed_size = 0
+
+    def write(self, data: bytes) -> int:
+        if self._held is not None:
+            self._held += data
+        else:
+            self._write_through(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size + len(self._held or b"")
+
+    def hold(self) -> None:
+        self._held = bytearray()
+
+    def release(self) -> None:
+        held, self._held = self._held, None
+        self._write_through(bytes(held or b""))
+
+    def commit(self) -> None:
+        """What was written up to here is whole."""
+        self._committed_size = self._size
+
+    def roll_back(self) -> None:
+        """Removes what a failed write left of a record."""
+        self._held = None
+        self._size = self._committed_size
+        os.ftruncate(self.descriptor, self._committed_size)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _write_through(self, data: bytes) -> None:
+        # The kernel takes less than all only when the disk is full or fails; the next call says why.
+        remaining = memoryview(data)
+        while remaining:
+            written = os.write(self.descriptor, remaining)
+            self._size += written
+            remaining = remaining[written:]

@@ -1,0 +1,278 @@
+"""Reads experience logs while they are written: every step exactly once, in order, and nothing that is damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mcap.opcode import Opcode
+from mcap.writer import MCAP0_MAGIC
+
+from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.experience.codec import StepDecoder
+from daydreamer.experience.header import RECORD_PREFIX, CorruptLog, LogHeader, check_spec, read_header
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.step import Step
+from daydreamer.spec import RobotSpec
+
+_BLOCK_BYTES = 4 << 20
+# Begins the record that ends the steps of a closed log.
+_DATA_END = RECORD_PREFIX.pack(Opcode.DATA_END, 4)
+
+
+class LogTail:
+    """Reads one log from where the last read ended; the file may still grow, or not exist yet.
+
+    Attributes:
+      path: of the log.
+      offset: byte at which the next record begins; 0 before the header is read.
+      header: None until it is there completely.
+      closed: the writer has completed the file and everything has been read.
+      truncated_bytes: by how much the file is shorter than `offset`, as after a power loss.
+    """
+
+    def __init__(self, path: Path, spec: RobotSpec, offset: int = 0, actor_life: int | None = None):
+        """Goes on at `offset`; with `actor_life` the log must be of that life."""
+        self.path = path
+        self.offset = offset
+        self.closed = False
+        self.truncated_bytes = 0
+        self._spec = spec
+        self._actor_life = actor_life
+        self.header: LogHeader | None = None
+        self._decoder: StepDecoder | None = None
+
+    def read(self, limit: int | None = None) -> list[Step]:
+        """The complete steps from `offset` on, at most `limit`; moves `offset` behind them.
+
+        An incomplete record at the end is left for later.
+
+        Raises:
+          CorruptLog: the record at `offset` is damaged. All steps before it have been returned by then;
+            `skip_damage` moves behind it.
+          SpecMismatch: the log is of another robot.
+          UserError: the file cannot be read.
+        """
+        steps: list[Step] = []
+        try:
+            if not self._open():
+                return steps
+            with open(self.path, "rb", buffering=0) as file:
+                self.truncated_bytes = max(0, self.offset - os.fstat(file.fileno()).st_size)
+                while not self.closed and (limit is None or len(steps) < limit):
+                    if not self._read_block(file.fileno(), limit, steps):
+                        break
+        except OSError as error:
+            if not steps:
+                raise UserError(
+                    f"{self.path} cannot be read ({error.strerror}); check disk and permissions."
+                ) from error
+        return steps
+
+    def skip_damage(self) -> bool:
+        """Moves `offset` from a damaged record to the next undamaged one, or to the end of a closed log.
+
+        Returns:
+          False if neither is in sight yet; `offset` is then unchanged.
+        """
+        if self._decoder is None:
+            return False
+        size, frame = self._decoder.record_size, self._decoder.frame
+        block = max(_BLOCK_BYTES, 2 * size)
+        start = self.offset + 1
+        with open(self.path, "rb", buffering=0) as file:
+            while data := os.pread(file.fileno(), block, start):
+                position = data.find(frame)
+                while 0 <= position <= len(data) - size:
+                    records, _ = self._decoder.valid_prefix(
+                        memoryview(data)[position : position + size], self.header.actor_life
+                    )
+                    if len(records):
+                        self.offset = start + position
+                        return True
+                    position = data.find(frame, position + 1)
+                if len(data) < block:
+                    self.closed = data.endswith(MCAP0_MAGIC)
+                    break
+                # A record may straddle the end of the block.
+                start += block - size + 1
+        return self.closed
+
+    def _open(self) -> bool:
+        """Reads the header as soon as it is complete; False before that."""
+        if self.header is None:
+            header = read_header(self.path)
+            if header is None:
+                return False
+            check_spec(self.path, header, self._spec)
+            if self._actor_life not in (None, header.actor_life):
+                raise CorruptLog(self.path, 0, f"it is the log of life {header.actor_life} under another name")
+            self.header = header
+            self._decoder = StepDecoder(self._spec, header.channel)
+            self.offset = max(self.offset, header.size)
+        return True
+
+    def _read_block(self, descriptor: int, limit: int | None, steps: list[Step]) -> bool:
+        """Adds the steps of the next block; False at the end, for now, of what can be read."""
+        size = self._decoder.record_size
+        wanted = max(1, _BLOCK_BYTES // size)
+        if limit is not None:
+            wanted = min(wanted, limit - len(steps))
+        data = memoryview(os.pread(descriptor, wanted * size, self.offset))
+        records, reason = self._decoder.valid_prefix(data, self.header.actor_life)
+        steps += self._decoder.steps(records)
+        self.offset += len(records) * size
+        rest = data[len(records) * size :]
+        if not rest:
+            return len(records) == wanted
+        begin = bytes(rest[: len(self._decoder.frame)])
+        if begin.startswith(_DATA_END):
+            self.closed = True
+        elif len(rest) >= size or not (self._decoder.frame.startswith(begin) or _DATA_END.startswith(begin)):
+            # Steps before the damage are handed out first; the next read comes back to it.
+            if not steps:
+                raise CorruptLog(self.path, self.offset, reason or "no step record begins here")
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something about the logs that the operator should know; reading goes on all the same.
+
+    Attributes:
+      kind: 'damage', 'gap', 'duplicate', 'truncated' or 'missing'.
+      actor_life: whose log it is.
+      text: one sentence.
+    """
+
+    kind: str
+    actor_life: int
+    text: str
+
+
+@dataclasses.dataclass
+class _Life:
+    tail: LogTail
+    next_sequence: int = 0
+
+
+class ExperienceTail:
+    """Reads the logs of all actor lives in a directory, in order of life, each from where the last read ended.
+
+    A new life is begun as soon as its log appears; earlier ones are looked at until they are closed.
+
+    Attributes:
+      problems: damage, gaps and duplicates found so far. Steps after damage or a gap are delivered; their
+        `sequence` shows that they do not follow on.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        spec: RobotSpec,
+        cursors: Mapping[int | str, tuple[int, int] | list[int]] | None = None,
+    ):
+        """Goes on at `cursors`, as an earlier tail of the same directory gave them; keys may have become strings."""
+        self.problems: list[Problem] = []
+        self._directory = directory
+        self._spec = spec
+        self._lives: dict[int, _Life] = {}
+        logs = list_logs(directory)
+        for life, (offset, next_sequence) in sorted((int(key), value) for key, value in (cursors or {}).items()):
+            path = logs.get(life) or directory / f"actor-{life:04d}.mcap"
+            self._lives[life] = _Life(LogTail(path, spec, offset, life), next_sequence)
+            if life not in logs:
+                self._report("missing", life, f"{path} has been read up to step {next_sequence - 1} but is gone.")
+
+    @property
+    def cursors(self) -> dict[int, tuple[int, int]]:
+        """By actor life: byte offset and sequence number of the next step. For checkpoints; JSON can hold it."""
+        return {life: (state.tail.offset, state.next_sequence) for life, state in self._lives.items()}
+
+    def read(self, limit: int | None = None) -> list[Step]:
+        """Steps that have become available since the last call, at most `limit`.
+
+        Raises:
+          SpecMismatch: a log is of another robot.
+          UserError: a file cannot be read.
+        """
+        for life, path in list_logs(self._directory).items():
+            if life not in self._lives:
+                self._lives[life] = _Life(LogTail(path, self._spec, actor_life=life))
+        steps: list[Step] = []
+        for life in sorted(self._lives):
+            while not self._lives[life].tail.closed and (limit is None or len(steps) < limit):
+                try:
+                    batch = self._read_life(life, None if limit is None else limit - len(steps))
+                except (SpecMismatch, UserError):
+                    # What has been read so far must not be lost; the next call fails at once.
+                    if steps:
+                        return steps
+                    raise
+                if batch is None:
+                    break
+                steps += batch
+        return steps
+
+    def _read_life(self, life: int, limit: int | None) -> list[Step] | None:
+        """Some more steps of one life; None if there are none now."""
+        state = self._lives[life]
+        try:
+            batch = state.tail.read(limit)
+        except CorruptLog as error:
+            self._report("damage", life, str(error))
+            return [] if state.tail.skip_damage() else None
+        if state.tail.header is None:
+            # Only the newest log can still be about to get its header.
+            if life < max(self._lives) and state.tail.path.exists() and state.tail.path.stat().st_size:
+                self._report("damage", life, f"{state.tail.path} cannot be read: its header is incomplete.")
+            return None
+        if state.tail.truncated_bytes:
+            self._report(
+                "truncated",
+                life,
+                f"{state.tail.path} has lost its last {state.tail.truncated_bytes} bytes since it was read, as after a "
+                "power loss; what the learner read of them is kept.",
+            )
+        return self._in_sequence(life, state, batch) if batch else None
+
+    def _in_sequence(self, life: int, state: _Life, batch: list[Step]) -> list[Step]:
+        accepted = []
+        for step in batch:
+            if step.sequence < state.next_sequence:
+                self._report("duplicate", life, f"Step {step.sequence} is twice in {state.tail.path}; one is ignored.")
+                continue
+            if step.sequence > state.next_sequence:
+                lost = f"{state.next_sequence} to {step.sequence - 1}"
+                self._report("gap", life, f"Steps {lost} are missing in {state.tail.path}.")
+            accepted.append(step)
+            state.next_sequence = step.sequence + 1
+        return accepted
+
+    def _report(self, kind: str, life: int, text: str) -> None:
+        problem = Problem(kind, life, text)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def last_sequence(path: Path) -> int:
+    """Sequence number of the last complete step in a log; -1 if there is none. Reads the end of the file only.
+
+    Raises:
+      CorruptLog: the header is damaged.
+    """
+    header = read_header(path)
+    if header is None:
+        return -1
+    decoder = StepDecoder(header.spec, header.channel)
+    size = decoder.record_size
+    with open(path, "rb", buffering=0) as file:
+        # A closed log ends with a summary that is about as long as a few steps; go back over it.
+        for index in reversed(range((os.fstat(file.fileno()).st_size - header.size) // size)):
+            data = memoryview(os.pread(file.fileno(), size, header.size + index * size))
+            records, _ = decoder.valid_prefix(data, header.actor_life)
+            if len(records):
+                return int(records["sequence"][0])
+    return -1

@@ -1,0 +1,275 @@
+"""How a session is doing: each process writes a small file, the reader assembles them with what the logs say."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import psutil
+
+from daydreamer.errors import UserError
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.tail import last_sequence
+from daydreamer.session.atomic import write_atomically
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.timing import LatencySummary
+
+# A heartbeat and the start of its process are taken from two clocks of the kernel.
+_CLOCK_TOLERANCE_S = 5.0
+
+
+class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What every process reports; None is 'not known'.
+
+    Attributes:
+      state: 'waiting' is for input, 'stopped' a clean end, 'failed' an end by an error that was reported.
+      pid, heartbeat_wall_s: filled in by the writer.
+    """
+
+    state: Literal["starting", "waiting", "running", "stopped", "failed"]
+    pid: int = 0
+    heartbeat_wall_s: float = 0.0
+
+
+class ActorStatus(ProcessStatus):
+    """Attributes:
+    env_steps, episodes: of the whole session.
+    control_rate_hz: measured.
+    deadline_misses: control ticks that came late, of this life.
+    actor_step_ms: from control tick to command.
+    policy_version: in use; policy_age_s is the time since it was published.
+    safety_events: interventions of the supervisor, of this life.
+    reward_recent: mean per step; forward_velocity_recent in m/s.
+    append_ms: time to log a step.
+    """
+
+    env_steps: int | None = None
+    episodes: int | None = None
+    control_rate_hz: float | None = None
+    deadline_misses: int | None = None
+    actor_step_ms: LatencySummary | None = None
+    policy_version: int | None = None
+    policy_age_s: float | None = None
+    safety_events: int | None = None
+    reward_recent: float | None = None
+    forward_velocity_recent: float | None = None
+    actor_life: int | None = None
+    last_logged_sequence: int | None = None
+    append_ms: LatencySummary | None = None
+
+
+class LearnerStatus(ProcessStatus):
+    """Attributes:
+    gradient_steps, imagined_steps: of the whole session.
+    train_ratio: replayed steps per environment step, measured.
+    replay_steps: held now.
+    append_to_replay_ms: from a step's wall time to its being in the replay.
+    last_publish_version: of the policy.
+    """
+
+    gradient_steps: int | None = None
+    imagined_steps: int | None = None
+    train_ratio: float | None = None
+    replay_steps: int | None = None
+    append_to_replay_ms: LatencySummary | None = None
+    updates_per_s: float | None = None
+    last_publish_version: int | None = None
+
+
+class TwinStatus(ProcessStatus):
+    """Attributes:
+    robot_seconds: simulated.
+    real_time_factor: simulated time over wall time.
+    step_ms: physics of one control period.
+    command_age_s: since the last command arrived.
+    forward_velocity_m_s: the simulator's truth, mean over 10 s; for evaluation only.
+    """
+
+    robot_seconds: float | None = None
+    real_time_factor: float | None = None
+    step_ms: LatencySummary | None = None
+    command_age_s: float | None = None
+    forward_velocity_m_s: float | None = None
+
+
+class WalkStatus(ProcessStatus):
+    """Attributes:
+    elapsed_s: of this command.
+    message: for the operator.
+    """
+
+    elapsed_s: float | None = None
+    message: str | None = None
+
+
+ROLES: dict[str, type[ProcessStatus]] = {
+    "walk": WalkStatus,
+    "actor": ActorStatus,
+    "learner": LearnerStatus,
+    "twin": TwinStatus,
+}
+
+
+class ProcessSummary(msgspec.Struct, kw_only=True):
+    """One process as the reader sees it; 'crashed' is one that is gone without having said so."""
+
+    state: str
+    pid: int
+    heartbeat_age_s: float
+
+
+class SessionStatus(msgspec.Struct, kw_only=True):
+    """What `daydreamer status --json` prints; None where it is not known.
+
+    Attributes:
+      state: 'running', 'stopped', or 'crashed' if any process is gone without having said so.
+      env_steps: as logged, over all actor lives.
+      robot_seconds: of experience at the nominal control rate.
+      last_logged_sequence: by actor life, taken from the logs.
+      processes: by role.
+      problems: what could not be read, one sentence each.
+      The others: see `ActorStatus` and `LearnerStatus`.
+    """
+
+    state: Literal["running", "stopped", "crashed"]
+    env_steps: int | None = None
+    robot_seconds: float | None = None
+    episodes: int | None = None
+    gradient_steps: int | None = None
+    imagined_steps: int | None = None
+    imagined_per_real_step: float | None = None
+    train_ratio: float | None = None
+    policy_version: int | None = None
+    policy_age_s: float | None = None
+    control_rate_hz: float | None = None
+    deadline_misses: int | None = None
+    actor_step_ms: LatencySummary = LatencySummary()
+    append_ms: LatencySummary = LatencySummary()
+    append_to_replay_ms: LatencySummary = LatencySummary()
+    replay_steps: int | None = None
+    updates_per_s: float | None = None
+    last_publish_version: int | None = None
+    last_logged_sequence: dict[int, int] = {}
+    safety_events: int | None = None
+    reward_recent: float | None = None
+    forward_velocity_recent: float | None = None
+    processes: dict[str, ProcessSummary] = {}
+    problems: list[str] = []
+
+
+class StatusWriter:
+    """Writes the status file of one process; about once a second is often enough."""
+
+    def __init__(self, session: Session, role: str):
+        """`role` is one of ROLES."""
+        self._type = ROLES[role]
+        self._path = _status_path(session, role)
+
+    def write(self, status: ProcessStatus | Mapping[str, Any]) -> None:
+        """Replaces the status, with a fresh heartbeat.
+
+        Raises:
+          msgspec.ValidationError: a field that the role does not have, or of a wrong type.
+          UserError: the file cannot be written.
+        """
+        # Through JSON, so that numpy scalars become numbers and values that are not finite become null.
+        typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
+        typed.pid, typed.heartbeat_wall_s = os.getpid(), time.time()
+        try:
+            # Not synced: it is out of date after a power loss anyway.
+            write_atomically(self._path, msgspec.json.encode(typed), durable=False)
+        except OSError as error:
+            raise UserError(
+                f"The status cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
+            ) from error
+
+
+def read_status(session: Session) -> dict[str, Any]:
+    """`SessionStatus` as plain values for JSON; what is missing is None."""
+    problems: list[str] = []
+    roles = {role: _read_role(session, role, problems) for role in ROLES}
+    actor = roles["actor"] or ActorStatus(state="stopped")
+    learner = roles["learner"] or LearnerStatus(state="stopped")
+    logged = _last_logged(session, problems)
+    # The log is the truth; a session without one was trained in lock-step.
+    env_steps = sum(sequence + 1 for sequence in logged.values()) if logged else actor.env_steps
+    processes = {role: _summarise(status) for role, status in roles.items() if status is not None}
+    imagined = learner.imagined_steps
+    status = SessionStatus(
+        state=_overall({process.state for process in processes.values()}),
+        env_steps=env_steps,
+        robot_seconds=None if env_steps is None else env_steps / session.spec.control_rate_hz,
+        imagined_per_real_step=imagined / env_steps if imagined is not None and env_steps else None,
+        last_logged_sequence=logged,
+        processes=processes,
+        problems=problems,
+        **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
+        **_known(actor, "safety_events reward_recent forward_velocity_recent"),
+        **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
+        **_known(learner, "updates_per_s last_publish_version"),
+    )
+    return msgspec.json.decode(msgspec.json.encode(status))
+
+
+def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
+    values = {name: getattr(status, name) for name in names.split()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatus | None:
+    path = _status_path(session, role)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ROLES[role])
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        problems.append(f"{path} cannot be read ({error}).")
+        return None
+
+
+def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
+    logged = {}
+    for life, path in list_logs(session.experience).items():
+        try:
+            logged[life] = last_sequence(path)
+        except (OSError, UserError) as error:
+            problems.append(str(error))
+    return logged
+
+
+def _summarise(status: ProcessStatus) -> ProcessSummary:
+    ended = status.state in ("stopped", "failed")
+    state = status.state if ended or _is_alive(status) else "crashed"
+    return ProcessSummary(state=state, pid=status.pid, heartbeat_age_s=time.time() - status.heartbeat_wall_s)
+
+
+def _is_alive(status: ProcessStatus) -> bool:
+    """The process that wrote this exists; another one that got its pid does not count, nor does a zombie."""
+    try:
+        process = psutil.Process(status.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.create_time() <= status.heartbeat_wall_s + _CLOCK_TOLERANCE_S
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _overall(states: set[str]) -> Literal["running", "stopped", "crashed"]:
+    if states & {"crashed", "failed"}:
+        return "crashed"
+    return "running" if states - {"stopped"} else "stopped"
+
+
+def _status_path(session: Session, role: str) -> Path:
+    return session.status / f"{role}.json"
+
+
+def _to_builtin(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"a status cannot hold a {type(value).__name__}")

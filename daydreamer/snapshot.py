@@ -1,0 +1,186 @@
+"""Policy snapshots: the weights that the learner hands to the actor, complete or absent, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import struct
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.session.atomic import write_atomically
+from daydreamer.spec import RobotSpec, spec_difference
+
+FORMAT_VERSION = 1
+_POINTER = "latest"
+_SNAPSHOT_NAME = re.compile(r"(\d{6,})\.safetensors")
+
+
+class CorruptSnapshot(UserError):
+    """A snapshot is not what was written."""
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f"{path} is damaged: {reason}. Delete it; the learner publishes another one.")
+
+
+class SnapshotMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a snapshot says about itself, in the header of its file.
+
+    Attributes:
+      version: from 1, higher is newer; also its file name.
+      gradient_step: of the learner, when the parameters were taken.
+      env_steps: that the learner had received by then.
+      robot_spec: of the robot that the policy observes and commands.
+      model: sizes of the networks, as far as they are needed to rebuild the policy.
+      created_wall_s: wall clock.
+    """
+
+    version: int
+    gradient_step: int
+    env_steps: int
+    robot_spec: RobotSpec
+    model: dict[str, Any]
+    created_wall_s: float = msgspec.field(default_factory=time.time)
+
+    @property
+    def spec_hash(self) -> str:
+        return self.robot_spec.hash
+
+
+def snapshot_path(directory: Path, version: int) -> Path:
+    return directory / f"{version:06d}.safetensors"
+
+
+def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metadata: SnapshotMetadata) -> Path:
+    """Publishes parameters: writes the file, then makes it the latest. Takes two fsyncs.
+
+    Raises:
+      ValueError: a parameter is not finite or of a type that numpy does not have (named), or this version has
+        already been published.
+      UserError: the disk failed.
+    """
+    for name, array in parameters.items():
+        if array.dtype.kind not in "fiub":
+            raise ValueError(
+                f"parameter '{name}' is {array.dtype}, which numpy cannot read back; convert it to float32"
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"parameter '{name}' is not finite; a policy must not be published like that")
+    path = snapshot_path(directory, metadata.version)
+    if path.exists():
+        raise ValueError(f"{path} has already been published; versions must be new, see next_snapshot_version")
+    tensors = {name: np.asarray(array, order="C") for name, array in parameters.items()}
+    # The file format keeps metadata as strings; each is JSON, so that every value has one reading.
+    header = {name: json.dumps(value) for name, value in msgspec.to_builtins(metadata).items()}
+    header |= {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(metadata.spec_hash)}
+    header["sha256"] = _digest(header, tensors)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, safetensors.numpy.save(tensors, metadata=header))
+        write_atomically(directory / _POINTER, f"{path.name}\n".encode())
+    except OSError as error:
+        raise UserError(
+            f"The policy cannot be written to {path} ({error.strerror}); free some space or check the disk."
+        ) from error
+    return path
+
+
+def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], SnapshotMetadata]:
+    """Parameters and metadata of a snapshot for this robot.
+
+    Raises:
+      CorruptSnapshot: the file is not what was written.
+      SpecMismatch: it belongs to another robot; names both hashes and what differs.
+      UserError: it cannot be read, or another version of this program wrote it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
+    try:
+        tensors = safetensors.numpy.load(content)
+        (header_size,) = struct.unpack_from("<Q", content)
+        header = dict(json.loads(content[8 : 8 + header_size])["__metadata__"])
+        digest = header.pop("sha256")
+    except (safetensors.SafetensorError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptSnapshot(path, f"it is not a complete snapshot ({error!r})") from error
+    if digest != _digest(header, tensors):
+        raise CorruptSnapshot(path, "its checksum does not fit its content")
+    values = {name: json.loads(value) for name, value in header.items()}
+    spec_hash = values.pop("spec_hash")
+    if (version := values.pop("format_version")) != FORMAT_VERSION:
+        raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")
+    try:
+        metadata = msgspec.convert(values, SnapshotMetadata)
+    except msgspec.ValidationError as error:
+        raise CorruptSnapshot(path, f"its metadata is wrong ({error})") from error
+    if spec_hash != spec.hash:
+        raise SpecMismatch(
+            f"{path} is a policy for robot specification {spec_hash}, this robot's is {spec.hash}: "
+            f"{spec_difference(spec, metadata.robot_spec)}. Use a session of this robot, or start a new one."
+        )
+    return tensors, metadata
+
+
+def latest_snapshot(directory: Path) -> Path | None:
+    """The newest published snapshot; None before the first.
+
+    Raises:
+      UserError: the pointer names a file that does not exist.
+    """
+    pointer = directory / _POINTER
+    previous = None
+    while True:
+        try:
+            name = pointer.read_text().strip()
+        except FileNotFoundError:
+            return None
+        path = directory / name
+        if _SNAPSHOT_NAME.fullmatch(name) and path.exists():
+            return path
+        # A newer one may have been published, and this one removed, in between.
+        if name == previous:
+            raise UserError(f"{pointer} names '{name}', which is not there; delete {pointer}.")
+        previous = name
+
+
+def next_snapshot_version(directory: Path) -> int:
+    """One more than the highest version published; 1 for the first. A restarted learner goes on there."""
+    return max(_published(directory), default=0) + 1
+
+
+def prune_snapshots(directory: Path, keep: int) -> list[Path]:
+    """Removes all but the `keep` newest snapshots, and never the latest one; returns what it removed."""
+    latest = latest_snapshot(directory)
+    published = _published(directory)
+    stale = [published[version] for version in sorted(published)[: max(0, len(published) - keep)]]
+    removed = [path for path in stale if path != latest]
+    for path in removed:
+        path.unlink(missing_ok=True)
+    return removed
+
+
+def _published(directory: Path) -> dict[int, Path]:
+    if not directory.is_dir():
+        return {}
+    matches = filter(None, map(_SNAPSHOT_NAME.fullmatch, os.listdir(directory)))
+    return {int(match[1]): directory / match[0] for match in matches}
+
+
+def _digest(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over all metadata and over name, type, shape and bytes of all tensors, each in order of name."""
+    digest = hashlib.sha256(json.dumps(dict(header), sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

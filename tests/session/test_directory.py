@@ -1,0 +1,151 @@
+"""Session directories: what is refused, what is recorded, and who may use one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from daydreamer.config import SessionConfig, load_yaml, resolve
+from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.session.directory import Session
+from daydreamer.spec import RobotSpec, Space
+
+SPEC = RobotSpec(
+    robot="test_car",
+    task="drive",
+    control_rate_hz=10.0,
+    episode_steps=100,
+    joint_names=("wheel",),
+    foot_names=(),
+    observation={"vector": Space((4,))},
+    action=Space((2,), low=-1.0, high=1.0),
+    reward_terms=("distance",),
+)
+
+
+@pytest.fixture
+def session(tmp_path):
+    return Session.create(tmp_path / "session", SessionConfig(seed=7), SPEC)
+
+
+def test_what_is_created_can_be_opened(tmp_path):
+    config = resolve({"seed": 3, "learner": {"learning_rate": 1e-5, "discount": 0.997}, "twin": {"camera": True}})
+    created = Session.create(tmp_path / "a" / "session", config, SPEC)
+    opened = Session.open(tmp_path / "a" / "session")
+    assert opened.record == created.record
+    assert (opened.config, opened.spec) == (config, SPEC)
+    for path in (opened.experience, opened.policy, opened.checkpoints, opened.metrics, opened.status, opened.report):
+        assert path.is_dir()
+
+
+def test_the_record_says_what_was_run(session):
+    values = load_yaml(session.path / "session.yaml")
+    assert values["seed"] == 7 and values["spec_hash"] == SPEC.hash and values["started"].endswith("+00:00")
+    assert values["config"] == msgspec.to_builtins(SessionConfig(seed=7))
+    assert {"python", "jax", "flax", "mujoco", "numpy"} <= values["versions"].keys()
+
+
+def test_an_empty_directory_becomes_a_session(tmp_path):
+    assert Session.create(tmp_path, SessionConfig(), SPEC).path == tmp_path
+
+
+def test_a_file_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("x")
+    with pytest.raises(UserError, match="is a file.*--session"):
+        Session.create(path, SessionConfig(), SPEC)
+
+
+def test_a_directory_with_something_else_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UserError, match="not empty and not a session"):
+        Session.create(tmp_path, SessionConfig(), SPEC)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_existing_session_is_refused_and_left_alone(session):
+    before = (session.path / "session.yaml").read_bytes()
+    with pytest.raises(UserError, match="daydreamer resume"):
+        Session.create(session.path, SessionConfig(), SPEC)
+    assert (session.path / "session.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("below", ["/proc/session", "/dev/null/session"])
+def test_a_place_that_cannot_be_written_is_refused(below):
+    with pytest.raises(UserError, match="cannot be written"):
+        Session.create(below, SessionConfig(), SPEC)
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "not a session"), ("missing", "does not exist")])
+def test_opening_what_is_no_session_is_refused(tmp_path, name, message):
+    with pytest.raises(UserError, match=f"{message}.*daydreamer walk"):
+        Session.open(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("train_ratio:", "train_ration:", r"train_ration.*config\.learner"),
+        ("seed: 7\nspec_hash", "seed: 7\nseeds: 8\nspec_hash", "seeds"),
+        ("  seed: 7", "  seed: lucky", r"config\.seed"),
+        ("format_version: 1", "format_version: 99", "version 99"),
+        ("config:", "config: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_record_is_refused_and_the_key_named(session, old, new, message):
+    path = session.path / "session.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        Session.open(session.path)
+
+
+def test_another_robot_cannot_go_on_with_a_session(session):
+    session.require_spec(SPEC)
+    with pytest.raises(SpecMismatch, match="episode_steps is 50 here and 100 there"):
+        session.require_spec(msgspec.structs.replace(SPEC, episode_steps=50))
+
+
+HOLD_LOCK = """
+import sys
+from daydreamer.session.directory import Session
+with Session.open(sys.argv[1]).lock(sys.argv[2]):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(session):
+    root = str(Path(__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(session.path), "actor"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert child.stdout.readline() == b"locked\n"
+    yield child
+    child.kill()
+    child.communicate()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_session(session, holder):
+    with pytest.raises(UserError, match=f"in use by pid {holder.pid} "), session.lock("actor"):
+        pass
+    with session.lock("learner"), session.lock():
+        pass
+
+
+def test_a_killed_process_holds_nothing(session, holder):
+    holder.kill()
+    holder.wait()
+    with session.lock("actor"):
+        with pytest.raises(UserError, match=f"pid {os.getpid()} "), session.lock("actor"):
+            pass
+    with session.lock("actor"):
+        pass

@@ -1,0 +1,76 @@
+"""The event log: lines of several processes, and what a crash leaves of one."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from daydreamer.errors import UserError
+from daydreamer.session.events import EventLog, read_events
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.jsonl"
+
+
+def test_what_was_recorded_is_read_with_its_time(path):
+    before = time.time()
+    log = EventLog(path)
+    log.record("start", "actor", life=1)
+    log.record("emergency_stop", "operator", reason="pressed 'q'\n", height_m=np.float32(0.25), log=path)
+    first, second = read_events(path)
+    assert (first["kind"], first["source"], first["life"], first["pid"]) == ("start", "actor", 1, os.getpid())
+    assert second["reason"] == "pressed 'q'\n" and second["height_m"] == 0.25 and second["log"] == str(path)
+    assert before <= first["wall_s"] <= second["wall_s"] <= time.time()
+    assert len(path.read_text().splitlines()) == 2
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+def test_no_file_is_no_events(path):
+    assert read_events(path) == []
+
+
+def test_lines_of_several_processes_do_not_mix(path):
+    script = (
+        "import sys; from pathlib import Path; from daydreamer.session.events import EventLog\n"
+        "for i in range(300): EventLog(Path(sys.argv[1])).record('tick', sys.argv[2], i=i, padding='x' * 3000)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, str(path), name], env=environment) for name in ("a", "b")
+    ]
+    assert [child.wait() for child in children] == [0, 0]
+    events = read_events(path)
+    for name in ("a", "b"):
+        assert [event["i"] for event in events if event["source"] == name] == list(range(300))
+    assert len(events) == 600
+
+
+def test_a_torn_last_line_is_left_out_and_does_not_swallow_the_next(path):
+    log = EventLog(path)
+    log.record("start", "actor")
+    log.record("crash", "actor")
+    whole = path.read_bytes()
+    for length in range(whole.index(b"\n") + 1, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert [event["kind"] for event in read_events(path)] == ["start"]
+    log.record("restart", "actor")
+    kinds = [event["kind"] for event in read_events(path)]
+    assert kinds == ["start", "unreadable", "restart"]
+
+
+def test_fields_of_the_log_itself_cannot_be_overwritten(path):
+    with pytest.raises(ValueError, match="wall_s"):
+        EventLog(path).record("start", "actor", wall_s=0)
+    assert not path.exists()
+
+
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="cannot be written"):
+        EventLog(tmp_path / "missing" / "events.jsonl").record("start", "actor")
