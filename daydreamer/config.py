@@ -82,7 +82,8 @@ class ModelConfig(_Config):
       units: width of encoder, decoder, heads, actor and critic.
       encoder_layers, decoder_layers, head_layers, actor_layers, critic_layers: hidden layers.
       convolution_depth: channels of the first image layer; it doubles with each of the four.
-      bins: of the two-hot reward and critic.
+      bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
+        state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
       minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions.
     """
@@ -100,6 +101,7 @@ class ModelConfig(_Config):
     critic_layers: int = 2
     convolution_depth: int = 16
     bins: int = 127
+    bin_limit: float = 10.0
     unimix: float = 0.01
     minimum_deviation: float = 0.1
     maximum_deviation: float = 1.0
@@ -145,7 +147,7 @@ class LearnerConfig(_Config):
     free_nats: float = 1.0
     dynamics_scale: float = 1.0
     representation_scale: float = 0.1
-    reconstruction_scale: float = 1.0
+    reconstruction_scale: float = 10.0
     reward_scale: float = 1.0
     continue_scale: float = 1.0
     replay_value_scale: float = 0.3
@@ -154,7 +156,7 @@ class LearnerConfig(_Config):
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100
     gradient_clip: float = 0.3
-    slow_critic_rate: float = 0.02
+    slow_critic_rate: float = 0.1
     return_rate: float = 0.01
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
@@ -226,7 +228,9 @@ def resolve(*updates: Mapping[str, Any]) -> SessionConfig:
     try:
         return msgspec.convert(values, SessionConfig, strict=False)
     except msgspec.ValidationError as error:
-        raise UserError(f"The configuration is wrong: {error}. All keys are in the session.yaml of any session.") from error
+        raise UserError(
+            f"The configuration is wrong: {error}. All keys are in the session.yaml of any session."
+        ) from error
 
 
 def encode_yaml(config: msgspec.Struct) -> bytes:

@@ -60,9 +60,7 @@ class LockstepSession:
                 stack.enter_context(session.lock(role))
             metrics = stack.enter_context(contextlib.closing(SummaryWriter(str(session.metrics / "lockstep"))))
             life = next_actor_life(session.experience)
-            writer = ExperienceWriter(
-                session.experience, session.spec, life, session.config.actor.fsync_period_s
-            )
+            writer = ExperienceWriter(session.experience, session.spec, life, session.config.actor.fsync_period_s)
             stack.enter_context(writer)
             loop = ControlLoop(
                 self._task,
@@ -101,9 +99,7 @@ class LockstepSession:
             if learner.updates % self._learner_config.lockstep_publish_updates == 0:
                 loop.set_policy(learner.policy(version=learner.updates))
 
-    def _report(
-        self, loop: ControlLoop, learner: Learner, window: _Window, metrics: SummaryWriter
-    ) -> dict[str, float]:
+    def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: SummaryWriter) -> dict[str, float]:
         step = loop.statistics.env_steps
         figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
         if learner.updates:

@@ -56,7 +56,10 @@ def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
     for name in ("reward", "is_first", "is_last", "is_terminal", "actor_life", "sequence"):
         columns[name] = [getattr(step, name) for step in steps]
     layout = row_layout(spec)
-    return {name: np.asarray(values, layout[name][1]).reshape(len(steps), *layout[name][0]) for name, values in columns.items()}
+    return {
+        name: np.asarray(values, layout[name][1]).reshape(len(steps), *layout[name][0])
+        for name, values in columns.items()
+    }
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -78,6 +81,7 @@ class Replay:
         self.spec = spec
         self.capacity = capacity
         self.total = 0
+        self._expected: tuple[int, int] | None = None
         self.state = ReplayState(
             {name: jnp.zeros((capacity, *shape), dtype) for name, (shape, dtype) in row_layout(spec).items()},
             jnp.zeros((), jnp.int32),
@@ -88,12 +92,22 @@ class Replay:
         return min(self.total, self.capacity)
 
     def append(self, steps: Sequence[Step]) -> None:
-        """Writes steps in order; beyond the capacity the oldest are overwritten."""
+        """Writes steps in order; beyond the capacity the oldest are overwritten.
+
+        A step that does not follow the one before (another actor life, a gap in the log) is marked as the first
+        of an episode, so that nothing is learned from a transition that never was.
+        """
         for begin in range(0, len(steps), APPEND_SIZES[-1]):
             self._append_chunk(steps[begin : begin + APPEND_SIZES[-1]])
 
     def _append_chunk(self, steps: Sequence[Step]) -> None:
         rows = to_rows(steps, self.spec)
+        identity = np.stack([rows["actor_life"], rows["sequence"]], -1)
+        expected = np.empty_like(identity)
+        expected[0] = (-1, -1) if self._expected is None else self._expected
+        expected[1:] = identity[:-1] + (0, 1)
+        rows["is_first"] |= (identity != expected).any(-1)
+        self._expected = (identity[-1, 0], identity[-1, 1] + 1)
         size = next(size for size in APPEND_SIZES if size >= len(steps))
         padded = {name: np.pad(v, [(0, size - len(steps))] + [(0, 0)] * (v.ndim - 1)) for name, v in rows.items()}
         self.state = _append(self.state, padded, np.int32(len(steps)))

@@ -55,8 +55,9 @@ class PolicyFunction:
         latent = jax.tree.map(np.asarray, rssm_lib.initial_state(self._model, (1,)))
         return PolicyState(latent, np.zeros((1, action_vector_size(self._spec.action)), np.float32), key_data)
 
+    @functools.cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Expected shape by flat name, without computing anything."""
+        """Expected shape by flat name. Traced once: tracing keeps the interpreter from the control loop."""
 
         def initialize(key):
             features = jnp.zeros((1, self._model.deterministic + self._model.stochastic * self._model.classes))
@@ -125,7 +126,7 @@ class Policy:
         """
         flat, metadata = read_snapshot(path, spec)
         model = msgspec.convert(metadata.model, ModelConfig)
-        expected = _policy_function(msgspec.json.encode(spec), model).parameter_shapes()
+        expected = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
         found = {name: array.shape for name, array in flat.items()}
         if found != expected:
             wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
@@ -135,6 +136,13 @@ class Policy:
             )
         parameters = jax.device_put(unflatten_parameters(flat))
         return cls(parameters, spec, model, metadata.version, metadata.created_wall_s, seed)
+
+    @classmethod
+    def untrained(cls, spec: RobotSpec, model: ModelConfig) -> Policy:
+        """A policy whose parameters are all zero: to compile the function before there is a snapshot."""
+        shapes = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        return cls(jax.device_put(unflatten_parameters(zeros)), spec, model, version=0)
 
     def initial_state(self) -> PolicyState:
         """The state at the beginning of an episode; each has its own random numbers."""

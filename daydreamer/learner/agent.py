@@ -18,8 +18,6 @@ from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec
 
 
-
-
 class TrainState(NamedTuple):
     """Everything a gradient step reads and writes.
 
@@ -136,7 +134,7 @@ class Agent:
         gradient, (return_scale, metrics) = jax.grad(self.loss, has_aux=True)(
             state.parameters, state.slow_critic, state.return_scale, batch, loss_key
         )
-        gradient_norm = optax.global_norm(gradient)
+        gradient_norm = optax.tree.norm(gradient)
         changes, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         slow_critic = optax.incremental_update(parameters["critic"], state.slow_critic, self.config.slow_critic_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+
 import jax
 import msgspec
 import numpy as np
@@ -59,7 +60,7 @@ class Learner:
         self._append_to_replay = LatencyStatistics()
         self._reported_problems = 0
         self._reported_skipped = 0
-        self._state = self.agent.initialize(config.seed ^ _RESTART_SEED)
+        self._state = jax.jit(self.agent.initialize, static_argnums=0)(config.seed ^ _RESTART_SEED)
         self._restore()
         self._policy_version = next_snapshot_version(session.policy) - 1
         self._attempted = int(self._state.updates) + int(self._state.skipped)
@@ -122,7 +123,9 @@ class Learner:
         The parameters are copied, because the next gradient step overwrites them in place.
         """
         parameters = jax.tree.map(np.array, self.agent.policy_parameters(self._state))
-        return Policy(parameters, self._session.spec, self._session.config.model, version, seed=self._session.config.seed)
+        return Policy(
+            parameters, self._session.spec, self._session.config.model, version, seed=self._session.config.seed
+        )
 
     def publish(self) -> int:
         """Writes the current policy as the next snapshot; returns its version."""

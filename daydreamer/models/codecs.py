@@ -79,7 +79,7 @@ class Decoder(nn.Module):
             channels = [self.observation[key].shape[-1] for key in keys]
             image = self._deconvolve(features, sum(channels))
             offset = 0
-            for key, count in zip(keys, channels):
+            for key, count in zip(keys, channels, strict=True):
                 outputs[key] = image[..., offset : offset + count]
                 offset += count
         return outputs

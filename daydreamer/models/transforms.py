@@ -18,7 +18,7 @@ def symexp(x: Array) -> Array:
     return jnp.sign(x) * jnp.expm1(jnp.abs(x))
 
 
-def two_hot_bins(count: int, limit: float = 20.0) -> np.ndarray:
+def two_hot_bins(count: int, limit: float = 10.0) -> np.ndarray:
     """Bin centres `[count]`, symmetric and equally spaced in symlog space from -limit to limit.
 
     Built from one half and its mirror image, so that a uniform distribution has mean exactly 0.
@@ -50,8 +50,8 @@ def two_hot(x: Array, bins: Array) -> Array:
 def two_hot_mean(logits: Array, bins: Array) -> Array:
     """Expectation `[...]` of the bins under `logits` `[..., bins]`.
 
-    The two halves are summed from the middle outwards and pairwise, because the outermost bins are of the
-    order 1e8: summed one after the other they would drown the others in float32 rounding.
+    Bins are summed in pairs of opposite sign, so that a uniform distribution has mean exactly 0 in spite of
+    float32 rounding.
     """
     probabilities = jax.nn.softmax(logits)
     middle = len(bins) // 2

@@ -82,7 +82,7 @@ class WorldModel:
         self.rssm = RSSM(config)
         self.decoder = Decoder(spec.observation, config)
         self.outcome = OutcomeHead(config)
-        self.bins = two_hot_bins(config.bins)
+        self.bins = two_hot_bins(config.bins, config.bin_limit)
         self.action_size = action_vector_size(spec.action)
 
     def initialize(self, key: Array) -> dict[str, Parameters]:

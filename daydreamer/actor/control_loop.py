@@ -1,0 +1,234 @@
+"""One tick of the robot's life: observe, choose, make safe, write down, command.
+
+The same loop runs in real time under ROS and in lock-step under `daydreamer train`:
+
+    loop = ControlLoop(task, config, writer, actor_life=1, seed=0)
+    while True:
+        command = loop.step(measurement, tick_s)
+        robot.command(command)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from daydreamer.actor.statistics import ActorStatistics
+from daydreamer.config import ActorConfig
+from daydreamer.experience.step import Step
+from daydreamer.robots.base import Measurement, Task, TaskState
+from daydreamer.safety.supervisor import JointCommand, SafetySupervisor
+from daydreamer.spec import Space
+
+
+class ActingPolicy(Protocol):
+    """What the loop needs of a policy. A state made by one version is valid for the next."""
+
+    version: int
+    created_wall_s: float
+
+    def initial_state(self) -> Any: ...
+
+    def __call__(self, observation: dict[str, np.ndarray], state: Any, is_first: bool) -> tuple[np.ndarray, Any]: ...
+
+
+class StepWriter(Protocol):
+    """Where steps go; `append` returns once a crash of this process can no longer lose the step."""
+
+    def append(self, step: Step) -> None: ...
+
+
+class ControlLoop:
+    """The actor without clock, topics or threads. `step` is called by one thread, `set_policy` by any.
+
+    A gap in the measurements ends the episode without a last step: the next logged step is the first of a new one.
+
+    Attributes:
+      statistics: counters and recent means.
+      supervisor: the safety supervisor, with its counts.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: ActorConfig,
+        writer: StepWriter,
+        *,
+        actor_life: int,
+        seed: int,
+        earlier_steps: int = 0,
+        earlier_episodes: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        on_event: Callable[..., None] = lambda kind, **fields: None,
+    ):
+        """A loop whose first step is the first of an episode.
+
+        Args:
+          task: what the robot does; owned by the loop from now on.
+          writer: receives every step before the command is returned.
+          actor_life: which life of the actor in this session, from 1.
+          seed: of the random actions; lives differ.
+          earlier_steps, earlier_episodes: of the session's earlier lives.
+          clock: steady time in s, the one that ticks and measurements are stamped with.
+          on_event: called as `on_event(kind, **fields)` on rare events, from the thread of `step`.
+        """
+        self.statistics = ActorStatistics(task.spec.control_rate_hz, earlier_steps, earlier_episodes)
+        self.supervisor = SafetySupervisor(task.limits, config, task.spec.control_rate_hz)
+        self._task = task
+        self._spec = task.spec
+        self._config = config
+        self._writer = writer
+        self._actor_life = actor_life
+        self._random = np.random.default_rng((seed, actor_life))
+        self._clock = clock
+        self._on_event = on_event
+        self._sequence = 0
+        self._policy: ActingPolicy | None = None
+        self._last_tick_s: float | None = None
+        self._last_finite_s = -np.inf
+        self._interrupted = False
+        self._previous_action = task.spec.action.zeros()
+        self._begin_episode()
+
+    @property
+    def policy(self) -> ActingPolicy | None:
+        return self._policy
+
+    @property
+    def next_sequence(self) -> int:
+        """Sequence number of the next step; the last logged one is one less."""
+        return self._sequence
+
+    def set_policy(self, policy: ActingPolicy) -> None:
+        """Takes effect at the next step, which goes on from the recurrent state of the old policy."""
+        self._policy = policy
+
+    def step(self, measurement: Measurement, tick_s: float) -> JointCommand:
+        """The command that answers `measurement`, which has been logged when this returns.
+
+        Args:
+          measurement: newest state of the robot; may be the same as last time.
+          tick_s: start of the tick on the clock; latency is counted from here.
+
+        Raises:
+          OSError, UserError: the step cannot be written; the robot has to be damped and the actor to end.
+        """
+        if self._last_tick_s is not None and self.supervisor.is_stale(tick_s - self._last_tick_s):
+            self._interrupt("the control loop stood still", gap_s=tick_s - self._last_tick_s)
+            self.supervisor.reset()
+        self._last_tick_s = tick_s
+        finite = is_finite(measurement)
+        if finite:
+            self._last_finite_s = measurement.time_s
+        age_s = tick_s - self._last_finite_s
+        if not finite or self.supervisor.is_stale(age_s):
+            self._interrupt("the robot's state is " + ("stale" if finite else "not finite"), age_s=age_s)
+            return self.supervisor.command_stale(age_s)
+        if self._interrupted:
+            self._on_event("measurements_resumed")
+            self._interrupted = False
+        return self._act(measurement, tick_s)
+
+    def _act(self, measurement: Measurement, tick_s: float) -> JointCommand:
+        is_first = self._episode_step == 0
+        if is_first:
+            self._previous_action = self._spec.action.zeros()
+        policy = self._policy  # read once: another thread may set a newer one at any time
+        task_state = self._task.update(measurement, self._previous_action)
+        action, version = self._choose(policy, task_state, is_first)
+        finite = bool(np.all(np.isfinite(action)))
+        requested_rad = self._task.joint_targets(action) if finite else np.full(len(self._spec.joint_names), np.nan)
+        command = self.supervisor.command(requested_rad, measurement.joint_position_rad)
+        if not finite:
+            # A recurrent state that went bad stays bad; and one NaN in the log would poison every batch drawn from it.
+            self._state = None
+            action = self._spec.action.zeros()
+            self._on_event("action_not_finite", policy_version=version)
+        is_last = self._episode_step == self._spec.episode_steps - 1
+        self._write(measurement, task_state, action, command, is_first, is_last, version, tick_s)
+        self._previous_action = action
+        self._episode_step += 1
+        if is_last:
+            self._begin_episode()
+        return command
+
+    def _choose(self, policy: ActingPolicy | None, task_state: TaskState, is_first: bool) -> tuple[np.ndarray, int]:
+        if policy is None or self.statistics.env_steps < self._config.random_steps:
+            self._state = None
+            return random_action(self._spec.action, self._random), 0
+        starts = is_first or self._state is None
+        state = policy.initial_state() if starts else self._state
+        action, self._state = policy(task_state.observation, state, starts)
+        return np.asarray(action), policy.version
+
+    def _write(
+        self,
+        measurement: Measurement,
+        task_state: TaskState,
+        action: np.ndarray,
+        command: JointCommand,
+        is_first: bool,
+        is_last: bool,
+        policy_version: int,
+        tick_s: float,
+    ) -> None:
+        age_s = self._clock() - measurement.time_s
+        step = Step(
+            actor_life=self._actor_life,
+            sequence=self._sequence,
+            monotonic_ns=round(measurement.time_s * 1e9),
+            wall_ns=time.time_ns() - round(age_s * 1e9),
+            observation=task_state.observation,
+            action_requested=action,
+            action_sent=command.position_rad,
+            reward=task_state.reward,
+            reward_terms=task_state.reward_terms,
+            info=task_state.info,
+            is_first=is_first,
+            is_last=is_last,
+            is_terminal=False,
+            policy_version=policy_version,
+            intervention=False,
+            safety_flags=command.flags,
+            latency_s=self._clock() - tick_s,
+        )
+        self._writer.append(step)
+        self._sequence += 1
+        self.statistics.add(step)
+
+    def _interrupt(self, cause: str, **fields: float) -> None:
+        if not self._interrupted:
+            self._interrupted = True
+            self.statistics.interruptions += 1
+            self._on_event("measurements_interrupted", cause=cause, **fields)
+            self._begin_episode()
+            self._task.reset()
+
+    def _begin_episode(self) -> None:
+        self._episode_step = 0
+        self._state: Any = None
+
+
+def is_finite(measurement: Measurement) -> bool:
+    """Whether every number of a measurement can be computed with."""
+    return all(
+        np.all(np.isfinite(values))
+        for values in (
+            measurement.joint_position_rad,
+            measurement.joint_velocity_rad_s,
+            measurement.orientation_wxyz,
+            measurement.angular_velocity_rad_s,
+            measurement.linear_acceleration_m_s2,
+            measurement.foot_force_n,
+        )
+    )
+
+
+def random_action(space: Space, generator: np.random.Generator) -> np.ndarray:
+    """A uniformly random action: in [-1, 1] `[action]`, or a class of a discrete space `[]`."""
+    if space.is_discrete:
+        return generator.integers(space.classes, size=space.shape, dtype=np.int32)
+    return generator.uniform(-1.0, 1.0, space.shape).astype(np.float32)

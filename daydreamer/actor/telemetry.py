@@ -1,0 +1,119 @@
+"""Reports what the control loop does, without making it wait for a disk."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import queue
+import sys
+import time
+from collections.abc import Iterator
+
+from tensorboardX import SummaryWriter
+
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.pacer import Pacer
+from daydreamer.errors import UserError
+from daydreamer.experience.log import ExperienceWriter
+from daydreamer.periodic import periodically
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.timing import LatencyStatistics
+
+STATUS_PERIOD_S = 0.5
+RATE_WINDOW_S = 5.0
+
+
+class ActorTelemetry:
+    """Status file, event log and TensorBoard scalars of one actor life, written on a thread of their own.
+
+    A disk that does not take them is complained about on stderr: reports are not worth stopping a robot for, and
+    the experience log, which is, notices by itself.
+
+    Attributes:
+      state: see `ProcessStatus`; 'waiting' is for the robot's topics.
+      step_latency: from control tick to sent command; the control loop adds to it.
+    """
+
+    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter):
+        self.state = "waiting"
+        self.step_latency = LatencyStatistics()
+        self._session = session
+        self._actor_life = actor_life
+        self._writer = writer
+        self._status = StatusWriter(session, "actor")
+        self._event_log = EventLog(session.events)
+        self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
+        self._ticks: collections.deque[tuple[float, int]] = collections.deque(
+            maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
+        )
+        self._next_metrics_s = 0.0
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Records an event soon, from any thread, without touching the disk now."""
+        self._events.put((kind, fields))
+
+    @contextlib.contextmanager
+    def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
+        """Reports about `loop` until the end of the block, whose exception becomes the 'fault' event."""
+        self.event("start", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
+        self._write(self._current(loop, pacer))
+        with contextlib.closing(SummaryWriter(str(self._session.metrics / "actor"))) as metrics:
+            try:
+                with periodically(lambda: self._report(loop, pacer, metrics), STATUS_PERIOD_S, "actor-telemetry"):
+                    yield
+                self.state = "stopped"
+            except Exception as error:
+                self.state = "failed"
+                self.event("fault", error=str(error))
+                raise
+            finally:
+                self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
+                self._write(self._current(loop, pacer))
+
+    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: SummaryWriter) -> None:
+        self._write(self._current(loop, pacer))
+        if time.monotonic() >= self._next_metrics_s:
+            self._next_metrics_s = time.monotonic() + self._session.config.learner.metrics_period_s
+            self._add_scalars(metrics, loop, pacer)
+
+    def _write(self, status: ActorStatus) -> None:
+        try:
+            while not self._events.empty():
+                kind, fields = self._events.get()
+                self._event_log.record(kind, "actor", **fields)
+            self._status.write(status)
+        except UserError as error:
+            print(error, file=sys.stderr, flush=True)
+
+    def _current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
+        statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()
+        self._ticks.append((time.monotonic(), self.step_latency.count))
+        (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], self._ticks[-1]
+        return ActorStatus(
+            state=self.state,
+            env_steps=statistics.env_steps,
+            episodes=statistics.episodes,
+            control_rate_hz=(end_ticks - begin_ticks) / (end_s - begin_s) if end_s > begin_s else None,
+            deadline_misses=pacer.deadline_misses,
+            actor_step_ms=self.step_latency.summary(),
+            policy_version=policy.version if policy else 0,
+            policy_age_s=time.time() - policy.created_wall_s if policy else None,
+            safety_events=loop.supervisor.interventions,
+            reward_recent=recent.get("reward"),
+            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            actor_life=self._actor_life,
+            last_logged_sequence=self._writer.last_sequence,
+            append_ms=self._writer.append_latency.summary(),
+        )
+
+    def _add_scalars(self, metrics: SummaryWriter, loop: ControlLoop, pacer: Pacer) -> None:
+        step = loop.statistics.env_steps
+        scalars = dict(loop.statistics.recent())
+        scalars |= {"policy_version": loop.policy.version if loop.policy else 0}
+        scalars |= {"deadline_misses": pacer.deadline_misses, "safety_events": loop.supervisor.interventions}
+        scalars |= {f"step_ms/{name}": value for name, value in self.step_latency.summary().items()}
+        for name, value in scalars.items():
+            if value is not None:
+                metrics.add_scalar(f"actor/{name}", value, step)

@@ -1,0 +1,120 @@
+"""The `daydreamer` command. What a command needs is imported when it runs, so that `--help` comes at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+
+app = typer.Typer(
+    name="daydreamer",
+    help="A robot learns to walk within an hour, in the world model that it learns meanwhile.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session directory.")]
+Robot = Annotated[str, typer.Option(help="'twin' (simulated Unitree A1) or 'a1' (its driver node is running).")]
+Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
+Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting in session.yaml; may be repeated."),
+]
+
+
+@app.command()
+def walk(
+    minutes: Annotated[float, typer.Option(help="Robot time of the session.")] = 60.0,
+    session: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New directory for everything; default sessions/<time>.")
+    ] = None,
+    robot: Robot = "twin",
+    seed: Seed = 0,
+    preset: Preset = "default",
+    overrides: Overrides = None,
+    dashboard: Annotated[bool, typer.Option(help="Not part of this version.")] = False,
+) -> None:
+    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2."""
+    from daydreamer.cli.walk import walk
+
+    if dashboard:
+        print("The dashboard is not part of this version; progress is shown here.", flush=True)
+    raise typer.Exit(walk(session, robot, minutes, seed, preset, overrides or []))
+
+
+@app.command()
+def resume(
+    session: SessionArgument,
+    minutes: Annotated[float | None, typer.Option(help="Further robot time; default: what is left.")] = None,
+) -> None:
+    """Go on with a session after a stop or a crash."""
+    from daydreamer.cli.walk import resume
+
+    raise typer.Exit(resume(session, minutes))
+
+
+@app.command()
+def status(
+    session: SessionArgument,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what a session is doing."""
+    from daydreamer.cli.status import show_status
+
+    show_status(session, json)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(help="'walk'.")],
+    steps: Annotated[int, typer.Option(help="Environment steps.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
+    train_ratio: Annotated[float | None, typer.Option(help="Replayed steps per environment step.")] = None,
+    seed: Seed = 0,
+    robot: Robot = "twin",
+    preset: Preset = "default",
+    overrides: Overrides = None,
+) -> None:
+    """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed."""
+    from daydreamer.cli.train import train
+
+    train(
+        task=task,
+        steps=steps,
+        out=out,
+        train_ratio=train_ratio,
+        seed=seed,
+        robot=robot,
+        preset=preset,
+        overrides=overrides or [],
+    )
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="learner, actor or replay.")],
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure this machine."""
+    from daydreamer.cli.bench import bench
+
+    bench(what, as_json=json)
+
+
+def main() -> None:
+    """Entry point. A mistake of the user's is one line on stderr and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"daydreamer: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR_STATUS)
+
+
+if __name__ == "__main__":
+    main()

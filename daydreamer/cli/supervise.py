@@ -1,0 +1,190 @@
+"""Runs the processes of a session: starts them, keeps the learner alive, and ends everything in a safe order."""
+
+from __future__ import annotations
+
+import enum
+import importlib.util
+import os
+import time
+
+from rich.console import Console
+
+from daydreamer.cli.child import Child
+from daydreamer.cli.progress import ProgressLine, describe, summarise
+from daydreamer.config import SessionConfig
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.processes import session_processes
+from daydreamer.robots import find_robot
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import StatusWriter, WalkStatus, read_status
+from daydreamer.stop_request import StopRequest
+
+POLL_S = 0.1
+STATUS_PERIOD_S = 1.0
+LARGEST_DOMAIN_ID = 232
+HURRIED_TIMEOUT_S = 3.0
+FIRST_RESTART_S = 1.0
+LONGEST_RESTART_S = 60.0
+
+
+class Ending(enum.Enum):
+    """Why a session ended."""
+
+    COMPLETE = "complete"
+    REQUESTED = "requested"
+    FAILED = "failed"
+
+
+class SessionSupervisor:
+    """One run of a session's processes, from start to summary."""
+
+    def __init__(self, session: Session, minutes: float, stop: StopRequest):
+        """Nothing runs yet.
+
+        Args:
+          session: to run; the caller holds its lock.
+          minutes: robot time of the whole session.
+          stop: asks for the end; a second signal hurries.
+        """
+        self._session = session
+        self._minutes = minutes
+        self._stop = stop
+        self._events = EventLog(session.events)
+        self._status = StatusWriter(session, "walk")
+        self._children = [Child(process, session) for process in session_processes(session, minutes)]
+        self._learner = next(child for child in self._children if child.name == "learner")
+        self._learner_started_s = 0.0
+        self._learner_ended_s: float | None = None
+        self._restart_pause_s = FIRST_RESTART_S
+        self._begin_s = time.monotonic()
+        self._progress = ProgressLine(Console())
+
+    def run(self) -> int:
+        """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
+        ending = Ending.FAILED
+        with self._progress:
+            try:
+                for child in reversed(self._children):
+                    self._start(child)
+                ending = self._watch()
+            finally:
+                self._write_status("running", "stopping")
+                self._stop_all()
+                self._events.record("stop", "walk", ending=ending.value, reason=self._stop.reason)
+                self._write_status("failed" if ending is Ending.FAILED else "stopped", ending.value)
+        self._print_summary(ending)
+        return 1 if ending is Ending.FAILED else 0
+
+    def _start(self, child: Child) -> None:
+        child.start()
+        self._events.record("process_start", "walk", process=child.name)
+        if child is self._learner:
+            self._learner_started_s = time.monotonic()
+
+    def _watch(self) -> Ending:
+        next_status_s = 0.0
+        while not self._stop:
+            for child in self._children:
+                if child is self._learner:
+                    self._keep_learner()
+                elif not child.running:
+                    return self._judge_end(child)
+            if time.monotonic() >= next_status_s:
+                next_status_s = time.monotonic() + STATUS_PERIOD_S
+                self._progress.show(describe(read_status(self._session), self._minutes))
+                self._write_status("running", None)
+            time.sleep(POLL_S)
+        return Ending.REQUESTED
+
+    def _judge_end(self, child: Child) -> Ending:
+        if child.name == "actor" and child.exit_status == 0:
+            return Ending.COMPLETE
+        self._report_end(child)
+        return Ending.FAILED
+
+    def _keep_learner(self) -> None:
+        """A robot without a learner goes on with the policy it has; a new learner goes on from the last checkpoint."""
+        if self._learner.running:
+            return
+        now_s = time.monotonic()
+        if self._learner_ended_s is None:
+            self._learner_ended_s = now_s
+            if now_s - self._learner_started_s > LONGEST_RESTART_S:
+                self._restart_pause_s = FIRST_RESTART_S
+            self._report_end(self._learner)
+            self._progress.say(f"The robot goes on; the learner is started again in {self._restart_pause_s:g} s.")
+        elif now_s >= self._learner_ended_s + self._restart_pause_s:
+            self._learner_ended_s = None
+            self._restart_pause_s = min(2 * self._restart_pause_s, LONGEST_RESTART_S)
+            self._start(self._learner)
+
+    def _report_end(self, child: Child) -> None:
+        self._events.record("process_end", "walk", process=child.name, how=child.describe_end())
+        if child.exit_status == USER_ERROR_STATUS:
+            self._progress.say(f"The {child.name} cannot go on: {' '.join(child.last_lines(1))}")
+            return
+        self._progress.say(f"The {child.name} {child.describe_end()}. The end of {child.log_path}:")
+        for line in child.last_lines(15):
+            self._progress.say(f"  {line}")
+
+    def _stop_all(self) -> None:
+        """Actor, twin, learner: one after the other, because each lives on what the one before it gives."""
+        for child in self._children:
+            if not child.running:
+                continue
+            self._progress.show(f"Stopping the {child.name} ...")
+            child.interrupt()
+            if not self._wait(child):
+                self._events.record("process_kill", "walk", process=child.name)
+                self._progress.say(f"The {child.name} did not end in time and was killed.")
+                child.kill()
+
+    def _wait(self, child: Child) -> bool:
+        """Whether it ended in its time, which a second signal shortens, though not below what damping takes."""
+        end_s = time.monotonic() + child.description.stop_timeout_s
+        while not child.wait(POLL_S):
+            if self._stop.signals > 1:
+                end_s = min(end_s, time.monotonic() + HURRIED_TIMEOUT_S)
+            if time.monotonic() >= end_s:
+                return False
+        return True
+
+    def _write_status(self, state: str, message: str | None) -> None:
+        self._status.write(WalkStatus(state=state, elapsed_s=time.monotonic() - self._begin_s, message=message))
+
+    def _print_summary(self, ending: Ending) -> None:
+        for line in summarise(read_status(self._session)):
+            self._progress.say(line)
+        self._progress.say(f"Session: {self._session.path}")
+        if ending is not Ending.COMPLETE:
+            self._progress.say(f"Go on with: daydreamer resume {self._session.path}")
+
+
+def check_installation(config: SessionConfig) -> None:
+    """Finds out before anything moves what would fail right after.
+
+    Raises:
+      UserError: a library is missing, or the ROS domain is not one.
+    """
+    if importlib.util.find_spec("rclpy") is None:
+        raise UserError(
+            "ROS 2's Python library rclpy is missing; install it with pip install 'daydreamer[ros]', or source "
+            "/opt/ros/<distribution>/setup.bash."
+        )
+    if find_robot(config.robot).starts_twin and importlib.util.find_spec("mujoco") is None:
+        raise UserError("The twin needs MuJoCo; install it with pip install 'mujoco<4'.")
+    domain = config.ros_domain_id if config.ros_domain_id >= 0 else os.environ.get("ROS_DOMAIN_ID", "0")
+    if not str(domain or "0").isdecimal() or int(domain or "0") > LARGEST_DOMAIN_ID:
+        raise UserError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to 101.")
+
+
+def run_session(session: Session, minutes: float) -> int:
+    """Locks and runs a session; returns the exit status. `check_installation` comes first.
+
+    Raises:
+      UserError: the session is in use.
+    """
+    stop = StopRequest(watch_parent=False)
+    with session.lock():
+        return SessionSupervisor(session, minutes, stop).run()

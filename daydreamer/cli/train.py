@@ -1,0 +1,77 @@
+"""`daydreamer train`: lock-step learning in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from daydreamer.compilation import keep_compilations
+from daydreamer.config import SessionConfig
+from daydreamer.errors import UserError
+from daydreamer.experience.tail import ExperienceTail
+from daydreamer.robots import find_robot
+from daydreamer.session.directory import Session
+from daydreamer.session.new import configure
+
+FINAL_STEPS = 2000
+"""Over which the closing mean reward is taken."""
+
+
+def train(
+    *,
+    task: str,
+    steps: int,
+    out: Path,
+    train_ratio: float | None,
+    seed: int,
+    robot: str,
+    preset: str,
+    overrides: Sequence[str],
+) -> None:
+    """Runs a new lock-step session in `out`.
+
+    Raises:
+      UserError: unknown task, robot or preset, one without a twin, or `out` cannot become a session.
+    """
+    from daydreamer.lockstep import LockstepSession
+    from sim.twin import Twin
+
+    keep_compilations()
+    entry = find_robot(robot)
+    if not entry.starts_twin:
+        raise UserError(f"'{robot}' cannot be trained in lock-step, time does not wait for it; use --robot twin.")
+    ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
+    minutes = steps / entry.make_task(SessionConfig()).spec.control_rate_hz / 60
+    config = configure(robot=robot, minutes=minutes, seed=seed, preset=preset, overrides=[*ratio, *overrides])
+    robot_task = entry.make_task(config)
+    rate_hz = robot_task.spec.control_rate_hz
+    if task != robot_task.spec.task:
+        raise UserError(f"Robot '{robot}' has no task '{task}'; it has '{robot_task.spec.task}'.")
+    session = Session.create(out, config, robot_task.spec)
+    console = Console()
+    begin_s = time.monotonic()
+
+    def report(figures: dict[str, float]) -> None:
+        minutes = figures["env_steps"] / rate_hz / 60
+        console.print(
+            f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}  "
+            f"true speed {figures['truth/forward_velocity_m_s']:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
+            f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    with contextlib.closing(Twin(config.twin, config.seed, robot_task.spec.robot)) as twin, session.lock():
+        LockstepSession(session, twin, robot_task).run(steps, report)
+    rewards = [step.reward for step in ExperienceTail(session.experience, session.spec).read()]
+    last = rewards[-FINAL_STEPS:]
+    console.print(
+        f"Mean reward of the last {len(last)} of {len(rewards)} steps: {sum(last) / max(1, len(last)):.2f}. "
+        f"Session: {session.path}",
+        highlight=False,
+        soft_wrap=True,
+    )

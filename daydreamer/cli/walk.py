@@ -1,0 +1,48 @@
+"""`daydreamer walk` and `daydreamer resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daydreamer.cli.supervise import check_installation, run_session
+from daydreamer.errors import UserError
+from daydreamer.session.directory import Session
+from daydreamer.session.new import configure, new_session
+from daydreamer.session.progress import logged_steps, total_steps
+
+
+def walk(
+    session_directory: Path | None, robot: str, minutes: float, seed: int, preset: str, overrides: list[str]
+) -> int:
+    """Runs a new session; returns the exit status.
+
+    Raises:
+      UserError: see `configure`, `check_installation`, `Session.create` and `run_session`.
+    """
+    config = configure(robot=robot, minutes=minutes, seed=seed, preset=preset, overrides=overrides)
+    check_installation(config)
+    session = new_session(session_directory, config)
+    print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
+    return run_session(session, session.config.minutes)
+
+
+def resume(session_directory: Path, more_minutes: float | None) -> int:
+    """Goes on with a session for `more_minutes` of robot time, or for what is left of it; returns the exit status.
+
+    Raises:
+      UserError: there is no such session, nothing is left of it, or see `run_session`.
+    """
+    session = Session.open(session_directory)
+    done_steps = logged_steps(session)
+    done_minutes = done_steps / (60.0 * session.spec.control_rate_hz)
+    if more_minutes is None and done_steps >= total_steps(session):
+        raise UserError(
+            f"{session.path} is complete with {done_minutes:.1f} robot minutes; go on for longer with "
+            f"'daydreamer resume {session.path} --minutes 10'."
+        )
+    if more_minutes is not None and not more_minutes > 0:
+        raise UserError(f"--minutes {more_minutes:g} would do nothing; choose a number above 0.")
+    minutes = session.config.minutes if more_minutes is None else done_minutes + more_minutes
+    check_installation(session.config)
+    print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
+    return run_session(session, minutes)

@@ -1,0 +1,73 @@
+"""The processes that make up a session; the command line and the launch file start them from this one list."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from daydreamer.robots import find_robot
+from daydreamer.session.directory import Session
+
+LEARNER_NICENESS = 19
+"""On one machine the learner takes what the others leave: with it the actor misses no deadline on two cores."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProcessDescription:
+    """One process of a session.
+
+    Attributes:
+      name: role in the session, its log and its messages.
+      module: run as `python -m`.
+      executable: run by ros2 launch, in lib/daydreamer.
+      arguments: of either.
+      is_ros_node: takes --ros-args.
+      niceness: added to the scheduling priority number.
+      stop_timeout_s: time to end in after SIGINT.
+    """
+
+    name: str
+    module: str
+    executable: str
+    arguments: tuple[str, ...]
+    is_ros_node: bool = True
+    niceness: int = 0
+    stop_timeout_s: float = 10.0
+
+
+def session_processes(session: Session, minutes: float | None = None) -> list[ProcessDescription]:
+    """Processes in the order in which to stop them: the robot first, the learner when there is no more to learn from.
+
+    Args:
+      session: they run in.
+      minutes: robot time of the whole session; None as configured.
+    """
+    where = ("--session", str(session.path))
+    length = () if minutes is None else ("--minutes", f"{minutes:g}")
+    actor = ProcessDescription("actor", "ros_nodes.actor_node", "actor_node", (*where, *length))
+    twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where)
+    learner = ProcessDescription(
+        "learner",
+        "daydreamer.learner.process",
+        "learner",
+        where,
+        is_ros_node=False,
+        niceness=LEARNER_NICENESS,
+        # Reads the rest of the log, finishes its update and writes a checkpoint.
+        stop_timeout_s=60.0,
+    )
+    return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner]
+
+
+def process_environment(session: Session) -> dict[str, str]:
+    """Environment variables that all of them need, beside those there are."""
+    environment = {"PYTHONUNBUFFERED": "1"}
+    # Other robots in the same network must not hear this session's commands unless the operator wants that.
+    for name, default in (
+        ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
+        ("ROS_LOG_DIR", str(session.path / "log" / "ros")),
+    ):
+        environment[name] = os.environ.get(name, default)
+    if session.config.ros_domain_id >= 0:
+        environment["ROS_DOMAIN_ID"] = str(session.config.ros_domain_id)
+    return environment

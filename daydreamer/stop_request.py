@@ -1,0 +1,47 @@
+"""Asks a process to end: by signal, or because the process that started it is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+class StopRequest:
+    """Turns SIGINT, SIGTERM, SIGHUP and the death of the parent into a flag that the main loop looks at.
+
+    Signal handlers that raise would tear through a half-written command or record. Watching the parent matters
+    because a killed supervisor (`kill -9`, or SIGTERM to `ros2 launch`) leaves its children running, and a robot
+    must not go on without anybody who can stop it. Create it in the main thread, before anything slow.
+
+    Attributes:
+      signals: how many signals have arrived.
+    """
+
+    def __init__(self, watch_parent: bool = True) -> None:
+        """Installs the handlers.
+
+        Args:
+          watch_parent: whether the parent's death counts; not for what an operator starts with nohup.
+        """
+        self.signals = 0
+        self._reason: str | None = None
+        self._parent = os.getppid() if watch_parent else None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+        # Ignored means nohup: then a closed terminal is no reason to stop.
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._receive)
+
+    @property
+    def reason(self) -> str | None:
+        """Why to stop, None while there is no reason."""
+        if self._reason is None and self._parent is not None and os.getppid() != self._parent:
+            self._reason = "the process that started this one is gone"
+        return self._reason
+
+    def __bool__(self) -> bool:
+        return self.reason is not None
+
+    def _receive(self, number: int, frame: object) -> None:
+        self.signals += 1
+        self._reason = signal.Signals(number).name

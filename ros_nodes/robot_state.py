@@ -1,0 +1,76 @@
+"""Gathers the robot's topics into one measurement."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import Image, Imu, JointState
+
+from daydreamer.robots.base import Measurement
+from daydreamer.spec import RobotSpec
+from ros_nodes import topics
+
+
+class RobotState:
+    """Subscribes to what a robot's specification needs; callbacks raise UserError on messages that do not fit it.
+
+    Reception is stamped with this process's steady clock: the driver's stamps are of another clock, perhaps of
+    another machine.
+    """
+
+    def __init__(self, node: Node, spec: RobotSpec):
+        self._spec = spec
+        self._joint_order = topics.NameOrder(topics.JOINT_STATES, "joint", spec.joint_names)
+        self._foot_order = topics.NameOrder(topics.FOOT_CONTACTS, "foot", spec.foot_names)
+        self._image_shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
+        self._image: np.ndarray | None = None
+        self._foot_force_n = np.zeros(0)
+        subscriptions = [(JointState, topics.JOINT_STATES, self._on_joint_states), (Imu, topics.IMU, self._on_imu)]
+        if spec.foot_names:
+            subscriptions.append((JointState, topics.FOOT_CONTACTS, self._on_foot_contacts))
+        if self._image_shape:
+            subscriptions.append((Image, topics.IMAGE, self._on_image))
+        self._subscriptions = {
+            topic: node.create_subscription(message_type, topic, callback, topics.LATEST_ONLY)
+            for message_type, topic, callback in subscriptions
+        }
+        self._received_s = dict.fromkeys(self._subscriptions, -math.inf)
+
+    def silent_topics(self, since_s: float) -> list[str]:
+        """Resolved names of the topics on which nothing has arrived since `since_s` of `time.monotonic()`."""
+        return [self._subscriptions[topic].topic_name for topic, at_s in self._received_s.items() if at_s < since_s]
+
+    def measurement(self) -> Measurement:
+        """The newest state, as old as its oldest part. Only when every topic has delivered."""
+        return Measurement(
+            time_s=min(self._received_s.values()),
+            joint_position_rad=self._joint_position_rad,
+            joint_velocity_rad_s=self._joint_velocity_rad_s,
+            orientation_wxyz=self._orientation_wxyz,
+            angular_velocity_rad_s=self._angular_velocity_rad_s,
+            linear_acceleration_m_s2=self._linear_acceleration_m_s2,
+            foot_force_n=self._foot_force_n,
+            image=self._image,
+        )
+
+    def _on_joint_states(self, message: JointState) -> None:
+        self._joint_position_rad = self._joint_order(message.name, message.position, "position")
+        self._joint_velocity_rad_s = self._joint_order(message.name, message.velocity, "velocity")
+        self._received_s[topics.JOINT_STATES] = time.monotonic()
+
+    def _on_imu(self, message: Imu) -> None:
+        self._orientation_wxyz = topics.orientation_of(message)
+        self._angular_velocity_rad_s = topics.vector_of(message.angular_velocity)
+        self._linear_acceleration_m_s2 = topics.vector_of(message.linear_acceleration)
+        self._received_s[topics.IMU] = time.monotonic()
+
+    def _on_foot_contacts(self, message: JointState) -> None:
+        self._foot_force_n = self._foot_order(message.name, message.effort, "effort")
+        self._received_s[topics.FOOT_CONTACTS] = time.monotonic()
+
+    def _on_image(self, message: Image) -> None:
+        self._image = topics.image_of(message, self._image_shape)
+        self._received_s[topics.IMAGE] = time.monotonic()

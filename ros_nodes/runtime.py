@@ -1,0 +1,111 @@
+"""What every node of ours does the same way: start, spin until a time, refuse to share a robot, end."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+
+# Other robots in the same network must not hear our commands unless somebody wants that.
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+try:
+    import rclpy
+except ImportError as error:
+    sys.exit(
+        f"ROS 2's Python library does not load ({error}); install it with pip install 'daydreamer[ros]' or source "
+        "/opt/ros/<distribution>/setup.bash."
+    )
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from daydreamer.stop_request import StopRequest
+
+UNKNOWN_NODE = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"
+
+DISCOVERY_S = 3.5
+"""A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s."""
+
+
+def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Our arguments; those after --ros-args are rclpy's."""
+    parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+
+
+def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
+    """Runs a node's main function; a mistake of the user's becomes one line on stderr."""
+    stop = StopRequest()
+    try:
+        return main(sys.argv[1:], stop)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        return USER_ERROR_STATUS
+
+
+@contextlib.contextmanager
+def ros_node(name: str, arguments: Sequence[str]) -> Iterator[Node]:
+    """A node whose context survives signals, so that a last safe command can still be sent."""
+    rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node(name)
+        try:
+            yield node
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.shutdown()
+
+
+class Spinner:
+    """Runs a node's callbacks on the caller's thread, from where their exceptions come out."""
+
+    def __init__(self, node: Node):
+        # An executor of its own: rclpy.spin_once adds and removes the node at every call.
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+
+    def until(self, time_s: float) -> None:
+        """Returns at `time_s` of `time.monotonic()`; callbacks that are ready have been run."""
+        while (remaining_s := time_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=remaining_s)
+
+    def once(self, timeout_s: float) -> None:
+        self._executor.spin_once(timeout_sec=timeout_s)
+
+    def __enter__(self) -> Spinner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+
+
+def refuse_second_publisher(node: Node, spinner: Spinner, topic: str, stop: StopRequest) -> None:
+    """Waits for discovery, then makes sure that this node's publisher is the only one on `topic`.
+
+    Raises:
+      UserError: somebody else publishes there.
+    """
+    end_s = time.monotonic() + DISCOVERY_S
+    others: list[str] = []
+    while time.monotonic() < end_s and not stop:
+        spinner.once(0.05)
+        publishers = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in node.get_publishers_info_by_topic(topic)]
+        with contextlib.suppress(ValueError):
+            publishers.remove(node.get_fully_qualified_name())
+        others = publishers
+    if others:
+        # A publisher is discovered before the name of its node; one that just ended never gets one.
+        known = ", ".join(sorted(set(others) - {UNKNOWN_NODE})) or "another node"
+        raise UserError(
+            f"Topic {topic} is already published by {known}, perhaps of another session; stop it, or give this session "
+            "a ROS domain of its own with ROS_DOMAIN_ID=1 (any number up to 101)."
+        )

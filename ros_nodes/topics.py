@@ -1,0 +1,189 @@
+"""Topics of a robot: names, quality of service, and messages from and to arrays. Standard messages only.
+
+Names are relative, so that a namespace and remapping rules apply. Arrays are in the order of the robot's
+specification; messages may name joints and feet in any order and may carry more of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, Imu, JointState
+from std_msgs.msg import Float64MultiArray
+
+from daydreamer.errors import UserError
+
+JOINT_STATES = "joint_states"
+IMU = "imu/data"
+FOOT_CONTACTS = "foot_contacts"
+IMAGE = "camera/image_raw"
+JOINT_COMMAND = "joint_command"
+
+COMMAND_INTERFACES = ("joint_state", "forward_position")
+"""`joint_command` as sensor_msgs/JointState, or as std_msgs/Float64MultiArray for a forward_command_controller."""
+
+LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
+
+RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+"""For publishers: compatible with every subscription, ros2_control's reliable ones included."""
+
+
+class NameOrder:
+    """Picks the elements of a named message in the order of the specification."""
+
+    def __init__(self, topic: str, kind: str, wanted: Sequence[str]):
+        """Errors speak of `topic` and of `kind`, as 'joint'."""
+        self._topic = topic
+        self._kind = kind
+        self._wanted = tuple(wanted)
+        self._received: list[str] | None = None
+        self._indices = np.zeros(0, int)
+
+    def __call__(self, names: Sequence[str], values: Sequence[float], field: str) -> np.ndarray:
+        """`values[i]` of each wanted name, float64 `[wanted]`.
+
+        Raises:
+          UserError: a wanted name is missing, or the message has fewer values than names.
+        """
+        if names != self._received:
+            self._indices = self._find(names)
+            self._received = list(names)
+        if len(values) != len(names):
+            raise UserError(
+                f"A message on {self._topic} has {len(names)} names but {len(values)} values in '{field}'; "
+                f"the driver has to fill '{field}' for every {self._kind}."
+            )
+        return np.asarray(values, np.float64)[self._indices]
+
+    def _find(self, names: Sequence[str]) -> np.ndarray:
+        missing = [name for name in self._wanted if name not in names]
+        if missing:
+            raise UserError(
+                f"Topic {self._topic} lacks the {self._kind} {', '.join(missing)}; it has "
+                f"{', '.join(names) or 'no names at all'}. Rename them in the driver or in the robot's folder."
+            )
+        return np.array([names.index(name) for name in self._wanted], int)
+
+
+def joint_state_message(
+    stamp: Time, names: Sequence[str], position_rad: np.ndarray, velocity_rad_s: np.ndarray
+) -> JointState:
+    message = JointState(name=list(names), position=position_rad.tolist(), velocity=velocity_rad_s.tolist())
+    message.header.stamp = stamp
+    return message
+
+
+def foot_contacts_message(stamp: Time, names: Sequence[str], force_n: np.ndarray) -> JointState:
+    """Normal force of each named foot in N, in `effort`: the one standard message that is stamped and named."""
+    message = JointState(name=list(names), effort=force_n.tolist())
+    message.header.stamp = stamp
+    return message
+
+
+def imu_message(
+    stamp: Time,
+    orientation_wxyz: np.ndarray,
+    angular_velocity_rad_s: np.ndarray,
+    linear_acceleration_m_s2: np.ndarray,
+) -> Imu:
+    message = Imu()
+    message.header.stamp = stamp
+    message.header.frame_id = "base_link"
+    orientation = message.orientation
+    orientation.w, orientation.x, orientation.y, orientation.z = orientation_wxyz.tolist()
+    angular, linear = message.angular_velocity, message.linear_acceleration
+    angular.x, angular.y, angular.z = angular_velocity_rad_s.tolist()
+    linear.x, linear.y, linear.z = linear_acceleration_m_s2.tolist()
+    return message
+
+
+def orientation_of(message: Imu) -> np.ndarray:
+    """`[4]` w, x, y, z.
+
+    Raises:
+      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion).
+    """
+    orientation = message.orientation
+    values = np.array([orientation.w, orientation.x, orientation.y, orientation.z])
+    if message.orientation_covariance[0] == -1.0 or not values.any():
+        raise UserError(
+            f"Topic {IMU} has no orientation; run an orientation filter, as imu_filter_madgwick, before it."
+        )
+    return values
+
+
+def vector_of(vector) -> np.ndarray:
+    """`[3]` of a geometry_msgs/Vector3."""
+    return np.array([vector.x, vector.y, vector.z])
+
+
+def image_message(stamp: Time, image: np.ndarray) -> Image:
+    """`image`: uint8 `[height, width, 3]`, RGB."""
+    height, width, channels = image.shape
+    message = Image(height=height, width=width, encoding="rgb8", step=width * channels, data=image.tobytes())
+    message.header.stamp = stamp
+    message.header.frame_id = "camera"
+    return message
+
+
+def image_of(message: Image, shape: tuple[int, ...]) -> np.ndarray:
+    """uint8 `shape`.
+
+    Raises:
+      UserError: other size or encoding.
+    """
+    if message.encoding != "rgb8" or (message.height, message.width, 3) != tuple(shape):
+        raise UserError(
+            f"Topic {IMAGE} carries {message.width}x{message.height} {message.encoding}, the robot's specification "
+            f"wants {shape[1]}x{shape[0]} rgb8; put image_proc's resize node between."
+        )
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    return rows[:, : message.width * 3].reshape(shape)
+
+
+def joint_command_message(
+    interface: str, stamp: Time, names: Sequence[str], position_rad: np.ndarray, measured_rad: np.ndarray
+) -> JointState | Float64MultiArray:
+    """A command; `position_rad` is NaN where the joints are to be damped.
+
+    Damping is a message without positions and with zero velocities. A forward_command_controller knows positions
+    only: there the pose of `measured_rad` stands in, which takes the tension out without letting the robot drop.
+    """
+    damping = bool(np.isnan(position_rad).any())
+    if interface == "forward_position":
+        return Float64MultiArray(data=(measured_rad if damping else position_rad).tolist())
+    message = JointState(name=list(names))
+    message.header.stamp = stamp
+    if damping:
+        message.velocity = [0.0] * len(names)
+    else:
+        message.position = position_rad.tolist()
+    return message
+
+
+def joint_command_of(message: JointState | Float64MultiArray, order: NameOrder, joints: int) -> np.ndarray | None:
+    """Position targets `[joints]` in rad, None for damping.
+
+    Raises:
+      UserError: the command does not cover the joints.
+    """
+    if isinstance(message, Float64MultiArray):
+        if len(message.data) != joints:
+            raise UserError(f"A message on {JOINT_COMMAND} has {len(message.data)} values for {joints} joints.")
+        return np.array(message.data)
+    return order(message.name, message.position, "position") if message.position else None
+
+
+def command_type(interface: str) -> type:
+    """Message type of `joint_command`.
+
+    Raises:
+      UserError: unknown interface.
+    """
+    if interface not in COMMAND_INTERFACES:
+        raise UserError(f"command_interface '{interface}' is unknown; choose {' or '.join(COMMAND_INTERFACES)}.")
+    return Float64MultiArray if interface == "forward_position" else JointState

@@ -1,0 +1,228 @@
+import resource
+
+import numpy as np
+import pytest
+
+from daydreamer.actor.control_loop import ControlLoop, random_action
+from daydreamer.config import ActorConfig, SessionConfig
+from daydreamer.errors import UserError
+from daydreamer.experience.log import ExperienceWriter, list_logs
+from daydreamer.experience.step import SAFETY_FLAGS
+from daydreamer.experience.tail import LogTail
+from daydreamer.robots import find_robot
+from daydreamer.spec import Space
+from sim.twin import Twin
+
+
+class CountingPolicy:
+    """Always the same action; its state counts the steps since it was made and carries the flags it was told."""
+
+    def __init__(self, version: int, action: float = 0.2):
+        self.version = version
+        self.action = action
+        self.calls: list[tuple[int, bool]] = []
+
+    def initial_state(self):
+        return 0
+
+    def __call__(self, observation, state, is_first):
+        self.calls.append((state, is_first))
+        return np.full(12, self.action, np.float32), state + 1
+
+
+class Rig:
+    """The real twin, task and log, in lock-step."""
+
+    def __init__(self, directory, earlier_steps=0, **actor):
+        self.config = SessionConfig()
+        self.task = find_robot("twin").make_task(self.config)
+        self.spec = self.task.spec
+        self.twin = Twin(self.config.twin, seed=0)
+        self.directory = directory
+        self.writer = ExperienceWriter(directory, self.spec, 1, fsync_period_s=1.0)
+        self.events = []
+        self.loop = ControlLoop(
+            self.task,
+            ActorConfig(**actor),
+            self.writer,
+            actor_life=1,
+            seed=0,
+            earlier_steps=earlier_steps,
+            clock=lambda: self.twin.time_s,
+            on_event=lambda kind, **fields: self.events.append(kind),
+        )
+
+    def step(self, measurement=None):
+        command = self.loop.step(measurement or self.twin.measure(), self.twin.time_s)
+        self.twin.command(None if command.damping else command.position_rad)
+        self.twin.advance(self.spec.control_period_s)
+        return command
+
+    def logged(self):
+        return LogTail(list_logs(self.directory)[1], self.spec).read()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    return Rig(tmp_path, random_steps=0)
+
+
+def test_episodes_are_cut_by_a_time_limit_that_is_not_terminal(rig):
+    for _ in range(2 * rig.spec.episode_steps + 3):
+        rig.step()
+    steps = rig.logged()
+    length = rig.spec.episode_steps
+    assert [step.sequence for step in steps] == list(range(2 * length + 3))
+    assert [step.sequence for step in steps if step.is_first] == [0, length, 2 * length]
+    assert [step.sequence for step in steps if step.is_last] == [length - 1, 2 * length - 1]
+    assert not any(step.is_terminal for step in steps)
+    assert rig.loop.statistics.episodes == 2
+
+
+def test_every_step_is_in_the_log_before_its_command_leaves(rig):
+    for sequence in range(5):
+        command = rig.loop.step(rig.twin.measure(), rig.twin.time_s)
+        last = rig.logged()[-1]
+        assert last.sequence == sequence
+        np.testing.assert_allclose(last.action_sent, command.position_rad, atol=1e-6)
+        rig.twin.command(command.position_rad)
+        rig.twin.advance(0.05)
+
+
+def test_the_previous_action_is_the_requested_one_and_zero_at_the_start_of_an_episode(rig):
+    for _ in range(rig.spec.episode_steps + 2):
+        rig.step()
+    steps = rig.logged()
+    for before, step in zip(steps, steps[1:], strict=False):
+        expected = np.zeros(12) if step.is_first else before.action_requested
+        np.testing.assert_array_equal(step.observation["previous_action"], expected)
+
+
+def test_random_actions_come_first_and_differ_then_the_policy_acts(tmp_path):
+    rig = Rig(tmp_path, random_steps=10, earlier_steps=4)
+    rig.loop.set_policy(CountingPolicy(version=7))
+    for _ in range(12):
+        rig.step()
+    steps = rig.logged()
+    assert [step.policy_version for step in steps] == [0] * 6 + [7] * 6
+    random = np.array([step.action_requested for step in steps[:6]])
+    assert np.unique(random).size == random.size and np.abs(random).max() <= 1
+    assert rig.loop.statistics.env_steps == 16
+
+
+def test_the_same_seed_gives_the_same_experience(tmp_path):
+    rigs = [Rig(tmp_path / name) for name in "ab"]
+    for rig in rigs:
+        for _ in range(20):
+            rig.step()
+    for one, other in zip(rigs[0].logged(), rigs[1].logged(), strict=True):
+        np.testing.assert_array_equal(one.action_requested, other.action_requested)
+        assert one.reward == other.reward
+
+
+def test_a_new_policy_takes_over_at_the_next_step_with_the_state_of_the_old_one(rig):
+    old, new = CountingPolicy(1), CountingPolicy(2)
+    rig.loop.set_policy(old)
+    for _ in range(3):
+        rig.step()
+    rig.loop.set_policy(new)
+    rig.step()
+    assert old.calls == [(0, True), (1, False), (2, False)]
+    assert new.calls == [(3, False)]
+    assert [step.policy_version for step in rig.logged()] == [1, 1, 1, 2]
+
+
+def test_the_recurrent_state_starts_afresh_with_every_episode(rig):
+    policy = CountingPolicy(1)
+    rig.loop.set_policy(policy)
+    for _ in range(rig.spec.episode_steps + 1):
+        rig.step()
+    assert policy.calls[-2:] == [(rig.spec.episode_steps - 1, False), (0, True)]
+
+
+def test_a_stale_state_is_not_experience_and_a_new_episode_follows(tmp_path):
+    rig = Rig(tmp_path, random_steps=0, state_timeout_s=0.22, damp_timeout_s=1.02)
+    rig.step()
+    measurement = rig.twin.measure()
+    rig.step(measurement)
+    flags = [rig.step(measurement).flags for _ in range(24)]
+    rig.step()
+    steps = rig.logged()
+    stale = SAFETY_FLAGS["state_stale"]
+    # Four periods are tolerated, and twenty until damping.
+    assert [bool(flag & stale) for flag in flags] == [False] * 4 + [True] * 20
+    assert [bool(flag & SAFETY_FLAGS["damping"]) for flag in flags] == [False] * 20 + [True] * 4
+    assert len(steps) == 7 and [step.is_first for step in steps] == [True] + [False] * 5 + [True]
+    assert rig.events == ["measurements_interrupted", "measurements_resumed"]
+
+
+@pytest.mark.parametrize("field", ["joint_position_rad", "orientation_wxyz", "angular_velocity_rad_s"])
+def test_a_measurement_that_is_not_finite_is_held_over_and_never_logged(rig, field):
+    before = rig.step()
+    measurement = rig.twin.measure()
+    getattr(measurement, field)[0] = np.nan
+    command = rig.step(measurement)
+    np.testing.assert_array_equal(command.position_rad, before.position_rad)
+    assert command.flags & SAFETY_FLAGS["holding"]
+    rig.step()
+    steps = rig.logged()
+    assert len(steps) == 2 and steps[1].is_first
+
+
+def test_a_loop_that_stood_still_begins_a_new_episode_from_where_the_robot_is(rig):
+    rig.loop.set_policy(CountingPolicy(1))
+    for _ in range(3):
+        rig.step()
+    rig.twin.command(None)
+    rig.twin.advance(2.0)
+    measured = rig.twin.measure()
+    command = rig.step(measured)
+    assert rig.logged()[-1].is_first
+    assert np.abs(command.position_rad - np.clip(measured.joint_position_rad, -2.68, 4.1)).max() < 0.3
+
+
+def test_an_action_that_is_not_finite_is_held_reported_and_kept_out_of_the_log(rig):
+    rig.loop.set_policy(CountingPolicy(1))
+    before = rig.step()
+    rig.loop.set_policy(CountingPolicy(2, action=np.nan))
+    command = rig.step()
+    np.testing.assert_array_equal(command.position_rad, before.position_rad)
+    recovered = CountingPolicy(3)
+    rig.loop.set_policy(recovered)
+    rig.step()
+    bad = rig.logged()[1]
+    assert bad.safety_flags & SAFETY_FLAGS["action_not_finite"] and np.all(bad.action_requested == 0)
+    assert rig.events == ["action_not_finite"] and rig.loop.supervisor.counts["action_not_finite"] == 1
+    # The state may hold the same poison as the action did.
+    assert recovered.calls == [(0, True)]
+
+
+def test_a_failing_log_lets_no_command_out(rig):
+    rig.step()
+    # A file that may not grow fails like a full disk; Python ignores the signal that would come with it.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (rig.writer.path.stat().st_size, hard))
+    try:
+        with pytest.raises(UserError, match="cannot be written"):
+            rig.step()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(rig.logged()) == 1
+
+
+def test_figures_are_means_of_what_was_logged(rig):
+    for _ in range(250):
+        rig.step()
+    steps = rig.logged()
+    recent = rig.loop.statistics.recent()
+    assert recent["reward"] == pytest.approx(np.mean([step.reward for step in steps[-200:]]))
+    speeds = [step.info["forward_velocity_m_s"] for step in steps[-200:]]
+    assert recent["info/forward_velocity_m_s"] == pytest.approx(np.mean(speeds))
+    assert rig.loop.statistics.reward_mean == pytest.approx(np.mean([step.reward for step in steps]))
+
+
+def test_random_classes_of_a_discrete_action():
+    space = Space((), classes=3)
+    generator = np.random.default_rng(0)
+    drawn = [random_action(space, generator) for _ in range(50)]
+    assert {int(action) for action in drawn} == {0, 1, 2}

@@ -1,0 +1,127 @@
+"""`daydreamer walk` and `resume` with all their processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+pytest.importorskip("rclpy")
+
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.tail import ExperienceTail, last_sequence
+from daydreamer.session.directory import Session
+from daydreamer.session.events import read_events
+
+TIMEOUT_S = 100.0
+
+
+class Command:
+    """`daydreamer` in a ROS domain of its own."""
+
+    def __init__(self, directory, domain):
+        self.session_path = directory / "session"
+        self._directory = directory
+        self._environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "ROS_DOMAIN_ID": str(domain),
+        }
+
+    def start(self, *arguments):
+        return subprocess.Popen(
+            [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments)],
+            cwd=self._directory,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for_steps(self, count, life=1):
+        end_s = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < end_s:
+            logs = list_logs(self.session_path / "experience")
+            if life in logs and last_sequence(logs[life]) + 1 >= count:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"no {count} steps in life {life}")
+
+    def pid_of(self, role):
+        return json.loads((self.session_path / "status" / f"{role}.json").read_bytes())["pid"]
+
+    def problems(self):
+        tail = ExperienceTail(self.session_path / "experience", Session.open(self.session_path).spec)
+        tail.read()
+        return tail.problems
+
+
+def leftover(command):
+    """Processes that work for the session."""
+    processes = psutil.process_iter(["cmdline"])
+    return [process for process in processes if str(command.session_path) in (process.info["cmdline"] or [])]
+
+
+@pytest.fixture
+def command(tmp_path, request):
+    command = Command(tmp_path, request.param)
+    yield command
+    for process in leftover(command):
+        process.kill()
+
+
+@pytest.mark.parametrize("command", [91], indirect=True)
+def test_an_interrupt_ends_all_processes_and_resume_goes_on_to_the_end(command):
+    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny", "--minutes", "0.1")
+    command.wait_for_steps(20)
+    walk.send_signal(signal.SIGINT)
+    output, _ = walk.communicate(timeout=TIMEOUT_S)
+    assert walk.returncode == 0, output
+    assert f"daydreamer resume {command.session_path}" in output
+    assert not leftover(command)
+
+    resume = command.start("resume", command.session_path)
+    output, _ = resume.communicate(timeout=TIMEOUT_S)
+    assert resume.returncode == 0, output
+    assert "120 steps logged" in output
+    assert not command.problems() and not leftover(command)
+    again = command.start("resume", command.session_path)
+    output, _ = again.communicate(timeout=TIMEOUT_S)
+    assert again.returncode == 2 and "--minutes" in output
+
+
+@pytest.mark.parametrize("command", [92], indirect=True)
+def test_a_dead_learner_is_replaced_and_a_dead_actor_ends_the_session(command):
+    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny")
+    command.wait_for_steps(10)
+    learner, actor = command.pid_of("learner"), command.pid_of("actor")
+    os.kill(learner, signal.SIGKILL)
+    end_s = time.monotonic() + TIMEOUT_S
+    while command.pid_of("learner") == learner and time.monotonic() < end_s:
+        time.sleep(0.1)
+    assert command.pid_of("learner") != learner and command.pid_of("actor") == actor
+    os.kill(actor, signal.SIGKILL)
+    output, _ = walk.communicate(timeout=TIMEOUT_S)
+    assert walk.returncode == 1
+    assert "The learner was ended by SIGKILL" in output and "The actor was ended by SIGKILL" in output
+    assert f"daydreamer resume {command.session_path}" in output
+    events = read_events(command.session_path / "events.jsonl")
+    ends = [event["process"] for event in events if event["kind"] == "process_end"]
+    assert ends == ["learner", "actor"]
+    assert not command.problems() and not leftover(command)
+
+
+@pytest.mark.parametrize("command", [93], indirect=True)
+def test_nothing_outlives_a_killed_supervisor(command):
+    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny")
+    command.wait_for_steps(10)
+    walk.kill()
+    walk.communicate()
+    end_s = time.monotonic() + TIMEOUT_S
+    while leftover(command) and time.monotonic() < end_s:
+        time.sleep(0.1)
+    assert not leftover(command)
+    assert not command.problems()

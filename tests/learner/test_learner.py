@@ -1,0 +1,132 @@
+"""The learner on a real log: what it reads, when it trains, what it hands over, and how it goes on."""
+
+import contextlib
+
+import jax
+import msgspec
+import numpy as np
+import pytest
+
+from daydreamer.actor.policy import Policy
+from daydreamer.config import merge, resolve
+from daydreamer.errors import UserError
+from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.experience.step import Step
+from daydreamer.learner.learner import Learner
+from daydreamer.robots import find_preset
+from daydreamer.session.directory import Session
+from daydreamer.snapshot import latest_snapshot
+from daydreamer.spec import RobotSpec, Space
+
+SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
+SETTINGS = merge(find_preset("twin", "tiny"), {"learner": {"replay_capacity": 4096, "warmup_updates": 1}})
+
+
+def make_session(path, settings=SETTINGS):
+    return Session.create(path, resolve(settings), SPEC)
+
+
+def write_steps(session, count, reward=lambda n: 1.0):
+    random = np.random.default_rng(0)
+    life = next_actor_life(session.experience)
+    with ExperienceWriter(session.experience, SPEC, life, 1.0) as writer:
+        for n in range(count):
+            writer.append(
+                Step(
+                    actor_life=life,
+                    sequence=n,
+                    monotonic_ns=n,
+                    wall_ns=n,
+                    observation={"x": random.normal(size=3).astype(np.float32)},
+                    action_requested=random.uniform(-1, 1, 2).astype(np.float32),
+                    action_sent=np.zeros(2, np.float32),
+                    reward=reward(n),
+                    reward_terms={"r": reward(n)},
+                    info={},
+                    is_first=n % 10 == 0,
+                    is_last=n % 10 == 9,
+                    is_terminal=False,
+                    policy_version=0,
+                    intervention=False,
+                    safety_flags=0,
+                    latency_s=0.0,
+                )
+            )
+
+
+def parameters_of(learner):
+    return jax.tree.map(np.array, learner.agent.policy_parameters(learner._state))
+
+
+def assert_equal(left, right):
+    jax.tree.map(np.testing.assert_array_equal, left, right)
+
+
+def test_life_of_a_learner(tmp_path):
+    """Reads every step, trains up to the ratio, publishes a policy that acts, and goes on after a restart."""
+    session = make_session(tmp_path / "session")
+    write_steps(session, 59)
+    with contextlib.closing(Learner(session)) as learner:
+        assert learner.env_steps == len(learner.replay) == 59
+        assert learner.updates_allowed(59) == 0  # tiny: training starts at 60
+        write_steps(session, 41)
+        assert learner.ingest() == 41 and learner.ingest() == 0
+        allowed = learner.updates_allowed(100)
+        assert allowed == int(100 * learner.config.train_ratio / 32)
+        before = parameters_of(learner)
+        for _ in range(5):
+            learner.update()
+        assert learner.updates_allowed(100) == allowed - 5
+        metrics = learner.metric_values()
+        assert all(np.isfinite(value) for value in metrics.values())
+        changed = jax.tree.leaves(jax.tree.map(lambda x, y: not np.array_equal(x, y), before, parameters_of(learner)))
+        assert np.mean(changed) > 0.9
+        assert learner.publish() == 1
+        trained = parameters_of(learner)
+        learner.checkpoint()
+
+    policy = Policy.load(latest_snapshot(session.policy), SPEC)
+    assert policy.version == 1
+    assert_equal(jax.tree.map(np.asarray, policy._parameters), trained)
+    action, _ = policy({"x": np.zeros(3, np.float32)}, policy.initial_state(), True)
+    assert action.shape == (2,) and np.abs(action).max() <= 1.0
+
+    write_steps(session, 7)
+    events = []
+    with contextlib.closing(Learner(session, lambda kind, **fields: events.append((kind, fields)))) as resumed:
+        assert events == [("restored", {"gradient_step": 5, "env_steps": 107})]
+        assert resumed.env_steps == len(resumed.replay) == 107
+        assert resumed.updates == 5 and resumed.policy_version == 1
+        assert_equal(parameters_of(resumed), trained)
+        resumed.update()
+        assert resumed.publish() == 2
+
+
+def test_a_poisoned_batch_changes_nothing_and_is_reported(tmp_path):
+    session = make_session(tmp_path / "session")
+    write_steps(session, 80, reward=lambda n: np.nan)
+    events = []
+    with contextlib.closing(Learner(session, lambda kind, **fields: events.append((kind, fields)))) as learner:
+        before = parameters_of(learner)
+        for _ in range(3):
+            learner.update()
+        learner.metric_values()
+        assert events == [("update_skipped", {"count": 3, "gradient_step": 3})]
+        assert_equal(parameters_of(learner), before)
+
+
+def test_a_checkpoint_of_other_sizes_is_refused(tmp_path):
+    session = make_session(tmp_path / "session")
+    write_steps(session, 80)
+    with contextlib.closing(Learner(session)) as learner:
+        learner.update()
+        learner.checkpoint()
+    other = msgspec.structs.replace(session.record, config=resolve(merge(SETTINGS, {"model": {"units": 16}})))
+    with pytest.raises(UserError, match="does not fit this session's networks"):
+        Learner(Session(session.path, other))
+
+
+def test_sizes_that_do_not_fit_each_other_are_a_clear_error(tmp_path):
+    session = make_session(tmp_path / "session", merge(SETTINGS, {"learner": {"imagination_starts": 33}}))
+    with pytest.raises(UserError, match="imagination_starts=33 exceeds the batch's 32"):
+        Learner(session)

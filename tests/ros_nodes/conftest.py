@@ -1,0 +1,107 @@
+"""Real nodes in real processes, and a node of the test's own that talks to them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.tail import LogTail
+from daydreamer.session.new import configure, new_session
+
+TIMEOUT_S = 60.0
+
+
+class Rig:
+    """A session in a ROS domain of its own."""
+
+    def __init__(self, directory, domain, overrides=()):
+        # Here, so that the test modules can skip themselves where there is no ROS.
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        from ros_nodes import topics
+
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        self.directory = directory
+        self.domain = domain
+        config = configure(robot="twin", minutes=60.0, seed=0, preset="tiny", overrides=overrides)
+        self.session = new_session(directory / "session", config)
+        self.processes = []
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("test", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.commands = []
+        self.node.create_subscription(topics.JointState, topics.JOINT_COMMAND, self.commands.append, 100)
+
+    @property
+    def environment(self):
+        return os.environ | {"ROS_DOMAIN_ID": str(self.domain), "ROS_LOG_DIR": str(self.directory / "ros_log")}
+
+    def start(self, name, *arguments):
+        """Starts 'actor' or 'twin'; its output goes to <name>.log."""
+        command = [sys.executable, "-m", f"ros_nodes.{name}_node", "--session", str(self.session.path), *arguments]
+        with open(self.directory / f"{name}.log", "ab") as log:
+            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def output(self, name):
+        return (self.directory / f"{name}.log").read_text()
+
+    def until(self, condition):
+        """Spins until `condition()` holds."""
+        end_s = time.monotonic() + TIMEOUT_S
+        while not condition():
+            assert time.monotonic() < end_s, "timed out"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def until_exit(self, process):
+        """Exit status."""
+        self.until(lambda: process.poll() is not None)
+        # What it sent last may still be on its way.
+        for _ in range(10):
+            self.executor.spin_once(timeout_sec=0.02)
+        return process.returncode
+
+    def steps(self, life=1):
+        """What is logged so far."""
+        logs = list_logs(self.session.experience)
+        return LogTail(logs[life], self.session.spec).read() if life in logs else []
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.shutdown()
+
+
+def is_damping(command):
+    """Whether a joint command message takes the torque off."""
+    return not command.position and list(command.velocity) == [0.0] * 12
+
+
+@pytest.fixture
+def damping():
+    return is_damping
+
+
+@pytest.fixture
+def make_rig(tmp_path):
+    rigs = []
+
+    def make(domain, overrides=()):
+        rigs.append(Rig(tmp_path, domain, overrides))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.close()

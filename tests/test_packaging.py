@@ -1,0 +1,65 @@
+"""What `pip install .` leaves behind is what ros2 run and ros2 launch look for."""
+
+import importlib.metadata
+import os
+import subprocess
+import tomllib
+import xml.etree.ElementTree
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+import daydreamer
+
+EXECUTABLES = ("actor_node", "learner", "twin_node")
+
+
+@pytest.fixture(scope="module")
+def prefix() -> Path:
+    """Prefix that daydreamer is installed under; an import from the checkout has none."""
+    try:
+        distribution = importlib.metadata.distribution("daydreamer")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("daydreamer is not installed")
+    markers = [path for path in distribution.files or () if path.match("resource_index/packages/daydreamer")]
+    if not markers:
+        pytest.skip("daydreamer is installed editable, which leaves out the data files")
+    return distribution.locate_file(markers[0]).resolve().parents[4]
+
+
+def test_versions_agree():
+    checkout = Path(__file__).parents[1]
+    package = xml.etree.ElementTree.parse(checkout / "package.xml").getroot()
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+    assert package.findtext("version") == project["version"] == daydreamer.__version__
+
+
+def test_robot_model_is_packed():
+    assert files("sim").joinpath("a1", "a1.xml").read_text().lstrip().startswith("<")
+
+
+def test_ros_package_is_complete(prefix):
+    assert (prefix / "share/daydreamer/package.xml").is_file()
+    assert (prefix / "share/daydreamer/launch/walk.launch.py").is_file()
+    executables = {path.name for path in (prefix / "lib/daydreamer").iterdir() if os.access(path, os.X_OK)}
+    assert executables == set(EXECUTABLES)
+
+
+@pytest.mark.parametrize("executable", EXECUTABLES)
+def test_executable_finds_its_python(executable, prefix, tmp_path):
+    # Nothing of the venv on PATH, as where a service manager starts it, and a folder that could shadow modules.
+    (tmp_path / "daydreamer.py").write_text("raise SystemExit('shadowed')")
+    environment = os.environ | {"PATH": "/usr/bin:/bin"}
+    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+        environment.pop(name, None)
+    result = subprocess.run(
+        [prefix / "lib/daydreamer" / executable, "--help"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"usage: {executable}" in result.stdout

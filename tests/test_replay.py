@@ -1,0 +1,100 @@
+import jax
+import numpy as np
+import pytest
+
+from daydreamer.experience.step import Step
+from daydreamer.replay import APPEND_SIZES, Replay, row_bytes, sample
+from daydreamer.spec import RobotSpec, Space
+
+SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a",), (), {"x": Space((2,))}, Space((1,), low=-1.0, high=1.0), ("r",))
+CAPACITY = APPEND_SIZES[-1]
+
+
+def make_steps(begin, end, life=1):
+    return [
+        Step(
+            actor_life=life,
+            sequence=n,
+            monotonic_ns=0,
+            wall_ns=0,
+            observation={"x": np.array([n, -n], np.float32)},
+            action_requested=np.array([n / 1e4], np.float32),
+            action_sent=np.zeros(1, np.float32),
+            reward=float(n),
+            reward_terms={"r": float(n)},
+            info={},
+            is_first=n % 10 == 0,
+            is_last=n % 10 == 9,
+            is_terminal=False,
+            policy_version=0,
+            intervention=False,
+            safety_flags=0,
+            latency_s=0.0,
+        )
+        for n in range(begin, end)
+    ]
+
+
+def draw(replay, count, length, seed=0):
+    return jax.jit(sample, static_argnums=(1, 2, 3))(replay.state, _Hashable(SPEC), count, length, jax.random.key(seed))
+
+
+class _Hashable:
+    """A specification holds a dictionary and so cannot be a static argument itself."""
+
+    def __init__(self, spec):
+        self.observation, self.action = spec.observation, spec.action
+
+
+def test_sampled_sequences_are_what_was_appended():
+    replay = Replay(SPEC, CAPACITY)
+    for begin, end in ((0, 1), (1, 20), (20, 300), (300, 700)):
+        replay.append(make_steps(begin, end))
+    assert len(replay) == 700
+    batch = draw(replay, 64, 12)
+    n = np.asarray(batch.reward)
+    assert n.shape == (64, 12)
+    np.testing.assert_array_equal(np.diff(n, axis=1), 1)
+    assert n.min() >= 0 and n.max() < 700
+    np.testing.assert_array_equal(batch.observation["x"][..., 0], n)
+    np.testing.assert_array_equal(batch.observation["x"][..., 1], -n)
+    np.testing.assert_allclose(batch.action[..., 0], n / 1e4, rtol=1e-6)
+    np.testing.assert_array_equal(batch.is_first, n % 10 == 0)
+    np.testing.assert_array_equal(batch.is_last, n % 10 == 9)
+
+
+def test_every_start_is_drawn_and_none_beyond():
+    replay = Replay(SPEC, CAPACITY)
+    replay.append(make_steps(0, 10))
+    starts = np.asarray(draw(replay, 500, 4).reward)[:, 0]
+    assert set(starts) == set(range(7))
+
+
+def test_the_oldest_go_first_and_no_sequence_crosses_the_seam():
+    replay = Replay(SPEC, CAPACITY)
+    replay.append(make_steps(0, CAPACITY + 1000))
+    assert len(replay) == CAPACITY and replay.total == CAPACITY + 1000
+    n = np.asarray(draw(replay, 2000, 8).reward)
+    np.testing.assert_array_equal(np.diff(n, axis=1), 1)
+    assert n.min() >= 1000
+    stored = np.sort(np.asarray(replay.state.rows["sequence"]))
+    np.testing.assert_array_equal(stored, np.arange(1000, CAPACITY + 1000))
+
+
+def test_a_step_that_does_not_follow_begins_an_episode():
+    replay = Replay(SPEC, CAPACITY)
+    replay.append(make_steps(1, 5))
+    replay.append(make_steps(7, 9))
+    replay.append(make_steps(1, 4, life=2))
+    replay.append(make_steps(4, 6, life=2))
+    firsts = np.asarray(replay.state.rows["is_first"])[: len(replay)]
+    np.testing.assert_array_equal(np.flatnonzero(firsts), [0, 4, 6])
+
+
+def test_capacity_below_one_append_is_refused():
+    with pytest.raises(ValueError, match="capacity 10"):
+        Replay(SPEC, 10)
+
+
+def test_row_bytes():
+    assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 3 * 1 + 2 * 4
