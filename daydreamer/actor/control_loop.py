@@ -83,6 +83,9 @@ class ControlLoop:
         self._writer = writer
         self._actor_life = actor_life
         self._random = np.random.default_rng((seed, actor_life))
+        self._random_action: np.ndarray | None = None
+        self._hold_steps = max(1, round(config.random_hold_s * task.spec.control_rate_hz))
+        self._held_steps = 0
         self._clock = clock
         self._on_event = on_event
         self._sequence = 0
@@ -158,11 +161,18 @@ class ControlLoop:
     def _choose(self, policy: ActingPolicy | None, task_state: TaskState, is_first: bool) -> tuple[np.ndarray, int]:
         if policy is None or self.statistics.env_steps < self._config.random_steps:
             self._state = None
-            return random_action(self._spec.action, self._random), 0
+            return self._explore(), 0
         starts = is_first or self._state is None
         state = policy.initial_state() if starts else self._state
         action, self._state = policy(task_state.observation, state, starts)
         return np.asarray(action), policy.version
+
+    def _explore(self) -> np.ndarray:
+        if self._random_action is None or self._held_steps >= self._hold_steps:
+            self._random_action = random_action(self._spec.action, self._random)
+            self._held_steps = 0
+        self._held_steps += 1
+        return self._random_action
 
     def _write(
         self,

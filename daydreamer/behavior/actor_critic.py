@@ -8,13 +8,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from daydreamer.behavior.returns import ReturnScale, lambda_returns
+from daydreamer.behavior.returns import ReturnStatistics, lambda_returns
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
 from daydreamer.models.world_model import Batch, WorldModel, action_vector_size
 from daydreamer.spec import Space
+
+LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
 
 
 class ActionSample(NamedTuple):
@@ -60,6 +62,22 @@ class ActorDistribution(NamedTuple):
         return jnp.sum(jnp.log(self.deviation) + 0.5 * jnp.log(2 * jnp.pi * jnp.e), -1)
 
 
+class BehaviorState(NamedTuple):
+    """What the behaviour losses remember between updates.
+
+    Attributes:
+      returns: see `ReturnStatistics`.
+      log_entropy_scale: logarithm of the entropy's weight in the actor loss.
+    """
+
+    returns: ReturnStatistics
+    log_entropy_scale: Array
+
+    @classmethod
+    def initial(cls, entropy_scale: float) -> BehaviorState:
+        return cls(ReturnStatistics.initial(), jnp.log(entropy_scale))
+
+
 class Actor:
     """The policy network: features to a distribution over actions.
 
@@ -86,6 +104,14 @@ class Actor:
         # The offset of 2 starts exploration near the maximum deviation.
         deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + 2.0)
         return ActorDistribution(jnp.tanh(mean), deviation, None)
+
+    def randomness(self, entropy: Array) -> Array:
+        """Where an entropy lies between the least (0) and the most (1) that the distribution can have."""
+        if self.space.is_discrete:
+            return entropy / jnp.log(self.space.classes)
+        spans = jnp.log(jnp.array([self.model.minimum_deviation, self.model.maximum_deviation]))
+        per_dimension = entropy / self.space.size - 0.5 * jnp.log(2 * jnp.pi * jnp.e)
+        return (per_dimension - spans[0]) / (spans[1] - spans[0])
 
 
 class Imagined(NamedTuple):
@@ -127,11 +153,19 @@ class ActorCritic:
         actor_key, critic_key = jax.random.split(key)
         return {"actor": self.actor.initialize(actor_key, features), "critic": self.critic.init(critic_key, features)}
 
-    def value(self, critic_parameters, features: Array) -> Array:
+    def value(self, critic_parameters, features: Array, statistics: ReturnStatistics) -> Array:
         """Expected return `[...]` at features `[..., features]`."""
-        return two_hot_mean(self.critic.apply(critic_parameters, features), self.bins)
+        relative = two_hot_mean(self.critic.apply(critic_parameters, features), self.bins)
+        return statistics.baseline(self.config.discount) + relative
 
-    def imagine(self, parameters, slow_critic, start: LatentState, key: Array) -> Imagined:
+    def value_loss(self, critic_parameters, features: Array, returns: Array, statistics: ReturnStatistics) -> Array:
+        """Cross entropy `[...]` of the critic's two-hot distribution with `returns` `[...]`, which are constants."""
+        relative = jax.lax.stop_gradient(returns) - statistics.baseline(self.config.discount)
+        return two_hot_loss(self.critic.apply(critic_parameters, features), relative, self.bins)
+
+    def imagine(
+        self, parameters, slow_critic, statistics: ReturnStatistics, start: LatentState, key: Array
+    ) -> Imagined:
         """Rolls the actor out inside the world model from `start` `[starts]`.
 
         Gradients reach the actor's parameters only: model and critic are constants here.
@@ -153,20 +187,39 @@ class ActorCritic:
         _, (features, distribution, action) = jax.lax.scan(step, jax.lax.stop_gradient(start), keys)
         features = jnp.concatenate([jax.lax.stop_gradient(start).features[None], features])
         reward, continues = self.world_model.outcomes(frozen, features)
-        value = self.value(jax.lax.stop_gradient(slow_critic), features)
+        value = self.value(jax.lax.stop_gradient(slow_critic), features, statistics)
         return Imagined(features, distribution, action, reward, continues, value)
 
-    def loss(self, parameters, slow_critic, scale: ReturnScale, start: LatentState, key: Array):
+    def loss(
+        self,
+        parameters,
+        slow_critic,
+        behavior: BehaviorState,
+        states: LatentState,
+        batch: Batch,
+        key: Array,
+    ):
         """Actor and critic loss.
 
+        Args:
+          behavior: before this update.
+          states: `[batch, time]` posterior states of the replayed sequences; imagination starts from some of them.
+          batch: the replayed sequences.
+
         Returns:
-          Scalar loss, updated return scale, imagined trajectories, and scalar metrics.
+          Scalar loss, updated behaviour state, and scalar metrics.
         """
-        config = self.config
-        imagined = self.imagine(parameters, slow_critic, start, key)
+        config, statistics = self.config, behavior.returns
+        start_key, imagination_key = jax.random.split(key)
+        start = choose_starts(states, config.imagination_starts, start_key)
+        imagined = self.imagine(parameters, slow_critic, statistics, start, imagination_key)
         discount = config.discount * imagined.continues
         returns = lambda_returns(imagined.reward, discount, imagined.value, config.return_lambda)
-        scale = scale.update(jax.lax.stop_gradient(returns), config.return_rate)
+        relative_returns = jax.lax.stop_gradient(returns) - statistics.baseline(config.discount)
+        # The reward head of a new model predicts nothing yet; until it does, the reward received stands in for it.
+        imagines_rewards = statistics.count >= config.warmup_updates
+        mean_reward = jnp.where(imagines_rewards, imagined.reward[1:].mean(), batch.reward.mean())
+        updated = statistics.update(mean_reward, relative_returns, config.return_rate)
         # How likely each imagined state is to be reached at all, and how much it counts at the start.
         weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(discount[:1]), discount[1:-1]]), 0)
         weight = jax.lax.stop_gradient(weight)
@@ -174,38 +227,55 @@ class ActorCritic:
 
         if self.dynamics_gradient:
             distribution = imagined.distribution
-            objective = returns / scale.scale
+            objective = returns / updated.scale
         else:  # evaluated again for all steps at once, so that no gradient has to go back through the rollout
             distribution = self.actor(parameters["actor"], features)
-            advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / scale.scale)
+            advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / updated.scale)
             objective = advantage * distribution.log_probability(jax.lax.stop_gradient(imagined.action.raw))
         entropy = distribution.entropy
-        actor_loss = -(weight * (objective + config.entropy_scale * entropy)).mean()
+        entropy_scale = jnp.exp(behavior.log_entropy_scale)
+        actor_loss = -(weight * (objective + entropy_scale * entropy)).mean()
+        randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
+        log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * (config.entropy_target - randomness)
 
-        logits = self.critic.apply(parameters["critic"], features)
-        target = jax.lax.stop_gradient(returns)
-        critic_loss = (weight * two_hot_loss(logits, target, self.bins)).mean()
+        critic_loss = (weight * self.value_loss(parameters["critic"], features, returns, statistics)).mean()
+        replay_value_loss = self.replay_value_loss(parameters, slow_critic, statistics, states, batch)
         metrics = {
             "loss/actor": actor_loss,
             "loss/critic": critic_loss,
+            "loss/replay_value": replay_value_loss,
             "behavior/entropy": entropy.mean(),
-            "behavior/return": target.mean(),
-            "behavior/return_scale": scale.scale,
+            "behavior/randomness": randomness,
+            "behavior/entropy_scale": entropy_scale,
+            "behavior/return": returns.mean(),
+            "behavior/relative_return": relative_returns.mean(),
+            "behavior/return_scale": updated.scale,
             "behavior/imagined_reward": imagined.reward[1:].mean(),
             "behavior/action_magnitude": jnp.abs(imagined.action.action).mean(),
         }
-        return actor_loss + critic_loss, scale, metrics
+        total = actor_loss + critic_loss + config.replay_value_scale * replay_value_loss
+        return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
 
-    def replay_value_loss(self, parameters, slow_critic, states: LatentState, batch: Batch) -> Array:
+    def replay_value_loss(
+        self, parameters, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch
+    ) -> Array:
         """Critic loss on the replayed sequences themselves, which ties the values to rewards really received."""
         config = self.config
         features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
         reward, is_last, is_terminal = (x.swapaxes(0, 1) for x in (batch.reward, batch.is_last, batch.is_terminal))
-        value = self.value(slow_critic, features)
+        value = self.value(slow_critic, features, statistics)
         # Past the last step of an episode comes a state that does not follow from it: cut the return there.
         discount = config.discount * (1.0 - is_terminal)
         returns = lambda_returns(reward, discount, value, config.return_lambda * (1.0 - is_last))
         weight = 1.0 - is_last[:-1]
-        logits = self.critic.apply(parameters["critic"], features[:-1])
-        loss = two_hot_loss(logits, jax.lax.stop_gradient(returns), self.bins)
-        return (weight * loss).mean()
+        return (weight * self.value_loss(parameters["critic"], features[:-1], returns, statistics)).mean()
+
+
+def choose_starts(states: LatentState, count: int, key: Array) -> LatentState:
+    """`count` of the states `[batch, time]`, flat `[count]`, drawn without replacement."""
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states)
+    positions = flat.deterministic.shape[0]
+    if count == positions:
+        return flat
+    chosen = jax.random.permutation(key, positions)[:count]
+    return jax.tree.map(lambda x: x[chosen], flat)

@@ -35,19 +35,40 @@ def lambda_returns(reward: Array, discount: Array, value: Array, mixing: Array |
     return returns
 
 
-class ReturnScale(NamedTuple):
-    """Exponential averages of the 5th and 95th percentile of the returns (Hafner et al. 2023, eq. 12)."""
+class ReturnStatistics(NamedTuple):
+    """Running mean of the reward and percentiles of the returns: what makes returns easy to learn and to compare.
 
+    Attributes:
+      reward_mean: exponential average of the imagined reward: what the actor of today expects to earn.
+      low, high: exponential averages of the 5th and 95th percentile of the returns less their baseline (Hafner et
+        al. 2023, eq. 12).
+      count: updates so far; the averages begin with the first values rather than with 0.
+    """
+
+    reward_mean: Array
     low: Array
     high: Array
+    count: Array
 
     @classmethod
-    def initial(cls) -> ReturnScale:
-        return cls(jnp.zeros(()), jnp.zeros(()))
+    def initial(cls) -> ReturnStatistics:
+        return cls(*jnp.zeros((3,)), jnp.zeros((), jnp.int32))
 
-    def update(self, returns: Array, rate: float) -> ReturnScale:
-        low, high = jnp.percentile(returns, jnp.array([5.0, 95.0]))
-        return ReturnScale(self.low + rate * (low - self.low), self.high + rate * (high - self.high))
+    def update(self, mean_reward: Array, relative_returns: Array, rate: float) -> ReturnStatistics:
+        low, high = jnp.percentile(relative_returns, jnp.array([5.0, 95.0]))
+        rate = jnp.maximum(rate, 1.0 / (self.count + 1))
+        new = (mean_reward, low, high)
+        averages = (old + rate * (value - old) for old, value in zip(self[:3], new, strict=True))
+        return ReturnStatistics(*averages, self.count + 1)
+
+    def baseline(self, discount: float) -> Array:
+        """Return of receiving the mean reward for ever.
+
+        The critic predicts returns relative to it (reward centering, Naik et al. 2024). A reward that is far from
+        0 on average otherwise costs hundreds of gradient steps in which values creep up to
+        mean / (1 - discount), and drowns the differences between states on the way.
+        """
+        return self.reward_mean / (1.0 - discount)
 
     @property
     def scale(self) -> Array:

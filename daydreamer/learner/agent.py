@@ -11,8 +11,7 @@ from jax import Array
 
 from daydreamer import replay as replay_lib
 from daydreamer.actor import policy as policy_lib
-from daydreamer.behavior.actor_critic import ActorCritic
-from daydreamer.behavior.returns import ReturnScale
+from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec
@@ -25,7 +24,7 @@ class TrainState(NamedTuple):
       parameters: by network: encoder, rssm, decoder, outcome, actor, critic.
       slow_critic: exponential average of the critic, for targets.
       optimizer: state of the optimizer.
-      return_scale: see `ReturnScale`.
+      behavior: see `BehaviorState`.
       key: of all randomness to come.
       updates: gradient steps applied.
       skipped: gradient steps not applied because something was not finite.
@@ -34,7 +33,7 @@ class TrainState(NamedTuple):
     parameters: dict[str, Any]
     slow_critic: Any
     optimizer: optax.OptState
-    return_scale: ReturnScale
+    behavior: BehaviorState
     key: Array
     updates: Array
     skipped: Array
@@ -100,7 +99,7 @@ class Agent:
             parameters,
             jax.tree.map(jnp.copy, parameters["critic"]),  # a copy, because donated buffers must be distinct
             self.optimizer.init(parameters),
-            ReturnScale.initial(),
+            BehaviorState.initial(self.config.entropy_scale),
             jax.random.key_data(key),
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
@@ -110,37 +109,30 @@ class Agent:
         """What acting needs and nothing more."""
         return {name: state.parameters[name] for name in policy_lib.NETWORKS}
 
-    def loss(self, parameters, slow_critic, return_scale: ReturnScale, batch: Batch, key: Array):
+    def loss(self, parameters, slow_critic, behavior: BehaviorState, batch: Batch, key: Array):
         """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""
-        config = self.config
-        model_key, start_key, imagination_key = jax.random.split(key, 3)
-        model_loss, states, model_metrics = self.world_model.loss(parameters, batch, config, model_key)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states)
-        if config.imagination_starts < self.replayed_per_update:
-            chosen = jax.random.permutation(start_key, self.replayed_per_update)[: config.imagination_starts]
-            flat = jax.tree.map(lambda x: x[chosen], flat)
-        behavior_loss, return_scale, behavior_metrics = self.actor_critic.loss(
-            parameters, slow_critic, return_scale, flat, imagination_key
+        model_key, behavior_key = jax.random.split(key)
+        model_loss, states, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)
+        behavior_loss, behavior, behavior_metrics = self.actor_critic.loss(
+            parameters, slow_critic, behavior, states, batch, behavior_key
         )
-        replay_value = self.actor_critic.replay_value_loss(parameters, slow_critic, states, batch)
-        total = model_loss + behavior_loss + config.replay_value_scale * replay_value
-        metrics = model_metrics | behavior_metrics | {"loss/replay_value": replay_value, "loss/total": total}
-        return total, (return_scale, metrics)
+        total = model_loss + behavior_loss
+        return total, (behavior, model_metrics | behavior_metrics | {"loss/total": total})
 
     def _update(self, state: TrainState, replay: replay_lib.ReplayState) -> tuple[TrainState, dict[str, Array]]:
         """One gradient step on a batch drawn from `replay`; left out if loss or gradient are not finite."""
         key, sample_key, loss_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         batch = replay_lib.sample(replay, self.spec, self.config.batch_size, self.config.batch_length, sample_key)
-        gradient, (return_scale, metrics) = jax.grad(self.loss, has_aux=True)(
-            state.parameters, state.slow_critic, state.return_scale, batch, loss_key
+        gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(
+            state.parameters, state.slow_critic, state.behavior, batch, loss_key
         )
         gradient_norm = optax.tree.norm(gradient)
         changes, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         slow_critic = optax.incremental_update(parameters["critic"], state.slow_critic, self.config.slow_critic_rate)
         finite = jnp.isfinite(gradient_norm) & jnp.isfinite(metrics["loss/total"])
-        kept = (parameters, slow_critic, optimizer, return_scale)
-        previous = (state.parameters, state.slow_critic, state.optimizer, state.return_scale)
+        kept = (parameters, slow_critic, optimizer, behavior)
+        previous = (state.parameters, state.slow_critic, state.optimizer, state.behavior)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), kept, previous)
         metrics = metrics | {"gradient_norm": gradient_norm, "reward_replayed": batch.reward.mean()}
         counts = (state.updates + finite, state.skipped + ~finite)

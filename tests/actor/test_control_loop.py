@@ -99,14 +99,16 @@ def test_the_previous_action_is_the_requested_one_and_zero_at_the_start_of_an_ep
 
 
 def test_random_actions_come_first_and_differ_then_the_policy_acts(tmp_path):
-    rig = Rig(tmp_path, random_steps=10, earlier_steps=4)
+    rig = Rig(tmp_path, random_steps=10, random_hold_s=0.1, earlier_steps=4)
     rig.loop.set_policy(CountingPolicy(version=7))
     for _ in range(12):
         rig.step()
     steps = rig.logged()
     assert [step.policy_version for step in steps] == [0] * 6 + [7] * 6
     random = np.array([step.action_requested for step in steps[:6]])
-    assert np.unique(random).size == random.size and np.abs(random).max() <= 1
+    held = random[::2]
+    np.testing.assert_array_equal(random, np.repeat(held, 2, 0))
+    assert np.unique(held).size == held.size and np.abs(held).max() <= 1
     assert rig.loop.statistics.env_steps == 16
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from daydreamer.behavior.actor_critic import Actor, ActorCritic
-from daydreamer.behavior.returns import ReturnScale
+from daydreamer.behavior.actor_critic import Actor, ActorCritic, BehaviorState, choose_starts
+from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models import rssm as rssm_lib
-from daydreamer.models.world_model import WorldModel
+from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec, Space
 
 MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes=4, units=32, bins=31)
@@ -28,6 +28,14 @@ def make(action, gradient):
     return model, behavior, parameters
 
 
+def replayed():
+    """Posterior states and the batch they came from: `STARTS` positions, all in the initial state."""
+    shape = (STARTS // 4, 4)
+    zeros = jnp.zeros(shape)
+    batch = Batch({"x": jnp.zeros((*shape, 3))}, jnp.zeros((*shape, 2)), zeros, zeros, zeros, zeros)
+    return rssm_lib.initial_state(MODEL, shape), batch
+
+
 @pytest.mark.parametrize(
     ("action", "gradient"),
     [(CONTINUOUS, "dynamics"), (CONTINUOUS, "reinforce"), (DISCRETE, "reinforce"), (DISCRETE, "dynamics")],
@@ -40,24 +48,24 @@ def test_imagined_reward_rises(action, gradient):
         features[..., : MODEL.deterministic] @ direction,
         jnp.ones(features.shape[:-1]),
     )
-    start = rssm_lib.initial_state(MODEL, (STARTS,))
+    states, batch = replayed()
     optimizer = optax.adam(5e-3)
     state = optimizer.init(parameters)
 
     @jax.jit
-    def train(parameters, state, slow_critic, scale, key):
+    def train(parameters, state, slow_critic, memory, key):
         def loss(parameters):
-            total, new_scale, metrics = behavior.loss(parameters, slow_critic, scale, start, key)
-            return total, (new_scale, metrics)
+            total, updated, metrics = behavior.loss(parameters, slow_critic, memory, states, batch, key)
+            return total, (updated, metrics)
 
-        gradient, (scale, metrics) = jax.grad(loss, has_aux=True)(parameters)
+        gradient, (memory, metrics) = jax.grad(loss, has_aux=True)(parameters)
         changes, state = optimizer.update(gradient, state)
-        return optax.apply_updates(parameters, changes), state, scale, metrics
+        return optax.apply_updates(parameters, changes), state, memory, metrics
 
-    scale, slow_critic = ReturnScale.initial(), parameters["critic"]
+    memory, slow_critic = BehaviorState.initial(3e-4), parameters["critic"]
     rewards = []
     for key in jax.random.split(jax.random.key(2), 150):
-        parameters, state, scale, metrics = train(parameters, state, slow_critic, scale, key)
+        parameters, state, memory, metrics = train(parameters, state, slow_critic, memory, key)
         slow_critic = optax.incremental_update(parameters["critic"], slow_critic, 0.1)
         rewards.append(float(metrics["behavior/imagined_reward"]))
     assert np.mean(rewards[-5:]) > np.mean(rewards[:5]) + 3 * np.std(rewards[:5])
@@ -66,10 +74,11 @@ def test_imagined_reward_rises(action, gradient):
 @pytest.mark.parametrize("gradient", ["dynamics", "reinforce"])
 def test_gradients_reach_actor_and_critic_only(gradient):
     _, behavior, parameters = make(CONTINUOUS, gradient)
-    start = rssm_lib.initial_state(MODEL, (STARTS,))
+    states, batch = replayed()
 
     def loss(parameters):
-        return behavior.loss(parameters, parameters["critic"], ReturnScale.initial(), start, jax.random.key(0))[0]
+        memory = BehaviorState.initial(3e-4)
+        return behavior.loss(parameters, parameters["critic"], memory, states, batch, jax.random.key(0))[0]
 
     # Fresh heads are all zero, and so would be every gradient through them.
     parameters = jax.tree.map(lambda x: x + 0.01 * jax.random.normal(jax.random.key(3), x.shape), parameters)
@@ -92,3 +101,47 @@ def test_actions_stay_in_range_and_deviation_in_its_bounds():
 def test_unknown_gradient_is_refused():
     with pytest.raises(ValueError, match="'dynamics' or 'reinforce'"):
         make(CONTINUOUS, "magic")
+
+
+def test_the_critic_predicts_relative_to_the_mean_reward():
+    """A fresh critic, which outputs 0 everywhere, already expects the mean reward for ever."""
+    _, behavior, parameters = make(CONTINUOUS, "dynamics")
+    statistics = ReturnStatistics.initial().update(jnp.float32(6.0), jnp.zeros(4), 0.01)
+    features = jnp.ones((5, 32))
+    np.testing.assert_allclose(behavior.value(parameters["critic"], features, statistics), 600.0, rtol=1e-4)
+    losses = behavior.value_loss(parameters["critic"], features, jnp.full(5, 600.0), statistics)
+    assert losses.shape == (5,) and float(losses[0]) == pytest.approx(np.log(MODEL.bins), rel=1e-4)
+
+
+def test_starts_are_drawn_without_replacement():
+    states, _ = replayed()
+    numbered = states._replace(deterministic=states.deterministic + jnp.arange(STARTS).reshape(-1, 4)[..., None])
+    chosen = choose_starts(numbered, 32, jax.random.key(0)).deterministic[:, 0]
+    assert chosen.shape == (32,) and len(set(chosen.tolist())) == 32
+    assert choose_starts(numbered, STARTS, jax.random.key(0)).deterministic[:, 0].tolist() == list(range(STARTS))
+
+
+@pytest.mark.parametrize("action", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_randomness_is_held_at_its_target(action):
+    """Whether an actor starts out too random or too sure, the weight of the entropy moves towards the target."""
+    _, behavior, parameters = make(action, "reinforce")
+    states, batch = replayed()
+
+    @jax.jit
+    def measure(actor_parameters):
+        memory = BehaviorState.initial(0.01)
+        updated_parameters = parameters | {"actor": actor_parameters}
+        _, memory, metrics = behavior.loss(
+            updated_parameters, parameters["critic"], memory, states, batch, jax.random.key(0)
+        )
+        return metrics["behavior/randomness"], jnp.exp(memory.log_entropy_scale)
+
+    randomness, entropy_scale = measure(parameters["actor"])
+    assert 0.9 < float(randomness) <= 1.0 and float(entropy_scale) < 0.01
+    # The last layer's bias makes the actor sure of itself in every state.
+    sure = jax.tree.map(lambda x: x, parameters["actor"])
+    bias = sure["params"]["Dense_0"]["bias"]
+    half = jnp.arange(bias.size) >= bias.size // 2
+    sure["params"]["Dense_0"]["bias"] = 50.0 * jax.nn.one_hot(0, bias.size) if action.is_discrete else -50.0 * half
+    randomness, entropy_scale = measure(sure)
+    assert float(randomness) < 0.05 and float(entropy_scale) > 0.01

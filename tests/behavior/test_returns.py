@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from daydreamer.behavior.returns import ReturnScale, lambda_returns
+from daydreamer.behavior.returns import ReturnStatistics, lambda_returns
 
 
 def test_lambda_returns_against_a_hand_computation():
@@ -38,9 +38,20 @@ def test_a_cut_lets_nothing_through():
 
 
 def test_return_scale_leaves_small_returns_and_follows_large_ones():
-    scale = ReturnScale.initial()
-    assert float(scale.update(jnp.linspace(0, 0.1, 100), 1.0).scale) == 1.0
-    wide = scale.update(jnp.linspace(-100, 100, 1001), 1.0)
-    assert float(wide.scale) == pytest.approx(180.0, rel=1e-3)
-    outlier = scale.update(jnp.concatenate([jnp.linspace(-100, 100, 1001), jnp.array([1e9])]), 1.0)
-    assert float(outlier.scale) == pytest.approx(180.0, rel=0.01)
+    initial, reward = ReturnStatistics.initial(), jnp.zeros(())
+    assert float(initial.update(reward, jnp.linspace(0, 0.1, 100), 1.0).scale) == 1.0
+    wide = jnp.linspace(-100, 100, 1001)
+    assert float(initial.update(reward, wide, 1.0).scale) == pytest.approx(180.0, rel=1e-3)
+    outlier = jnp.concatenate([wide, jnp.array([1e9])])
+    assert float(initial.update(reward, outlier, 1.0).scale) == pytest.approx(180.0, rel=0.01)
+
+
+def test_averages_begin_with_the_first_values_and_then_follow_slowly():
+    statistics = ReturnStatistics.initial()
+    for reward, expected in ((4.0, 4.0), (8.0, 6.0)):
+        statistics = statistics.update(jnp.float32(reward), jnp.zeros(3), 0.01)
+        assert float(statistics.reward_mean) == pytest.approx(expected)
+    assert float(statistics.baseline(0.99)) == pytest.approx(600.0, rel=1e-4)
+    for _ in range(1000):
+        statistics = statistics.update(jnp.float32(6.0), jnp.zeros(3), 0.01)
+    assert float(statistics.update(jnp.float32(7.0), jnp.zeros(3), 0.01).reward_mean) == pytest.approx(6.01, abs=1e-3)
