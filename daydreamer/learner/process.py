@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
     # ros2 launch hands every node its ROS arguments; this process is none and needs none of them.
     options, _ = parser.parse_known_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     session = Session.open(options.session)
     keep_compilations()
     events = EventLog(session.events)
@@ -109,7 +111,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
 
     def on_event(kind: str, **fields: object) -> None:
         events.record(kind, "learner", **fields)
-        print(kind, fields, flush=True)
+        # Not print: the reader of our output may be gone, and that must not keep us from the last checkpoint.
+        logging.info("%s %s", kind, fields)
 
     with session.lock("learner"), contextlib.closing(SummaryWriter(str(session.metrics / "learner"))) as metrics:
         on_event("start")
