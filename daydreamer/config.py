@@ -88,7 +88,8 @@ class ModelConfig(_Config):
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
-      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions.
+      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions,
+        before squashing.
     """
 
     deterministic: int = 256
@@ -125,7 +126,7 @@ class LearnerConfig(_Config):
       discount, return_lambda: of the lambda return.
       entropy_scale: first weight of the actor's entropy, in units of normalised return.
       entropy_target, entropy_rate: the weight rises while the actor's randomness is below the target, and falls
-        above it; randomness is 0 at the minimum deviation and 1 at the maximum, on a logarithmic scale.
+        above it; randomness is 1 for uniform actions and 0 at the minimum deviation.
       free_nats: KL below this is not penalised.
       dynamics_scale, representation_scale, reconstruction_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
@@ -148,7 +149,7 @@ class LearnerConfig(_Config):
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
-    entropy_scale: float = 3e-4
+    entropy_scale: float = 3e-2
     entropy_target: float = 0.4
     entropy_rate: float = 0.1
     free_nats: float = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -17,6 +18,8 @@ from daydreamer.models.world_model import Batch, WorldModel, action_vector_size
 from daydreamer.spec import Space
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
+NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+"""Of the standard normal distribution in nats."""
 
 
 class ActionSample(NamedTuple):
@@ -24,7 +27,7 @@ class ActionSample(NamedTuple):
 
     Attributes:
       action: `[..., size]`, the vector the model sees; continuous ones lie in [-1, 1].
-      raw: `[..., size]`, before clipping; what the log-probability is of.
+      raw: `[..., size]`, before squashing; what the log-probability is of.
     """
 
     action: Array
@@ -44,22 +47,27 @@ class ActorDistribution(NamedTuple):
             action = sample_straight_through(key, self.probabilities)
             return ActionSample(action, action)
         raw = self.mean + self.deviation * jax.random.normal(key, self.mean.shape)
-        # Dividing by a constant rather than clipping keeps a gradient where the sample left the range.
-        return ActionSample(raw / jax.lax.stop_gradient(jnp.maximum(1.0, jnp.abs(raw))), raw)
+        return ActionSample(jnp.tanh(raw), raw)
 
     def log_probability(self, raw: Array) -> Array:
-        """`[...]`, summed over action dimensions."""
+        """`[...]` of the raw action, summed over dimensions; that of the squashed one differs by a constant."""
         if self.probabilities is not None:
             return jnp.sum(raw * jnp.log(self.probabilities), -1)
         normalized = (raw - self.mean) / self.deviation
         return jnp.sum(-0.5 * normalized**2 - jnp.log(self.deviation) - 0.5 * jnp.log(2 * jnp.pi), -1)
 
-    @property
-    def entropy(self) -> Array:
-        """`[...]` in nats, summed over action dimensions."""
+    def entropy(self, raw: Array) -> Array:
+        """`[...]` in nats, summed over dimensions, of the squashed action, estimated at one sample.
+
+        The squashing counts (Haarnoja et al. 2018, appendix C): an actor that saturates loses entropy, and so is
+        drawn back to where its gradient does not vanish.
+        """
         if self.probabilities is not None:
             return -jnp.sum(self.probabilities * jnp.log(self.probabilities), -1)
-        return jnp.sum(jnp.log(self.deviation) + 0.5 * jnp.log(2 * jnp.pi * jnp.e), -1)
+        noise = jax.lax.stop_gradient((raw - self.mean) / self.deviation)
+        raw = self.mean + self.deviation * noise
+        log_slope = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # of tanh
+        return jnp.sum(jnp.log(self.deviation) + NORMAL_ENTROPY + log_slope, -1)
 
 
 class BehaviorState(NamedTuple):
@@ -81,8 +89,8 @@ class BehaviorState(NamedTuple):
 class Actor:
     """The policy network: features to a distribution over actions.
 
-    Continuous actions are normal with squashed mean and deviation and then clipped to [-1, 1]; discrete ones
-    are categorical with a share of uniform (both as in DreamerV3).
+    Continuous actions are normal and squashed by tanh (Haarnoja et al. 2018); discrete ones are categorical with a
+    share of uniform.
     """
 
     def __init__(self, action: Space, model: ModelConfig):
@@ -103,15 +111,14 @@ class Actor:
         minimum, maximum = self.model.minimum_deviation, self.model.maximum_deviation
         # The offset of 2 starts exploration near the maximum deviation.
         deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + 2.0)
-        return ActorDistribution(jnp.tanh(mean), deviation, None)
+        return ActorDistribution(mean, deviation, None)
 
     def randomness(self, entropy: Array) -> Array:
-        """Where an entropy lies between the least (0) and the most (1) that the distribution can have."""
+        """Entropy on a scale on which 1 is the uniform distribution; 0 is one choice, or the minimum deviation."""
         if self.space.is_discrete:
-            return entropy / jnp.log(self.space.classes)
-        spans = jnp.log(jnp.array([self.model.minimum_deviation, self.model.maximum_deviation]))
-        per_dimension = entropy / self.space.size - 0.5 * jnp.log(2 * jnp.pi * jnp.e)
-        return (per_dimension - spans[0]) / (spans[1] - spans[0])
+            return entropy / math.log(self.space.classes)
+        least = math.log(self.model.minimum_deviation) + NORMAL_ENTROPY
+        return (entropy / self.space.size - least) / (math.log(2.0) - least)
 
 
 class Imagined(NamedTuple):
@@ -232,7 +239,7 @@ class ActorCritic:
             distribution = self.actor(parameters["actor"], features)
             advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / updated.scale)
             objective = advantage * distribution.log_probability(jax.lax.stop_gradient(imagined.action.raw))
-        entropy = distribution.entropy
+        entropy = distribution.entropy(imagined.action.raw)
         entropy_scale = jnp.exp(behavior.log_entropy_scale)
         actor_loss = -(weight * (objective + entropy_scale * entropy)).mean()
         randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
