@@ -67,7 +67,7 @@ def test_a_session_survives_its_processes_and_is_resumed(tmp_path):
     path = tmp_path / "session"
     walk = start("walk", "--minutes", "60", "--session", str(path), "--preset", "tiny", "--no-dashboard")
     try:
-        wait_until(lambda: any(entry.name.isdecimal() for entry in (path / "checkpoints").iterdir()), walk)
+        wait_until(lambda: any(entry.name.isdecimal() for entry in (path / "checkpoints").glob("*")), walk)
         killed = progress_of(path, "learner", "pid")
         os.kill(killed, signal.SIGKILL)
         steps_at_kill = progress_of(path, "actor", "env_steps")
