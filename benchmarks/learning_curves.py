@@ -83,7 +83,7 @@ def collect(session: Session, path: Path) -> float:
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["robot_minutes", "reward", "odometry_m_s", "true_forward_m_s", "gradient_steps"])
-        for end in range(ROW_STEPS, len(steps) + 1, ROW_STEPS):
+        for end in sorted(true_speed.keys() & gradient_steps.keys()):
             rows = slice(end - ROW_STEPS, end)
             minutes = end * session.spec.control_period_s / 60
             figures = (rewards[rows].mean(), odometry[rows].mean(), true_speed[end])

@@ -23,7 +23,6 @@ from daydreamer.models.world_model import WorldModel, action_vector_size
 from daydreamer.snapshot import read_snapshot
 from daydreamer.spec import RobotSpec
 
-NETWORKS = ("encoder", "rssm", "actor")
 _SEPARATOR = "/"
 
 
@@ -64,7 +63,7 @@ class PolicyFunction:
             return self._world_model.initialize(key) | {"actor": self._actor.initialize(key, features)}
 
         shapes = jax.eval_shape(initialize, jax.random.key(0))
-        flat = flatten_parameters({name: shapes[name] for name in NETWORKS})
+        flat = flatten_parameters(acting_parameters(shapes))
         return {name: tuple(value.shape) for name, value in flat.items()}
 
     def _step(self, parameters, observation: dict[str, Array], state: PolicyState, is_first: Array):
@@ -161,6 +160,16 @@ class Policy:
         """
         action, state = self._function.step(self._parameters, observation, state, np.float32(is_first))
         return np.asarray(action), state
+
+
+def acting_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Of an agent's parameters by network, those that acting needs: a filter has no use for the prior."""
+    filtering = {name: value for name, value in parameters["rssm"]["params"].items() if not name.startswith("prior_")}
+    return {
+        "encoder": parameters["encoder"],
+        "rssm": {"params": filtering},
+        "actor": parameters["actor"],
+    }
 
 
 def flatten_parameters(parameters: dict[str, Any]) -> dict[str, Any]:

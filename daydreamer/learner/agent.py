@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from daydreamer import replay as replay_lib
-from daydreamer.actor import policy as policy_lib
+from daydreamer.actor.policy import acting_parameters
 from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.world_model import Batch, WorldModel
@@ -107,7 +107,7 @@ class Agent:
 
     def policy_parameters(self, state: TrainState) -> dict[str, Any]:
         """What acting needs and nothing more."""
-        return {name: state.parameters[name] for name in policy_lib.NETWORKS}
+        return acting_parameters(state.parameters)
 
     def loss(self, parameters, slow_critic, behavior: BehaviorState, batch: Batch, key: Array):
         """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""

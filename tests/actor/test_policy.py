@@ -60,6 +60,14 @@ def test_a_snapshot_acts_as_what_was_published(tmp_path, parameters):
     assert not np.array_equal(rollout(direct), actions)  # and differently in each episode
 
 
+def test_a_snapshot_holds_nothing_that_acting_does_not_need(parameters):
+    agent_parameters = Agent(SPEC, MODEL, LearnerConfig()).initialize(0).parameters
+    flat = flatten_parameters(parameters)
+    assert {name.split("/")[0] for name in flat} == {"encoder", "rssm", "actor"}
+    assert not any("prior" in name for name in flat)
+    assert any("prior" in name for name in flatten_parameters(agent_parameters))
+
+
 def test_a_newer_version_goes_on_from_the_state_of_the_older_one(parameters):
     old = Policy(parameters, SPEC, MODEL, version=1)
     new = Policy(jax.tree.map(lambda x: 1.1 * x, parameters), SPEC, MODEL, version=2)
