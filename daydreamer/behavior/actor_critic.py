@@ -142,7 +142,7 @@ class ActorCritic:
     """Behaviour losses on imagined trajectories (Hafner et al. 2023, section 'Actor critic learning')."""
 
     def __init__(self, world_model: WorldModel, config: LearnerConfig):
-        """Raises ValueError for an unknown actor gradient, or dynamics gradients with discrete actions."""
+        """Discrete actions always take 'reinforce'. Raises ValueError for an unknown actor gradient."""
         if config.actor_gradient not in ("dynamics", "reinforce"):
             raise ValueError(f"actor_gradient is '{config.actor_gradient}'; it is 'dynamics' or 'reinforce'")
         model = world_model.config
