@@ -1,95 +1,249 @@
-"""Learning curves of `daydreamer train walk` over seeds, failures included.
+"""Learning curves of `daydreamer train walk` over seeds, failures included: when is it upright, stands and walks?
 
-    python benchmarks/learning_curves.py --out DIR [--seeds 0 1 2] [--steps 20000] [--train-ratio 100] [--set ...]
+    python benchmarks/learning_curves.py --out DIR [--seeds 0 1 2] [--steps 72000] [--train-ratio 256] [--jobs 2]
 
-Trains the seeds that have no session in DIR yet, one after the other, and writes for each a CSV (a row every ten
-seconds of robot time) and for all a summary JSON next to them.
+Trains the seeds that have no finished session in DIR yet; one that was stopped before its end begins anew. For each
+seed S it leaves in DIR the session seedS, its output seedS.log and its curve seedS.csv (a row for every ten seconds of
+robot time), and for all of them summary.json, in which null stands for 'not within the run' and counts as later than
+anything. What is judged is the simulator's truth. See plot_curves.py and milestone_table.py for what to do with it.
 """
 
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import csv
+import dataclasses
 import datetime
 import json
 import os
 import platform
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from curves import Spread, markdown_table, read_runs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from daydreamer.cli.train import FINAL_STEPS
+from daydreamer.config import SessionConfig
+from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.lockstep import REPORT_STEPS
+from daydreamer.robots import find_robot
+from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.new import configure
+from daydreamer.session.status import read_status
+from daydreamer.telemetry.milestones import MILESTONES
 
-FINAL_STEPS = 2000
-ROW_STEPS = 200
 TRUE_SPEED = "truth/forward_velocity_m_s"
 GRADIENT_STEPS = "learner/gradient_steps"
+COLUMNS = ("robot_minutes", "reward", "odometry_m_s", "true_forward_m_s", "gradient_steps", "wall_s")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--train-ratio", type=float, default=100.0)
+    parser.add_argument("--steps", type=int, default=72_000, help="of the robot, 20 a second")
+    parser.add_argument("--train-ratio", type=float, default=256.0, metavar="R", help="replayed steps per step")
+    parser.add_argument("--preset", default="default")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--jobs", type=int, default=1, metavar="J", help="seeds at a time, which share the cores")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    command = [
-        "daydreamer",
-        "train",
-        "walk",
-        "--steps",
-        str(options.steps),
-        "--train-ratio",
-        f"{options.train_ratio:g}",
-    ]
-    for override in options.overrides:
-        command += ["--set", override]
-    finals = {}
-    for seed in options.seeds:
-        directory = options.out / f"seed{seed}"
-        if not directory.exists():
-            arguments = [*command[1:], "--seed", str(seed), "--out", str(directory)]
-            subprocess.run([sys.executable, "-m", "daydreamer.cli.main", *arguments], check=True)
-        finals[seed] = collect(Session.open(directory), options.out / f"seed{seed}.csv")
-    values = list(finals.values())
-    summary = {
-        "command": " ".join(command),
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
-        "mean_reward_of_last_steps": finals,
-        "last_steps": FINAL_STEPS,
-        "median": float(np.median(values)),
-        "lowest": min(values),
-        "highest": max(values),
-    }
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    print(json.dumps(summary, indent=2))
+    if options.steps < REPORT_STEPS:
+        parser.error(f"--steps {options.steps} gives no row of a curve; choose {REPORT_STEPS} or more")
+    if options.jobs < 1:
+        parser.error("--jobs must be 1 or more")
+    try:
+        return Benchmark(options).run()
+    except UserError as error:
+        parser.error(str(error))
 
 
-def collect(session: Session, path: Path) -> float:
-    """Writes the curve of a session; returns the mean reward of its last steps."""
+class Benchmark:
+    """The seeds of one command, in one directory."""
+
+    def __init__(self, options: argparse.Namespace):
+        self._out: Path = options.out
+        self._seeds: list[int] = options.seeds
+        self._steps: int = options.steps
+        self._jobs: int = options.jobs
+        # XLA makes its thread pool this large. Jobs that share all cores hinder each other: on two cores, two jobs
+        # with one core each make 6.2 gradient steps a second together, one job with both cores 4.8.
+        self._cores_per_job = max(1, len(os.sched_getaffinity(0)) // options.jobs)
+        self._arguments = ["train", "walk", "--steps", str(options.steps), "--train-ratio", f"{options.train_ratio:g}"]
+        self._arguments += ["--preset", options.preset] if options.preset != "default" else []
+        for override in options.overrides:
+            self._arguments += ["--set", override]
+        rate_hz = find_robot("twin").make_task(SessionConfig()).spec.control_rate_hz
+        self._configs = {
+            seed: configure(
+                robot="twin",
+                minutes=options.steps / rate_hz / 60,
+                seed=seed,
+                preset=options.preset,
+                overrides=[f"learner.train_ratio={options.train_ratio:g}", *options.overrides],
+            )
+            for seed in options.seeds
+        }
+
+    def run(self) -> int:
+        """Trains what is missing and writes what there is; returns the exit status.
+
+        Raises:
+          UserError: DIR holds sessions of other settings, or one that is still being trained.
+        """
+        self._out.mkdir(parents=True, exist_ok=True)
+        commits = self._known_commits()
+        finished = [seed for seed in self._seeds if self._is_finished(seed)]
+        missing = [seed for seed in self._seeds if seed not in finished]
+        for seed in missing:
+            self._remove_unfinished(seed)
+        if finished:
+            self._write_summary(finished, commits)
+        commits |= dict.fromkeys(missing, current_commit())
+        with concurrent.futures.ThreadPoolExecutor(self._jobs) as executor:
+            jobs = {executor.submit(self._train, seed): seed for seed in missing}
+            for job in concurrent.futures.as_completed(jobs):
+                seed, status = jobs[job], job.result()
+                print(f"Seed {seed} ended with exit status {status}, see {self._log(seed)}.", flush=True)
+                if status == 0:
+                    finished.append(seed)
+                    self._write_summary(finished, commits)
+        if finished:
+            print(markdown_table({"daydreamer": read_runs(str(self._out))}))
+        return 0 if len(finished) == len(self._seeds) else 1
+
+    def _train(self, seed: int) -> int:
+        """Exit status of the training."""
+        command = [sys.executable, "-m", "daydreamer.cli.main", *self._arguments]
+        command += ["--seed", str(seed), "--out", str(self._directory(seed))]
+        environment = os.environ | {"NPROC": str(self._cores_per_job)}
+        with open(self._log(seed), "wb") as log:
+            return subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT).returncode
+
+    def _is_finished(self, seed: int) -> bool:
+        if not self._directory(seed).exists():
+            return False
+        session = Session.open(self._directory(seed))
+        if session.config != self._configs[seed]:
+            raise UserError(f"{session.path} was trained with other settings; choose another --out.")
+        status = read_status(session)
+        return status["state"] == "stopped" and status["env_steps"] == self._steps
+
+    def _remove_unfinished(self, seed: int) -> None:
+        if self._directory(seed).exists():
+            # Refused while somebody trains it.
+            with Session.open(self._directory(seed)).lock():
+                print(f"Seed {seed} was stopped before its end and begins anew.", flush=True)
+                shutil.rmtree(self._directory(seed))
+
+    def _known_commits(self) -> dict[int, str | None]:
+        """With which earlier seeds were trained."""
+        if not self._summary.exists():
+            return {}
+        return {
+            int(seed): entry["daydreamer_commit"]
+            for seed, entry in json.loads(self._summary.read_text())["seeds"].items()
+        }
+
+    def _write_summary(self, finished: Iterable[int], commits: Mapping[int, str | None]) -> None:
+        sessions = {seed: Session.open(self._directory(seed)) for seed in sorted(finished)}
+        results = {seed: collect(session, self._out / f"seed{seed}.csv") for seed, session in sessions.items()}
+        summary = {
+            "command": shlex.join(["daydreamer", *self._arguments, "--seed", "SEED", "--out", "DIR"]),
+            "environment": {"NPROC": str(self._cores_per_job)},
+            "jobs": self._jobs,
+            "date": datetime.date.today().isoformat(),
+            "machine": describe_machine(),
+            "versions": next(iter(sessions.values())).record.versions,
+            "seeds": {
+                str(seed): {"started": sessions[seed].record.started, "daydreamer_commit": commits.get(seed)} | result
+                for seed, result in results.items()
+            },
+            "over_seeds": summarise(list(results.values())),
+        }
+        write_atomically(self._summary, (json.dumps(summary, indent=2) + "\n").encode())
+
+    def _directory(self, seed: int) -> Path:
+        return self._out / f"seed{seed}"
+
+    @property
+    def _summary(self) -> Path:
+        return self._out / "summary.json"
+
+    def _log(self, seed: int) -> Path:
+        return self._out / f"seed{seed}.log"
+
+
+def collect(session: Session, path: Path) -> dict[str, Any]:
+    """Writes the curve of a finished session to `path`; returns its results."""
     steps = ExperienceTail(session.experience, session.spec).read()
     rewards = np.array([step.reward for step in steps])
-    odometry = np.array([step.info["forward_velocity_m_s"] for step in steps])
+    odometry_m_s = np.array([step.info["forward_velocity_m_s"] for step in steps])
     metrics = EventAccumulator(str(session.metrics / "lockstep"), size_guidance={"scalars": 0}).Reload()
-    true_speed = {event.step: event.value for event in metrics.Scalars(TRUE_SPEED)}
     gradient_steps = {event.step: int(event.value) for event in metrics.Scalars(GRADIENT_STEPS)}
+    started_wall_s = datetime.datetime.fromisoformat(session.record.started).timestamp()
+    table = []
+    for event in metrics.Scalars(TRUE_SPEED):
+        rows = slice(event.step - REPORT_STEPS, event.step)
+        minutes = event.step * session.spec.control_period_s / 60
+        figures = (rewards[rows].mean(), odometry_m_s[rows].mean(), event.value)
+        wall_s = event.wall_time - started_wall_s
+        table.append((minutes, *figures, gradient_steps[event.step], wall_s))
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["robot_minutes", "reward", "odometry_m_s", "true_forward_m_s", "gradient_steps"])
-        for end in sorted(true_speed.keys() & gradient_steps.keys()):
-            rows = slice(end - ROW_STEPS, end)
-            minutes = end * session.spec.control_period_s / 60
-            figures = (rewards[rows].mean(), odometry[rows].mean(), true_speed[end])
-            writer.writerow([f"{minutes:.3f}", *(f"{figure:.3f}" for figure in figures), gradient_steps[end]])
-    return round(float(rewards[-FINAL_STEPS:].mean()), 3)
+        writer.writerow(COLUMNS)
+        writer.writerows(
+            (f"{minutes:.4f}", *(f"{figure:.3f}" for figure in figures), updates, f"{wall_s:.1f}")
+            for minutes, *figures, updates, wall_s in table
+        )
+    status = read_status(session)
+    reached_s = status["milestones_s"]
+    final_speeds_m_s = [row[COLUMNS.index("true_forward_m_s")] for row in table[-FINAL_STEPS // REPORT_STEPS :]]
+    return {
+        "milestones_minutes": {
+            name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in MILESTONES
+        },
+        f"reward_of_last_{FINAL_STEPS}_steps": round(float(rewards[-FINAL_STEPS:].mean()), 3),
+        f"true_forward_m_s_of_last_{FINAL_STEPS}_steps": round(float(np.mean(final_speeds_m_s)), 3),
+        "robot_minutes": round(status["robot_seconds"] / 60, 4),
+        "gradient_steps": status["gradient_steps"],
+        "wall_s": round(table[-1][-1], 1),
+    }
+
+
+def summarise(results: list[Any]) -> dict[str, Any]:
+    """Median, lowest and highest of every figure in `collect`'s results, in the same shape."""
+    if isinstance(results[0], dict):
+        return {name: summarise([result[name] for result in results]) for name in results[0]}
+    spread = dataclasses.asdict(Spread.of(results))
+    return {name: None if value is None else round(value, 4) for name, value in spread.items()}
+
+
+def current_commit() -> str | None:
+    """Of the checkout that this file is in, marked if there are changes to it; None without git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def describe_machine() -> str:
+    gpu = "no GPU"
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        gpu = ", ".join(subprocess.run(query, capture_output=True, text=True).stdout.splitlines()) or gpu
+    return f"{os.cpu_count()} cores, {platform.machine()}, {gpu}"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

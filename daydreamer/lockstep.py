@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
 REPORT_STEPS = 200
 """Environment steps between two rows of metrics; ten seconds at 20 Hz."""
@@ -49,12 +51,18 @@ class LockstepSession:
         self._robot = robot
         self._task = task
         self._learner_config = session.config.learner
+        self._events = EventLog(session.events)
+        self._milestones = MilestoneRecorder(
+            Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
+        )
 
     def run(self, steps: int, on_report: Callable[[dict[str, float]], None]) -> None:
-        """`steps` environment steps; `on_report` receives figures every `REPORT_STEPS`."""
+        """`steps` environment steps; `on_report` receives figures every `REPORT_STEPS`.
+
+        Among them is 'milestone/<name>_s' for each milestone reached, judged by the simulator's truth.
+        """
         session, robot = self._session, self._robot
         period_s = session.spec.control_period_s
-        events = EventLog(session.events)
         with contextlib.ExitStack() as stack:
             for role in ("actor", "learner", "twin"):
                 stack.enter_context(session.lock(role))
@@ -69,10 +77,11 @@ class LockstepSession:
                 actor_life=life,
                 seed=session.config.seed,
                 clock=lambda: robot.time_s,
-                on_event=lambda kind, **fields: events.record(kind, "actor", **fields),
+                on_event=functools.partial(self._events.record, source="actor"),
+                on_step=lambda step: self._milestones.add(step, float(robot.truth().velocity_m_s[0])),
             )
             learner = stack.enter_context(
-                contextlib.closing(Learner(session, lambda kind, **fields: events.record(kind, "learner", **fields)))
+                contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
             window = _Window()
             for _ in range(steps):
@@ -108,6 +117,7 @@ class LockstepSession:
         for name, value in figures.items():
             metrics.add_scalar(name, value, step)
         self._write_status(loop, learner, "running")
+        figures |= {f"milestone/{name}_s": seconds for name, seconds in self._milestones.reached_s.items()}
         return figures | {"env_steps": step}
 
     def _write_status(self, loop: ControlLoop, learner: Learner, state: str) -> None:
@@ -120,6 +130,7 @@ class LockstepSession:
             safety_events=loop.supervisor.interventions,
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            milestones_s=self._milestones.reached_s,
         )
         StatusWriter(self._session, "actor").write(actor)
         StatusWriter(self._session, "learner").write(learner.status(state))

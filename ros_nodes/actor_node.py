@@ -35,6 +35,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps, total_steps
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.milestones import Milestones
 from ros_nodes import runtime, topics
 from ros_nodes.robot_state import RobotState
 
@@ -122,9 +123,10 @@ def act(session: Session, task: Task, node, steps_in_all: int, stop: StopRequest
         spinner = stack.enter_context(runtime.Spinner(node))
         runtime.refuse_second_publisher(node, spinner, commands.topic_name, stop)
         life = next_actor_life(session.experience)
-        earlier_steps, earlier_episodes = logged_steps(session), read_status(session)["episodes"] or 0
+        earlier_steps, earlier = logged_steps(session), read_status(session)
         writer = stack.enter_context(ExperienceWriter(session.experience, spec, life, config.actor.fsync_period_s))
-        telemetry = ActorTelemetry(session, life, writer)
+        milestones = Milestones(spec.control_period_s, earlier_steps * spec.control_period_s, earlier["milestones_s"])
+        telemetry = ActorTelemetry(session, life, writer, milestones)
         loop = ControlLoop(
             task,
             config.actor,
@@ -132,8 +134,9 @@ def act(session: Session, task: Task, node, steps_in_all: int, stop: StopRequest
             actor_life=life,
             seed=config.seed,
             earlier_steps=earlier_steps,
-            earlier_episodes=earlier_episodes,
+            earlier_episodes=earlier["episodes"] or 0,
             on_event=telemetry.event,
+            on_step=telemetry.on_step,
         )
         loader = PolicyLoader(
             session.policy,

@@ -1,5 +1,6 @@
 """`daydreamer train` for real, with networks small enough for a test."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -8,9 +9,16 @@ import pytest
 from safetensors.numpy import load_file
 
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.lockstep import REPORT_STEPS, LockstepSession
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
 from daydreamer.session.directory import Session
+from daydreamer.session.events import read_events
+from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import read_status
 from daydreamer.snapshot import latest_snapshot
+from daydreamer.telemetry.milestones import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
+from sim.twin import Twin
 
 STEPS = 120
 
@@ -51,6 +59,38 @@ def test_is_repeatable_for_a_seed(sessions):
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
+
+
+class StandStillTask(A1WalkTask):
+    """Whatever the action, the stand pose is commanded."""
+
+    def joint_targets(self, action):
+        return a1.STAND_POSE_RAD
+
+
+class ConveyedTwin(Twin):
+    """Carried along faster than it must walk, which its legs do not notice."""
+
+    def truth(self):
+        return dataclasses.replace(super().truth(), velocity_m_s=np.array([0.4, 0.0, 0.0]))
+
+
+def test_milestones_are_judged_by_the_truth(tmp_path):
+    config = configure(robot="twin", minutes=1.0, seed=0, preset="tiny", overrides=["learner.minimum_steps=100000"])
+    session = new_session(tmp_path / "session", config)
+    twin = ConveyedTwin(config.twin, seed=0)
+    twin.reset(standing=True)
+    reports = []
+    LockstepSession(session, twin, StandStillTask()).run(4 * REPORT_STEPS, reports.append)
+    twin.close()
+    expected = {UPRIGHT: UPRIGHT_HOLD_S, WALKING: MEAN_S + HOLD_S - session.spec.control_period_s}
+    events = [event for event in read_events(session.events) if event["kind"] == "milestone"]
+    assert {event["name"]: event["robot_seconds"] for event in events} == pytest.approx(expected)
+    assert {event["source"] for event in events} == {"twin"}
+    assert read_status(session)["milestones_s"] == pytest.approx(expected)
+    milestones = [{name for name in report if name.startswith("milestone/")} for report in reports]
+    assert milestones == [{"milestone/upright_s"}] * 3 + [{"milestone/upright_s", "milestone/walking_s"}]
+    assert abs(reports[-1]["actor/info/forward_velocity_m_s"]) < 0.1
 
 
 def test_refuses_to_write_over_a_session(sessions):

@@ -63,6 +63,7 @@ class ControlLoop:
         earlier_episodes: int = 0,
         clock: Callable[[], float] = time.monotonic,
         on_event: Callable[..., None] = lambda kind, **fields: None,
+        on_step: Callable[[Step], None] = lambda step: None,
     ):
         """A loop whose first step is the first of an episode.
 
@@ -74,6 +75,7 @@ class ControlLoop:
           earlier_steps, earlier_episodes: of the session's earlier lives.
           clock: steady time in s, the one that ticks and measurements are stamped with.
           on_event: called as `on_event(kind, **fields)` on rare events, from the thread of `step`.
+          on_step: called with every step once it is logged, before its command is returned.
         """
         self.statistics = ActorStatistics(task.spec.control_rate_hz, earlier_steps, earlier_episodes)
         self.supervisor = SafetySupervisor(task.limits, config, task.spec.control_rate_hz)
@@ -88,6 +90,7 @@ class ControlLoop:
         self._held_steps = 0
         self._clock = clock
         self._on_event = on_event
+        self._on_step = on_step
         self._sequence = 0
         self._policy: ActingPolicy | None = None
         self._last_tick_s: float | None = None
@@ -208,6 +211,7 @@ class ControlLoop:
         self._writer.append(step)
         self._sequence += 1
         self.statistics.add(step)
+        self._on_step(step)
 
     def _interrupt(self, cause: str, **fields: float) -> None:
         if not self._interrupted:

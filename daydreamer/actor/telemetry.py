@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 import queue
 import sys
 import time
@@ -15,10 +16,12 @@ from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.timing import LatencyStatistics
 
 STATUS_PERIOD_S = 0.5
@@ -36,12 +39,13 @@ class ActorTelemetry:
       step_latency: from control tick to sent command; the control loop adds to it.
     """
 
-    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter):
+    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter, milestones: Milestones):
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
+        self._milestones = MilestoneRecorder(milestones, self.event)
         self._status = StatusWriter(session, "actor")
         self._event_log = EventLog(session.events)
         self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
@@ -53,6 +57,10 @@ class ActorTelemetry:
     def event(self, kind: str, **fields: object) -> None:
         """Records an event soon, from any thread, without touching the disk now."""
         self._events.put((kind, fields))
+
+    def on_step(self, step: Step) -> None:
+        """Judges a logged step; the speed is the odometry's, as the robot knows no other."""
+        self._milestones.add(step, step.info.get("forward_velocity_m_s", math.nan))
 
     @contextlib.contextmanager
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
@@ -103,6 +111,7 @@ class ActorTelemetry:
             safety_events=loop.supervisor.interventions,
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            milestones_s=self._milestones.reached_s,
             actor_life=self._actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),

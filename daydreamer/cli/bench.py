@@ -2,61 +2,62 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import msgspec
 import numpy as np
 from rich.console import Console
 
 from daydreamer.actor.policy import Policy
+from daydreamer.cli.bench_operations import matmul_operations, matmul_peak_gflop_s
+from daydreamer.cli.bench_workloads import DEFAULT, EPISODE_STEPS, REFERENCE, Workload, find_workload
 from daydreamer.compilation import keep_compilations
-from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
 from daydreamer.learner.agent import Agent
 from daydreamer.replay import APPEND_SIZES, Replay
-from daydreamer.spec import RobotSpec, Space
+from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
 
-MEASURE_S = 10.0
+LEARNER_S = 20.0
+LEARNER_WINDOWS = 5
+LEARNER_REPLAY_STEPS = 2000
 WARM_UP = 3
 POLICY_CALLS = 2000
 LOG_STEPS = 20_000
-VECTOR, ACTION = 42, 12
-
-_SPEC = RobotSpec(
-    robot="bench",
-    task="bench",
-    control_rate_hz=20.0,
-    episode_steps=250,
-    joint_names=tuple(f"joint_{n}" for n in range(ACTION)),
-    foot_names=(),
-    observation={"vector": Space((VECTOR,))},
-    action=Space((ACTION,), low=-1.0, high=1.0),
-    reward_terms=("reward",),
-)
 
 
-def bench(what: str, *, as_json: bool) -> None:
+def bench(what: str, *, as_json: bool, workload: str | None = None, learner_s: float = LEARNER_S) -> None:
     """Measures and prints.
 
+    Args:
+      what: learner, actor or replay.
+      as_json: one JSON object instead of a table.
+      workload: see `bench_workloads`; None is the reference for the learner and the default for the rest.
+      learner_s: how long the learner is timed.
+
     Raises:
-      UserError: no such benchmark.
+      UserError: no such benchmark or workload, or no time to measure.
     """
-    benchmarks = {"learner": bench_learner, "actor": bench_actor, "replay": bench_replay}
+    benchmarks = {
+        "learner": lambda workload: bench_learner(workload or REFERENCE, learner_s),
+        "actor": lambda workload: bench_actor(workload or DEFAULT),
+        "replay": lambda workload: bench_replay(workload or DEFAULT),
+    }
     if what not in benchmarks:
         raise UserError(f"There is no benchmark '{what}'; choose one of {', '.join(benchmarks)}.")
-    keep_compilations()
-    device = jax.devices()[0]
-    figures = {"benchmark": what, "device": device.device_kind, "jax": jax.__version__} | benchmarks[what]()
+    if not learner_s > 0:
+        raise UserError(f"Nothing can be measured in {learner_s} s; give a positive number of seconds.")
+    measured = benchmarks[what](find_workload(workload) if workload else None)
+    figures = {"benchmark": what, "device": jax.devices()[0].device_kind, "jax": jax.__version__} | measured
     if as_json:
         print(msgspec.json.encode(figures).decode())
         return
@@ -65,62 +66,101 @@ def bench(what: str, *, as_json: bool) -> None:
         console.print(f"{name:32} {value:.4g}" if isinstance(value, float) else f"{name:32} {value}")
 
 
-def bench_learner() -> dict[str, Any]:
-    """Gradient steps at the default sizes, on random experience."""
-    model, config = ModelConfig(), LearnerConfig()
-    agent = Agent(_SPEC, model, config)
-    state = jax.jit(agent.initialize, static_argnums=0)(0)
-    replay = Replay(_SPEC, APPEND_SIZES[-1])
-    replay.append(list(_random_steps(2000)))
-    begin_s = time.perf_counter()
-    update = agent.update.lower(state, replay.state).compile()
-    compile_s = time.perf_counter() - begin_s
-    for _ in range(WARM_UP):
-        state, metrics = update(state, replay.state)
-    jax.block_until_ready(metrics)
-    updates, begin_s = 0, time.perf_counter()
-    while (elapsed_s := time.perf_counter() - begin_s) < MEASURE_S:
-        state, metrics = update(state, replay.state)
+class LearnerRun:
+    """A learner on random experience, compiled and warmed up.
+
+    Attributes:
+      agent: whose gradient steps are timed.
+      parameters: how many.
+      compile_s: from the traced to the compiled gradient step.
+      operations: in the matrix products of one gradient step.
+    """
+
+    def __init__(self, workload: Workload):
+        self.agent = Agent(workload.spec, workload.model, workload.learner)
+        self._state = jax.jit(self.agent.initialize, static_argnums=0)(0)
+        self.parameters = sum(x.size for x in jax.tree.leaves(self._state.parameters))
+        replay = Replay(workload.spec, APPEND_SIZES[-1])
+        replay.append(list(_random_steps(workload.spec, LEARNER_REPLAY_STEPS)))
+        self._replay_state = replay.state
+        traced = self.agent.update.trace(self._state, self._replay_state)
+        self.operations = matmul_operations(traced.jaxpr)
+        begin_s = time.perf_counter()
+        self._update = traced.lower().compile()
+        self.compile_s = time.perf_counter() - begin_s
+        for _ in range(WARM_UP):
+            self._step()
+
+    def gradient_steps_per_s(self, duration_s: float) -> float:
+        """Over one window of at least this duration and at least one gradient step."""
+        updates, elapsed_s, begin_s = 0, 0.0, time.perf_counter()
+        while elapsed_s < duration_s:
+            self._step()
+            updates += 1
+            elapsed_s = time.perf_counter() - begin_s
+        return updates / elapsed_s
+
+    def _step(self) -> None:
+        self._state, metrics = self._update(self._state, self._replay_state)
         jax.block_until_ready(metrics)
-        updates += 1
-    rate = updates / elapsed_s
+
+
+def bench_learner(workload: Workload, duration_s: float) -> dict[str, Any]:
+    """Gradient steps on random experience; the median of several windows and the slowest and fastest of them.
+
+    The compilation cache stays off unless the environment switches it on, so that compiling is measured too.
+    """
+    run, config = LearnerRun(workload), workload.learner
+    rates = [run.gradient_steps_per_s(duration_s / LEARNER_WINDOWS) for _ in range(LEARNER_WINDOWS)]
+    rate = statistics.median(rates)
+    peak_gflop_s = matmul_peak_gflop_s()
     return {
-        "parameters": sum(x.size for x in jax.tree.leaves(state.parameters)),
+        "workload": workload.name,
+        "parameters": run.parameters,
         "batch": f"{config.batch_size}x{config.batch_length}",
         "imagined": f"{config.imagination_starts} starts x {config.imagination_horizon}",
-        "compile_s": compile_s,
+        "compile_s": run.compile_s,
         "gradient_steps_per_s": rate,
-        "replayed_steps_per_s": rate * agent.replayed_per_update,
-        "imagined_steps_per_s": rate * agent.imagined_per_update,
-        "matmul_peak_gflop_s": _matmul_peak_gflop_s(),
+        "gradient_steps_per_s_slowest": min(rates),
+        "gradient_steps_per_s_fastest": max(rates),
+        "windows": len(rates),
+        "replayed_steps_per_s": rate * run.agent.replayed_per_update,
+        "imagined_steps_per_s": rate * run.agent.imagined_per_update,
+        "matmul_gflop_per_gradient_step": run.operations / 1e9,
+        "matmul_peak_gflop_s": peak_gflop_s,
+        "matmul_peak_share": rate * run.operations / 1e9 / peak_gflop_s,
     }
 
 
-def bench_actor() -> dict[str, Any]:
-    """One call of the policy at the default sizes, from numpy to numpy."""
-    agent = Agent(_SPEC, ModelConfig(), LearnerConfig())
+def bench_actor(workload: Workload) -> dict[str, Any]:
+    """One call of the policy, from numpy to numpy."""
+    keep_compilations()
+    agent = Agent(workload.spec, workload.model, workload.learner)
     state = jax.jit(agent.initialize, static_argnums=0)(0)
-    policy = Policy(agent.policy_parameters(state), _SPEC, ModelConfig(), version=1)
-    observation = {"vector": np.zeros(VECTOR, np.float32)}
+    policy = Policy(agent.policy_parameters(state), workload.spec, workload.model, version=1)
+    observation = {key: np.zeros(space.shape, np.float32) for key, space in workload.spec.observation.items()}
     latency, policy_state = LatencyStatistics(POLICY_CALLS), policy.initial_state()
     for call in range(WARM_UP + POLICY_CALLS):
         begin_s = time.perf_counter()
         _, policy_state = policy(observation, policy_state, call == 0)
         if call >= WARM_UP:
             latency.add(time.perf_counter() - begin_s)
-    return {"calls": POLICY_CALLS} | {f"policy_{name}_ms": value for name, value in latency.summary().items()}
+    percentiles = {f"policy_{name}_ms": value for name, value in latency.summary().items()}
+    return {"workload": workload.name, "calls": POLICY_CALLS} | percentiles
 
 
-def bench_replay() -> dict[str, Any]:
+def bench_replay(workload: Workload) -> dict[str, Any]:
     """Steps through log and replay: append, read back, put on the device."""
-    steps = list(_random_steps(LOG_STEPS))
-    replay = Replay(_SPEC, LOG_STEPS)
+    keep_compilations()
+    spec = workload.spec
+    steps = list(_random_steps(spec, LOG_STEPS))
+    replay = Replay(spec, LOG_STEPS)
     replay.append(steps)  # compiles
     with TemporaryDirectory() as directory:
-        writer = ExperienceWriter(Path(directory), _SPEC, actor_life=1, fsync_period_s=1.0)
+        writer = ExperienceWriter(Path(directory), spec, actor_life=1, fsync_period_s=1.0)
         append_s = _timed(lambda: [writer.append(step) for step in steps])
         writer.close()
-        tail = LogTail(writer.path, _SPEC)
+        tail = LogTail(writer.path, spec)
         read_s = _timed(lambda: tail.read())
 
     def put() -> None:
@@ -128,6 +168,7 @@ def bench_replay() -> dict[str, Any]:
         jax.block_until_ready(replay.state)
 
     return {
+        "workload": workload.name,
         "steps": LOG_STEPS,
         "log_appends_per_s": LOG_STEPS / append_s,
         **{f"log_append_{name}_ms": value for name, value in writer.append_latency.summary().items()},
@@ -142,16 +183,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin_s
 
 
-def _matmul_peak_gflop_s(size: int = 2048, repetitions: int = 5) -> float:
-    """What a large float32 matrix product reaches: the ceiling for everything else."""
-    matrix = jnp.ones((size, size))
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(matrix, matrix))
-    best_s = min(_timed(lambda: jax.block_until_ready(product(matrix, matrix))) for _ in range(repetitions))
-    return 2 * size**3 / best_s / 1e9
-
-
-def _random_steps(count: int):
+def _random_steps(spec: RobotSpec, count: int) -> Iterator[Step]:
     random = np.random.default_rng(0)
     for sequence in range(count):
         yield Step(
@@ -159,14 +191,16 @@ def _random_steps(count: int):
             sequence=sequence,
             monotonic_ns=sequence,
             wall_ns=sequence,
-            observation={"vector": random.normal(size=VECTOR).astype(np.float32)},
-            action_requested=random.uniform(-1, 1, ACTION).astype(np.float32),
-            action_sent=np.zeros(ACTION, np.float32),
+            observation={
+                key: random.normal(size=space.shape).astype(np.float32) for key, space in spec.observation.items()
+            },
+            action_requested=random.uniform(-1, 1, spec.action.shape).astype(np.float32),
+            action_sent=np.zeros(spec.action.shape, np.float32),
             reward=float(random.normal()),
             reward_terms={"reward": 0.0},
             info={},
-            is_first=sequence % 250 == 0,
-            is_last=sequence % 250 == 249,
+            is_first=sequence % EPISODE_STEPS == 0,
+            is_last=sequence % EPISODE_STEPS == EPISODE_STEPS - 1,
             is_terminal=False,
             policy_version=0,
             intervention=False,

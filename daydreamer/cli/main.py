@@ -99,12 +99,20 @@ def train(
 @app.command()
 def bench(
     what: Annotated[str, typer.Argument(help="learner, actor or replay.")],
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            help="'reference': DreamerV3's size1m on a vector of 33, imagining from every replayed step; "
+            "'default': what walk runs. Without it: reference for the learner, default for the rest."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long the learner is timed, once it is compiled.")] = 20.0,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Measure this machine."""
+    """Measure this machine: gradient steps, policy calls, or steps through log and replay."""
     from daydreamer.cli.bench import bench
 
-    bench(what, as_json=json)
+    bench(what, as_json=json, workload=workload, learner_s=seconds)
 
 
 def main() -> None:

@@ -40,6 +40,9 @@ def summarise(status: Mapping[str, Any]) -> list[str]:
     if status["gradient_steps"] is not None:
         imagined = f", {status['imagined_per_real_step']:.0f} imagined steps per real one" * bool(steps)
         summary.append(f"{status['gradient_steps']} gradient steps{imagined}")
+    if status["milestones_s"]:
+        reached = (f"{name} after {seconds / 60.0:.1f}" for name, seconds in status["milestones_s"].items())
+        summary.append(f"{', '.join(reached)} robot minutes")
     return summary
 
 

@@ -16,6 +16,7 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
+from daydreamer.telemetry.milestones import MILESTONES
 
 FINAL_STEPS = 2000
 """Over which the closing mean reward is taken."""
@@ -57,10 +58,16 @@ def train(
 
     def report(figures: dict[str, float]) -> None:
         minutes = figures["env_steps"] / rate_hz / 60
+        milestones = [
+            f"  {name} after {figures[f'milestone/{name}_s'] / 60:.1f}"
+            for name in MILESTONES
+            if f"milestone/{name}_s" in figures
+        ]
         console.print(
             f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}  "
             f"true speed {figures['truth/forward_velocity_m_s']:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
-            f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s",
+            f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s"
+            + "".join(milestones),
             highlight=False,
             soft_wrap=True,
         )

@@ -45,6 +45,8 @@ class ActorStatus(ProcessStatus):
     policy_version: in use; policy_age_s is the time since it was published.
     safety_events: interventions of the supervisor, of this life.
     reward_recent: mean per step; forward_velocity_recent in m/s.
+    milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
+      by the odometry's speed in a live session, by the simulator's truth in lock-step.
     append_ms: time to log a step.
     """
 
@@ -58,6 +60,7 @@ class ActorStatus(ProcessStatus):
     safety_events: int | None = None
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
+    milestones_s: dict[str, float] | None = None
     actor_life: int | None = None
     last_logged_sequence: int | None = None
     append_ms: LatencySummary | None = None
@@ -158,6 +161,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     safety_events: int | None = None
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
+    milestones_s: dict[str, float] = {}
     processes: dict[str, ProcessSummary] = {}
     problems: list[str] = []
 
@@ -209,7 +213,7 @@ def read_status(session: Session) -> dict[str, Any]:
         processes=processes,
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
-        **_known(actor, "safety_events reward_recent forward_velocity_recent"),
+        **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version"),
     )

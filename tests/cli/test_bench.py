@@ -7,22 +7,56 @@ import pytest
 
 def bench(*arguments):
     command = [sys.executable, "-m", "daydreamer.cli.main", "bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+def figures(*arguments):
+    result = bench(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(("what", "figure"), [("replay", "log_appends_per_s"), ("actor", "policy_p99_ms")])
+def test_figures_for_programs(what, figure):
+    measured = figures(what)
+    assert measured["benchmark"] == what and measured[figure] > 0
+    assert measured["workload"] == "default"
+    assert measured["device"] and measured["jax"]
+
+
+def test_the_learner_runs_the_reference_workload():
+    measured = figures("learner", "--seconds", "0.1")
+    assert measured["workload"] == "reference"
+    assert measured["batch"] == "16x64" and measured["imagined"] == "1024 starts x 15"
+    assert 500_000 < measured["parameters"] < 700_000
+    rate = measured["gradient_steps_per_s"]
+    assert measured["windows"] >= 3
+    assert 0 < measured["gradient_steps_per_s_slowest"] <= rate <= measured["gradient_steps_per_s_fastest"]
+    assert measured["replayed_steps_per_s"] == pytest.approx(rate * 1024)
+    assert measured["imagined_steps_per_s"] == pytest.approx(rate * 1024 * 15)
+    operations_gflop_s = rate * measured["matmul_gflop_per_gradient_step"]
+    assert operations_gflop_s == pytest.approx(measured["matmul_peak_share"] * measured["matmul_peak_gflop_s"])
+
+
+def test_another_workload_can_be_chosen():
+    assert figures("actor", "--workload", "reference")["workload"] == "reference"
 
 
 @pytest.mark.parametrize(
-    ("what", "figure"),
-    [("replay", "log_appends_per_s"), ("actor", "policy_p99_ms"), ("learner", "gradient_steps_per_s")],
+    ("arguments", "choices"),
+    [
+        (["flying"], "learner, actor, replay"),
+        (["learner", "--workload", "huge"], "reference, default"),
+        (["learner", "--seconds", "0"], "positive"),
+    ],
 )
-def test_figures_for_programs(what, figure):
-    result = bench(what, "--json")
-    assert result.returncode == 0, result.stderr
-    figures = json.loads(result.stdout)
-    assert figures["benchmark"] == what and figures[figure] > 0
-    assert figures["device"] and figures["jax"]
-
-
-def test_an_unknown_benchmark_is_one_clear_sentence():
-    result = bench("flying")
+def test_a_mistake_is_one_clear_sentence(arguments, choices):
+    result = bench(*arguments)
     assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and "learner, actor, replay" in result.stderr
+    assert len(result.stderr.splitlines()) == 1 and choices in result.stderr
+
+
+def test_needs_neither_simulator_nor_ros():
+    program = "import daydreamer.cli.bench, sys; print({'mujoco', 'dm_control', 'rclpy'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
+    assert result.stdout.strip() == "set()"

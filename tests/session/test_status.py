@@ -31,7 +31,7 @@ SPEC = RobotSpec(
 )
 FIELDS = """state env_steps robot_seconds episodes gradient_steps imagined_steps imagined_per_real_step train_ratio
     policy_version policy_age_s control_rate_hz deadline_misses actor_step_ms append_to_replay_ms replay_steps
-    last_logged_sequence safety_events reward_recent forward_velocity_recent""".split()
+    last_logged_sequence safety_events reward_recent forward_velocity_recent milestones_s""".split()
 
 
 @pytest.fixture
@@ -86,6 +86,7 @@ def test_everything_is_assembled(session):
             "safety_events": 0,
             "reward_recent": float("nan"),
             "forward_velocity_recent": 0.2,
+            "milestones_s": {"upright": np.float64(4.5)},
             "actor_life": 2,
         }
     )
@@ -120,6 +121,7 @@ def test_everything_is_assembled(session):
         "safety_events": 0,
         "reward_recent": None,
         "forward_velocity_recent": 0.2,
+        "milestones_s": {"upright": 4.5},
     }
     assert {name: status[name] for name in expected} == expected
     assert status["processes"]["actor"]["pid"] == os.getpid()

@@ -1,0 +1,109 @@
+"""The twin behind our own control loop, for a learner that asks for a step instead of being asked for an action."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.config import SessionConfig
+from daydreamer.experience.step import Step
+from daydreamer.robots import find_robot
+from daydreamer.robots.base import Measurement, Task, TaskState
+from sim.twin import Twin, TwinTruth
+
+
+class PeerRobot:
+    """A robot that lives as under `daydreamer train`: same clock, exploration, filter, safety, observation, reward.
+
+    Nothing is ever reset: an episode ends by its number of steps, and the next one begins where the robot is. The
+    first `actor.random_steps` steps ignore the given actions; with one seed they are those of `daydreamer train`.
+
+    Attributes:
+      spec: of the robot and its task.
+      state: what the task makes of the newest measurement; the next step's action answers it.
+      last_step: as the loop logged it; None before the first.
+      last_truth: the simulator's own state when `last_step` was taken; for evaluation only.
+    """
+
+    def __init__(self, config: SessionConfig):
+        """Puts the robot on its back."""
+        self._task = _SensedTask(find_robot(config.robot).make_task(config))
+        self.spec = self._task.spec
+        self._twin = Twin(config.twin, config.seed, self.spec.robot)
+        self._policy = _GivenAction()
+        self._loop = ControlLoop(
+            self._task,
+            config.actor,
+            self,
+            actor_life=1,
+            seed=config.seed,
+            clock=lambda: self._twin.time_s,
+        )
+        self._loop.set_policy(self._policy)
+        self.last_step: Step | None = None
+        self.last_truth: TwinTruth | None = None
+        self._sense()
+
+    @property
+    def state(self) -> TaskState:
+        return self._task.state
+
+    @property
+    def is_first(self) -> bool:
+        """Whether the next step begins an episode."""
+        return self._loop.next_sequence % self.spec.episode_steps == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the next step ends an episode."""
+        return (self._loop.next_sequence + 1) % self.spec.episode_steps == 0
+
+    def step(self, action: np.ndarray) -> Step:
+        """One control period; `action_requested` of the result was carried out, in the random steps another one."""
+        self._policy.action = action
+        self.last_truth = self._twin.truth()
+        command = self._loop.step(self._measurement, self._twin.time_s)
+        self._twin.command(None if command.damping else command.position_rad)
+        self._twin.advance(self.spec.control_period_s)
+        self._sense()
+        return self.last_step
+
+    def append(self, step: Step) -> None:
+        """Called by the control loop, which takes this for its log."""
+        self.last_step = step
+
+    def close(self) -> None:
+        self._twin.close()
+
+    def _sense(self) -> None:
+        self._measurement = self._twin.measure()
+        previous = self.spec.action.zeros() if self.is_first else self.last_step.action_requested
+        self._task.sense(self._measurement, previous)
+
+
+class _SensedTask:
+    """A task that is updated before the control loop asks for it, because the learner needs the result before."""
+
+    def __init__(self, task: Task):
+        self.spec, self.limits, self.joint_targets, self.reset = task.spec, task.limits, task.joint_targets, task.reset
+        self._update = task.update
+
+    def sense(self, measurement: Measurement, previous_action: np.ndarray) -> None:
+        self.state = self._update(measurement, previous_action)
+
+    def update(self, measurement: Measurement, previous_action: np.ndarray) -> TaskState:
+        return self.state
+
+
+class _GivenAction:
+    """A policy that answers what it was told to."""
+
+    version = 1
+    created_wall_s = 0.0
+    action: np.ndarray
+
+    def initial_state(self) -> None:
+        return None
+
+    def __call__(self, observation: dict[str, np.ndarray], state: None, is_first: bool) -> tuple[np.ndarray, None]:
+        return self.action, None

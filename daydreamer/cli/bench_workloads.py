@@ -1,0 +1,86 @@
+"""What the benchmarks run: a robot's spaces with sizes of networks, batches and imagination."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.errors import UserError
+from daydreamer.spec import RobotSpec, Space
+
+EPISODE_STEPS = 250
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Sizes of one learner.
+
+    Attributes:
+      name: on the command line.
+      spec: a robot with one vector observation and continuous actions.
+      model, learner: its configuration.
+    """
+
+    name: str
+    spec: RobotSpec
+    model: ModelConfig
+    learner: LearnerConfig
+
+
+def _vector_robot(observation_size: int, action_size: int) -> RobotSpec:
+    return RobotSpec(
+        robot="bench",
+        task="bench",
+        control_rate_hz=20.0,
+        episode_steps=EPISODE_STEPS,
+        joint_names=tuple(f"joint_{n}" for n in range(action_size)),
+        foot_names=(),
+        observation={"vector": Space((observation_size,))},
+        action=Space((action_size,), low=-1.0, high=1.0),
+        reward_terms=("reward",),
+    )
+
+
+# The sizes that DreamerV3 publishes as `size1m`, its batch, and imagination from every replayed step: what learners
+# can be compared on.
+REFERENCE = Workload(
+    "reference",
+    _vector_robot(observation_size=33, action_size=12),
+    ModelConfig(
+        deterministic=512,
+        blocks=8,
+        hidden=64,
+        stochastic=32,
+        classes=4,
+        units=64,
+        bins=255,
+        encoder_layers=3,
+        decoder_layers=3,
+        head_layers=1,
+        actor_layers=3,
+        critic_layers=3,
+    ),
+    LearnerConfig(
+        batch_size=16,
+        batch_length=64,
+        imagination_starts=16 * 64,
+        imagination_horizon=15,
+        actor_gradient="reinforce",
+    ),
+)
+
+DEFAULT = Workload("default", _vector_robot(observation_size=42, action_size=12), ModelConfig(), LearnerConfig())
+"""What `daydreamer walk` runs for the A1."""
+
+WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT)}
+
+
+def find_workload(name: str) -> Workload:
+    """The workload of that name.
+
+    Raises:
+      UserError: there is none.
+    """
+    if name not in WORKLOADS:
+        raise UserError(f"There is no workload '{name}'; choose one of {', '.join(WORKLOADS)}.")
+    return WORKLOADS[name]

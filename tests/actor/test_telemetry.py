@@ -1,0 +1,70 @@
+"""What an actor reports about a robot that stands, in lock-step."""
+
+import pytest
+
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.pacer import Pacer
+from daydreamer.actor.telemetry import ActorTelemetry
+from daydreamer.experience.log import ExperienceWriter
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.session.events import read_events
+from daydreamer.session.new import configure, new_session
+from daydreamer.session.status import read_status
+from daydreamer.telemetry.milestones import UPRIGHT, UPRIGHT_HOLD_S, Milestones
+from sim.twin import Twin
+
+
+class StandStillTask(A1WalkTask):
+    """Whatever the action, the stand pose is commanded."""
+
+    def joint_targets(self, action):
+        return a1.STAND_POSE_RAD
+
+
+@pytest.fixture
+def session(tmp_path):
+    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0))
+
+
+def live(session, life, steps, earlier_steps=0):
+    """One life of an actor."""
+    period_s = session.spec.control_period_s
+    twin = Twin(session.config.twin, seed=0)
+    twin.reset(standing=True)
+    milestones = Milestones(period_s, earlier_steps * period_s, read_status(session)["milestones_s"])
+    with ExperienceWriter(session.experience, session.spec, life, fsync_period_s=10.0) as writer:
+        telemetry = ActorTelemetry(session, life, writer, milestones)
+        loop = ControlLoop(
+            StandStillTask(),
+            session.config.actor,
+            writer,
+            actor_life=life,
+            seed=0,
+            clock=lambda: twin.time_s,
+            on_event=telemetry.event,
+            on_step=telemetry.on_step,
+        )
+        with telemetry.running(loop, Pacer(period_s, 0.0)):
+            for _ in range(steps):
+                command = loop.step(twin.measure(), twin.time_s)
+                twin.command(command.position_rad)
+                twin.advance(period_s)
+    twin.close()
+
+
+def milestone_events(session):
+    return [event for event in read_events(session.events) if event["kind"] == "milestone"]
+
+
+def test_milestones_become_events_and_status_and_outlive_the_actor(session):
+    hold_steps = round(UPRIGHT_HOLD_S * session.spec.control_rate_hz)
+    live(session, 1, hold_steps - 1)
+    assert milestone_events(session) == [] and read_status(session)["milestones_s"] == {}
+    live(session, 2, hold_steps, earlier_steps=hold_steps - 1)
+    (event,) = milestone_events(session)
+    robot_seconds = pytest.approx(2 * UPRIGHT_HOLD_S - session.spec.control_period_s)
+    assert (event["source"], event["name"], event["robot_seconds"]) == ("actor", UPRIGHT, robot_seconds)
+    live(session, 3, hold_steps, earlier_steps=2 * hold_steps - 1)
+    assert len(milestone_events(session)) == 1
+    assert read_status(session)["milestones_s"] == {UPRIGHT: robot_seconds}
