@@ -58,9 +58,11 @@ class ActorConfig(_Config):
       low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
       state_timeout_s: a state older than this is stale: hold the last pose.
       damp_timeout_s: a state older than this: damp the joints.
-      random_steps: the first steps of a session are uniformly random actions.
+      random_steps: the first steps of a session are random actions.
+      rescue: share of the time for which actions are random again while the robot does far worse than it has done
+        before, see `Explorer`; 0 switches it off.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter:
-        in 50 s the A1 twin rolled over in 2 of 5 seeds with 0.3 s, in 4 with 0.5 s, and in all with 1 s.
+        in 50 s the A1 twin rolls over 3 to 11 times (5 seeds) with 1 s.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
@@ -69,6 +71,7 @@ class ActorConfig(_Config):
     state_timeout_s: float = 0.2
     damp_timeout_s: float = 1.0
     random_steps: int = 1000
+    rescue: float = 0.5
     random_hold_s: float = 1.0
     fsync_period_s: float = 1.0
     snapshot_poll_s: float = 0.25
@@ -90,14 +93,16 @@ class ModelConfig(_Config):
       unimix: share of the uniform distribution in every categorical.
       minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions,
         before squashing.
+      noise_correlation: of the actor's noise between two control steps while it acts; what it dreams has none. White
+        noise is lost in the low-pass filter of the commands, so that the robot would hardly explore.
     """
 
     deterministic: int = 256
     blocks: int = 4
     hidden: int = 128
-    stochastic: int = 16
-    classes: int = 16
-    units: int = 256
+    stochastic: int = 8
+    classes: int = 8
+    units: int = 128
     encoder_layers: int = 2
     decoder_layers: int = 2
     head_layers: int = 1
@@ -109,6 +114,7 @@ class ModelConfig(_Config):
     unimix: float = 0.01
     minimum_deviation: float = 0.1
     maximum_deviation: float = 1.0
+    noise_correlation: float = 0.9
 
 
 class LearnerConfig(_Config):
@@ -119,6 +125,7 @@ class LearnerConfig(_Config):
       train_ratio: ceiling on replayed steps per environment step; there is no floor.
       minimum_steps: training starts when the replay holds this many steps.
       replay_capacity: steps; the oldest go first.
+      mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
       actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
@@ -127,8 +134,9 @@ class LearnerConfig(_Config):
       entropy_scale: first weight of the actor's entropy, in units of normalised return.
       entropy_target, entropy_rate: the weight rises while the actor's randomness is below the target, and falls
         above it; randomness is 1 for uniform actions and 0 at the minimum deviation.
+      withheld: share of replayed steps at which the model goes on from its own prediction, see `rssm.observe`.
       free_nats: KL below this is not penalised.
-      dynamics_scale, representation_scale, reconstruction_scale, reward_scale, continue_scale,
+      dynamics_scale, representation_scale, vector_scale, image_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
@@ -144,22 +152,25 @@ class LearnerConfig(_Config):
     train_ratio: float = 128.0
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
-    imagination_starts: int = 128
+    mirror: bool = True
+    imagination_starts: int = 64
     imagination_horizon: int = 15
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
     entropy_scale: float = 3e-2
-    entropy_target: float = 0.4
+    entropy_target: float = 0.2
     entropy_rate: float = 0.1
+    withheld: float = 0.5
     free_nats: float = 1.0
     dynamics_scale: float = 1.0
     representation_scale: float = 0.1
-    reconstruction_scale: float = 5.0
-    reward_scale: float = 1.0
+    vector_scale: float = 1.0
+    image_scale: float = 1.0
+    reward_scale: float = 5.0
     continue_scale: float = 1.0
-    replay_value_scale: float = 0.3
-    learning_rate: float = 3e-4
+    replay_value_scale: float = 1.0
+    learning_rate: float = 1e-3
     actor_learning_rate: float = 3e-4
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100

@@ -114,16 +114,38 @@ class Replay:
         self.total += len(steps)
 
 
-def sample(state: ReplayState, spec: RobotSpec, batch_size: int, batch_length: int, key: Array) -> Batch:
+def sample(
+    state: ReplayState, spec: RobotSpec, batch_size: int, batch_length: int, key: Array, mirrored: bool = False
+) -> Batch:
     """Sequences of consecutive steps, drawn uniformly over their starts.
+
+    If `mirrored`, half of the sequences are the mirror image of what happened, by `RobotSpec.mirror`: a symmetric
+    robot learns from twice the experience, and what it learns on one side it can do on the other.
 
     A sequence may run over an episode boundary or into another actor life; `is_first` marks where. The ring
     must hold at least `batch_length` steps.
     """
     capacity = state.rows["reward"].shape[0]
-    offset = jax.random.randint(key, (batch_size,), 0, state.size - batch_length + 1)
+    offset_key, mirror_key = jax.random.split(key)
+    offset = jax.random.randint(offset_key, (batch_size,), 0, state.size - batch_length + 1)
     index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
     rows = {name: values[index] for name, values in state.rows.items()}
     flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal"))
+    if mirrored:
+        flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))
+        rows |= {
+            name: jnp.where(flip.reshape(flip.shape + (1,) * (values.ndim - 2)), mirror(name, values, spec), values)
+            for name, values in rows.items()
+            if name == "action" or name.startswith("observation/")
+        }
     observation = {key: rows[f"observation/{key}"] for key in spec.observation}
     return Batch(observation, to_action_vector(rows["action"], spec.action), rows["reward"], *flags)
+
+
+def mirror(field: str, values: Array, spec: RobotSpec) -> Array:
+    """The mirror image of a field of `row_layout`, an observation or the action, `[..., *shape]`."""
+    key = field.removeprefix("observation/")
+    if key in spec.observation and spec.observation[key].is_image:
+        return values[..., ::-1, :]
+    sources = np.array(spec.mirror[key])
+    return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)

@@ -56,6 +56,10 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
       action: what the policy outputs; continuous actions lie in [-1, 1].
       reward_terms: names of the logged terms.
       info: names of further logged scalars that are not shown to the policy (units in the names).
+      mirror: for a robot that is the same left and right, what its mirror image would sense and do: for 'action' and
+        for every vector observation where each element comes from, counted from 1, negative if its sign changes.
+        (1, -2) keeps the first element and turns the second. Images are turned left to right. Empty if it is not
+        symmetric.
     """
 
     robot: str
@@ -68,6 +72,7 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     action: Space
     reward_terms: tuple[str, ...]
     info: tuple[str, ...] = ()
+    mirror: dict[str, tuple[int, ...]] = {}
 
     @property
     def control_period_s(self) -> float:

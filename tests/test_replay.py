@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ class _Hashable:
     """A specification holds a dictionary and so cannot be a static argument itself."""
 
     def __init__(self, spec):
-        self.observation, self.action = spec.observation, spec.action
+        self.observation, self.action, self.mirror = spec.observation, spec.action, spec.mirror
 
 
 def test_sampled_sequences_are_what_was_appended():
@@ -98,3 +100,34 @@ def test_capacity_below_one_append_is_refused():
 
 def test_row_bytes():
     assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 3 * 1 + 2 * 4
+
+
+def test_mirror_images_are_whole_sequences_and_about_half_of_them():
+    spaces = {"x": Space((3,)), "camera": Space((64, 64, 1), "uint8")}
+    spec = RobotSpec(
+        "toy", "toy", 20.0, 10, ("a", "b"), (), spaces, Space((2,), low=-1.0, high=1.0), ("r",),
+        mirror={"x": (1, -2, 3), "action": (-2, 1)},
+    )  # fmt: skip
+    image = np.arange(64 * 64).reshape(64, 64, 1).astype(np.uint8)
+    replay = Replay(spec, CAPACITY)
+    replay.append(
+        [
+            dataclasses.replace(
+                step,
+                observation={"x": np.array([1, 2, 3], np.float32), "camera": image},
+                action_requested=np.array([0.1, 0.2], np.float32),
+            )
+            for step in make_steps(0, 40)
+        ]
+    )
+    batch = jax.jit(sample, static_argnums=(1, 2, 3, 5))(replay.state, _Hashable(spec), 200, 5, jax.random.key(0), True)
+    x, action, camera = (np.asarray(v) for v in (batch.observation["x"], batch.action, batch.observation["camera"]))
+    flipped = x[:, 0, 1] < 0
+    assert 60 < flipped.sum() < 140
+    for rows, vector, command, picture in (
+        (flipped, [1, -2, 3], [-0.2, 0.1], image[:, ::-1]),
+        (~flipped, [1, 2, 3], [0.1, 0.2], image),
+    ):
+        np.testing.assert_array_equal(x[rows], np.broadcast_to(np.float32(vector), x[rows].shape))
+        np.testing.assert_array_equal(action[rows], np.broadcast_to(np.float32(command), action[rows].shape))
+        np.testing.assert_array_equal(camera[rows], np.broadcast_to(picture, camera[rows].shape))

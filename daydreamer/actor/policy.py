@@ -18,6 +18,7 @@ from daydreamer.behavior.actor_critic import Actor
 from daydreamer.config import ModelConfig
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
+from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.world_model import WorldModel, action_vector_size
 from daydreamer.snapshot import read_snapshot
@@ -32,11 +33,13 @@ class PolicyState(NamedTuple):
     Attributes:
       latent: `[1]` filtered state of the world model.
       action: `[1, size]`, the last action as the model sees it.
+      noise: `[1, size]`, standard normal noise of the last action; not used if actions are discrete.
       key: of the samples to come.
     """
 
     latent: LatentState
     action: Array
+    noise: Array
     key: Array
 
 
@@ -51,15 +54,16 @@ class PolicyFunction:
         self.step = jax.jit(self._step)
 
     def initial_state(self, key_data: np.ndarray) -> PolicyState:
-        latent = jax.tree.map(np.asarray, rssm_lib.initial_state(self._model, (1,)))
-        return PolicyState(latent, np.zeros((1, action_vector_size(self._spec.action)), np.float32), key_data)
+        latent = jax.tree.map(np.asarray, self._world_model.rssm.initial_state((1,)))
+        zeros = np.zeros((1, action_vector_size(self._spec.action)), np.float32)
+        return PolicyState(latent, zeros, zeros, key_data)
 
     @functools.cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Expected shape by flat name. Traced once: tracing keeps the interpreter from the control loop."""
 
         def initialize(key):
-            features = jnp.zeros((1, self._model.deterministic + self._model.stochastic * self._model.classes))
+            features = self._world_model.rssm.initial_state((1,)).features
             return self._world_model.initialize(key) | {"actor": self._actor.initialize(key, features)}
 
         shapes = jax.eval_shape(initialize, jax.random.key(0))
@@ -71,18 +75,31 @@ class PolicyFunction:
         batched = {name: value[None] for name, value in observation.items()}
         embedding = self._world_model.encoder.apply(parameters["encoder"], batched)
         embedded = self._world_model.rssm.apply(parameters["rssm"], embedding, method=RSSM.embed)
-        latent, _ = rssm_lib.observe_step(
+        latent = rssm_lib.observe_step(
             self._world_model.rssm,
             parameters["rssm"],
             state.latent,
             state.action,
             embedded,
+            flatten_vectors(batched, self._spec.observation),
             is_first[None],
             latent_key,
         )
-        action = self._actor(parameters["actor"], latent.features).sample(action_key).action
-        output = jnp.argmax(action[0]).astype(jnp.int32) if self._spec.action.is_discrete else action[0]
-        return output, PolicyState(latent, action, jax.random.key_data(key))
+        distribution = self._actor(parameters["actor"], latent.features)
+        noise = self._correlate(state.noise, is_first, action_key)
+        if self._spec.action.is_discrete:
+            action = distribution.sample(action_key).action
+            output = jnp.argmax(action[0]).astype(jnp.int32)
+        else:
+            action = distribution.at(noise).action
+            output = action[0]
+        return output, PolicyState(latent, action, noise, jax.random.key_data(key))
+
+    def _correlate(self, previous: Array, is_first: Array, key: Array) -> Array:
+        """First-order autoregressive noise, standard normal at every step."""
+        correlation = self._model.noise_correlation * (1.0 - is_first)
+        fresh = jax.random.normal(key, previous.shape)
+        return correlation * previous + jnp.sqrt(1.0 - correlation**2) * fresh
 
 
 @functools.lru_cache(maxsize=4)
@@ -163,8 +180,9 @@ class Policy:
 
 
 def acting_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Of an agent's parameters by network, those that acting needs: a filter has no use for the prior."""
-    filtering = {name: value for name, value in parameters["rssm"]["params"].items() if not name.startswith("prior_")}
+    """Of an agent's parameters by network, those that acting needs: a filter has no use for predictions."""
+    rssm = parameters["rssm"]["params"]
+    filtering = {name: value for name, value in rssm.items() if not name.startswith(("prior_", "change_"))}
     return {
         "encoder": parameters["encoder"],
         "rssm": {"params": filtering},

@@ -18,6 +18,8 @@ from daydreamer.models.world_model import Batch, WorldModel, action_vector_size
 from daydreamer.spec import Space
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
+LARGEST_MEAN = 2.0
+"""Of an action before squashing: beyond it tanh is flat and nothing is learned any more, so it costs the actor."""
 NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Of the standard normal distribution in nats."""
 
@@ -46,7 +48,11 @@ class ActorDistribution(NamedTuple):
         if self.probabilities is not None:
             action = sample_straight_through(key, self.probabilities)
             return ActionSample(action, action)
-        raw = self.mean + self.deviation * jax.random.normal(key, self.mean.shape)
+        return self.at(jax.random.normal(key, self.mean.shape))
+
+    def at(self, noise: Array) -> ActionSample:
+        """The continuous action for standard normal noise `[..., size]`."""
+        raw = self.mean + self.deviation * noise
         return ActionSample(jnp.tanh(raw), raw)
 
     def log_probability(self, raw: Array) -> Array:
@@ -155,8 +161,7 @@ class ActorCritic:
 
     def initialize(self, key: Array) -> dict:
         """Fresh parameters by network."""
-        model = self.world_model.config
-        features = jnp.zeros((1, model.deterministic + model.stochastic * model.classes))
+        features = self.world_model.rssm.initial_state((1,)).features
         actor_key, critic_key = jax.random.split(key)
         return {"actor": self.actor.initialize(actor_key, features), "critic": self.critic.init(critic_key, features)}
 
@@ -242,6 +247,9 @@ class ActorCritic:
         entropy = distribution.entropy(imagined.action.raw)
         entropy_scale = jnp.exp(behavior.log_entropy_scale)
         actor_loss = -(weight * (objective + entropy_scale * entropy)).mean()
+        if distribution.mean is not None:
+            excess = jnp.maximum(jnp.abs(distribution.mean) - LARGEST_MEAN, 0.0)
+            actor_loss += (weight[..., None] * jnp.square(excess)).mean()
         randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
         log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * (config.entropy_target - randomness)
 

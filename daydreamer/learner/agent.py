@@ -122,7 +122,9 @@ class Agent:
     def _update(self, state: TrainState, replay: replay_lib.ReplayState) -> tuple[TrainState, dict[str, Array]]:
         """One gradient step on a batch drawn from `replay`; left out if loss or gradient are not finite."""
         key, sample_key, loss_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
-        batch = replay_lib.sample(replay, self.spec, self.config.batch_size, self.config.batch_length, sample_key)
+        config = self.config
+        mirrored = config.mirror and bool(self.spec.mirror)
+        batch = replay_lib.sample(replay, self.spec, config.batch_size, config.batch_length, sample_key, mirrored)
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(
             state.parameters, state.slow_critic, state.behavior, batch, loss_key
         )

@@ -1,17 +1,22 @@
-"""Encoder and decoder for dictionaries of vectors and 64x64 images."""
+"""Encoder for dictionaries of vectors and 64x64 images, decoder for images."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from daydreamer.config import ModelConfig
 from daydreamer.models.layers import INITIALIZER, MLP
 from daydreamer.models.transforms import symlog
 from daydreamer.spec import Space
+
+SMALLEST_DEVIATION = 0.01
+"""Elements that are predicted better than this are predicted well enough; it also keeps constant ones harmless."""
 
 CONVOLUTIONS = 4  # 64 -> 32 -> 16 -> 8 -> 4
 
@@ -31,6 +36,31 @@ def check_images(observation: Mapping[str, Space]) -> None:
             raise ValueError(f"image '{key}' is {observation[key].shape}; the networks take 64x64 images")
 
 
+def vector_size(observation: Mapping[str, Space]) -> int:
+    """Elements of all vector observations together."""
+    return sum(observation[key].size for key in vector_keys(observation))
+
+
+def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space]) -> Array:
+    """All vector observations side by side in the order of `spaces`, symlog, `[..., vector]`."""
+    flat = []
+    for key, space in spaces.items():
+        value = observation[key]
+        batch_shape = value.shape[: value.ndim - len(space.shape)]
+        flat.append(jnp.zeros((*batch_shape, 0)) if space.is_image else value.reshape(*batch_shape, space.size))
+    return symlog(jnp.concatenate(flat, -1))
+
+
+def split_vectors(vector: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
+    """Inverse of `flatten_vectors`, except that values stay symlog."""
+    parts, offset = {}, 0
+    for key in vector_keys(spaces):
+        space = spaces[key]
+        parts[key] = vector[..., offset : offset + space.size].reshape(*vector.shape[:-1], *space.shape)
+        offset += space.size
+    return parts
+
+
 class Encoder(nn.Module):
     """Observations by key `[..., *shape]` to one embedding `[..., features]`."""
 
@@ -41,9 +71,7 @@ class Encoder(nn.Module):
     def __call__(self, observation: Mapping[str, Array]) -> Array:
         outputs = []
         if keys := vector_keys(self.observation):
-            batch_shape = observation[keys[0]].shape[: -len(self.observation[keys[0]].shape) or None]
-            flat = [observation[key].reshape(*batch_shape, -1).astype(jnp.float32) for key in keys]
-            vector = symlog(jnp.concatenate(flat, -1))
+            vector = flatten_vectors(observation, {key: self.observation[key] for key in keys})
             outputs.append(MLP(self.config.encoder_layers, self.config.units)(vector))
         if keys := image_keys(self.observation):
             x = jnp.concatenate([observation[key].astype(jnp.float32) / 255 - 0.5 for key in keys], -1)
@@ -61,28 +89,20 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features `[..., features]` to predicted observations by key: symlog vectors, images in [0, 1]."""
+    """Features `[..., features]` to predicted images by key, in [0, 1]. The vectors are part of the state itself."""
 
     observation: Mapping[str, Space]
     config: ModelConfig
 
     @nn.compact
     def __call__(self, features: Array) -> dict[str, Array]:
-        outputs = {}
-        if keys := vector_keys(self.observation):
-            x = MLP(self.config.decoder_layers, self.config.units)(features)
-            for key in keys:
-                space = self.observation[key]
-                prediction = nn.Dense(space.size, kernel_init=INITIALIZER, name=f"vector_{key}")(x)
-                outputs[key] = prediction.reshape(*features.shape[:-1], *space.shape)
-        if keys := image_keys(self.observation):
-            channels = [self.observation[key].shape[-1] for key in keys]
-            image = self._deconvolve(features, sum(channels))
-            offset = 0
-            for key, count in zip(keys, channels, strict=True):
-                outputs[key] = image[..., offset : offset + count]
-                offset += count
-        return outputs
+        keys = image_keys(self.observation)
+        if not keys:
+            return {}
+        channels = [self.observation[key].shape[-1] for key in keys]
+        image = self._deconvolve(features, sum(channels))
+        ends = np.cumsum(channels)[:-1]
+        return dict(zip(keys, jnp.split(image, ends, -1), strict=True))
 
     def _deconvolve(self, features: Array, channels: int) -> Array:
         depth = self.config.convolution_depth * 2 ** (CONVOLUTIONS - 1)
@@ -96,14 +116,28 @@ class Decoder(nn.Module):
         return nn.sigmoid(x).reshape(*features.shape[:-1], *x.shape[1:])
 
 
-def reconstruction_loss(
-    prediction: Mapping[str, Array], observation: Mapping[str, Array], spaces: Mapping[str, Space]
-) -> Array:
-    """Squared error `[...]` summed over all elements of all keys: symlog for vectors, [0, 1] for images."""
+def image_loss(prediction: Mapping[str, Array], observation: Mapping[str, Array]) -> Array | float:
+    """Squared error `[...]` summed over all pixels of all predicted images in [0, 1]; 0 if there are none."""
     total = 0.0
-    for key, space in spaces.items():
-        target = observation[key].astype(jnp.float32)
-        target = target / 255 if space.is_image else symlog(target)
-        axes = tuple(range(target.ndim - len(space.shape), target.ndim))
-        total += jnp.sum(jnp.square(prediction[key] - target), axes)
+    for key, image in prediction.items():
+        total += jnp.sum(jnp.square(image - observation[key].astype(jnp.float32) / 255), (-3, -2, -1))
     return total
+
+
+def vector_loss(prediction: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+    """Negative log-likelihood of vectors under a normal distribution whose deviation is the error itself.
+
+    The best deviation of each element is the root mean square of its error (Rybkin et al. 2021, sigma-VAE), so that
+    an attitude that moves by 0.05 counts as much as a joint speed that moves by 1, and no scale has to be chosen.
+
+    Args:
+      prediction, target: `[batch, time, vector]`.
+      weight: `[batch, time]`, 0 where nothing can be predicted.
+
+    Returns:
+      Loss `[batch, time]` up to a constant, and the mean over the elements of the deviations.
+    """
+    squared = jnp.square(prediction - target) * weight[..., None]
+    variance = jax.lax.stop_gradient(squared.sum((0, 1)) / jnp.maximum(1.0, weight.sum()))
+    variance = jnp.maximum(variance, SMALLEST_DEVIATION**2)
+    return 0.5 * jnp.sum(squared / variance, -1), jnp.sqrt(variance).mean()

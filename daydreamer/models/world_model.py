@@ -11,9 +11,17 @@ from jax import Array
 
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models import rssm as rssm_lib
-from daydreamer.models.codecs import Decoder, Encoder, check_images, reconstruction_loss
+from daydreamer.models.codecs import (
+    Decoder,
+    Encoder,
+    check_images,
+    flatten_vectors,
+    image_loss,
+    vector_loss,
+    vector_size,
+)
 from daydreamer.models.layers import MLP, output_initializer
-from daydreamer.models.rssm import RSSM, LatentState
+from daydreamer.models.rssm import RSSM, Observed
 from daydreamer.models.transforms import (
     categorical_entropy,
     categorical_kl,
@@ -79,7 +87,7 @@ class WorldModel:
         self.spec = spec
         self.config = config
         self.encoder = Encoder(spec.observation, config)
-        self.rssm = RSSM(config)
+        self.rssm = RSSM(config, vector_size(spec.observation))
         self.decoder = Decoder(spec.observation, config)
         self.outcome = OutcomeHead(config)
         self.bins = two_hot_bins(config.bins, config.bin_limit)
@@ -89,7 +97,7 @@ class WorldModel:
         """Fresh parameters by network."""
         keys = jax.random.split(key, 4)
         observation = {k: jnp.zeros((1, *space.shape), space.dtype) for k, space in self.spec.observation.items()}
-        state = rssm_lib.initial_state(self.config, (1,))
+        state = self.rssm.initial_state((1,))
         encoder = self.encoder.init(keys[0], observation)
         embedding = self.encoder.apply(encoder, observation)
         return {
@@ -99,11 +107,14 @@ class WorldModel:
             "outcome": self.outcome.init(keys[3], state.features),
         }
 
-    def observe(self, parameters, batch: Batch, key: Array) -> tuple[LatentState, Array]:
-        """Posterior states and probabilities `[batch, time, ...]` of replayed sequences."""
+    def observe(self, parameters, batch: Batch, key: Array, withheld: float = 0.0) -> Observed:
+        """Replayed sequences run through the model, see `rssm.observe`."""
         embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        vector = flatten_vectors(batch.observation, self.spec.observation)
         previous_action = jnp.concatenate([jnp.zeros_like(batch.action[:, :1]), batch.action[:, :-1]], 1)
-        return rssm_lib.observe(self.rssm, parameters["rssm"], embedding, previous_action, batch.is_first, key)
+        return rssm_lib.observe(
+            self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, withheld
+        )
 
     def loss(self, parameters, batch: Batch, config: LearnerConfig, key: Array):
         """World-model loss (Hafner et al. 2023, eq. 4-5).
@@ -111,28 +122,31 @@ class WorldModel:
         Returns:
           Scalar loss, posterior states `[batch, time, ...]`, and scalar metrics.
         """
-        states, posterior = self.observe(parameters, batch, key)
-        prior = self.rssm.apply(parameters["rssm"], states.deterministic, method=RSSM.prior)
+        observed = self.observe(parameters, batch, key, config.withheld)
+        states, prior, posterior = observed.states, observed.prior, observed.posterior
         dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
         representation_kl = categorical_kl(posterior, jax.lax.stop_gradient(prior))
-        prediction = self.decoder.apply(parameters["decoder"], states.features)
+        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector_nll, deviation = vector_loss(observed.vector, vector, 1.0 - batch.is_first)
+        images = self.decoder.apply(parameters["decoder"], states.features)
         reward_logits, continue_logit = self.outcome.apply(parameters["outcome"], states.features)
         continues = 1.0 - batch.is_terminal
         losses = {
             "dynamics": config.dynamics_scale * jnp.maximum(dynamics_kl, config.free_nats),
             "representation": config.representation_scale * jnp.maximum(representation_kl, config.free_nats),
-            "reconstruction": config.reconstruction_scale
-            * reconstruction_loss(prediction, batch.observation, self.spec.observation),
+            "vector": config.vector_scale * vector_nll,
+            "image": config.image_scale * image_loss(images, batch.observation),
             "reward": config.reward_scale * two_hot_loss(reward_logits, batch.reward, self.bins),
             "continue": config.continue_scale * binary_cross_entropy(continue_logit, continues),
         }
-        metrics = {f"loss/{name}": value.mean() for name, value in losses.items()}
+        metrics = {f"loss/{name}": jnp.mean(value) for name, value in losses.items()}
+        metrics["model/vector_deviation"] = deviation
         metrics["model/kl"] = dynamics_kl.mean()
         metrics["model/prior_entropy"] = categorical_entropy(prior).mean()
         metrics["model/posterior_entropy"] = categorical_entropy(posterior).mean()
         predicted_reward = two_hot_mean(reward_logits, self.bins)
         metrics["model/reward_error"] = jnp.abs(predicted_reward - batch.reward).mean()
-        return sum(value.mean() for value in losses.values()), states, metrics
+        return sum(jnp.mean(value) for value in losses.values()), states, metrics
 
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
         """Expected reward and probability to continue `[...]` at features `[..., features]`."""

@@ -9,7 +9,7 @@ import pytest
 from daydreamer.behavior.actor_critic import Actor, ActorCritic, ActorDistribution, BehaviorState, choose_starts
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
-from daydreamer.models import rssm as rssm_lib
+from daydreamer.models.rssm import RSSM
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec, Space
 
@@ -33,7 +33,7 @@ def replayed():
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
     batch = Batch({"x": jnp.zeros((*shape, 3))}, jnp.zeros((*shape, 2)), zeros, zeros, zeros, zeros)
-    return rssm_lib.initial_state(MODEL, shape), batch
+    return RSSM(MODEL, 3).initial_state(shape), batch
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_critic_predicts_relative_to_the_mean_reward():
     """A fresh critic, which outputs 0 everywhere, already expects the mean reward for ever."""
     _, behavior, parameters = make(CONTINUOUS, "dynamics")
     statistics = ReturnStatistics.initial().update(jnp.float32(6.0), jnp.zeros(4), 0.01)
-    features = jnp.ones((5, 32))
+    features = 1.0 + RSSM(MODEL, 3).initial_state((5,)).features
     np.testing.assert_allclose(behavior.value(parameters["critic"], features, statistics), 600.0, rtol=1e-4)
     losses = behavior.value_loss(parameters["critic"], features, jnp.full(5, 600.0), statistics)
     assert losses.shape == (5,) and float(losses[0]) == pytest.approx(np.log(MODEL.bins), rel=1e-4)
