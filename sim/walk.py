@@ -67,22 +67,22 @@ class WalkTask(control.Task):
         self.robot_task = robot_task
         self.state: TaskState | None = None
         self._filter = LowPassFilter(low_pass_cutoff_hz, robot_task.spec.control_rate_hz)
-        self._action = robot_task.spec.action.zeros()
+        self._target_rad: np.ndarray | None = None
 
     def initialize_episode(self, physics: TwinPhysics) -> None:
         if self.state is None:
             measurement = physics.twin.measure()
             self._filter.reset(measurement.joint_position_rad)
-            self.state = self.robot_task.update(measurement, self._action)
+            self.state = self.robot_task.update(measurement, measurement.joint_position_rad)
 
     def before_step(self, action: np.ndarray, physics: TwinPhysics) -> None:
-        self._action = np.array(action, np.float32)
-        targets = self._filter(self.robot_task.joint_targets(self._action))
+        targets = self._filter(self.robot_task.joint_targets(action))
         limits = self.robot_task.limits
-        physics.twin.command(np.clip(targets, limits.lower_rad, limits.upper_rad))
+        self._target_rad = np.clip(targets, limits.lower_rad, limits.upper_rad)
+        physics.twin.command(self._target_rad)
 
     def after_step(self, physics: TwinPhysics) -> None:
-        self.state = self.robot_task.update(physics.twin.measure(), self._action)
+        self.state = self.robot_task.update(physics.twin.measure(), self._target_rad)
 
     def get_reward(self, physics: TwinPhysics) -> float:
         return self.state.reward

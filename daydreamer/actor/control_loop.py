@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from daydreamer.actor.exploration import Explorer
 from daydreamer.actor.statistics import ActorStatistics
 from daydreamer.config import ActorConfig
 from daydreamer.experience.step import Step
 from daydreamer.robots.base import Measurement, Task, TaskState
 from daydreamer.safety.supervisor import JointCommand, SafetySupervisor
-from daydreamer.spec import Space
 
 
 class ActingPolicy(Protocol):
@@ -81,13 +81,9 @@ class ControlLoop:
         self.supervisor = SafetySupervisor(task.limits, config, task.spec.control_rate_hz)
         self._task = task
         self._spec = task.spec
-        self._config = config
         self._writer = writer
         self._actor_life = actor_life
-        self._random = np.random.default_rng((seed, actor_life))
-        self._random_action: np.ndarray | None = None
-        self._hold_steps = max(1, round(config.random_hold_s * task.spec.control_rate_hz))
-        self._held_steps = 0
+        self._explorer = Explorer(task.spec, config, np.random.default_rng((seed, actor_life)))
         self._clock = clock
         self._on_event = on_event
         self._on_step = on_step
@@ -96,7 +92,7 @@ class ControlLoop:
         self._last_tick_s: float | None = None
         self._last_finite_s = -np.inf
         self._interrupted = False
-        self._previous_action = task.spec.action.zeros()
+        self._target_rad: np.ndarray | None = None
         self._begin_episode()
 
     @property
@@ -140,10 +136,9 @@ class ControlLoop:
 
     def _act(self, measurement: Measurement, tick_s: float) -> JointCommand:
         is_first = self._episode_step == 0
-        if is_first:
-            self._previous_action = self._spec.action.zeros()
         policy = self._policy  # read once: another thread may set a newer one at any time
-        task_state = self._task.update(measurement, self._previous_action)
+        target_rad = measurement.joint_position_rad if self._target_rad is None else self._target_rad
+        task_state = self._task.update(measurement, target_rad)
         action, version = self._choose(policy, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         requested_rad = self._task.joint_targets(action) if finite else np.full(len(self._spec.joint_names), np.nan)
@@ -155,27 +150,21 @@ class ControlLoop:
             self._on_event("action_not_finite", policy_version=version)
         is_last = self._episode_step == self._spec.episode_steps - 1
         self._write(measurement, task_state, action, command, is_first, is_last, version, tick_s)
-        self._previous_action = action
+        self._target_rad = command.position_rad
         self._episode_step += 1
         if is_last:
             self._begin_episode()
         return command
 
     def _choose(self, policy: ActingPolicy | None, task_state: TaskState, is_first: bool) -> tuple[np.ndarray, int]:
-        if policy is None or self.statistics.env_steps < self._config.random_steps:
-            self._state = None
-            return self._explore(), 0
+        chosen = self._explorer.choose(task_state.reward, self.statistics.env_steps, policy is not None)
+        if chosen is not None:
+            self._state = None  # the policy would take its own action for the one that was carried out
+            return chosen, 0
         starts = is_first or self._state is None
         state = policy.initial_state() if starts else self._state
         action, self._state = policy(task_state.observation, state, starts)
         return np.asarray(action), policy.version
-
-    def _explore(self) -> np.ndarray:
-        if self._random_action is None or self._held_steps >= self._hold_steps:
-            self._random_action = random_action(self._spec.action, self._random)
-            self._held_steps = 0
-        self._held_steps += 1
-        return self._random_action
 
     def _write(
         self,
@@ -220,6 +209,7 @@ class ControlLoop:
             self._on_event("measurements_interrupted", cause=cause, **fields)
             self._begin_episode()
             self._task.reset()
+            self._target_rad = None
 
     def _begin_episode(self) -> None:
         self._episode_step = 0
@@ -239,10 +229,3 @@ def is_finite(measurement: Measurement) -> bool:
             measurement.foot_force_n,
         )
     )
-
-
-def random_action(space: Space, generator: np.random.Generator) -> np.ndarray:
-    """A uniformly random action: in [-1, 1] `[action]`, or a class of a discrete space `[]`."""
-    if space.is_discrete:
-        return generator.integers(space.classes, size=space.shape, dtype=np.int32)
-    return generator.uniform(-1.0, 1.0, space.shape).astype(np.float32)

@@ -79,8 +79,13 @@ class Task(Protocol):
     def reset(self) -> None:
         """Forgets filters and odometry; call when the stream of measurements was interrupted."""
 
-    def update(self, measurement: Measurement, previous_action: np.ndarray) -> TaskState:
-        """Observation and reward after `measurement`, which must be one control period after the last one."""
+    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
+        """Observation and reward after `measurement`, which must be one control period after the last one.
+
+        Args:
+          previous_target_rad: `[joints]`, the command that the robot has been following since the last one; the
+            measured angles if it had none.
+        """
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
         """Joint position targets `[joints]` in rad for a policy action, before filter and safety."""

@@ -114,7 +114,8 @@ class MilestoneRecorder:
         """Takes the next logged step into account.
 
         Args:
-          step: its reward is the published one. A task without the term 'r_upright' is never upright.
+          step: judged by 'published_reward' of its info, or by its reward if there is none. A task without the
+            term 'r_upright' is never upright.
           forward_velocity_m_s: of the base, in base_link; NaN if it is unknown.
         """
         if step.is_first and self._episode_goes_on:
@@ -122,7 +123,8 @@ class MilestoneRecorder:
             self._milestones.interrupt()
         self._episode_goes_on = not step.is_last
         r_upright = step.reward_terms.get("r_upright", math.nan)
-        for name in self._milestones.update(r_upright, step.reward, forward_velocity_m_s):
+        reward = step.info.get("published_reward", step.reward)
+        for name in self._milestones.update(r_upright, reward, forward_velocity_m_s):
             self._on_event("milestone", name=name, robot_seconds=self.reached_s[name])
 
 

@@ -1,16 +1,17 @@
+import itertools
 import resource
 
 import numpy as np
 import pytest
 
-from daydreamer.actor.control_loop import ControlLoop, random_action
+from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import ActorConfig, SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots import find_robot
-from daydreamer.spec import Space
+from daydreamer.robots.a1.task import normalise_joints
 from sim.twin import Twin
 
 
@@ -89,13 +90,26 @@ def test_every_step_is_in_the_log_before_its_command_leaves(rig):
         rig.twin.advance(0.05)
 
 
-def test_the_previous_action_is_the_requested_one_and_zero_at_the_start_of_an_episode(rig):
+def test_the_task_is_told_the_command_that_the_robot_followed_also_across_episodes(rig):
+    measured = rig.twin.measure()
+    rig.step(measured)
     for _ in range(rig.spec.episode_steps + 2):
         rig.step()
     steps = rig.logged()
-    for before, step in zip(steps, steps[1:], strict=False):
-        expected = np.zeros(12) if step.is_first else before.action_requested
-        np.testing.assert_array_equal(step.observation["previous_action"], expected)
+    np.testing.assert_allclose(
+        steps[0].observation["joint_target"], normalise_joints(measured.joint_position_rad), atol=1e-6
+    )
+    for before, step in itertools.pairwise(steps):
+        np.testing.assert_allclose(step.observation["joint_target"], normalise_joints(before.action_sent), atol=1e-6)
+
+
+def test_after_an_interruption_the_robot_is_where_it_is_and_follows_nothing(rig):
+    rig.step()
+    rig.twin.advance(2.0)
+    measured = rig.twin.measure()
+    rig.step(measured)
+    expected = normalise_joints(measured.joint_position_rad)
+    np.testing.assert_allclose(rig.logged()[-1].observation["joint_target"], expected, atol=1e-6)
 
 
 def test_random_actions_come_first_and_differ_then_the_policy_acts(tmp_path):
@@ -108,7 +122,7 @@ def test_random_actions_come_first_and_differ_then_the_policy_acts(tmp_path):
     random = np.array([step.action_requested for step in steps[:6]])
     held = random[::2]
     np.testing.assert_array_equal(random, np.repeat(held, 2, 0))
-    assert np.unique(held).size == held.size and np.abs(held).max() <= 1
+    assert np.unique(held, axis=0).shape == held.shape and np.abs(held).max() <= 1
     assert rig.loop.statistics.env_steps == 16
 
 
@@ -221,10 +235,3 @@ def test_figures_are_means_of_what_was_logged(rig):
     speeds = [step.info["forward_velocity_m_s"] for step in steps[-200:]]
     assert recent["info/forward_velocity_m_s"] == pytest.approx(np.mean(speeds))
     assert rig.loop.statistics.reward_mean == pytest.approx(np.mean([step.reward for step in steps]))
-
-
-def test_random_classes_of_a_discrete_action():
-    space = Space((), classes=3)
-    generator = np.random.default_rng(0)
-    drawn = [random_action(space, generator) for _ in range(50)]
-    assert {int(action) for action in drawn} == {0, 1, 2}

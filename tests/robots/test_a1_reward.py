@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 
 from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.reward import walk_reward
+from daydreamer.robots.a1.reward import TERMS, published_reward, ramp, walk_reward
 
 STAND = a1.REWARD_STAND_POSE
 REST = np.zeros(3)
+PUBLISHED_TARGET = np.array([0.3, 0.0, 0.0])
+TARGET = np.array([0.4, 0.0, 0.0])
 
 
 def moved(joint, amount):
@@ -15,27 +17,45 @@ def moved(joint, amount):
     return pose
 
 
-def test_on_its_back_standing_and_walking():
+def test_both_rewards_on_the_back_standing_and_walking():
+    assert published_reward(-1.0, STAND, REST) == pytest.approx(5.0)
+    assert published_reward(1.0, STAND, REST) == pytest.approx(9.0)
+    assert published_reward(1.0, STAND, PUBLISHED_TARGET) == pytest.approx(14.0)
     assert walk_reward(-1.0, STAND, REST)[0] == pytest.approx(5.0)
     assert walk_reward(1.0, STAND, REST)[0] == pytest.approx(9.0)
-    assert walk_reward(1.0, STAND, np.array([0.3, 0.0, 0.0]))[0] == pytest.approx(14.0)
+    assert walk_reward(1.0, STAND, TARGET)[0] == pytest.approx(14.0)
+    assert walk_reward(1.0, STAND, -TARGET)[0] == pytest.approx(4.0)
 
 
-def test_each_stage_needs_the_one_before():
-    forward = np.array([0.3, 0.0, 0.0])
+def test_each_published_stage_needs_the_one_before():
+    forward = PUBLISHED_TARGET
     # Upright to 0.7 (up_z 0.4) and no further: nothing else counts.
-    assert walk_reward(0.39, STAND, forward)[0] == pytest.approx(0.695 + 5.0)
-    assert walk_reward(0.41, STAND, forward)[0] == pytest.approx(0.705 + 3.0 + 10.0)
+    assert published_reward(0.39, STAND, forward) == pytest.approx(0.695 + 5.0)
+    assert published_reward(0.41, STAND, forward) == pytest.approx(0.705 + 3.0 + 10.0)
     # Each joint's error is measured against the far end of its range: 1 for hips, 1.2 for shoulders, 2 for knees.
-    total, terms = walk_reward(1.0, moved(0, 0.31), forward)
-    assert terms["r_hip"] == pytest.approx(0.69)
-    assert total == pytest.approx(1.0 + 0.69 + 5.0)
-    total, terms = walk_reward(1.0, moved(1, 0.48), forward)
-    assert terms["r_shoulder"] == pytest.approx(0.6)
-    assert total == pytest.approx(1.0 + 1.0 + 0.6 + 5.0)
-    total, terms = walk_reward(1.0, moved(2, -0.7), forward)
-    assert terms["r_knee"] == pytest.approx(0.65)
-    assert total == pytest.approx(1.0 + 1.0 + 1.0 + 0.65 + 5.0)
+    assert published_reward(1.0, moved(0, 0.31), forward) == pytest.approx(1.0 + 0.69 + 5.0)
+    assert published_reward(1.0, moved(1, 0.48), forward) == pytest.approx(1.0 + 1.0 + 0.6 + 5.0)
+    assert published_reward(1.0, moved(2, -0.7), forward) == pytest.approx(1.0 + 1.0 + 1.0 + 0.65 + 5.0)
+
+
+def test_each_learned_stage_fades_in_with_the_one_before():
+    assert [ramp(x) for x in (0.0, 0.5, 0.65, 0.8, 1.0)] == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
+    assert walk_reward(0.0, STAND, TARGET)[0] == pytest.approx(0.5 + 5.0)
+    terms = walk_reward(0.3, STAND, TARGET)[1]  # upright 0.65
+    assert list(terms.values()) == pytest.approx([0.65, 0.5, 0.0, 0.0, 0.0])
+    terms = walk_reward(1.0, moved(2, -0.7), TARGET)[1]
+    assert list(terms.values()) == pytest.approx([1.0, 1.0, 1.0, 0.65, 0.5])
+
+
+def test_the_learned_reward_has_no_steps():
+    """Along any straight way between two states it changes by no more than its slope allows."""
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        ends = random.uniform(-1, 1, (2, 16))
+        ends[:, 13:] *= 0.3
+        way = np.linspace(*ends, 2000)
+        rewards = [walk_reward(row[0], np.clip(row[1:13] * 0.3 + STAND, -1, 1), row[13:])[0] for row in way]
+        assert np.abs(np.diff(rewards)).max() < 0.2
 
 
 def test_errors_saturate_at_the_far_end_of_the_range():
@@ -43,21 +63,22 @@ def test_errors_saturate_at_the_far_end_of_the_range():
 
 
 @pytest.mark.parametrize(
-    ("velocity", "expected"),
+    ("velocity", "published", "learned"),
     [
-        ((0.15, 0.0, 0.0), 0.5),
-        ((0.9, 0.0, 0.0), 1.0),
-        ((0.3, 0.4, 0.0), 0.6),
-        ((0.3, 0.0, 0.4), 0.6),
-        ((-0.3, 0.0, 0.0), 0.0),
-        ((0.0, 0.5, 0.0), 0.0),
-        ((0.0, 0.0, 0.0), 0.0),
+        ((0.15, 0.0, 0.0), 0.5, 0.375),
+        ((0.9, 0.0, 0.0), 1.0, 1.0),
+        ((0.3, 0.4, 0.0), 0.6, 0.6),
+        ((0.3, 0.0, 0.4), 0.6, 0.6),
+        ((-0.2, 0.0, 0.0), 0.0, -0.5),
+        ((0.0, 0.5, 0.0), 0.0, 0.0),
+        ((0.0, 0.0, 0.0), 0.0, 0.0),
     ],
 )
-def test_velocity_counts_forward_and_straight(velocity, expected):
+def test_velocity_counts_forward_and_straight(velocity, published, learned):
+    assert published_reward(1.0, STAND, np.array(velocity)) == pytest.approx(9.0 + 5 * published)
     total, terms = walk_reward(1.0, STAND, np.array(velocity))
-    assert terms["r_velocity"] == pytest.approx(expected)
-    assert total == pytest.approx(9.0 + 5 * expected)
+    assert terms["r_velocity"] == pytest.approx(learned)
+    assert total == pytest.approx(9.0 + 5 * learned)
 
 
 def test_the_terms_add_up_to_the_reward():
@@ -65,6 +86,7 @@ def test_the_terms_add_up_to_the_reward():
     for _ in range(200):
         pose = STAND + 0.4 * random.standard_normal(a1.JOINTS)
         total, terms = walk_reward(random.uniform(-1, 1), pose, random.standard_normal(3))
+        assert tuple(terms) == TERMS
         staged = sum(terms[name] for name in ("r_upright", "r_hip", "r_shoulder", "r_knee"))
         assert total == pytest.approx(staged + 5 * (terms["r_velocity"] + 1))
-        assert 5.0 <= total <= 14.0
+        assert 0.0 <= total <= 14.0

@@ -3,13 +3,14 @@ import pytest
 
 from daydreamer.config import ActorConfig, SessionConfig, TwinConfig, resolve
 from daydreamer.errors import UserError
+from daydreamer.replay import mirror
 from daydreamer.robots import ROBOTS, find_preset, find_robot
 from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.task import A1WalkTask, normalise_joints
 from daydreamer.safety.filter import LowPassFilter
 from sim.twin import Twin
 
-NO_ACTION = np.zeros(a1.JOINTS, np.float32)
+STAND_RAD = a1.STAND_POSE_RAD
 
 
 @pytest.fixture(scope="module")
@@ -19,29 +20,38 @@ def measurement():
 
 def test_observation_matches_the_spec(measurement):
     task = A1WalkTask()
-    action = np.linspace(-1, 1, a1.JOINTS, dtype=np.float32)
-    state = task.update(measurement, action)
+    target = np.linspace(-1, 1, a1.JOINTS)
+    state = task.update(measurement, task.joint_targets(target))
     assert list(state.observation) == list(task.spec.observation)
     for key, space in task.spec.observation.items():
         assert (state.observation[key].shape, state.observation[key].dtype) == (space.shape, space.dtype), key
-    assert sum(space.size for space in task.spec.observation.values()) == 42
+    assert sum(space.size for space in task.spec.observation.values()) == 45
     assert tuple(state.reward_terms) == task.spec.reward_terms
     assert tuple(state.info) == task.spec.info
     np.testing.assert_allclose(state.observation["gravity_up"], [0, 0, -1], atol=0.05)
-    np.testing.assert_array_equal(state.observation["previous_action"], action)
+    expected = normalise_joints(task.joint_targets(target))
+    np.testing.assert_allclose(state.observation["joint_target"], expected, atol=1e-6)
+    assert state.info["published_reward"] == pytest.approx(5.0, abs=0.1)
 
 
 def test_observation_keeps_nothing_of_its_inputs(measurement):
-    action = NO_ACTION.copy()
-    state = A1WalkTask().update(measurement, action)
-    action[:] = 7
-    assert not state.observation["previous_action"].any()
+    target_rad = STAND_RAD.copy()
+    state = A1WalkTask().update(measurement, target_rad)
+    before = state.observation["joint_target"].copy()
+    target_rad[:] = 7
+    np.testing.assert_array_equal(state.observation["joint_target"], before)
 
 
-def test_actions_span_the_published_ranges():
+def test_actions_span_the_published_ranges_around_the_stand_pose():
     task = A1WalkTask()
     np.testing.assert_allclose(task.joint_targets(np.full(12, -1.0))[:3], [-0.787, -0.995, -2.679])
-    np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0))[-3:], [0.787, 3.665, -1.628])
+    np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0))[-3:], [0.787, 3.665, -1.2])
+    standing = normalise_joints(task.joint_targets(np.zeros(12)))
+    np.testing.assert_allclose(standing, a1.REWARD_STAND_POSE, atol=1e-3)
+    way = np.array([task.joint_targets(np.full(12, x)) for x in np.linspace(-1, 1, 201)])
+    change = np.diff(way, axis=0)
+    assert (change > 0).all()
+    assert (change[100] < 0.5 * change[-1]).all()  # finer around the stand pose
     np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
     assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
     assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
@@ -50,8 +60,33 @@ def test_actions_span_the_published_ranges():
 def test_observed_joints_are_in_units_of_the_action(measurement):
     task, action = A1WalkTask(), np.linspace(-0.9, 0.9, a1.JOINTS)
     measurement.joint_position_rad = task.joint_targets(action)
-    observed = task.update(measurement, NO_ACTION).observation["joint_position"]
-    np.testing.assert_allclose(observed, action, atol=1e-6)
+    observed = task.update(measurement, STAND_RAD).observation["joint_position"]
+    np.testing.assert_allclose(observed, normalise_joints(task.joint_targets(action)), atol=1e-6)
+
+
+def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
+    """Mirrored actions move the real twin through mirrored observations: signs and order of every element."""
+    spec = A1WalkTask().spec
+    random = np.random.default_rng(0)
+    actions = np.repeat(random.uniform(-0.4, 0.4, (2, 12)), 5, 0)
+    quiet = TwinConfig(**{name: 0.0 for name in TwinConfig.__struct_fields__ if "noise" in name})
+
+    def observe(actions):
+        twin, task = Twin(quiet, seed=0), A1WalkTask()
+        twin.reset(standing=True)
+        twin.data.qpos[2] += 5.0  # in free fall: contacts are chaotic
+        for action in actions:
+            twin.command(task.joint_targets(action))
+            twin.advance(0.05)
+            state = task.update(twin.measure(), task.joint_targets(action))
+        return state.observation
+
+    plain = observe(actions)
+    turned = observe([mirror("action", action, spec) for action in actions])
+    assert spec.mirror.keys() == plain.keys() | {"action"}
+    for key, values in plain.items():
+        np.testing.assert_allclose(turned[key], mirror(f"observation/{key}", values, spec), atol=0.02, err_msg=key)
+        assert not np.array_equal(turned[key], values), key
 
 
 def test_the_rate_limit_does_not_obstruct_the_filtered_actions():
@@ -68,12 +103,12 @@ def test_the_rate_limit_does_not_obstruct_the_filtered_actions():
 def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measurement):
     task = A1WalkTask(camera=True)
     with pytest.raises(UserError, match="no image has arrived"):
-        task.update(measurement, NO_ACTION)
+        task.update(measurement, STAND_RAD)
     measurement.image = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(UserError, match="shape"):
-        task.update(measurement, NO_ACTION)
+        task.update(measurement, STAND_RAD)
     measurement.image = np.zeros((64, 64, 3), np.uint8)
-    assert task.update(measurement, NO_ACTION).observation["camera"].shape == (64, 64, 3)
+    assert task.update(measurement, STAND_RAD).observation["camera"].shape == (64, 64, 3)
 
 
 def test_the_camera_changes_the_spec():

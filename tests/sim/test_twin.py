@@ -49,7 +49,7 @@ def test_starts_at_rest_on_its_back_where_the_reward_is_five():
     truth = twin.truth()
     assert truth.up_z < -0.95
     assert np.linalg.norm(truth.velocity_m_s) < 0.01
-    assert A1WalkTask().update(twin.measure(), np.zeros(12)).reward == pytest.approx(5.0, abs=0.1)
+    assert A1WalkTask().update(twin.measure(), a1.STAND_POSE_RAD).reward == pytest.approx(5.0, abs=0.1)
 
 
 def test_headings_differ_by_seed():
@@ -87,10 +87,11 @@ def test_standing_as_the_reward_asks_gives_nine():
     twin.reset(standing=True)
     # The PD controller sags under the weight: the target leads the pose that it is to give.
     for _ in range(60):
-        error = task.joint_targets(a1.REWARD_STAND_POSE) - twin.data.qpos[7:]
-        hold(twin, task.joint_targets(a1.REWARD_STAND_POSE) + 0.5 * error, 0.05)
-        state = task.update(twin.measure(), np.zeros(12))
+        pose_rad = task.joint_targets(np.zeros(12))
+        hold(twin, pose_rad + 0.5 * (pose_rad - twin.data.qpos[7:]), 0.05)
+        state = task.update(twin.measure(), a1.STAND_POSE_RAD)
     assert state.reward == pytest.approx(9.0, abs=0.2)
+    assert state.info["published_reward"] == pytest.approx(9.0, abs=0.2)
 
 
 def test_rolls_over():

@@ -6,7 +6,7 @@ from typing import Any
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    "image": {"twin": {"camera": True}},
+    "image": {"twin": {"camera": True}, "model": {"stochastic": 16, "classes": 16}},
     # Small enough that a test or a first try learns within a minute; too small to learn to walk.
     "tiny": {
         "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32},

@@ -1,7 +1,11 @@
-"""The reward of Wu et al. 2022 (DayDreamer) for rolling over, standing up and walking, term by term.
+"""Rewards for rolling over, standing up and walking, term by term: the one that is learned from and the published.
 
-Each term counts only while the one before it is above `STAGE_THRESHOLD`, so the robot learns them in turn: about 5
-on its back, 9 standing still, 14 walking straight ahead at `TARGET_SPEED_M_S` or faster.
+Both are about 5 on the back, 9 standing still, 14 walking straight ahead, and each term waits for the one before it.
+The published one (Wu et al. 2022, DayDreamer) is what results are compared by. It is a staircase: a term appears
+whole once the one before exceeds a threshold, and going backwards costs nothing. The one that is learned from has
+ramps in place of the steps, because a policy that climbs the gradient of a learned reward sees no steps; it takes
+away for going backwards what it gives for going forwards; and it pays up to a speed that leaves a margin over the
+published target.
 """
 
 from __future__ import annotations
@@ -14,7 +18,10 @@ from daydreamer.robots.a1.constants import REWARD_STAND_POSE
 
 TERMS = ("r_upright", "r_hip", "r_shoulder", "r_knee", "r_velocity")
 STAGE_THRESHOLD = 0.7
-TARGET_SPEED_M_S = 0.3
+RAMP = (0.5, 0.8)
+"""Where the learned reward's ramp begins, and where the term after it counts in full."""
+TARGET_SPEED_M_S = 0.4
+PUBLISHED_TARGET_SPEED_M_S = 0.3
 VELOCITY_WEIGHT = 5.0
 
 _LARGEST_ERROR = np.maximum(1 - REWARD_STAND_POSE, 1 + REWARD_STAND_POSE)
@@ -26,19 +33,10 @@ def pose_errors(joint_position_normalised: np.ndarray) -> np.ndarray:
     return np.minimum(error, 1.0).reshape(4, 3)
 
 
-def velocity_term(velocity_m_s: np.ndarray) -> float:
-    """Share of the speed that points forward, times the forward speed in units of the target, at most 1."""
-    forward, lateral, vertical = velocity_m_s.tolist()
-    if forward <= 0.0:  # also keeps the division away from a robot at rest
-        return 0.0
-    speed = math.sqrt(forward * forward + lateral * lateral + vertical * vertical)
-    return forward / speed * min(forward / TARGET_SPEED_M_S, 1.0)
-
-
 def walk_reward(
     up_z: float, joint_position_normalised: np.ndarray, velocity_m_s: np.ndarray
 ) -> tuple[float, dict[str, float]]:
-    """Reward and its terms.
+    """The reward that is learned from, and its terms.
 
     Args:
       up_z: cosine of the angle between the robot's up and the world's.
@@ -46,13 +44,46 @@ def walk_reward(
       velocity_m_s: `[3]` of the base, base_link frame.
 
     Returns:
-      The sum r_upright + r_hip + r_shoulder + r_knee + 5 (r_velocity + 1), and the terms by name.
+      The sum r_upright + r_hip + r_shoulder + r_knee + 5 (r_velocity + 1), and the terms by name; all lie in [0, 1]
+      but r_velocity, which lies in [-1, 1].
     """
+    hip_error, shoulder_error, knee_error = (pose_errors(joint_position_normalised).sum(axis=0) / 4).tolist()
+    upright = up_z / 2 + 0.5
+    hip = ramp(upright) * (1.0 - hip_error)
+    shoulder = ramp(hip) * (1.0 - shoulder_error)
+    knee = ramp(shoulder) * (1.0 - knee_error)
+    velocity = ramp(knee) * velocity_term(velocity_m_s)
+    total = upright + hip + shoulder + knee + VELOCITY_WEIGHT * (velocity + 1.0)
+    return total, dict(zip(TERMS, (upright, hip, shoulder, knee, velocity), strict=True))
+
+
+def ramp(term: float) -> float:
+    """How much the term after `term` counts: 0 to 1."""
+    begin, end = RAMP
+    return min(max((term - begin) / (end - begin), 0.0), 1.0)
+
+
+def velocity_term(velocity_m_s: np.ndarray) -> float:
+    """Forward speed in units of the target, or of the whole speed where that is larger: -1 to 1."""
+    speed = math.sqrt(float(velocity_m_s @ velocity_m_s))
+    return float(velocity_m_s[0]) / max(speed, TARGET_SPEED_M_S)
+
+
+def published_reward(up_z: float, joint_position_normalised: np.ndarray, velocity_m_s: np.ndarray) -> float:
+    """The reward of Wu et al. 2022; arguments as for `walk_reward`."""
     hip_error, shoulder_error, knee_error = (pose_errors(joint_position_normalised).sum(axis=0) / 4).tolist()
     upright = up_z / 2 + 0.5
     hip = 1.0 - hip_error if upright > STAGE_THRESHOLD else 0.0
     shoulder = 1.0 - shoulder_error if hip > STAGE_THRESHOLD else 0.0
     knee = 1.0 - knee_error if shoulder > STAGE_THRESHOLD else 0.0
-    velocity = velocity_term(velocity_m_s) if knee > STAGE_THRESHOLD else 0.0
-    total = upright + hip + shoulder + knee + VELOCITY_WEIGHT * (velocity + 1.0)
-    return total, dict(zip(TERMS, (upright, hip, shoulder, knee, velocity), strict=True))
+    velocity = published_velocity_term(velocity_m_s) if knee > STAGE_THRESHOLD else 0.0
+    return upright + hip + shoulder + knee + VELOCITY_WEIGHT * (velocity + 1.0)
+
+
+def published_velocity_term(velocity_m_s: np.ndarray) -> float:
+    """Share of the speed that points forward, times the forward speed in units of the target, at most 1."""
+    forward = float(velocity_m_s[0])
+    if forward <= 0.0:  # also keeps the division away from a robot at rest
+        return 0.0
+    speed = math.sqrt(float(velocity_m_s @ velocity_m_s))
+    return forward / speed * min(forward / PUBLISHED_TARGET_SPEED_M_S, 1.0)

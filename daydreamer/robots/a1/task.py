@@ -13,7 +13,11 @@ from daydreamer.spec import RobotSpec, Space
 
 ANGULAR_VELOCITY_SCALE_RAD_S = 5.0
 JOINT_VELOCITY_SCALE_RAD_S = 10.0
+VELOCITY_SCALE_M_S = 0.5
 IMAGE_SHAPE = (64, 64, 3)
+
+LINEAR_SHARE = 0.4
+"""Of the curve from actions to joint targets; the rest is cubic."""
 
 VELOCITY_WINDOW_STEPS = 5
 """The rewarded velocity is a mean over 0.25 s, about a step's length, as in the published velocity estimator: it
@@ -24,9 +28,12 @@ INFO = (
     "lateral_velocity_m_s",
     "vertical_velocity_m_s",
     "up_z",
+    "published_reward",
     "feet_in_contact",
 )
 
+_REACH_UP_RAD = a1.ACTION_REACH_UPPER_RAD - a1.ACTION_CENTRE_RAD
+_REACH_DOWN_RAD = a1.ACTION_CENTRE_RAD - a1.ACTION_REACH_LOWER_RAD
 _ACTION_CENTRE_RAD = (a1.ACTION_UPPER_RAD + a1.ACTION_LOWER_RAD) / 2
 _ACTION_HALF_RANGE_RAD = (a1.ACTION_UPPER_RAD - a1.ACTION_LOWER_RAD) / 2
 
@@ -40,8 +47,10 @@ class A1WalkTask:
     """Implements `daydreamer.robots.base.Task`.
 
     The policy sees `gravity_up` (the world's up in base_link), `angular_velocity` (gyroscope, in units of 5 rad/s),
-    `joint_position` (in units of the action), `joint_velocity` (in units of 10 rad/s), `previous_action` and, if
-    asked for, `camera`. The rewarded velocity is the mean over the last 0.25 s of `LegOdometry`, base_link frame.
+    `joint_position` (in units of the action), `joint_velocity` (in units of 10 rad/s), `joint_target` (the last
+    command in units of the action: it lags behind the actions, because they are low-pass filtered), `velocity` (in
+    units of 0.5 m/s) and, if asked for, `camera`. The velocity, which is also what is rewarded, is the mean over the
+    last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
       spec, limits: see `Task`.
@@ -72,7 +81,7 @@ class A1WalkTask:
         self._velocities_m_s = np.zeros((VELOCITY_WINDOW_STEPS, 3))
         self._velocity_index = 0
 
-    def update(self, measurement: Measurement, previous_action: np.ndarray) -> TaskState:
+    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
         rotation = rotation_matrix(measurement.orientation_wxyz)
         velocity = self._mean_velocity(self._odometry.update(measurement, rotation))
         joint_position = normalise_joints(measurement.joint_position_rad)
@@ -82,17 +91,26 @@ class A1WalkTask:
             "angular_velocity": (measurement.angular_velocity_rad_s / ANGULAR_VELOCITY_SCALE_RAD_S).astype(np.float32),
             "joint_position": joint_position.astype(np.float32),
             "joint_velocity": (measurement.joint_velocity_rad_s / JOINT_VELOCITY_SCALE_RAD_S).astype(np.float32),
-            "previous_action": np.array(previous_action, np.float32),
+            "joint_target": normalise_joints(previous_target_rad).astype(np.float32),
+            "velocity": (velocity / VELOCITY_SCALE_M_S).astype(np.float32),
         }
         if self._camera:
             observation["camera"] = _image(measurement)
         up_z = float(up[2])
         total, terms = reward.walk_reward(up_z, joint_position, velocity)
-        info = dict(zip(INFO, (*velocity.tolist(), up_z, float(self._odometry.feet_in_contact)), strict=True))
-        return TaskState(observation, total, terms, info)
+        published = reward.published_reward(up_z, joint_position, velocity)
+        info = (*velocity.tolist(), up_z, published, float(self._odometry.feet_in_contact))
+        return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
-        return _ACTION_CENTRE_RAD + _ACTION_HALF_RANGE_RAD * np.clip(action, -1.0, 1.0)
+        """Targets of an action: standing at 0, the whole published range at -1 and 1, finer near 0 than at the ends.
+
+        This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands.
+        """
+        action = np.clip(action, -1.0, 1.0)
+        curved = LINEAR_SHARE * action + (1.0 - LINEAR_SHARE) * action**3
+        reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
+        return a1.ACTION_CENTRE_RAD + reach * curved
 
     def _mean_velocity(self, velocity_m_s: np.ndarray) -> np.ndarray:
         self._velocities_m_s[self._velocity_index] = velocity_m_s
@@ -106,7 +124,8 @@ def _spec(camera: bool) -> RobotSpec:
         "angular_velocity": Space((3,)),
         "joint_position": Space((a1.JOINTS,)),
         "joint_velocity": Space((a1.JOINTS,)),
-        "previous_action": Space((a1.JOINTS,), low=-1.0, high=1.0),
+        "joint_target": Space((a1.JOINTS,)),
+        "velocity": Space((3,)),
     }
     if camera:
         observation["camera"] = Space(IMAGE_SHAPE, "uint8", 0, 255)
@@ -121,7 +140,27 @@ def _spec(camera: bool) -> RobotSpec:
         action=Space((a1.JOINTS,), low=-1.0, high=1.0),
         reward_terms=reward.TERMS,
         info=INFO,
+        mirror=_mirror(),
     )
+
+
+def _mirror() -> dict[str, tuple[int, ...]]:
+    """Left for right: legs swap in pairs, and what turns or points sideways changes its sign."""
+    legs = {name: index for index, name in enumerate(a1.LEG_NAMES)}
+    other_side = {"FR": "FL", "FL": "FR", "RR": "RL", "RL": "RR"}
+    joints = tuple(
+        sign * (3 * legs[other_side[leg]] + joint) for leg in a1.LEG_NAMES for joint, sign in ((1, -1), (2, 1), (3, 1))
+    )
+    sideways, turning = (1, -2, 3), (-1, 2, -3)
+    return {
+        "gravity_up": sideways,
+        "angular_velocity": turning,
+        "joint_position": joints,
+        "joint_velocity": joints,
+        "joint_target": joints,
+        "velocity": sideways,
+        "action": joints,
+    }
 
 
 def _image(measurement: Measurement) -> np.ndarray:
