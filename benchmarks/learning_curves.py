@@ -186,7 +186,7 @@ class Benchmark:
 def collect(session: Session, path: Path) -> dict[str, Any]:
     """Writes the curve of a finished session to `path`; returns its results."""
     steps = ExperienceTail(session.experience, session.spec).read()
-    rewards = np.array([step.reward for step in steps])
+    rewards = np.array([step.info["published_reward"] for step in steps])
     odometry_m_s = np.array([step.info["forward_velocity_m_s"] for step in steps])
     metrics = EventAccumulator(str(session.metrics / "lockstep"), size_guidance={"scalars": 0}).Reload()
     gradient_steps = {event.step: int(event.value) for event in metrics.Scalars(GRADIENT_STEPS)}

@@ -82,7 +82,7 @@ def record(twin: Twin, controller: Controller, minutes: float) -> Trace:
         twin.command(controller(step))
         twin.advance(1 / a1.CONTROL_RATE_HZ)
         measurement = twin.measure()
-        info = task.update(measurement, np.zeros(a1.JOINTS)).info
+        info = task.update(measurement, measurement.joint_position_rad).info
         estimate.append(odometry.update(measurement, rotation_matrix(measurement.orientation_wxyz)))
         rewarded.append([info[f"{axis}_velocity_m_s"] for axis in ("forward", "lateral", "vertical")])
         truth.append(twin.truth().velocity_m_s)

@@ -84,6 +84,7 @@ class LockstepSession:
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
             window = _Window()
+            stack.callback(self._finish, loop, learner)
             for _ in range(steps):
                 command = loop.step(robot.measure(), robot.time_s)
                 robot.command(None if command.damping else command.position_rad)
@@ -92,11 +93,14 @@ class LockstepSession:
                 self._train(loop, learner)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
-            learner.ingest()
-            if learner.updates:
-                learner.publish()
-                learner.checkpoint()
-            self._write_status(loop, learner, "stopped")
+
+    def _finish(self, loop: ControlLoop, learner: Learner) -> None:
+        """Also when the run is cut short by Ctrl-C: what was learned is kept."""
+        learner.ingest()
+        if learner.updates:
+            learner.publish()
+            learner.checkpoint()
+        self._write_status(loop, learner, "stopped")
 
     def _train(self, loop: ControlLoop, learner: Learner) -> None:
         allowed = learner.updates_allowed(loop.statistics.env_steps)

@@ -44,7 +44,7 @@ class RunRecord:
         self._updates = updates
         forward_m_s = float(truth.velocity_m_s[0])
         self._milestones.add(step, forward_m_s)
-        self._window.append((step.reward, forward_m_s, truth.up_z))
+        self._window.append((step.info["published_reward"], forward_m_s, truth.up_z))
         if len(self._window) == ROW_STEPS:
             self._add_row()
             self.save()

@@ -77,8 +77,8 @@ class PeerRobot:
 
     def _sense(self) -> None:
         self._measurement = self._twin.measure()
-        previous = self.spec.action.zeros() if self.is_first else self.last_step.action_requested
-        self._task.sense(self._measurement, previous)
+        followed = self._measurement.joint_position_rad if self.last_step is None else self.last_step.action_sent
+        self._task.sense(self._measurement, followed)
 
 
 class _SensedTask:
@@ -88,10 +88,10 @@ class _SensedTask:
         self.spec, self.limits, self.joint_targets, self.reset = task.spec, task.limits, task.joint_targets, task.reset
         self._update = task.update
 
-    def sense(self, measurement: Measurement, previous_action: np.ndarray) -> None:
-        self.state = self._update(measurement, previous_action)
+    def sense(self, measurement: Measurement, previous_target_rad: np.ndarray) -> None:
+        self.state = self._update(measurement, previous_target_rad)
 
-    def update(self, measurement: Measurement, previous_action: np.ndarray) -> TaskState:
+    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
         return self.state
 
 

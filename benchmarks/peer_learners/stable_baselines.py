@@ -68,10 +68,6 @@ class RobotEnvironment(gymnasium.Env):
         step = self._robot.step(action)
         state = self._robot.state
         observation = state.observation
-        if step.is_last:
-            # This one ends the episode, and its value is bootstrapped; `reset` returns it as the first of the next,
-            # where the previous action is zero.
-            observation = observation | {"previous_action": step.action_requested}
         return _vector(observation), state.reward, False, step.is_last, {CARRIED_OUT: step.action_requested}
 
 
