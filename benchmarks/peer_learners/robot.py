@@ -16,7 +16,8 @@ class PeerRobot:
     """A robot that lives as under `daydreamer train`: same clock, exploration, filter, safety, observation, reward.
 
     Nothing is ever reset: an episode ends by its number of steps, and the next one begins where the robot is. The
-    first `actor.random_steps` steps ignore the given actions; with one seed they are those of `daydreamer train`.
+    first `actor.random_steps` steps ignore the given actions; with one seed they are those of `daydreamer train`. So do
+    the random moves after a fall (`actor.rescue`).
 
     Attributes:
       spec: of the robot and its task.
@@ -59,7 +60,7 @@ class PeerRobot:
         return (self._loop.next_sequence + 1) % self.spec.episode_steps == 0
 
     def step(self, action: np.ndarray) -> Step:
-        """One control period; `action_requested` of the result was carried out, in the random steps another one."""
+        """One control period; `action_requested` of the result was carried out, in random steps another than given."""
         self._policy.action = action
         self.last_truth = self._twin.truth()
         command = self._loop.step(self._measurement, self._twin.time_s)

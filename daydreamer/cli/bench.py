@@ -16,7 +16,7 @@ from rich.console import Console
 
 from daydreamer.actor.policy import Policy
 from daydreamer.cli.bench_operations import matmul_operations, matmul_peak_gflop_s
-from daydreamer.cli.bench_workloads import DEFAULT, EPISODE_STEPS, REFERENCE, Workload, find_workload
+from daydreamer.cli.bench_workloads import DEFAULT, REFERENCE, Workload, find_workload
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
@@ -195,12 +195,12 @@ def _random_steps(spec: RobotSpec, count: int) -> Iterator[Step]:
                 key: random.normal(size=space.shape).astype(np.float32) for key, space in spec.observation.items()
             },
             action_requested=random.uniform(-1, 1, spec.action.shape).astype(np.float32),
-            action_sent=np.zeros(spec.action.shape, np.float32),
+            action_sent=np.zeros(len(spec.joint_names), np.float32),
             reward=float(random.normal()),
-            reward_terms={"reward": 0.0},
-            info={},
-            is_first=sequence % EPISODE_STEPS == 0,
-            is_last=sequence % EPISODE_STEPS == EPISODE_STEPS - 1,
+            reward_terms=dict.fromkeys(spec.reward_terms, 0.0),
+            info=dict.fromkeys(spec.info, 0.0),
+            is_first=sequence % spec.episode_steps == 0,
+            is_last=sequence % spec.episode_steps == spec.episode_steps - 1,
             is_terminal=False,
             policy_version=0,
             intervention=False,

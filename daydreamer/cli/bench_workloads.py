@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
+from daydreamer.robots.a1.task import A1WalkTask
 from daydreamer.spec import RobotSpec, Space
-
-EPISODE_STEPS = 250
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Workload:
 
     Attributes:
       name: on the command line.
-      spec: a robot with one vector observation and continuous actions.
+      spec: a robot with vector observations and continuous actions.
       model, learner: its configuration.
     """
 
@@ -32,7 +31,7 @@ def _vector_robot(observation_size: int, action_size: int) -> RobotSpec:
         robot="bench",
         task="bench",
         control_rate_hz=20.0,
-        episode_steps=EPISODE_STEPS,
+        episode_steps=250,
         joint_names=tuple(f"joint_{n}" for n in range(action_size)),
         foot_names=(),
         observation={"vector": Space((observation_size,))},
@@ -42,7 +41,7 @@ def _vector_robot(observation_size: int, action_size: int) -> RobotSpec:
 
 
 # The sizes that DreamerV3 publishes as `size1m`, its batch, and imagination from every replayed step: what learners
-# can be compared on.
+# can be compared on. Where it decodes vectors by three layers, one predicts them here, as part of the state.
 REFERENCE = Workload(
     "reference",
     _vector_robot(observation_size=33, action_size=12),
@@ -55,7 +54,6 @@ REFERENCE = Workload(
         units=64,
         bins=255,
         encoder_layers=3,
-        decoder_layers=3,
         head_layers=1,
         actor_layers=3,
         critic_layers=3,
@@ -69,7 +67,7 @@ REFERENCE = Workload(
     ),
 )
 
-DEFAULT = Workload("default", _vector_robot(observation_size=42, action_size=12), ModelConfig(), LearnerConfig())
+DEFAULT = Workload("default", A1WalkTask().spec, ModelConfig(), LearnerConfig())
 """What `daydreamer walk` runs for the A1."""
 
 WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT)}

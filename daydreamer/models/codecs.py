@@ -51,16 +51,6 @@ def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space
     return symlog(jnp.concatenate(flat, -1))
 
 
-def split_vectors(vector: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
-    """Inverse of `flatten_vectors`, except that values stay symlog."""
-    parts, offset = {}, 0
-    for key in vector_keys(spaces):
-        space = spaces[key]
-        parts[key] = vector[..., offset : offset + space.size].reshape(*vector.shape[:-1], *space.shape)
-        offset += space.size
-    return parts
-
-
 class Encoder(nn.Module):
     """Observations by key `[..., *shape]` to one embedding `[..., features]`."""
 
@@ -70,8 +60,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, observation: Mapping[str, Array]) -> Array:
         outputs = []
-        if keys := vector_keys(self.observation):
-            vector = flatten_vectors(observation, {key: self.observation[key] for key in keys})
+        if vector_keys(self.observation):
+            vector = flatten_vectors(observation, self.observation)
             outputs.append(MLP(self.config.encoder_layers, self.config.units)(vector))
         if keys := image_keys(self.observation):
             x = jnp.concatenate([observation[key].astype(jnp.float32) / 255 - 0.5 for key in keys], -1)

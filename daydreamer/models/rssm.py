@@ -126,6 +126,14 @@ class RSSM(nn.Module):
         return unimix_probabilities(logits, config.unimix)
 
 
+def _begin_step(
+    rssm: RSSM, parameters, state: LatentState, previous_action: Array, is_first: Array
+) -> tuple[LatentState, Array]:
+    """The state before, forgotten where an episode begins, and the deterministic state that follows from it."""
+    state, previous_action = mask((state, previous_action), 1.0 - is_first.astype(jnp.float32))
+    return state, rssm.apply(parameters, state, previous_action, method=RSSM.advance)
+
+
 def observe_step(
     rssm: RSSM,
     parameters,
@@ -148,8 +156,7 @@ def observe_step(
     Returns:
       Posterior states `[batch]`.
     """
-    state, previous_action = mask((state, previous_action), 1.0 - is_first.astype(jnp.float32))
-    deterministic = rssm.apply(parameters, state, previous_action, method=RSSM.advance)
+    _, deterministic = _begin_step(rssm, parameters, state, previous_action, is_first)
     probabilities = rssm.apply(parameters, deterministic, embedded, method=RSSM.posterior)
     return LatentState(deterministic, sample_straight_through(key, probabilities), vector)
 
@@ -197,8 +204,7 @@ def observe(
 
     def step(state, inputs):
         previous_action, embedded, vector, is_first, hidden, key = inputs
-        state, previous_action = mask((state, previous_action), 1.0 - is_first)
-        deterministic = rssm.apply(parameters, state, previous_action, method=RSSM.advance)
+        state, deterministic = _begin_step(rssm, parameters, state, previous_action, is_first)
         prior = rssm.apply(parameters, deterministic, method=RSSM.prior)
         posterior = rssm.apply(parameters, deterministic, embedded, method=RSSM.posterior)
         stochastic = sample_straight_through(key, jnp.where(hidden[:, None, None], prior, posterior))

@@ -22,7 +22,7 @@ STANDING_REWARD = 9.0
 """Least published reward per step. Standing still in exactly the rewarded pose gives 9.0."""
 
 WALKING_SPEED_M_S = 0.3
-"""Least forward speed. Faster is not rewarded more."""
+"""Least forward speed: the published target."""
 
 HOLD_S = 30.0
 """How long a robot must stand or walk."""

@@ -9,7 +9,6 @@ from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import (
     SMALLEST_DEVIATION,
     flatten_vectors,
-    split_vectors,
     vector_loss,
     vector_size,
 )
@@ -149,15 +148,12 @@ def test_withheld_observations_are_predicted_from_what_was_predicted_before():
         np.testing.assert_allclose(state.features, opened.states.features[:, time], atol=1e-4)
 
 
-def test_vectors_are_flattened_in_the_order_of_the_spec_and_split_again():
+def test_vectors_are_flattened_in_the_order_of_the_spec():
     spaces = {"z": Space((2,)), "camera": Space((64, 64, 3), "uint8"), "a": Space((2, 2))}
     observation = {"a": jnp.ones((3, 2, 2)), "camera": jnp.zeros((3, 64, 64, 3)), "z": jnp.zeros((3, 2))}
     vector = flatten_vectors(observation, spaces)
     np.testing.assert_allclose(vector, [[0, 0] + [np.log(2)] * 4] * 3, rtol=1e-6)
     assert vector.shape[-1] == vector_size(spaces)
-    parts = split_vectors(vector, spaces)
-    np.testing.assert_allclose(parts["a"], np.full((3, 2, 2), np.log(2)), rtol=1e-6)
-    assert parts.keys() == {"z", "a"} and parts["z"].shape == (3, 2)
 
 
 def test_every_element_counts_alike_whatever_its_size():

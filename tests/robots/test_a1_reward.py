@@ -11,7 +11,7 @@ TARGET = np.array([0.4, 0.0, 0.0])
 
 
 def moved(joint, amount):
-    """The stand pose with one joint (0 hip, 1 upper, 2 lower) of every leg moved, in units of the action."""
+    """The stand pose with one joint (0 hip, 1 upper, 2 lower) of every leg moved, in units of the range."""
     pose = STAND.copy()
     pose[joint::3] += amount
     return pose

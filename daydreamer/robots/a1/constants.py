@@ -48,18 +48,17 @@ MOTOR_SPEED_RAD_S = _each_leg(21.0, 21.0, 21.0)
 # A measured speed above this is not the motors' doing alone: 28.6 rad/s is the [urdf] limit of thigh and calf.
 OUT_OF_CONTROL_SPEED_RAD_S = _each_leg(28.6, 28.6, 28.6)
 
-# Joint targets that the actions -1 and 1 stand for, rad [daydreamer].
-ACTION_LOWER_RAD = _each_leg(-0.787, -0.995, -2.679)
-ACTION_UPPER_RAD = _each_leg(0.787, 3.665, -1.628)
+# Joint targets that the actions -1 and 1 stand for in the published task, rad [daydreamer]. Joint angles are observed
+# and rewarded in units of this range: -1 and 1 are its ends.
+RANGE_LOWER_RAD = _each_leg(-0.787, -0.995, -2.679)
+RANGE_UPPER_RAD = _each_leg(0.787, 3.665, -1.628)
 
-# The joint angles that an action of 0 asks for, those of REWARD_STAND_POSE, and how far the actions -1 and 1 reach.
-# Calves reach further than published: under its weight the robot sags by 0.1 rad below what it is told, so that with
-# the published range it cannot stand as the reward wants it to.
-ACTION_CENTRE_RAD = _each_leg(0.0, 0.869, -1.628)
-ACTION_REACH_LOWER_RAD = _each_leg(-0.787, -0.995, -2.679)
-ACTION_REACH_UPPER_RAD = _each_leg(0.787, 3.665, -1.2)
+# Joint targets that the actions -1 and 1 stand for here. Calves reach further than published: under its weight the
+# robot sags by 0.1 rad below what it is told, so that with the published range it cannot stand as the reward wants.
+ACTION_LOWER_RAD = RANGE_LOWER_RAD
+ACTION_UPPER_RAD = _each_leg(0.787, 3.665, -1.2)
 
-# The pose that the reward asks for, in the normalised units of the action [daydreamer].
+# The pose that the reward asks for, in units of the range [daydreamer].
 REWARD_STAND_POSE = _each_leg(0.0, -0.2, 1.0)
 
 # Standing still with the trunk at 0.27 m, rad [menagerie].

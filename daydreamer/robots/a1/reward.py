@@ -27,10 +27,13 @@ VELOCITY_WEIGHT = 5.0
 _LARGEST_ERROR = np.maximum(1 - REWARD_STAND_POSE, 1 + REWARD_STAND_POSE)
 
 
-def pose_errors(joint_position_normalised: np.ndarray) -> np.ndarray:
-    """Distance to the stand pose `[4 legs, hip thigh calf]`, 0 at the pose and 1 at the far end of the range."""
+def pose_errors(joint_position_normalised: np.ndarray) -> list[float]:
+    """Distance of hips, thighs and calves to the stand pose, each the mean of four legs.
+
+    It is 0 at the pose and 1 at the far end of the range.
+    """
     error = np.abs(joint_position_normalised - REWARD_STAND_POSE) / _LARGEST_ERROR
-    return np.minimum(error, 1.0).reshape(4, 3)
+    return (np.minimum(error, 1.0).reshape(4, 3).sum(axis=0) / 4).tolist()
 
 
 def walk_reward(
@@ -40,14 +43,14 @@ def walk_reward(
 
     Args:
       up_z: cosine of the angle between the robot's up and the world's.
-      joint_position_normalised: `[12]`, -1 to 1 over the range of the action.
+      joint_position_normalised: `[12]`, -1 to 1 over the range.
       velocity_m_s: `[3]` of the base, base_link frame.
 
     Returns:
       The sum r_upright + r_hip + r_shoulder + r_knee + 5 (r_velocity + 1), and the terms by name; all lie in [0, 1]
       but r_velocity, which lies in [-1, 1].
     """
-    hip_error, shoulder_error, knee_error = (pose_errors(joint_position_normalised).sum(axis=0) / 4).tolist()
+    hip_error, shoulder_error, knee_error = pose_errors(joint_position_normalised)
     upright = up_z / 2 + 0.5
     hip = ramp(upright) * (1.0 - hip_error)
     shoulder = ramp(hip) * (1.0 - shoulder_error)
@@ -71,7 +74,7 @@ def velocity_term(velocity_m_s: np.ndarray) -> float:
 
 def published_reward(up_z: float, joint_position_normalised: np.ndarray, velocity_m_s: np.ndarray) -> float:
     """The reward of Wu et al. 2022; arguments as for `walk_reward`."""
-    hip_error, shoulder_error, knee_error = (pose_errors(joint_position_normalised).sum(axis=0) / 4).tolist()
+    hip_error, shoulder_error, knee_error = pose_errors(joint_position_normalised)
     upright = up_z / 2 + 0.5
     hip = 1.0 - hip_error if upright > STAGE_THRESHOLD else 0.0
     shoulder = 1.0 - shoulder_error if hip > STAGE_THRESHOLD else 0.0

@@ -32,23 +32,24 @@ INFO = (
     "feet_in_contact",
 )
 
-_REACH_UP_RAD = a1.ACTION_REACH_UPPER_RAD - a1.ACTION_CENTRE_RAD
-_REACH_DOWN_RAD = a1.ACTION_CENTRE_RAD - a1.ACTION_REACH_LOWER_RAD
-_ACTION_CENTRE_RAD = (a1.ACTION_UPPER_RAD + a1.ACTION_LOWER_RAD) / 2
-_ACTION_HALF_RANGE_RAD = (a1.ACTION_UPPER_RAD - a1.ACTION_LOWER_RAD) / 2
+_RANGE_CENTRE_RAD = (a1.RANGE_UPPER_RAD + a1.RANGE_LOWER_RAD) / 2
+_HALF_RANGE_RAD = (a1.RANGE_UPPER_RAD - a1.RANGE_LOWER_RAD) / 2
+_STAND_RAD = _RANGE_CENTRE_RAD + _HALF_RANGE_RAD * a1.REWARD_STAND_POSE
+_REACH_UP_RAD = a1.ACTION_UPPER_RAD - _STAND_RAD
+_REACH_DOWN_RAD = _STAND_RAD - a1.ACTION_LOWER_RAD
 
 
 def normalise_joints(joint_position_rad: np.ndarray) -> np.ndarray:
-    """Joint angles `[12]` in units of the action: -1 and 1 are the ends of the range that targets span."""
-    return (joint_position_rad - _ACTION_CENTRE_RAD) / _ACTION_HALF_RANGE_RAD
+    """Joint angles `[12]` in units of the range: -1 and 1 are its ends."""
+    return (joint_position_rad - _RANGE_CENTRE_RAD) / _HALF_RANGE_RAD
 
 
 class A1WalkTask:
     """Implements `daydreamer.robots.base.Task`.
 
     The policy sees `gravity_up` (the world's up in base_link), `angular_velocity` (gyroscope, in units of 5 rad/s),
-    `joint_position` (in units of the action), `joint_velocity` (in units of 10 rad/s), `joint_target` (the last
-    command in units of the action: it lags behind the actions, because they are low-pass filtered), `velocity` (in
+    `joint_position` (in units of the range), `joint_velocity` (in units of 10 rad/s), `joint_target` (the last
+    command in units of the range: it lags behind the actions, because they are low-pass filtered), `velocity` (in
     units of 0.5 m/s) and, if asked for, `camera`. The velocity, which is also what is rewarded, is the mean over the
     last 0.25 s of `LegOdometry`, base_link frame.
 
@@ -103,14 +104,14 @@ class A1WalkTask:
         return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
-        """Targets of an action: standing at 0, the whole published range at -1 and 1, finer near 0 than at the ends.
+        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, finer near 0 than at the ends.
 
         This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands.
         """
         action = np.clip(action, -1.0, 1.0)
         curved = LINEAR_SHARE * action + (1.0 - LINEAR_SHARE) * action**3
         reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
-        return a1.ACTION_CENTRE_RAD + reach * curved
+        return _STAND_RAD + reach * curved
 
     def _mean_velocity(self, velocity_m_s: np.ndarray) -> np.ndarray:
         self._velocities_m_s[self._velocity_index] = velocity_m_s
