@@ -59,20 +59,19 @@ class ActorConfig(_Config):
       state_timeout_s: a state older than this is stale: hold the last pose.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
-      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter:
-        in 50 s the A1 twin rolls over 0, 0, 5, 3 and 5 times (seeds 0 to 4) with 1 s.
-      rescue: share of the time for which actions are random again while the robot does far worse than it has done
-        before, see `Explorer`; 0 switches it off.
+      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
+      rescue: while the robot does far worse than it has done before, motions that have helped before, or random ones,
+        take turns with the policy, see `Explorer`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
-    low_pass_cutoff_hz: float = 1.5
+    low_pass_cutoff_hz: float = 3.0
     state_timeout_s: float = 0.2
     damp_timeout_s: float = 1.0
     random_steps: int = 1000
     random_hold_s: float = 1.0
-    rescue: float = 0.5
+    rescue: bool = True
     fsync_period_s: float = 1.0
     snapshot_poll_s: float = 0.25
 
@@ -91,8 +90,8 @@ class ModelConfig(_Config):
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
-      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions,
-        before squashing.
+      minimum_deviation, maximum_deviation, initial_deviation: of the actor's normal distribution over continuous
+        actions, before squashing.
       noise_correlation: of the actor's noise between two control steps while it acts; what it dreams has none. White
         noise is lost in the low-pass filter of the commands, so that the robot would hardly explore.
     """
@@ -113,6 +112,7 @@ class ModelConfig(_Config):
     unimix: float = 0.01
     minimum_deviation: float = 0.1
     maximum_deviation: float = 1.0
+    initial_deviation: float = 0.2
     noise_correlation: float = 0.9
 
 
@@ -139,6 +139,7 @@ class LearnerConfig(_Config):
       replay_value_scale: loss weights.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
+      actor_delay_updates: the actor learns only after so many; a model that knows nothing yet would lead it astray.
       gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
@@ -152,8 +153,8 @@ class LearnerConfig(_Config):
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
     mirror: bool = True
-    imagination_starts: int = 64
-    imagination_horizon: int = 15
+    imagination_starts: int = 192
+    imagination_horizon: int = 5
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
@@ -173,6 +174,7 @@ class LearnerConfig(_Config):
     actor_learning_rate: float = 3e-4
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100
+    actor_delay_updates: int = 250
     gradient_clip: float = 0.3
     slow_critic_rate: float = 0.1
     return_rate: float = 0.01

@@ -45,13 +45,13 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     LaProp is momentum over gradients that were first divided by their running RMS; epsilon can be tiny then.
     """
 
-    def rate(learning_rate: float):
-        schedule = optax.linear_schedule(0.0, learning_rate, max(1, config.warmup_updates))
+    def rate(learning_rate: float, delay: int = 0):
+        schedule = optax.linear_schedule(0.0, learning_rate, max(1, config.warmup_updates), delay)
         return optax.scale_by_learning_rate(schedule)
 
     rates = {
         "model": rate(config.learning_rate),
-        "actor": rate(config.actor_learning_rate),
+        "actor": rate(config.actor_learning_rate, config.actor_delay_updates),
         "critic": rate(config.critic_learning_rate),
     }
 
