@@ -140,9 +140,14 @@ class LearnerConfig(_Config):
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
       gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
+      gradient_explosion: an update whose gradient norm is this many times the usual one is skipped, as one that is
+        not finite.
+      fall_back_updates: after this many skipped updates in a row the learner goes back to its last good checkpoint.
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
+        given five times as long to start, which includes compiling.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
@@ -174,11 +179,14 @@ class LearnerConfig(_Config):
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100
     gradient_clip: float = 0.3
+    gradient_explosion: float = 1000.0
+    fall_back_updates: int = 20
     slow_critic_rate: float = 0.1
     return_rate: float = 0.01
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
+    silence_timeout_s: float = 120.0
     lockstep_publish_updates: int = 1
 
 

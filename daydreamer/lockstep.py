@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
@@ -17,6 +16,7 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
 REPORT_STEPS = 200
@@ -66,7 +66,7 @@ class LockstepSession:
         with contextlib.ExitStack() as stack:
             for role in ("actor", "learner", "twin"):
                 stack.enter_context(session.lock(role))
-            metrics = stack.enter_context(contextlib.closing(SummaryWriter(str(session.metrics / "lockstep"))))
+            metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "lockstep")))
             life = next_actor_life(session.experience)
             writer = ExperienceWriter(session.experience, session.spec, life, session.config.actor.fsync_period_s)
             stack.enter_context(writer)
@@ -112,7 +112,7 @@ class LockstepSession:
             if learner.updates % self._learner_config.lockstep_publish_updates == 0:
                 loop.set_policy(learner.policy(version=learner.updates))
 
-    def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: SummaryWriter) -> dict[str, float]:
+    def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: MetricsWriter) -> dict[str, float]:
         step = loop.statistics.env_steps
         figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
         if learner.updates:

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-from tensorboardX import SummaryWriter
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
@@ -21,6 +20,7 @@ from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -67,7 +67,7 @@ class ActorTelemetry:
         """Reports about `loop` until the end of the block, whose exception becomes the 'fault' event."""
         self.event("start", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
         self._write(self._current(loop, pacer))
-        with contextlib.closing(SummaryWriter(str(self._session.metrics / "actor"))) as metrics:
+        with contextlib.closing(MetricsWriter(self._session.metrics / "actor")) as metrics:
             try:
                 with periodically(lambda: self._report(loop, pacer, metrics), STATUS_PERIOD_S, "actor-telemetry"):
                     yield
@@ -80,7 +80,7 @@ class ActorTelemetry:
                 self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
                 self._write(self._current(loop, pacer))
 
-    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: SummaryWriter) -> None:
+    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: MetricsWriter) -> None:
         self._write(self._current(loop, pacer))
         if time.monotonic() >= self._next_metrics_s:
             self._next_metrics_s = time.monotonic() + self._session.config.learner.metrics_period_s
@@ -117,7 +117,7 @@ class ActorTelemetry:
             append_ms=self._writer.append_latency.summary(),
         )
 
-    def _add_scalars(self, metrics: SummaryWriter, loop: ControlLoop, pacer: Pacer) -> None:
+    def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:
         step = loop.statistics.env_steps
         scalars = dict(loop.statistics.recent())
         scalars |= {"policy_version": loop.policy.version if loop.policy else 0}

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import USER_ERROR_STATUS, UserError
@@ -19,6 +18,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
@@ -42,7 +42,7 @@ class Schedule:
 class LearnerProcess:
     """Reads, trains, publishes and reports until it is told to stop; then reads the rest and checkpoints."""
 
-    def __init__(self, session: Session, learner: Learner, metrics: SummaryWriter, status: StatusWriter):
+    def __init__(self, session: Session, learner: Learner, metrics: MetricsWriter, status: StatusWriter):
         self._learner = learner
         self._metrics = metrics
         self._status = status
@@ -82,7 +82,7 @@ class LearnerProcess:
         if self._report.due():
             begin_s, begin_updates = self._rate_start
             self._updates_per_s = (learner.updates - begin_updates) / (time.monotonic() - begin_s)
-            self._status.write(self.current("running"))
+            write_status(self._status, self.current("running"))
         if self._checkpoint.due() and learner.updates:
             learner.checkpoint()
         if self._scalars.due() and learner.metrics:
@@ -93,9 +93,17 @@ class LearnerProcess:
             self._rate_start = (time.monotonic(), learner.updates)
 
     def _publish_if_new(self) -> None:
-        if self._learner.updates > self._published_updates:
-            self._learner.publish()
-            self._published_updates = self._learner.updates
+        updates = self._learner.updates
+        if updates > self._published_updates and self._learner.publish() is not None:
+            self._published_updates = updates
+
+
+def write_status(writer: StatusWriter, status: LearnerStatus) -> None:
+    """A disk that does not take the status is no reason to stop learning."""
+    try:
+        writer.write(status)
+    except UserError as error:
+        logging.error("%s", error)
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
@@ -110,13 +118,13 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     status = StatusWriter(session, "learner")
 
     def on_event(kind: str, **fields: object) -> None:
-        events.record(kind, "learner", **fields)
+        events.attempt(kind, "learner", **fields)
         # Not print: the reader of our output may be gone, and that must not keep us from the last checkpoint.
         logging.info("%s %s", kind, fields)
 
-    with session.lock("learner"), contextlib.closing(SummaryWriter(str(session.metrics / "learner"))) as metrics:
+    with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
         on_event("start")
-        status.write(LearnerStatus(state="starting"))
+        write_status(status, LearnerStatus(state="starting"))
         process = None
         state = "failed"
         try:
@@ -129,7 +137,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
             on_event("fault", error=str(error))
             raise
         finally:
-            status.write(process.current(state) if process else LearnerStatus(state=state))
+            write_status(status, process.current(state) if process else LearnerStatus(state=state))
             on_event("stop", reason=stop.reason)
 
 
