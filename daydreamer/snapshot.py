@@ -30,7 +30,9 @@ class CorruptSnapshot(UserError):
     """A snapshot is not what was written."""
 
     def __init__(self, path: Path, reason: str):
-        super().__init__(f"{path} is damaged: {reason}. The policy before it is used until the learner publishes the next.")
+        super().__init__(
+            f"{path} is damaged: {reason}. The policy before it is used until the learner publishes the next."
+        )
 
 
 class NonFiniteParameters(ValueError):

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError

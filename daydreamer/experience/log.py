@@ -83,6 +83,9 @@ class ExperienceWriter:
                 "Stop the other actor, or start this one with the next life."
             ) from error
         except OSError as error:
+            # A log without a whole header tells nobody anything, and would count as a life.
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
             raise self._disk_error(error) from error
         self._closing = threading.Event()
         self._unsynced = False

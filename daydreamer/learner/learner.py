@@ -246,9 +246,7 @@ class Learner:
         self._fell_back_to = int(state.updates)
         # What is given up has been attempted all the same: the train ratio must not grant it again.
         skipped = jax.numpy.int32(self._attempted - self._fell_back_to)
-        self._state = state._replace(
-            key=jax.random.key_data(key), skipped=skipped, skipped_in_a_row=jax.numpy.int32(0)
-        )
+        self._state = state._replace(key=jax.random.key_data(key), skipped=skipped, skipped_in_a_row=jax.numpy.int32(0))
         self._reported_skipped = int(skipped)
         self._fall_backs += 1
         self._on_event("fell_back", reason=reason, to_gradient_step=self._fell_back_to, gradient_step=self._attempted)

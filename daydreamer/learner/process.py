@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.learner.learner import Learner
@@ -82,7 +81,7 @@ class LearnerProcess:
         if self._report.due():
             begin_s, begin_updates = self._rate_start
             self._updates_per_s = (learner.updates - begin_updates) / (time.monotonic() - begin_s)
-            write_status(self._status, self.current("running"))
+            self._status.attempt(self.current("running"))
         if self._checkpoint.due() and learner.updates:
             learner.checkpoint()
         if self._scalars.due() and learner.metrics:
@@ -96,14 +95,6 @@ class LearnerProcess:
         updates = self._learner.updates
         if updates > self._published_updates and self._learner.publish() is not None:
             self._published_updates = updates
-
-
-def write_status(writer: StatusWriter, status: LearnerStatus) -> None:
-    """A disk that does not take the status is no reason to stop learning."""
-    try:
-        writer.write(status)
-    except UserError as error:
-        logging.error("%s", error)
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
@@ -124,7 +115,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
 
     with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
         on_event("start")
-        write_status(status, LearnerStatus(state="starting"))
+        status.attempt(LearnerStatus(state="starting"))
         process = None
         state = "failed"
         try:
@@ -137,7 +128,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
             on_event("fault", error=str(error))
             raise
         finally:
-            write_status(status, process.current(state) if process else LearnerStatus(state=state))
+            status.attempt(process.current(state) if process else LearnerStatus(state=state))
             on_event("stop", reason=stop.reason)
 
 
