@@ -6,13 +6,11 @@ import collections
 import contextlib
 import math
 import queue
-import sys
 import time
 from collections.abc import Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
@@ -86,13 +84,10 @@ class ActorTelemetry:
             self._add_scalars(metrics, loop, pacer)
 
     def _write(self, status: ActorStatus) -> None:
-        try:
-            while not self._events.empty():
-                kind, fields = self._events.get()
-                self._event_log.record(kind, "actor", **fields)
-            self._status.write(status)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+        while not self._events.empty():
+            kind, fields = self._events.get()
+            self._event_log.attempt(kind, "actor", **fields)
+        self._status.attempt(status)
 
     def _current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
         statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()

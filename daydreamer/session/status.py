@@ -257,7 +257,12 @@ def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatu
 
 def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
     logged = {}
-    for life, path in list_logs(session.experience).items():
+    try:
+        logs = list_logs(session.experience)
+    except OSError as error:
+        problems.append(f"{session.experience} cannot be read ({error.strerror}).")
+        logs = {}
+    for life, path in logs.items():
         try:
             logged[life] = last_sequence(path)
         except (OSError, UserError) as error:
