@@ -169,7 +169,7 @@ def _examine_events(session: Session) -> Iterator[Finding]:
     if unreadable:
         lines = ", ".join(map(str, unreadable))
         text = f"{session.events.name}: line {lines} cannot be read, as after a power loss or on a full disk."
-        yield Finding(part="events", state="damaged", text=text, cure="Nothing: all other events are read.")
+        yield Finding(part="events", state="note", text=text, cure="Nothing: all other events are read.")
     yield Finding(part="events", state="sound", text=f"{len(events) - len(unreadable)} events.")
 
 

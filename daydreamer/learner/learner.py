@@ -43,7 +43,7 @@ class Learner:
     """
 
     def __init__(self, session: Session, on_event: Callable[..., None] = lambda kind, **fields: None):
-        """Restores and compiles; takes tens of seconds the first time.
+        """Restores; compiles when it is first asked to, see `compile`.
 
         Args:
           on_event: called as `on_event(kind, **fields)` on rare events.
@@ -76,7 +76,7 @@ class Learner:
         self._attempted = int(self._state.updates) + int(self._state.skipped)
         self._fall_backs = 0
         self._fell_back_to: int | None = None
-        self._update = self.agent.update.lower(self._state, self.replay.state).compile()
+        self._update: Callable | None = None
 
     @property
     def updates(self) -> int:
@@ -115,11 +115,17 @@ class Learner:
         self._reported_problems = len(self._tail.problems)
         return count
 
+    def compile(self) -> None:
+        """Compiles the gradient step, which takes tens of seconds the first time; `update` does so if it has to."""
+        if self._update is None:
+            self._update = self.agent.update.lower(self._state, self.replay.state).compile()
+
     def update(self) -> None:
         """One gradient step; waits for the one before, so that the caller keeps pace with the device.
 
         After `fall_back_updates` skipped ones in a row the learner goes back to its last good checkpoint.
         """
+        self.compile()
         if self.metrics:
             jax.block_until_ready(self.metrics)
         self._state, self.metrics = self._update(self._state, self.replay.state)

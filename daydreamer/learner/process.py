@@ -69,7 +69,8 @@ class LearnerProcess:
         # The actor has ended before; what it logged last is still to be read.
         learner.ingest()
         self._publish_if_new()
-        learner.checkpoint()
+        if learner.updates:
+            learner.checkpoint()
 
     def current(self, state: str) -> LearnerStatus:
         return self._learner.status(state, self._updates_per_s)
@@ -120,8 +121,9 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         state = "failed"
         try:
             learner = Learner(session, on_event)
-            process = LearnerProcess(session, learner, metrics, status)
             with contextlib.closing(learner):
+                learner.compile()  # before the first step is there to learn from
+                process = LearnerProcess(session, learner, metrics, status)
                 process.run(stop)
             state = "stopped"
         except Exception as error:
