@@ -16,7 +16,6 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, last_sequence
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
-from daydreamer.session.status import read_process_status
 
 DOMAIN = "27"
 TIMEOUT_S = 150.0
@@ -135,6 +134,5 @@ def test_a_full_disk_stops_the_robot_before_a_step_is_lost_and_the_session_goes_
     tail = ExperienceTail(session.experience, session.spec)
     after = [(step.actor_life, step.sequence, step.reward) for step in tail.read()]
     assert after[: len(before)] == before and len(after) == len(before) + 60 and tail.problems == []
-    assert read_process_status(session, "learner").replay_steps == len(after)
     verdict = subprocess.run([*DAYDREAMER, "doctor", str(disk.session), "--json"], capture_output=True, text=True)
     assert verdict.returncode == 0, verdict.stdout

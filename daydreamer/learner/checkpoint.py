@@ -6,6 +6,7 @@ disk. One that is damaged is set aside under another name, and the one before it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -117,6 +118,11 @@ class Checkpointer:
           SpecMismatch: it belongs to another robot.
           UserError: it belongs to networks of other sizes.
         """
+        try:
+            self._settle()  # what is still being written looks damaged
+        except Exception as error:
+            with contextlib.suppress(UserError):
+                self._give_up(error)
         for step in reversed(self.steps):
             path = self._directory / str(step)
             try:

@@ -68,7 +68,7 @@ class Learner:
         self._reported_problems = 0
         self._reported_skipped = 0
         self._refused_steps = 0
-        self._failures: dict[str, str] = {}
+        self._failing: set[str] = set()
         self._initialize = jax.jit(self.agent.initialize, static_argnums=0)
         self._state = self._initialize(config.seed ^ _RESTART_SEED)
         self._restore()
@@ -177,7 +177,7 @@ class Learner:
         except UserError as error:
             self._report_failure("publish", error)
             return None
-        self._failures.pop("publish", None)
+        self._report_success("publish")
         return version
 
     def checkpoint(self) -> bool:
@@ -200,7 +200,7 @@ class Learner:
         except UserError as error:
             self._report_failure("checkpoint", error)
             return False
-        self._failures.pop("checkpoint", None)
+        self._report_success("checkpoint")
         if int(self._state.updates) != self._fell_back_to:
             self._fall_backs, self._fell_back_to = 0, None
         return True
@@ -270,9 +270,15 @@ class Learner:
         return sound
 
     def _report_failure(self, what: str, error: UserError) -> None:
-        if self._failures.get(what) != str(error):
-            self._failures[what] = str(error)
+        """An event for the first of a row of failures."""
+        if what not in self._failing:
+            self._failing.add(what)
             self._on_event(f"{what}_failed", error=str(error))
+
+    def _report_success(self, what: str) -> None:
+        if what in self._failing:
+            self._failing.remove(what)
+            self._on_event(f"{what}_works_again")
 
 
 def is_finite(step: Step) -> bool:

@@ -299,6 +299,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
         assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1"]
         watched.update(1)
         assert learner.publish() == 2 and learner.checkpoint()
+        assert watched.kinds[2:] == ["publish_works_again", "checkpoint_works_again"]
     assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1", "3"]
     with Watched(session) as resumed:
         assert resumed.events == [("restored", {"gradient_step": 3, "env_steps": 100})]
