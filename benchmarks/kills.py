@@ -236,9 +236,11 @@ class SessionUnderFire:
         self._check_learner(session)
 
     def finish(self) -> None:
-        """Counts what the session has come to."""
+        """Counts what the session has come to; the learner that ended with it must have received all of it."""
         self.check()
         self._report.steps_logged += len(self._seen)
+        received = read_process_status(Session.open(self.path), "learner").replay_steps
+        self._report.replay_differences += abs(received - len(self._seen))
 
     def _look(self) -> None:
         """Notes which steps are in the log now, and what actor and learner report."""

@@ -64,6 +64,8 @@ class ActorConfig(_Config):
       rescue: share of the time for which actions are random again while the robot does far worse than it has done
         before, see `Explorer`; 0 switches it off.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
+      log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
+        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
@@ -74,6 +76,7 @@ class ActorConfig(_Config):
     random_hold_s: float = 1.0
     rescue: float = 0.5
     fsync_period_s: float = 1.0
+    log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25
 
 

@@ -107,7 +107,7 @@ def _describe_log(session: Session, path: Path, life: int, offset: int, count: i
 def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:
     agent = Agent(session.spec, session.config.model, session.config.learner)
     template = jax.eval_shape(lambda: agent.initialize(0))
-    sound = 0
+    sound = received = 0
     for path in checkpoint_paths(session.checkpoints):
         try:
             _, progress = read_checkpoint(path, template, session.spec.hash)
@@ -122,10 +122,11 @@ def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Findin
             sound += 1
             text = f"{path.name}: gradient step {path.name}, {progress.env_steps} steps received; checksum fits."
             yield Finding(part="checkpoints", state="sound", text=text)
-            if progress.env_steps > logged_steps:
-                lost = progress.env_steps - logged_steps
-                text = f"The learner had received {lost} steps that the logs no longer hold, as after a power loss."
-                yield Finding(part="checkpoints", state="damaged", text=text, cure="Nothing: what it learned stays.")
+            received = progress.env_steps
+    if received > logged_steps:
+        lost = received - logged_steps
+        text = f"The learner had received {lost} steps that the logs no longer hold, as after a power loss."
+        yield Finding(part="checkpoints", state="damaged", text=text, cure="Nothing: what it learned stays.")
     if not sound:
         yield Finding(part="checkpoints", state="note", text="There is none to go on from; learning begins anew.")
     for path in sorted(session.checkpoints.glob(f"*{SET_ASIDE_SUFFIX}*")):

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
@@ -68,11 +69,14 @@ class LockstepSession:
                 stack.enter_context(session.lock(role))
             metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "lockstep")))
             life = next_actor_life(session.experience)
-            writer = ExperienceWriter(session.experience, session.spec, life, session.config.actor.fsync_period_s)
+            actor_config = session.config.actor
+            writer = RollingExperienceWriter(
+                session.experience, session.spec, life, actor_config.fsync_period_s, actor_config.log_roll_bytes
+            )
             stack.enter_context(writer)
             loop = ControlLoop(
                 self._task,
-                session.config.actor,
+                actor_config,
                 writer,
                 actor_life=life,
                 seed=session.config.seed,

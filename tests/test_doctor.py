@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 
+from daydreamer.cli.doctor import doctor
 from daydreamer.config import resolve
+from daydreamer.doctor import examine
+from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
@@ -67,19 +68,12 @@ def content(session):
     return {path: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) for path in files}
 
 
-def examine(session):
-    """Exit status and findings, from a process of its own; nothing may have changed."""
+def look(session):
+    """Findings; nothing may have changed."""
     before = content(session)
-    result = subprocess.run(
-        [sys.executable, "-m", "daydreamer.cli.main", "doctor", str(session.path), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    findings = [(each.part, each.state, each.text, each.cure) for each in examine(session)]
     assert content(session) == before
-    assert result.returncode in (0, 1), result.stderr
-    values = json.loads(result.stdout)
-    return result.returncode, [(each["part"], each["state"], each["text"], each["cure"]) for each in values["findings"]]
+    return findings
 
 
 def damaged(findings):
@@ -87,8 +81,8 @@ def damaged(findings):
 
 
 def test_a_sound_session_is_described(session):
-    status, findings = examine(session)
-    assert status == 0 and not damaged(findings)
+    findings = look(session)
+    assert not damaged(findings)
     texts = " ".join(text for _, _, text, _ in findings)
     for expected in (
         "actor-0001.mcap: 30 steps, sequence numbers without gap, closed",
@@ -116,11 +110,10 @@ def test_everything_that_is_damaged_is_named_with_what_to_do(session):
     torn.write_bytes(torn.read_bytes()[: -torn.stat().st_size // 3])
     with open(session.events, "ab") as file:
         file.write(b"{torn\n")
-    status, findings = examine(session)
-    assert status == 1
+    findings = look(session)
     found = damaged(findings)
     assert [part for part, _, _ in found].count("experience") == 2  # the damage, and the gap that it leaves
-    assert [text for part, text, _ in found if part == "checkpoints"][0].startswith("9: the checksum")
+    assert any(text.startswith("9: the checksum") for part, text, _ in found if part == "checkpoints")
     assert any("uses the one before it" in cure for part, _, cure in found if part == "checkpoints")
     assert any("000002.safetensors is damaged" in text for part, text, _ in found if part == "policy")
     notes = [text for _, state, text, _ in findings if state == "note"]
@@ -135,13 +128,24 @@ def test_another_configuration_and_a_log_that_lost_its_end_are_told(session):
     text = (session.path / "session.yaml").read_text()
     assert text.count("units: 32") == 1
     (session.path / "session.yaml").write_text(text.replace("units: 32", "units: 16"))
-    status, findings = examine(session)
-    assert status == 1
+    findings = look(Session.open(session.path))
+    assert damaged(findings)
     assert all("does not fit this session's networks" in text for part, text, _ in damaged(findings))
     assert any("no log of actor life 1" in text for _, _, text, _ in findings)
 
 
 def test_a_log_shorter_than_what_was_learned_from_it_is_told(session):
     (session.experience / "actor-0002.mcap").unlink()
-    status, findings = examine(session)
-    assert status == 1 and any("30 steps that the logs no longer hold" in text for _, text, _ in damaged(findings))
+    (finding,) = damaged(look(session))
+    assert "30 steps that the logs no longer hold" in finding[1]
+
+
+def test_the_command_prints_what_was_found_and_its_exit_status_says_whether_anything_is_damaged(session, capsys):
+    assert doctor(session.path, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["damaged"] == 0
+    flip(snapshot_path(session.policy, 1), -1)
+    assert doctor(session.path, as_json=False) == 1
+    output = capsys.readouterr().out
+    assert "damaged policy: " in output and "000001.safetensors is damaged" in output and "1 damaged." in output
+    with pytest.raises(UserError, match="is not a session"):
+        doctor(session.policy, as_json=False)

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
+from daydreamer.actor.policy_age import PolicyAge
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
@@ -36,7 +38,13 @@ class ActorTelemetry:
       step_latency: from control tick to sent command; the control loop adds to it.
     """
 
-    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter, milestones: Milestones):
+    def __init__(
+        self,
+        session: Session,
+        actor_life: int,
+        writer: ExperienceWriter | RollingExperienceWriter,
+        milestones: Milestones,
+    ):
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self._session = session
@@ -44,6 +52,7 @@ class ActorTelemetry:
         self._writer = writer
         self._milestones = MilestoneRecorder(milestones, self.event)
         self._status = StatusWriter(session, "actor")
+        self._policy_age = PolicyAge()
         self._event_log = EventLog(session.events)
         self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._ticks: collections.deque[tuple[float, int]] = collections.deque(
@@ -101,12 +110,12 @@ class ActorTelemetry:
             deadline_misses=pacer.deadline_misses,
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
-            policy_age_s=time.time() - policy.created_wall_s if policy else None,
+            policy_age_s=self._policy_age(policy),
             safety_events=loop.supervisor.interventions,
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,
-            actor_life=self._actor_life,
+            actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
         )

@@ -21,7 +21,7 @@ def doctor(session_directory: Path, as_json: bool) -> int:
       UserError: there is no such session, or its `session.yaml` is damaged.
     """
     # A learner may be using the accelerator.
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
     from daydreamer.doctor import examine
 
     session = Session.open(session_directory)

@@ -69,9 +69,10 @@ def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(talk, session):
 ORPHAN = """
 import os, subprocess, sys
 from daydreamer.stop_request import PARENT_VARIABLE
-program = "import sys, time; sys.stdin.read(); from daydreamer.stop_request import StopRequest; print(StopRequest().reason)"
+program = ["import sys", "from daydreamer.stop_request import StopRequest", "sys.stdin.read()"]
+program += ["print(StopRequest().reason)"]
 subprocess.Popen(
-    [sys.executable, "-c", program],
+    [sys.executable, "-c", "\\n".join(program)],
     stdin=int(sys.argv[1]),
     env=os.environ | {PARENT_VARIABLE: str(os.getpid())},
 )
