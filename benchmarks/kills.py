@@ -44,8 +44,8 @@ DAYDREAMER = (sys.executable, "-m", "daydreamer.cli.main")
 SETTINGS = ("learner.checkpoint_period_s=2", "learner.publish_period_s=1")
 VICTIMS = {"actor": 3, "learner": 4, "twin": 2, "walk": 1, "everything": 3}
 """How often each is chosen, relative to each other."""
-END_TIMEOUT_S = 120.0
-PROGRESS_TIMEOUT_S = 300.0
+END_TIMEOUT_S = 600.0
+PROGRESS_TIMEOUT_S = 900.0
 MOVE_PROBABILITY = 0.25
 _REPORTED = b""  # instead of a digest, where only the actor's word is known
 

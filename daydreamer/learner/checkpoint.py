@@ -118,11 +118,7 @@ class Checkpointer:
           SpecMismatch: it belongs to another robot.
           UserError: it belongs to networks of other sizes.
         """
-        try:
-            self._settle()  # what is still being written looks damaged
-        except Exception as error:
-            with contextlib.suppress(UserError):
-                self._give_up(error)
+        self._finish_saving()  # what is still being written would look damaged
         for step in reversed(self.steps):
             path = self._directory / str(step)
             try:
@@ -136,6 +132,7 @@ class Checkpointer:
 
     def set_aside(self, step: int) -> None:
         """Takes a checkpoint out of use without deleting it."""
+        self._finish_saving()
         path = self._directory / str(step)
         aside = path.with_name(path.name + SET_ASIDE_SUFFIX)
         number = 1
@@ -172,6 +169,14 @@ class Checkpointer:
             fsync_tree(self._directory / str(steps[-1]))
         for step in steps[:-KEPT]:
             self._manager.delete(step)
+
+    def _finish_saving(self) -> None:
+        """Waits for the save in progress, whether it succeeds or not."""
+        try:
+            self._settle()
+        except Exception as error:
+            with contextlib.suppress(UserError):
+                self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
         cause = str(error).splitlines()[0] if str(error) else repr(error)
