@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import msgspec
@@ -86,20 +86,23 @@ class Checkpointer:
         """Gradient steps of the checkpoints there are, oldest first."""
         return sorted(self._manager.all_steps())
 
-    def save(self, state: TrainState, progress: Progress) -> None:
+    def save(self, state: TrainState, progress: Progress) -> int | None:
         """Copies the state to the host now, writes it in the background.
 
         Saving twice at the same gradient step does nothing.
+
+        Returns:
+          The newest step that is safely on disk; this one will be by the next call.
 
         Raises:
           UserError: this checkpoint or the one before could not be written; those before that are intact, and the
             next call tries again.
         """
         try:
-            self._settle()
+            durable = self._settle()
             step = int(state.updates)
             if step in self._manager.all_steps():
-                return
+                return durable
             # A copy: the next gradient step overwrites the buffers in place.
             arrays = jax.tree.map(np.array, state)
             seal = Seal(progress=progress, layout=layout_digest(arrays), content=content_digest(arrays))
@@ -108,6 +111,7 @@ class Checkpointer:
                 state=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(msgspec.to_builtins(seal))
             )
             self._manager.save(step, args=items, force=True)
+            return durable
         except Exception as error:  # Orbax passes on whatever its storage raises
             self._give_up(error)
 
@@ -161,14 +165,15 @@ class Checkpointer:
         options = ocp.CheckpointManagerOptions(max_to_keep=None, create=True, cleanup_tmp_directories=True)
         return ocp.CheckpointManager(self._directory, options=options)
 
-    def _settle(self) -> None:
-        """Waits for the save in progress, makes it durable, and only then deletes what it replaces."""
+    def _settle(self) -> int | None:
+        """Waits for the save in progress, makes it durable, and only then deletes what it replaces; its step."""
         self._manager.wait_until_finished()
         steps = self.steps
         if steps:
             fsync_tree(self._directory / str(steps[-1]))
         for step in steps[:-KEPT]:
             self._manager.delete(step)
+        return steps[-1] if steps else None
 
     def _finish_saving(self) -> None:
         """Waits for the save in progress, whether it succeeds or not."""
@@ -178,7 +183,7 @@ class Checkpointer:
             with contextlib.suppress(UserError):
                 self._give_up(error)
 
-    def _give_up(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> NoReturn:
         cause = str(error).splitlines()[0] if str(error) else repr(error)
         # What a failed save leaves, in memory and on disk, goes with its manager.
         try:

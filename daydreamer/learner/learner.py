@@ -69,6 +69,7 @@ class Learner:
         self._reported_skipped = 0
         self._refused_steps = 0
         self._failing: set[str] = set()
+        self._durable: int | None = None
         self._initialize = jax.jit(self.agent.initialize, static_argnums=0)
         self._state = self._initialize(config.seed ^ _RESTART_SEED)
         self._restore()
@@ -181,10 +182,10 @@ class Learner:
         return version
 
     def checkpoint(self) -> bool:
-        """Saves everything needed to go on, written in the background; whether that worked.
+        """Saves everything needed to go on, written in the background; whether that has begun.
 
-        A failure is an event and tried again at the next call. While gradient steps are being skipped nothing is
-        saved: only a state that still learns is worth going back to.
+        A failure, also of the one before, is an event and tried again at the next call. While gradient steps are
+        being skipped nothing is saved: only a state that still learns is worth going back to.
         """
         if int(self._state.skipped_in_a_row):
             return False
@@ -196,11 +197,13 @@ class Learner:
             policy_version=self._policy_version,
         )
         try:
-            self._checkpointer.save(self._state, progress)
+            durable = self._checkpointer.save(self._state, progress)
         except UserError as error:
             self._report_failure("checkpoint", error)
             return False
-        self._report_success("checkpoint")
+        if durable != self._durable:
+            self._durable = durable
+            self._report_success("checkpoint")
         if int(self._state.updates) != self._fell_back_to:
             self._fall_backs, self._fell_back_to = 0, None
         return True

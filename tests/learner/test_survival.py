@@ -288,6 +288,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
         learner = watched.learner
         watched.update(1)
         assert learner.publish() == 1 and learner.checkpoint()
+        learner.checkpoint()  # waits until it is on disk
         watched.update(1)
         with full_disk():
             for _ in range(2):
@@ -299,6 +300,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
         assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1"]
         watched.update(1)
         assert learner.publish() == 2 and learner.checkpoint()
+        learner.checkpoint()  # now the one before is known to be on disk
         assert watched.kinds[2:] == ["publish_works_again", "checkpoint_works_again"]
     assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1", "3"]
     with Watched(session) as resumed:
