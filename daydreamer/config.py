@@ -63,6 +63,8 @@ class ActorConfig(_Config):
       rescue: while the robot does far worse than it has done before, motions that have helped before, or random ones,
         take turns with the policy, see `Explorer`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
+      log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
+        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
@@ -73,6 +75,7 @@ class ActorConfig(_Config):
     random_hold_s: float = 1.0
     rescue: bool = True
     fsync_period_s: float = 1.0
+    log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25
 
 
@@ -141,9 +144,14 @@ class LearnerConfig(_Config):
       warmup_updates: the learning rates rise linearly over this many.
       actor_delay_updates: the actor learns only after so many; a model that knows nothing yet would lead it astray.
       gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
+      gradient_explosion: an update whose gradient norm is this many times the usual one is skipped, as one that is
+        not finite.
+      fall_back_updates: after this many skipped updates in a row the learner goes back to its last good checkpoint.
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
+        given five times as long to start, which includes compiling.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
@@ -176,11 +184,14 @@ class LearnerConfig(_Config):
     warmup_updates: int = 100
     actor_delay_updates: int = 250
     gradient_clip: float = 0.3
+    gradient_explosion: float = 1000.0
+    fall_back_updates: int = 20
     slow_critic_rate: float = 0.1
     return_rate: float = 0.01
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
+    silence_timeout_s: float = 120.0
     lockstep_publish_updates: int = 1
 
 

@@ -28,7 +28,8 @@ from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.policy import Policy
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.compilation import keep_compilations
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.robots import find_robot
 from daydreamer.robots.base import Task
 from daydreamer.session.directory import Session
@@ -124,7 +125,11 @@ def act(session: Session, task: Task, node, steps_in_all: int, stop: StopRequest
         runtime.refuse_second_publisher(node, spinner, commands.topic_name, stop)
         life = next_actor_life(session.experience)
         earlier_steps, earlier = logged_steps(session), read_status(session)
-        writer = stack.enter_context(ExperienceWriter(session.experience, spec, life, config.actor.fsync_period_s))
+        writer = stack.enter_context(
+            RollingExperienceWriter(
+                session.experience, spec, life, config.actor.fsync_period_s, config.actor.log_roll_bytes
+            )
+        )
         milestones = Milestones(spec.control_period_s, earlier_steps * spec.control_period_s, earlier["milestones_s"])
         telemetry = ActorTelemetry(session, life, writer, milestones)
         loop = ControlLoop(

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
@@ -24,6 +23,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.metrics import MetricsWriter
 from ros_nodes import runtime, topics
 from sim.twin import Twin
 
@@ -123,12 +123,12 @@ class TwinReport:
     def running(self) -> Iterator[None]:
         """Reports inside the block, on a thread: a busy disk can hold up a file for longer than a robot may wait."""
         self._write("running")
-        with contextlib.closing(SummaryWriter(str(self._metrics_directory))) as metrics:
+        with contextlib.closing(MetricsWriter(self._metrics_directory)) as metrics:
             with periodically(lambda: self._report(metrics), STATUS_PERIOD_S, "twin-report"):
                 yield
             self._write("stopped")
 
-    def _report(self, metrics: SummaryWriter) -> None:
+    def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
         if time.monotonic() >= self._next_metrics_s and self.forward_velocity_m_s:
             self._next_metrics_s = time.monotonic() + self._metrics_period_s
