@@ -101,6 +101,10 @@ class Watchdogs:
         else:
             self._late_commands = 0
 
+    def parent_gone(self) -> None:
+        """Nobody is left who could stop the robot; the caller ends."""
+        self._judge(Watchdog.PARENT_GONE, True, "damp", 0.0, 0.0)
+
     def gap_s(self, tick_s: float) -> float | None:
         """Time since the last tick if the loop stood still, else None. Begins a tick."""
         gap_s = 0.0 if self._last_tick_s is None else tick_s - self._last_tick_s
@@ -161,9 +165,7 @@ class Watchdogs:
         if (temperature_c := measurement.temperature_c) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
-            self._judge(
-                Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit
-            )
+            self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
         if (charge := measurement.battery_fraction) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
