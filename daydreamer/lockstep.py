@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.telemetry import safety_status
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
@@ -135,7 +136,7 @@ class LockstepSession:
             env_steps=loop.statistics.env_steps,
             episodes=loop.statistics.episodes,
             policy_version=loop.policy.version if loop.policy else 0,
-            safety_events=loop.supervisor.interventions,
+            **safety_status(loop),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,

@@ -7,6 +7,7 @@ import signal
 
 PARENT_VARIABLE = "DAYDREAMER_PARENT_PID"
 """Environment variable by which a supervisor tells its children who it is."""
+PARENT_GONE = "the process that started this one is gone"
 
 
 class StopRequest:
@@ -42,8 +43,13 @@ class StopRequest:
     def reason(self) -> str | None:
         """Why to stop, None while there is no reason."""
         if self._reason is None and self._parent is not None and os.getppid() != self._parent:
-            self._reason = "the process that started this one is gone"
+            self._reason = PARENT_GONE
         return self._reason
+
+    @property
+    def parent_gone(self) -> bool:
+        """Whether the parent's death is the reason."""
+        return self.reason == PARENT_GONE
 
     def __bool__(self) -> bool:
         return self.reason is not None

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import rclpy
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
@@ -160,10 +161,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.lock("twin"))
         twin = stack.enter_context(contextlib.closing(Twin(config.twin, config.seed, session.spec.robot)))
-        node = stack.enter_context(runtime.ros_node("twin", arguments))
+        node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("twin"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         twin_node = TwinNode(node, session.spec, twin)
-        runtime.refuse_second_publisher(node, spinner, twin_node.joint_states.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
         twin_node.begin()
         report = TwinReport(session, twin_node, twin)
         stack.enter_context(report.running())

@@ -42,6 +42,7 @@ def test_robot_model_is_packed():
 def test_ros_package_is_complete(prefix):
     assert (prefix / "share/daydreamer/package.xml").is_file()
     assert (prefix / "share/daydreamer/launch/walk.launch.py").is_file()
+    assert (prefix / "share/daydreamer/config/actor.yaml").is_file()
     executables = {path.name for path in (prefix / "lib/daydreamer").iterdir() if os.access(path, os.X_OK)}
     assert executables == set(EXECUTABLES)
 

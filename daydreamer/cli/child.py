@@ -56,6 +56,9 @@ class Child:
     def start(self) -> None:
         # -P: a file in the working directory must not shadow a module.
         command = [sys.executable, "-P", "-m", self.description.module, *self.description.arguments]
+        takes_input = self.description.takes_operator_input
+        if takes_input:
+            command.append("--operator-input")
         if self.description.niceness:
             command = ["nice", "-n", str(self.description.niceness), *command]
         # A process group of its own: Ctrl-C in the terminal must reach the supervisor alone, which stops the
@@ -63,12 +66,22 @@ class Child:
         self._process = subprocess.Popen(
             command,
             env=self._environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,
         )
         self._output = _Output(self._process.stdout, self.log_path)
+
+    def tell(self, line: str) -> bool:
+        """Whether the line reached its standard input; an operator's request to a process that takes them."""
+        if not self.running:
+            return False
+        try:
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
+        except BrokenPipeError:
+            return False
+        return True
 
     def interrupt(self) -> None:
         """Asks it to end."""

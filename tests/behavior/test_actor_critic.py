@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from daydreamer.behavior.actor_critic import Actor, ActorCritic, ActorDistribution, BehaviorState, choose_starts
+from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution, BehaviorState, choose_starts
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.rssm import RSSM
