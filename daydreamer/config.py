@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -125,6 +125,40 @@ class ActorConfig(_Config):
     rescue: float = 0.5
     fsync_period_s: float = 1.0
     snapshot_poll_s: float = 0.25
+
+
+WatchdogAction = Literal["warn", "hold", "damp"]
+
+
+class SafetyConfig(_Config):
+    """What stands between the policy and the robot, beside the robot's own limits; see docs/safety.md.
+
+    `actor.state_timeout_s` and `actor.damp_timeout_s` are the thresholds of the watchdogs 'state_stale' (hold) and
+    'state_lost' (damp); `actor.damp_timeout_s` is also how long the control loop may stand still before another thread
+    damps the joints.
+
+    Attributes:
+      ramp_pose: 'rest' or 'stand', of the robot's folder: where every activation moves the joints first.
+      ramp_speed_rad_s: of the joint that has farthest to go, on the average of the ramp.
+      loop_gap_s: between two ticks; after a longer one the command departs from the measured pose ('loop_overrun').
+      command_late_s: from the tick to its command ('command_late' after command_late_count in a row).
+      command_late_action, learner_silent_action, policy_old_action: 'warn', 'hold' or 'damp'.
+      learner_silent_s: without a sign of life of the learner ('learner_silent').
+      policy_old_s: without a newer policy ('policy_too_old').
+      over_speed_s: measured joint speeds above the robot's limit for this long damp ('over_speed').
+    """
+
+    ramp_pose: Literal["rest", "stand"] = "rest"
+    ramp_speed_rad_s: float = 1.0
+    loop_gap_s: float = 0.2
+    command_late_s: float = 0.05
+    command_late_count: int = 3
+    command_late_action: WatchdogAction = "warn"
+    learner_silent_s: float = 30.0
+    learner_silent_action: WatchdogAction = "warn"
+    policy_old_s: float = 60.0
+    policy_old_action: WatchdogAction = "warn"
+    over_speed_s: float = 0.2
 
 
 class ModelConfig(_Config):
@@ -250,6 +284,7 @@ class SessionConfig(_Config):
     ros_domain_id: int = -1
     twin: TwinConfig = TwinConfig()
     actor: ActorConfig = ActorConfig()
+    safety: SafetyConfig = SafetyConfig()
     learner: LearnerConfig = LearnerConfig()
     model: ModelConfig = ModelConfig()
 

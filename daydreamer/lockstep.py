@@ -131,7 +131,7 @@ class LockstepSession:
             env_steps=loop.statistics.env_steps,
             episodes=loop.statistics.episodes,
             policy_version=loop.policy.version if loop.policy else 0,
-            safety_events=loop.supervisor.interventions,
+            safety_events=loop.supervisor.limiter.interventions,
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,

@@ -108,7 +108,7 @@ class ActorTelemetry:
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
             policy_age_s=time.time() - policy.created_wall_s if policy else None,
-            safety_events=loop.supervisor.interventions,
+            safety_events=loop.supervisor.limiter.interventions,
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,
@@ -121,7 +121,7 @@ class ActorTelemetry:
         step = loop.statistics.env_steps
         scalars = dict(loop.statistics.recent())
         scalars |= {"policy_version": loop.policy.version if loop.policy else 0}
-        scalars |= {"deadline_misses": pacer.deadline_misses, "safety_events": loop.supervisor.interventions}
+        scalars |= {"deadline_misses": pacer.deadline_misses, "safety_events": loop.supervisor.limiter.interventions}
         scalars |= {f"step_ms/{name}": value for name, value in self.step_latency.summary().items()}
         for name, value in scalars.items():
             if value is not None:

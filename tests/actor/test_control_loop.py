@@ -208,7 +208,7 @@ def test_an_action_that_is_not_finite_is_held_reported_and_kept_out_of_the_log(r
     rig.step()
     bad = rig.logged()[1]
     assert bad.safety_flags & SAFETY_FLAGS["action_not_finite"] and np.all(bad.action_requested == 0)
-    assert rig.events == ["action_not_finite"] and rig.loop.supervisor.counts["action_not_finite"] == 1
+    assert rig.events == ["action_not_finite"] and rig.loop.supervisor.limiter.counts["action_not_finite"] == 1
     # The state may hold the same poison as the action did.
     assert recovered.calls == [(0, True)]
 

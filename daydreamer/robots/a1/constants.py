@@ -48,6 +48,14 @@ MOTOR_SPEED_RAD_S = _each_leg(21.0, 21.0, 21.0)
 # A measured speed above this is not the motors' doing alone: 28.6 rad/s is the [urdf] limit of thigh and calf.
 OUT_OF_CONTROL_SPEED_RAD_S = _each_leg(28.6, 28.6, 28.6)
 
+# The driver's position gain, and how near to the measured angle it keeps its targets [daydreamer].
+STIFFNESS_N_M_RAD = _each_leg(80.0, 80.0, 80.0)
+MAX_TARGET_ERROR_RAD = _each_leg(0.2, 0.2, 0.2)
+
+# Ours, on the careful side; no source states limits.
+TEMPERATURE_LIMIT_C = 70.0
+BATTERY_LIMIT_FRACTION = 0.1
+
 # Joint targets that the actions -1 and 1 stand for in the published task, rad [daydreamer]. Joint angles are observed
 # and rewarded in units of this range: -1 and 1 are its ends.
 RANGE_LOWER_RAD = _each_leg(-0.787, -0.995, -2.679)
@@ -64,6 +72,9 @@ REWARD_STAND_POSE = _each_leg(0.0, -0.2, 1.0)
 # Standing still with the trunk at 0.27 m, rad [menagerie].
 STAND_POSE_RAD = _each_leg(0.0, 0.9, -1.8)
 STAND_HEIGHT_M = 0.27
+
+# Legs folded: lying on its belly as on its back the robot keeps its place, and from standing it sits down.
+REST_POSE_RAD = _each_leg(0.0, 1.3, -2.6)
 
 CONTROL_RATE_HZ = 20.0  # [daydreamer]
 EPISODE_STEPS = 250  # [daydreamer]
