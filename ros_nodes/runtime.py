@@ -41,6 +41,14 @@ def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
     return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
 
 
+def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
+    """For nodes that take no arguments but rclpy's: --help, and an error for anything else."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+
+
 def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
     """Runs a node's main function; a mistake of the user's becomes one line on stderr."""
     stop = StopRequest()

@@ -6,7 +6,7 @@
         twin.advance(0.01)
 
 Physics, motors and sensors are changed in the twin itself; messages go through `player.to_robot` and
-`player.from_robot`, and joint names through `player.joint_names`, which the caller has to use.
+`player.from_robot`, and `sim.rehearsal.measure` adds what the driver's software gets wrong.
 """
 
 from __future__ import annotations
@@ -157,14 +157,15 @@ class IncidentPlayer:
             self._apply()
         return changes
 
-    def joint_names(self, names: Sequence[str]) -> list[str]:
-        """Names under which the joints `names` are published."""
-        swapped = {name: name for name in names}
+    @property
+    def joint_order(self) -> np.ndarray:
+        """`[12]`: under the name of joint i the state of joint `joint_order[i]` is published."""
+        order = np.arange(a1.JOINTS)
         for incident in self.active:
             if incident.kind == "swapped_joint_names":
-                first, second = incident.target.split()
-                swapped[first], swapped[second] = swapped[second], swapped[first]
-        return [swapped[name] for name in names]
+                first, second = (a1.JOINT_NAMES.index(name) for name in incident.target.split())
+                order[[first, second]] = order[[second, first]]
+        return order
 
     @property
     def not_finite(self) -> np.ndarray:

@@ -161,9 +161,7 @@ class Watchdogs:
         if (temperature_c := measurement.temperature_c) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
-            self._judge(
-                Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit
-            )
+            self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
         if (charge := measurement.battery_fraction) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
