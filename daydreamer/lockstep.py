@@ -11,6 +11,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.telemetry import safety_status
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
 from daydreamer.learner.learner import Learner
 from daydreamer.robots.base import Measurement, Task
@@ -131,7 +132,7 @@ class LockstepSession:
             env_steps=loop.statistics.env_steps,
             episodes=loop.statistics.episodes,
             policy_version=loop.policy.version if loop.policy else 0,
-            safety_events=loop.supervisor.limiter.interventions,
+            **safety_status(loop),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+PARENT_GONE = "the process that started this one is gone"
+
 
 class StopRequest:
     """Turns SIGINT, SIGTERM, SIGHUP and the death of the parent into a flag that the main loop looks at.
@@ -36,8 +38,13 @@ class StopRequest:
     def reason(self) -> str | None:
         """Why to stop, None while there is no reason."""
         if self._reason is None and self._parent is not None and os.getppid() != self._parent:
-            self._reason = "the process that started this one is gone"
+            self._reason = PARENT_GONE
         return self._reason
+
+    @property
+    def parent_gone(self) -> bool:
+        """Whether the parent's death is the reason."""
+        return self.reason == PARENT_GONE
 
     def __bool__(self) -> bool:
         return self.reason is not None

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import rclpy
 from sensor_msgs.msg import BatteryState, Temperature
 from tensorboardX import SummaryWriter
 
@@ -37,9 +38,6 @@ from sim.twin import Twin
 
 MAX_CATCH_UP_S = 0.1
 """A twin that was held up by more than this lets the time go, as a burst of physics would only hold it up again."""
-
-TEMPERATURE = "temperature"
-BATTERY_STATE = "battery_state"
 
 FULL_BATTERY = 1.0
 """The twin's battery does not run down."""
@@ -74,8 +72,8 @@ class TwinNode:
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
-        self._temperature = node.create_publisher(Temperature, TEMPERATURE, topics.RELIABLE)
-        self._battery = node.create_publisher(BatteryState, BATTERY_STATE, topics.RELIABLE)
+        self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+        self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
         self._image = node.create_publisher(topics.Image, topics.IMAGE, topics.RELIABLE)
 
     @property
@@ -153,12 +151,10 @@ class TwinNode:
             self._reactions.begin(incident)
             fields = dataclasses.asdict(incident)
             del fields["kind"]  # an event has one of its own
-            self.events.put(("incident", {"at_wall_s": time.time(), "incident": incident.kind} | fields))
+            self.events.put(("incident", {"wall_s": time.time(), "incident": incident.kind} | fields))
         else:
             reaction = self._reactions.end(incident)
-            self.events.put(
-                ("incident_end", {"incident": incident.kind, "start_s": incident.start_s} | reaction.as_fields())
-            )
+            self.events.put(("incident_end", {"wall_s": time.time(), "incident": incident.kind} | reaction.as_fields()))
 
     def _catch_up(self) -> None:
         now_s = time.monotonic()
@@ -244,11 +240,11 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.lock("twin"))
         twin = stack.enter_context(contextlib.closing(Twin(config.twin, config.seed, session.spec.robot)))
-        node = stack.enter_context(runtime.ros_node("twin", arguments))
+        node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("twin"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
         twin_node = TwinNode(node, session.spec, twin, player)
-        runtime.refuse_second_publisher(node, spinner, twin_node.joint_states.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
         twin_node.begin()
         report = TwinReport(session, twin_node, twin)
         stack.enter_context(report.running())

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.a1 import low_level
@@ -85,14 +86,14 @@ def driver_state(state: low_level.LowState) -> DriverState:
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
     runtime.parse_without_session("unitree_a1_node", __doc__, arguments)
     with contextlib.ExitStack() as stack:
-        node = stack.enter_context(runtime.ros_node("unitree_a1", arguments))
+        node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_a1"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         driver = UnitreeDriver(node, STIFFNESS_N_M_RAD, DAMPING_N_M_S_RAD)
         address = node.declare_parameter("robot_address", "192.168.123.10").value
         port = node.declare_parameter("robot_port", 8007).value
         local_port = node.declare_parameter("local_port", 8090).value
         controller = stack.enter_context(contextlib.closing(MotorController(address, port, local_port)))
-        runtime.refuse_second_publisher(node, spinner, driver.joint_states.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
 
         def tick(damp: bool) -> None:
             if controller.receive():

@@ -74,8 +74,8 @@ class UnitreeDriver:
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
-        self._temperature = node.create_publisher(Temperature, "temperature", topics.RELIABLE)
-        self._battery = node.create_publisher(BatteryState, "battery_state", topics.RELIABLE)
+        self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+        self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
 
     def motor_targets(self, position_rad: np.ndarray) -> np.ndarray | None:
         """`[12]` targets at this moment for joints at `position_rad`; None for damping."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.unitree_go import JOINTS, fill_low_command
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     runtime.parse_without_session("unitree_go2_node", __doc__, arguments)
     low_command, low_state = message_types()
     with contextlib.ExitStack() as stack:
-        node = stack.enter_context(runtime.ros_node("unitree_go2", arguments))
+        node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_go2"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         driver = UnitreeDriver(node, STIFFNESS_N_M_RAD, DAMPING_N_M_S_RAD)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
@@ -74,8 +75,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
             driver.publish(newest[0])
 
         node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)
-        runtime.refuse_second_publisher(node, spinner, driver.joint_states.topic_name, stop)
-        runtime.refuse_second_publisher(node, spinner, publisher.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, publisher.topic_name, stop)
 
         def tick(damp: bool) -> None:
             if not newest:

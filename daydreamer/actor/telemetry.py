@@ -20,7 +20,7 @@ from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.session.status import ActorStatus, StatusWriter, heartbeat_wall_s
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -37,11 +37,13 @@ class ActorTelemetry:
     Attributes:
       state: see `ProcessStatus`; 'waiting' is for the robot's topics.
       step_latency: from control tick to sent command; the control loop adds to it.
+      tick_jitter: how late ticks begin; likewise.
     """
 
     def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter, milestones: Milestones):
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
+        self.tick_jitter = LatencyStatistics()
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -50,13 +52,14 @@ class ActorTelemetry:
         self._event_log = EventLog(session.events)
         self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._ticks: collections.deque[tuple[float, int]] = collections.deque(
-            maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
+            [(time.monotonic(), 0)], maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
         )
         self._next_metrics_s = 0.0
+        self._learner_pulse = LearnerPulse(session)
 
     def event(self, kind: str, **fields: object) -> None:
-        """Records an event soon, from any thread, without touching the disk now."""
-        self._events.put((kind, fields))
+        """Records an event of now, from any thread, without touching the disk yet."""
+        self._events.put((kind, {"wall_s": time.time(), "monotonic_s": time.monotonic()} | fields))
 
     def on_step(self, step: Step) -> None:
         """Judges a logged step; the speed is the odometry's, as the robot knows no other."""
@@ -66,7 +69,7 @@ class ActorTelemetry:
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
         """Reports about `loop` until the end of the block, whose exception becomes the 'fault' event."""
         self.event("start", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
-        self._write(self._current(loop, pacer))
+        self._write(self.current(loop, pacer))
         with contextlib.closing(SummaryWriter(str(self._session.metrics / "actor"))) as metrics:
             try:
                 with periodically(lambda: self._report(loop, pacer, metrics), STATUS_PERIOD_S, "actor-telemetry"):
@@ -78,10 +81,12 @@ class ActorTelemetry:
                 raise
             finally:
                 self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
-                self._write(self._current(loop, pacer))
+                self._write(self.current(loop, pacer))
 
     def _report(self, loop: ControlLoop, pacer: Pacer, metrics: SummaryWriter) -> None:
-        self._write(self._current(loop, pacer))
+        loop.supervisor.watchdogs.heartbeats.learner_s = self._learner_pulse.last_s()
+        self._ticks.append((time.monotonic(), self.step_latency.count))
+        self._write(self.current(loop, pacer))
         if time.monotonic() >= self._next_metrics_s:
             self._next_metrics_s = time.monotonic() + self._session.config.learner.metrics_period_s
             self._add_scalars(metrics, loop, pacer)
@@ -95,10 +100,10 @@ class ActorTelemetry:
         except UserError as error:
             print(error, file=sys.stderr, flush=True)
 
-    def _current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
+    def current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
+        """All figures as of now; any thread may ask."""
         statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()
-        self._ticks.append((time.monotonic(), self.step_latency.count))
-        (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], self._ticks[-1]
+        (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], (time.monotonic(), self.step_latency.count)
         return ActorStatus(
             state=self.state,
             env_steps=statistics.env_steps,
@@ -108,7 +113,9 @@ class ActorTelemetry:
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
             policy_age_s=time.time() - policy.created_wall_s if policy else None,
-            safety_events=loop.supervisor.limiter.interventions,
+            **safety_status(loop),
+            learner_silence_s=self._learner_pulse.silence_s,
+            tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,
@@ -126,3 +133,42 @@ class ActorTelemetry:
         for name, value in scalars.items():
             if value is not None:
                 metrics.add_scalar(f"actor/{name}", value, step)
+
+
+class LearnerPulse:
+    """When the learner was last heard of, on the steady clock: a change of its status file is a sign of life.
+
+    Its wall-clock heartbeat is only compared with itself, because wall clocks jump.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._seen: float | None = None
+        self._seen_s = time.monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """Since the last sign of life, or since this object was made."""
+        return time.monotonic() - self._seen_s
+
+    def last_s(self) -> float:
+        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`."""
+        heartbeat = heartbeat_wall_s(self._session, "learner")
+        if heartbeat != self._seen:
+            self._seen, self._seen_s = heartbeat, time.monotonic()
+        return self._seen_s
+
+
+def safety_status(loop: ControlLoop) -> dict[str, object]:
+    """What `ActorStatus` says of the safety supervisor; may be called on any thread."""
+    supervisor, watchdogs = loop.supervisor, loop.supervisor.watchdogs
+    return {
+        "safety_events": supervisor.limiter.interventions,
+        "safety_counts": {name: count for name, count in supervisor.limiter.counts.items() if count},
+        "safety_state": supervisor.state.value,
+        "safety_cause": supervisor.cause,
+        "watchdogs_raised": {name.value: action for name, action in list(watchdogs.raised.items())},
+        "watchdog_trips": {name.value: count for name, count in watchdogs.trips.items() if count},
+        "intervention_steps": loop.statistics.interventions,
+        "state_age_s": watchdogs.state_age_s,
+    }

@@ -40,6 +40,9 @@ class Child:
         self.log_path.parent.mkdir(exist_ok=True)
         # -P: a file in the working directory must not shadow a module.
         command = [sys.executable, "-P", "-m", self.description.module, *self.description.arguments]
+        takes_input = self.description.takes_operator_input
+        if takes_input:
+            command.append("--operator-input")
         if self.description.niceness:
             command = ["nice", "-n", str(self.description.niceness), *command]
         with open(self.log_path, "ab") as log:
@@ -47,8 +50,23 @@ class Child:
             # A process group of its own: Ctrl-C in the terminal must reach the supervisor alone, which stops the
             # processes one after the other.
             self._process = subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
+                command,
+                env=self._environment,
+                stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
             )
+
+    def tell(self, line: str) -> bool:
+        """Whether the line reached its standard input; an operator's request to a process that takes them."""
+        if not self.running:
+            return False
+        try:
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
+        except BrokenPipeError:
+            return False
+        return True
 
     def interrupt(self) -> None:
         """Asks it to end."""

@@ -9,7 +9,9 @@ import time
 
 from rich.console import Console
 
+from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import Child
+from daydreamer.cli.keyboard import Keyboard
 from daydreamer.cli.progress import ProgressLine, describe, summarise
 from daydreamer.config import SessionConfig
 from daydreamer.errors import USER_ERROR_STATUS, UserError
@@ -63,7 +65,7 @@ class SessionSupervisor:
     def run(self) -> int:
         """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
         ending = Ending.FAILED
-        with self._progress:
+        with self._progress, Keyboard(self._on_request, self._progress.say):
             try:
                 for child in reversed(self._children):
                     self._start(child)
@@ -75,6 +77,12 @@ class SessionSupervisor:
                 self._write_status("failed" if ending is Ending.FAILED else "stopped", ending.value)
         self._print_summary(ending)
         return 1 if ending is Ending.FAILED else 0
+
+    def _on_request(self, request: OperatorRequest) -> None:
+        """Called on the keyboard's thread."""
+        actor = self._children[0]
+        said = request.value.replace("_", " ")
+        self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
 
     def _start(self, child: Child) -> None:
         child.start()

@@ -101,6 +101,10 @@ class Watchdogs:
         else:
             self._late_commands = 0
 
+    def parent_gone(self) -> None:
+        """Nobody is left who could stop the robot; the caller ends."""
+        self._judge(Watchdog.PARENT_GONE, True, "damp", 0.0, 0.0)
+
     def gap_s(self, tick_s: float) -> float | None:
         """Time since the last tick if the loop stood still, else None. Begins a tick."""
         gap_s = 0.0 if self._last_tick_s is None else tick_s - self._last_tick_s

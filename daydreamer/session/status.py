@@ -43,7 +43,13 @@ class ActorStatus(ProcessStatus):
     deadline_misses: control ticks that came late, of this life.
     actor_step_ms: from control tick to command.
     policy_version: in use; policy_age_s is the time since it was published.
-    safety_events: interventions of the supervisor, of this life.
+    safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
+    safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
+    watchdogs_raised: action by name of each watchdog that is raised; watchdog_trips: how often each was, of this life.
+    intervention_steps: logged steps of this life whose action an operator chose.
+    state_age_s: of the newest usable measurement, at the last tick.
+    learner_silence_s: time since the learner's last sign of life.
+    tick_jitter_ms: how late ticks begin.
     reward_recent: mean per step; forward_velocity_recent in m/s.
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
       by the odometry's speed in a live session, by the simulator's truth in lock-step.
@@ -58,6 +64,15 @@ class ActorStatus(ProcessStatus):
     policy_version: int | None = None
     policy_age_s: float | None = None
     safety_events: int | None = None
+    safety_counts: dict[str, int] | None = None
+    safety_state: str | None = None
+    safety_cause: str | None = None
+    watchdogs_raised: dict[str, str] | None = None
+    watchdog_trips: dict[str, int] | None = None
+    intervention_steps: int | None = None
+    state_age_s: float | None = None
+    learner_silence_s: float | None = None
+    tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] | None = None
@@ -159,6 +174,15 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     last_publish_version: int | None = None
     last_logged_sequence: dict[int, int] = {}
     safety_events: int | None = None
+    safety_counts: dict[str, int] = {}
+    safety_state: str | None = None
+    safety_cause: str | None = None
+    watchdogs_raised: dict[str, str] = {}
+    watchdog_trips: dict[str, int] = {}
+    intervention_steps: int | None = None
+    state_age_s: float | None = None
+    learner_silence_s: float | None = None
+    tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] = {}
@@ -214,10 +238,18 @@ def read_status(session: Session) -> dict[str, Any]:
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
         **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
+        **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
+        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version"),
     )
     return msgspec.json.decode(msgspec.json.encode(status))
+
+
+def heartbeat_wall_s(session: Session, role: str) -> float | None:
+    """When a process last wrote its status, by its wall clock; None if it cannot be told."""
+    status = _read_role(session, role, [])
+    return None if status is None else status.heartbeat_wall_s
 
 
 def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
