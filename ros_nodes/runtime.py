@@ -37,8 +37,13 @@ DISCOVERY_S = 3.5
 
 
 def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Our arguments; those after --ros-args are rclpy's."""
+    """`parse_options` of a process of a session."""
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    return parse_options(parser, arguments)
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Our arguments; those after --ros-args are rclpy's."""
     return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
 
 
@@ -47,7 +52,7 @@ def parse_without_session(name: str, description: str, arguments: Sequence[str])
     parser = argparse.ArgumentParser(
         prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+    parse_options(parser, arguments)
 
 
 def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
