@@ -61,7 +61,7 @@ class OperatorInput:
         # Twice: who publishes without reliability or durability, as `ros2 topic pub` does, must be heard as well.
         self._subscriptions = [
             node.create_subscription(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
-            for quality in (topics.LATCHED, topics.LATEST_ONLY)
+            for quality in (topics.LATCHED, topics.FROM_ANYBODY)
         ] + [node.create_subscription(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY)]
         self._guard = node.create_guard_condition(self._take_lines)
 

@@ -36,8 +36,11 @@ LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For publishers: compatible with every subscription, ros2_control's reliable ones included."""
 
-LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""The last message also reaches those who come later."""
+LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""The last messages also reach those who come later."""
+
+FROM_ANYBODY = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Accepts every publisher, and does not lose a message to its successor, as an emergency stop to its release."""
 
 
 class NameOrder:

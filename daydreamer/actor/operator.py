@@ -68,7 +68,7 @@ class OperatorDesk:
           source: for the record, as 'keyboard'.
         """
         reply = getattr(self, f"_{request.value}")(source)
-        self._on_event("operator", request=request.value, source=source, accepted=reply.accepted)
+        self._on_event("operator", request=request.value, by=source, accepted=reply.accepted)
         return reply
 
     def gamepad(self, axes: np.ndarray, deadman: bool) -> None:
@@ -130,10 +130,10 @@ class OperatorDesk:
     def _begin(self, source: str) -> None:
         if self._source is None:
             self._source = source
-            self._on_event("intervention", source=source, begins=True)
+            self._on_event("intervention", by=source, begins=True)
 
     def _end(self) -> None:
         if self._source is not None:
-            self._on_event("intervention", source=self._source, begins=False)
+            self._on_event("intervention", by=self._source, begins=False)
             self._source = None
             self._loop.intervene(None)
