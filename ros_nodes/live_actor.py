@@ -55,6 +55,7 @@ class LiveActor:
         spec, config = task.spec, session.config
         self._node, self._spec, self._stop = node, spec, stop
         self._ticks = 0
+        self._activated = False
         with contextlib.ExitStack() as stack:
             stack.enter_context(runtime.entities(node))
             self._commands = CommandPublisher(node, spec.joint_names, parameters.command_interface)
@@ -119,6 +120,7 @@ class LiveActor:
         """Sets out from the measured pose; False if the robot is silent or the emergency stop is latched."""
         if self.silent_topics() or not self.loop.supervisor.activate("activated"):
             return False
+        self._activated = True
         self._telemetry.state = "running"
         # A period from now, so that the newest state is taken in before.
         self._pacer.restart(time.monotonic() + self._pacer.period_s)
@@ -132,10 +134,13 @@ class LiveActor:
         if self.loop.supervisor.deactivate(cause) or self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED:
             self._commands.damp_surely(self._state.measurement().joint_position_rad)
         self._stall.rest()
+        self._activated = False
         self._telemetry.state = "waiting"
 
     def request(self, request: OperatorRequest, source: str) -> Reply:
         """Carries out what an operator asks for; an emergency stop leaves at once, not with the next tick."""
+        if request is OperatorRequest.RESUME and not self._activated:
+            return Reply(False, "The actor is inactive; activate it first.")
         reply = self._desk.request(request, source)
         if request is OperatorRequest.EMERGENCY_STOP and not self.silent_topics():
             self._commands.damp(self._state.measurement().joint_position_rad)

@@ -40,7 +40,11 @@ def walk(
     overrides: Overrides = None,
     dashboard: Annotated[bool, typer.Option(help="Not part of this version.")] = False,
 ) -> None:
-    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2."""
+    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
+
+    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume, i = intervene. A software stop is
+    not a hardware stop: with a real robot have its own emergency stop in hand.
+    """
     from daydreamer.cli.walk import walk
 
     if dashboard:
