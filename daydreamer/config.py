@@ -15,6 +15,50 @@ class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pass
 
 
+class RandomisationConfig(_Config):
+    """Domain randomisation of the twin: what is not known of a robot, drawn once from the session's seed.
+
+    Every (low, high) is the range of a uniform distribution.
+
+    Attributes:
+      enabled: draw; otherwise the twin has the published figures.
+      mass_scale: of every body, independently; inertias scale with the masses.
+      payload_kg: point mass on the trunk.
+      payload_offset_m: where on the trunk it lies, forward and left independently.
+      friction: sliding friction coefficient of the feet on the floor.
+      motor_strength: of every motor, independently: share of the wanted torque that it gives.
+      command_latency_s: in place of `twin.command_latency_s`.
+      noise_scale: of all sensor noise together.
+    """
+
+    enabled: bool = False
+    mass_scale: tuple[float, float] = (0.9, 1.1)
+    payload_kg: tuple[float, float] = (0.0, 1.0)
+    payload_offset_m: tuple[float, float] = (-0.05, 0.05)
+    friction: tuple[float, float] = (0.4, 1.0)
+    motor_strength: tuple[float, float] = (0.85, 1.05)
+    command_latency_s: tuple[float, float] = (0.0, 0.02)
+    noise_scale: tuple[float, float] = (0.5, 2.0)
+
+
+class IncidentConfig(_Config):
+    """One thing that goes wrong with the twin; the kinds and what they take are in `sim.incidents.KINDS`.
+
+    Attributes:
+      kind: as 'push'.
+      start_s: robot time of the twin process at which it begins.
+      duration_s: None takes the kind's own.
+      magnitude: in the kind's unit; None takes the kind's own.
+      target: joint, leg, or two joints separated by a space; None lets the seed choose.
+    """
+
+    kind: str
+    start_s: float
+    duration_s: float | None = None
+    magnitude: float | None = None
+    target: str | None = None
+
+
 class TwinConfig(_Config):
     """The MuJoCo twin and the motor driver it models.
 
@@ -31,6 +75,9 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
+      randomisation: see `RandomisationConfig`.
+      incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
+      random_incidents_per_minute: mean rate at which incidents of any kind begin, at random; one at a time.
     """
 
     physics_timestep_s: float = 0.002
@@ -49,6 +96,9 @@ class TwinConfig(_Config):
     angular_velocity_noise_rad_s: float = 0.02
     linear_acceleration_noise_m_s2: float = 0.1
     camera: bool = False
+    randomisation: RandomisationConfig = RandomisationConfig()
+    incidents: tuple[IncidentConfig, ...] = ()
+    random_incidents_per_minute: float = 0.0
 
 
 class ActorConfig(_Config):
@@ -253,10 +303,10 @@ class SessionConfig(_Config):
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """Nested dictionary of `section.key=value` strings.
+    """Nested dictionary of `section.key=value` strings; a value in brackets or braces is YAML, for lists.
 
     Raises:
-      UserError: an assignment without '='.
+      UserError: an assignment without '=', or a list that is not YAML.
     """
     overrides: dict[str, Any] = {}
     for assignment in assignments:
@@ -267,8 +317,17 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         node = overrides
         for section in sections:
             node = node.setdefault(section, {})
-        node[key] = value
+        node[key] = _list_value(assignment, value)
     return overrides
+
+
+def _list_value(assignment: str, value: str) -> Any:
+    if not value.startswith(("[", "{")):
+        return value
+    try:
+        return msgspec.yaml.decode(value)
+    except msgspec.DecodeError as error:
+        raise UserError(f"The value of '{assignment}' is not valid YAML: {error}.") from error
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:

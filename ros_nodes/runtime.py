@@ -37,9 +37,22 @@ DISCOVERY_S = 3.5
 
 
 def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Our arguments; those after --ros-args are rclpy's."""
+    """`parse_options` of a process of a session."""
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    return parse_options(parser, arguments)
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Our arguments; those after --ros-args are rclpy's."""
     return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+
+
+def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
+    """For nodes that take no arguments but rclpy's: --help, and an error for anything else."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parse_options(parser, arguments)
 
 
 def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:

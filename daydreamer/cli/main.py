@@ -130,6 +130,29 @@ def bench(
     bench(what, as_json=json, workload=workload, learner_s=seconds)
 
 
+@app.command("check-robot", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check_robot(
+    context: typer.Context,
+    robot: Robot = "twin",
+    move: Annotated[
+        bool | None,
+        typer.Option(
+            help="Move each joint by a few degrees; a robot has to hang free, with a hand at its emergency stop. "
+            "Default: only the twin."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to listen first.")] = 3.0,
+    overrides: Overrides = None,
+) -> None:
+    """Compare what a robot's driver publishes with the robot's folder; with --move also names, signs and ranges.
+
+    What follows --ros-args goes to the checking node, as remappings. Exit status 1 if a check fails.
+    """
+    from daydreamer.cli.check import check_robot
+
+    raise typer.Exit(check_robot(robot, move, seconds, overrides or [], context.args))
+
+
 def main() -> None:
     """Entry point. A mistake of the user's is one line on stderr and exit status 2."""
     try:
