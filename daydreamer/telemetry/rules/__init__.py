@@ -1,0 +1,23 @@
+"""Rules that find what is wrong with a session: each takes `Evidence` and returns `Advice`, or None if all is well."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong.
+
+    Attributes:
+      rule: the name of the rule that found it, for programs.
+      level: 'bad' is in the way of learning now, or of safety; 'warn' costs time.
+      title: a few words.
+      sentence: what the data show, the likely cause, and what to do.
+    """
+
+    rule: str
+    level: Literal["warn", "bad"]
+    title: str
+    sentence: str
