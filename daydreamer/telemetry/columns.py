@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from daydreamer.experience.codec import StepDecoder
@@ -30,6 +31,7 @@ class StepColumns:
     robot_s: np.ndarray
     actor_life: np.ndarray
     sequence: np.ndarray
+    monotonic_ns: np.ndarray
     wall_ns: np.ndarray
     observation: Mapping[str, np.ndarray]
     action_requested: np.ndarray
@@ -38,6 +40,7 @@ class StepColumns:
     reward_terms: Mapping[str, np.ndarray]
     info: Mapping[str, np.ndarray]
     is_first: np.ndarray
+    is_last: np.ndarray
     policy_version: np.ndarray
     intervention: np.ndarray
     safety_flags: np.ndarray
@@ -47,18 +50,27 @@ class StepColumns:
         return len(self.robot_s)
 
 
-def read_columns(session: Session, last_steps: int | None = None) -> StepColumns:
+def read_columns(session: Session, last_steps: int | None = None, images: bool = True) -> StepColumns:
     """The steps of a session, or about the last so many; what is damaged is left out.
 
     Raises:
       UserError: a log cannot be read, or is of another robot.
     """
     skipped, cursors = (0, {}) if last_steps is None else _begin(session, last_steps)
-    return to_columns(ExperienceTail(session.experience, session.spec, cursors).read(), session.spec, skipped)
+    spec = session.spec
+    if not images:
+        observation = {key: space for key, space in spec.observation.items() if not space.is_image}
+        spec = msgspec.structs.replace(spec, observation=observation)
+    tail = ExperienceTail(session.experience, session.spec, cursors)
+    # In blocks: an hour of steps as objects, or with images, would not fit into every memory.
+    blocks = [to_columns([], spec, skipped)]
+    while steps := tail.read(_BLOCK_STEPS):
+        blocks.append(to_columns(steps, spec, skipped + sum(map(len, blocks))))
+    return _concatenate(blocks)
 
 
 def to_columns(steps: Sequence[Step], spec: RobotSpec, earlier_steps: int = 0) -> StepColumns:
-    """Consecutive steps of a session, `earlier_steps` of which came before."""
+    """Consecutive steps of a session, `earlier_steps` of which came before; observations as `spec` has them."""
 
     def stack(rows: list, shape: tuple[int, ...] = ()) -> np.ndarray:
         return np.array(rows) if rows else np.zeros((0, *shape))
@@ -77,12 +89,28 @@ def to_columns(steps: Sequence[Step], spec: RobotSpec, earlier_steps: int = 0) -
     )
 
 
+def _concatenate(blocks: Sequence[StepColumns]) -> StepColumns:
+    # Without the empty one, whose types are not those of the log, where there is another.
+    blocks = blocks[1:] or blocks
+    joined = {}
+    for field in dataclasses.fields(StepColumns):
+        parts = [getattr(block, field.name) for block in blocks]
+        if isinstance(parts[0], Mapping):
+            joined[field.name] = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        else:
+            joined[field.name] = np.concatenate(parts)
+    return StepColumns(**joined)
+
+
+_BLOCK_STEPS = 4096
 _SCALARS = (
     "actor_life",
     "sequence",
+    "monotonic_ns",
     "wall_ns",
     "reward",
     "is_first",
+    "is_last",
     "policy_version",
     "intervention",
     "safety_flags",
