@@ -143,6 +143,9 @@ class LearnerConfig(_Config):
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      dream_period_s: wall time between two open-loop predictions of what has just happened, which show whether the
+        model is any good; 0 makes none. Each costs about as much as a tenth of a gradient step.
+      dream_context_s, dream_horizon_s: what such a prediction is given to see, and how far it goes on from there.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
@@ -179,6 +182,9 @@ class LearnerConfig(_Config):
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
+    dream_period_s: float = 10.0
+    dream_context_s: float = 1.0
+    dream_horizon_s: float = 2.5
     lockstep_publish_updates: int = 1
 
 

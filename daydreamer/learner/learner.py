@@ -14,10 +14,12 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer, Progress
+from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.replay import APPEND_SIZES, Replay
 from daydreamer.session.directory import Session
 from daydreamer.session.status import LearnerStatus
 from daydreamer.snapshot import SnapshotMetadata, next_snapshot_version, prune_snapshots, write_snapshot
+from daydreamer.telemetry.dreams import Dream
 from daydreamer.telemetry.timing import LatencyStatistics
 
 KEPT_SNAPSHOTS = 10
@@ -57,6 +59,7 @@ class Learner:
         self.metrics: dict[str, jax.Array] = {}
         self._tail = ExperienceTail(session.experience, session.spec)
         self._checkpointer = Checkpointer(session.checkpoints)
+        self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
         self._append_to_replay = LatencyStatistics()
         self._reported_problems = 0
         self._reported_skipped = 0
@@ -142,6 +145,10 @@ class Learner:
         self._policy_version = version
         prune_snapshots(self._session.policy, KEPT_SNAPSHOTS)
         return version
+
+    def dream(self) -> Dream | None:
+        """What the model predicts of the newest experience, beside what happened; None while there is too little."""
+        return self._predictor.predict(self._state.parameters, self.replay, self._attempted)
 
     def checkpoint(self) -> None:
         """Saves everything needed to go on; written in the background."""
