@@ -24,7 +24,7 @@ MINUTES = (5.0, 20.0, 40.0, 60.0)
 SCENE_S = 4.0
 STRIP_FRAMES = 7
 GIF_FRAMES_PER_S = 10.0
-HALF_WIDTH_M, HEIGHT_M = 0.42, 0.62
+HALF_WIDTH_M, HEIGHT_M = 0.47, 0.68
 
 _VIEW_AZIMUTH_RAD, _VIEW_ELEVATION_RAD = np.deg2rad(25.0), np.deg2rad(12.0)
 _FAR_SIDE = {"FL", "RL"}  # the viewer stands on the robot's right
@@ -92,6 +92,8 @@ def _draw(axes: Axes, story: Story, step: int) -> None:
     for name, points in lines.items():
         x, z = _project(points)
         colour = style.ORANGE if name == "head" else "#9ec9e2" if name in _FAR_SIDE else style.BLUE
+        if name == "trunk_top":  # solid, so that it can be told from the belly
+            axes.fill(x, z, color="#555555", alpha=0.75)
         axes.plot(x, z, color=style.BLACK if "trunk" in name else colour, linewidth=1.6, solid_capstyle="round")
     ground = np.array([(x, y, 0.0) for x, y in ((-0.4, -0.25), (0.4, -0.25), (0.4, 0.25), (-0.4, 0.25))])
     axes.fill(*_project(ground), color="#eeeeee", zorder=0)
