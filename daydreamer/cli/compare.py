@@ -31,12 +31,9 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:
-        print(
-            json.dumps(
-                {"picture": str(out), "sessions": [dict(zip(heading, row, strict=True)) for row in rows]}, indent=2
-            )
-        )
+        print(json.dumps({"picture": str(out), **comparison.figures(courses)}, indent=2))
         return
+    heading, *rows = comparison.table(courses)
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(*row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,6 +80,26 @@ def draw(courses: Sequence[Course]) -> Figure:
     axes[-1].set_xlim(left=0.0)
     axes[0].legend(frameon=False, fontsize=8, loc="upper left")
     return figure
+
+
+def figures(courses: Sequence[Course]) -> dict[str, Any]:
+    """The same as `table`, for programs: numbers, and None for what was not reached."""
+    sessions = [
+        {
+            "name": course.name,
+            "robot_minutes": float(course.minutes[-1]),
+            "milestones_minutes": {name: course.milestones_minutes.get(name) for name in MILESTONES},
+            "final_reward": course.final_reward,
+            "final_forward_m_s": course.final_forward_m_s,
+        }
+        for course in courses
+    ]
+    spreads = {name: Spread.of(course.milestones_minutes.get(name) for course in courses) for name in MILESTONES}
+    return {
+        "sessions": sessions,
+        "milestones_minutes": {name: dataclasses.asdict(spread) for name, spread in spreads.items()},
+        "final_reward": dataclasses.asdict(Spread.of(course.final_reward for course in courses)),
+    }
 
 
 def table(courses: Sequence[Course]) -> list[list[str]]:
