@@ -74,7 +74,7 @@ def _learned(story: Story) -> list[str]:
 
 
 def _speed(story: Story, rows: int) -> str:
-    return f"{story.forward_m_s[-rows:].mean():+.2f} m/s"
+    return f"{story.forward_m_s[-rows:].mean():+z.2f} m/s"
 
 
 def _wrong(story: Story) -> list[str]:

@@ -79,7 +79,7 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
         return None
     p50_ms, period_ms = status["actor_step_ms"]["p50"], 1e3 * evidence.session.spec.control_period_s
     if p50_ms is not None and p50_ms > SLOW_STEP_SHARE * period_ms:
-        cause = f"the actor itself is slow, half of its steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
+        cause = f"the actor itself is slow, half of its latest steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
         cure = "Make the networks smaller (model.deterministic, model.units), or use a faster machine."
     else:
         cause = "something else takes the processor from it now and then."
