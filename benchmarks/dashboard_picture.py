@@ -1,4 +1,4 @@
-"""Takes pictures of a page, as a dashboard, in headless Chromium: `python benchmarks/dashboard_picture.py URL --out FILE`.
+"""Takes a picture of a page in headless Chromium: `python benchmarks/dashboard_picture.py URL --out FILE`.
 
 Every host but this one is out of reach for the browser, so that a page which needs the internet does not come up.
 """

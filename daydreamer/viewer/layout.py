@@ -16,13 +16,13 @@ DREAM_SPAN_S = 30.0
 def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     """The dashboard of a session of this robot."""
     learning = rrb.Horizontal(
-        _plot("learning/reward", "Reward per step"),
+        _plot("learning/reward", "Reward per step", legend=rrb.Corner2D.RightBottom),
         _plot("learning/terms", "Reward terms"),
         _plot("learning/speed", "Forward speed (m/s)"),
         name="Learning",
     )
     views = [
-        _plot(f"dream/signals/{key}", f"Dream (dots) over reality: {title}", DREAM_SPAN_S)
+        _plot(f"dream/signals/{key}", f"{title}: dream (dots) over reality", DREAM_SPAN_S)
         for key, title in portrayal.plots.items()
     ]
     if portrayal.skeleton_m is not None:
@@ -30,7 +30,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     cameras = [key for key, space in spec.observation.items() if space.is_image]
     if cameras:
         views.append(rrb.Tabs(*(_camera(key) for key in cameras), name="Camera"))
-    views.append(_plot("dream/error", "Prediction error / that of 'nothing changes'"))
+    views.append(_plot("dream/error", "Prediction error / that of 'nothing changes'", legend=rrb.Corner2D.RightTop))
     health = rrb.Horizontal(
         rrb.Spatial2DView(origin="health/card", name="Health"),
         rrb.Tabs(
@@ -64,7 +64,9 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     )
 
 
-def _plot(origin: str, name: str, span_s: float | None = None) -> rrb.TimeSeriesView:
+def _plot(
+    origin: str, name: str, span_s: float | None = None, legend: rrb.Corner2D = rrb.Corner2D.LeftTop
+) -> rrb.TimeSeriesView:
     """Everything below `origin` over the whole session, or over the last `span_s`."""
     now = rr.TimeRangeBoundary.cursor_relative()
     begin = rr.TimeRangeBoundary.infinite()
@@ -73,7 +75,7 @@ def _plot(origin: str, name: str, span_s: float | None = None) -> rrb.TimeSeries
     return rrb.TimeSeriesView(
         origin=origin,
         name=name,
-        plot_legend=rrb.PlotLegend(rrb.Corner2D.LeftTop),
+        plot_legend=rrb.PlotLegend(legend),
         axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, now)),
         time_ranges=[rr.VisibleTimeRange(TIMELINE, start=begin, end=now)],
     )

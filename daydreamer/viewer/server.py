@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import importlib.util
 import json
 import os
@@ -51,7 +52,9 @@ class ViewerServer:
         self._address = address
         self.web_port = find_port(address, WEB_PORT) if web_port is None else require_port(address, web_port)
         self.grpc_port = find_port(address, GRPC_PORT, {self.web_port})
-        command = [str(_executable()), "--serve-web", "--bind", address, "--server-memory-limit", MEMORY_LIMIT]
+        # Newest first: whoever opens the page late sees the present while the past is still arriving.
+        command = [str(_executable()), "--serve-web", "--bind", address, "--newest-first"]
+        command += ["--server-memory-limit", MEMORY_LIMIT]
         command += ["--port", str(self.grpc_port), "--web-viewer-port", str(self.web_port)]
         if not self.is_local:
             # The page comes from another port than the data, which browsers allow only if the data's server agrees.
@@ -79,7 +82,8 @@ class ViewerServer:
     def page_url(self) -> str:
         """What to open in a browser."""
         host = socket.gethostname() if self._address in ("0.0.0.0", "::") else self._address
-        return f"http://{host}:{self.web_port}/?url={quote(_grpc_url(host, self.grpc_port), safe='')}"
+        data = quote(_grpc_url(host, self.grpc_port), safe="")
+        return f"http://{host}:{self.web_port}/?url={data}&hide_welcome_screen=true&theme=dark"
 
     @property
     def running(self) -> bool:
@@ -136,7 +140,7 @@ def _is_free(address: str, port: int) -> bool:
         except PermissionError:
             return False
         except OSError as error:
-            if error.errno is not None and error.errno != 98:  # EADDRINUSE
+            if error.errno != errno.EADDRINUSE:
                 raise UserError(
                     f"The dashboard cannot listen on {address} ({error.strerror}); give --address an address of this "
                     "machine, or leave it out."
