@@ -1,6 +1,7 @@
 """Recorded sessions for whoever looks at sessions: written by the real writers, from a script of what happened."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -133,3 +134,12 @@ HEALTHY_LEARNER = {
 def record_session(tmp_path):
     """Makes a `SessionRecorder`: `record_session(name='session', **config)`."""
     return lambda name="session", **config: SessionRecorder(tmp_path / name, **config)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of a Chromium to run headless."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.skip("no Chromium here; install it with: apt-get install chromium")

@@ -86,6 +86,26 @@ def watch(
 
 
 @app.command()
+def report(session: SessionArgument) -> None:
+    """Tell a session's story in DIR/report: one page with pictures, and a verdict in words."""
+    from daydreamer.cli.report import report
+
+    report(session)
+
+
+@app.command()
+def compare(
+    sessions: Annotated[list[Path], typer.Argument(metavar="DIR DIR ...", help="Session directories.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="PNG to write.")] = Path("comparison.png"),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Draw sessions of one robot and task into one picture, and set their milestones side by side."""
+    from daydreamer.cli.compare import compare
+
+    compare(sessions, out, as_json=json)
+
+
+@app.command()
 def train(
     task: Annotated[str, typer.Argument(help="'walk'.")],
     steps: Annotated[int, typer.Option(help="Environment steps.")],

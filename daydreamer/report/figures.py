@@ -59,66 +59,6 @@ def learning_curve(story: Story) -> Figure:
     return figure
 
 
-def prediction_error(story: Story) -> Figure:
-    """Error by horizon at several times of the session, and one second ahead over the session."""
-    ratio = story.evidence.prediction_ratio
-    if not story.dreams:
-        raise Missing("No predictions were recorded: learner.dream_period_s was 0, or learning had not begun.")
-    figure, ((by_horizon, over_time),) = style.new_figure(1, 2)
-    keys = story.session.spec.observation
-    end = max(dream.env_steps for dream in story.dreams)
-    for dream in story.dreams[:: max(1, len(story.dreams) // 8)]:
-        ratios = [dream.error[key] / np.maximum(dream.unchanged_error[key], 1e-9) for key in keys if key in dream.error]
-        colour = _viridis(dream.env_steps / max(1, end))
-        by_horizon.plot(
-            dream.horizon_s, np.mean(ratios, axis=0), color=colour, label=f"minute {_minute(story, dream):.0f}"
-        )
-    style.level(by_horizon, 1.0, "no better than 'nothing changes'")
-    by_horizon.set_xlabel("predicted ahead (s)")
-    by_horizon.set_ylabel("error / error of 'nothing changes'")
-    by_horizon.set_ylim(bottom=0.0)
-    by_horizon.legend(frameon=False, fontsize=8)
-    if len(ratio):
-        minutes = ratio.robot_s / 60.0
-        over_time.plot(minutes, ratio.value, color=style.BLUE, alpha=0.3)
-        over_time.plot(minutes, style.running_means(ratio.value, SMOOTHED_ROWS), color=style.BLUE)
-    style.level(over_time, 1.0, "of no use")
-    over_time.set_xlabel("robot time (min)")
-    over_time.set_ylabel("the same, 1 s ahead")
-    over_time.set_xlim(left=0.0)
-    over_time.set_ylim(bottom=0.0)
-    return figure
-
-
-def dream_against_reality(story: Story) -> Figure:
-    """What the model dreamed early and late in the session, over what then happened."""
-    if not story.dreams:
-        raise Missing("No predictions were recorded, so that dream and reality cannot be compared.")
-    late = story.dreams[-1]
-    chosen = [late] if len(story.dreams) == 1 else [story.dreams[min(1, len(story.dreams) - 2)], late]
-    signals = [key for key, space in story.session.spec.observation.items() if not space.is_image and key in late.truth]
-    signals = [*signals, "reward"]
-    figure, axes = style.new_figure(len(signals), len(chosen), height_in=0.8 + 1.15 * len(signals), sharex=True)
-    for column, dream in enumerate(chosen):
-        axes[0, column].set_title(f"minute {_minute(story, dream):.1f}, {dream.gradient_step} gradient steps")
-        axes[-1, column].set_xlabel("seconds from where the dream begins")
-        times_s = (
-            np.arange(dream.context_steps + dream.horizon_steps) - dream.context_steps + 1
-        ) / dream.control_rate_hz
-        for row, key in enumerate(signals):
-            truth = dream.truth[key].reshape(len(times_s), -1)
-            element = int(np.argmax(late.truth[key].reshape(len(late.truth[key]), -1).std(axis=0)))
-            axis = axes[row, column]
-            axis.plot(times_s, truth[:, element], color=style.BLACK, linewidth=1, label="happened")
-            predicted = dream.prediction[key].reshape(dream.horizon_steps, -1)[:, element]
-            axis.plot(times_s[dream.context_steps :], predicted, color=style.ORANGE, label="dreamed")
-            axis.axvspan(times_s[0], 0.0, color="#eeeeee", linewidth=0)
-            if column == 0:
-                axis.set_ylabel(_signal_name(story, key, element), rotation=0, ha="right", va="center")
-    axes[0, 0].legend(frameon=False, loc="upper left", ncols=2, fontsize=8)
-    return figure
-
-
 def timing(story: Story) -> Figure:
     """How long a control step took, and how far apart steps were."""
     if not story.is_live:
@@ -193,22 +133,3 @@ def _rows(story: Story) -> int:
 def _curve(axes, minutes: np.ndarray, values: np.ndarray, colour: str, label: str | None = None) -> None:
     axes.plot(minutes, values, color=colour, alpha=0.3, linewidth=1)
     axes.plot(minutes, style.running_means(values, SMOOTHED_ROWS), color=colour, linewidth=1.8, label=label)
-
-
-def _minute(story: Story, dream) -> float:
-    return dream.env_steps * story.session.spec.control_period_s / 60.0
-
-
-def _signal_name(story: Story, key: str, element: int) -> str:
-    spec = story.session.spec
-    if key == "reward" or not spec.observation[key].shape:
-        return key
-    joints = spec.joint_names
-    name = joints[element] if spec.observation[key].size == len(joints) else f"[{element}]"
-    return f"{key}\n{name}"
-
-
-def _viridis(share: float):
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.9 * share)

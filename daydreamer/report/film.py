@@ -6,9 +6,7 @@ import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from daydreamer.report import style
 from daydreamer.report.figures import Missing
@@ -24,10 +22,15 @@ MINUTES = (5.0, 20.0, 40.0, 60.0)
 SCENE_S = 4.0
 STRIP_FRAMES = 7
 GIF_FRAMES_PER_S = 10.0
-HALF_WIDTH_M, HEIGHT_M = 0.42, 0.62
 
+WIDTH_M, HEIGHT_M, BELOW_M = 0.94, 0.62, 0.12
+"""Of a frame: enough for legs stretched out, and how much of it lies below the middle of the ground."""
+
+_STRIP_WIDTH_PX, _GIF_WIDTH_PX, _CAPTION_PX = 140, 245, 18
+_SUPERSAMPLED = 3  # Pillow draws lines with steps; scaled down they are smooth
 _VIEW_AZIMUTH_RAD, _VIEW_ELEVATION_RAD = np.deg2rad(25.0), np.deg2rad(12.0)
 _FAR_SIDE = {"FL", "RL"}  # the viewer stands on the robot's right
+_GROUND_M = np.array([(x, y, 0.0) for x, y in ((-0.4, -0.25), (0.4, -0.25), (0.4, 0.25), (-0.4, 0.25))])
 
 
 def moments_s(minutes: float) -> list[float]:
@@ -38,30 +41,42 @@ def moments_s(minutes: float) -> list[float]:
 
 
 def film_strip(story: Story) -> bytes:
-    """PNG: a row for each moment, frames from left to right."""
-    scenes = _scenes(story)
-    figure, axes = style.new_figure(len(scenes), STRIP_FRAMES, height_in=1.15 * len(scenes) + 0.2)
-    for row, rows in zip(axes, scenes, strict=True):
-        frames = rows[np.linspace(0, len(rows) - 1, STRIP_FRAMES).astype(int)]
-        for axis, step in zip(row, frames, strict=True):
-            _draw(axis, story, step)
-        row[0].set_title(_caption(story, rows), loc="left", fontsize=8)
-    return style.to_png(figure)
+    """PNG: a row for each moment, frames from left to right.
+
+    Raises:
+      Missing: there are too few steps, or nobody knows how to draw the robot.
+    """
+    rows = []
+    for scene in _scenes(story):
+        steps = scene[np.linspace(0, len(scene) - 1, STRIP_FRAMES).astype(int)]
+        frames = _beside([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
+        rows.append(_with_caption(frames, _caption(story, scene)))
+    picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    for index, row in enumerate(rows):
+        picture.paste(row, (0, index * row.height))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def film(story: Story) -> bytes:
-    """GIF: all moments side by side, as fast as they were."""
+    """GIF: all moments side by side, as fast as they were.
+
+    Raises:
+      Missing: as `film_strip`.
+    """
     scenes = _scenes(story)
     stride = max(1, round(story.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
-    images = []
-    for step in range(0, min(map(len, scenes)), stride):
-        figure, axes = style.new_figure(1, len(scenes), height_in=1.9)
-        for axis, rows in zip(axes[0], scenes, strict=True):
-            _draw(axis, story, rows[step])
-            axis.set_title(_caption(story, rows), fontsize=8)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("P", colors=32))
+    captions = [_caption(story, scene) for scene in scenes]
+    images = [
+        _beside(
+            [
+                _with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
+                for scene, caption in zip(scenes, captions, strict=True)
+            ]
+        ).convert("P", palette=Image.Palette.ADAPTIVE, colors=32)
+        for step in range(0, len(scenes[0]), stride)
+    ]
     buffer = io.BytesIO()
     duration_ms = stride * story.session.spec.control_period_s * 1e3
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
@@ -86,19 +101,44 @@ def _caption(story: Story, rows: np.ndarray) -> str:
     return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{speed}"
 
 
-def _draw(axes: Axes, story: Story, step: int) -> None:
+def _frame(story: Story, step: int, width_px: int) -> Image.Image:
+    """The robot at one step; `width_px` wide."""
+    scale = _SUPERSAMPLED * width_px / WIDTH_M  # pixels per metre
+    size = (_SUPERSAMPLED * width_px, round(scale * HEIGHT_M))
+
+    def pixels(points: np.ndarray) -> list[tuple[float, float]]:
+        across_m, up_m = _project(points)
+        return list(zip(size[0] / 2 + scale * across_m, size[1] - scale * (up_m + BELOW_M), strict=True))
+
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
     observation = {key: values[step] for key, values in story.steps.observation.items()}
-    lines = SKELETONS[story.session.spec.robot](observation)
-    for name, points in lines.items():
-        x, z = _project(points)
-        colour = style.ORANGE if name == "head" else "#9ec9e2" if name in _FAR_SIDE else style.BLUE
-        axes.plot(x, z, color=style.BLACK if "trunk" in name else colour, linewidth=1.6, solid_capstyle="round")
-    ground = np.array([(x, y, 0.0) for x, y in ((-0.4, -0.25), (0.4, -0.25), (0.4, 0.25), (-0.4, 0.25))])
-    axes.fill(*_project(ground), color="#eeeeee", zorder=0)
-    axes.set_xlim(-HALF_WIDTH_M, HALF_WIDTH_M)
-    axes.set_ylim(-0.12, HEIGHT_M - 0.12)
-    axes.set_aspect("equal")
-    axes.set_axis_off()
+    for name, points in SKELETONS[story.session.spec.robot](observation).items():
+        if name == "trunk_top":  # solid, so that it can be told from the belly
+            draw.polygon(pixels(points), fill="#777777")
+        draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")
+    return image.resize((width_px, size[1] // _SUPERSAMPLED), Image.Resampling.LANCZOS)
+
+
+def _colour(line: str) -> str:
+    if line.startswith("trunk"):
+        return style.BLACK
+    return style.ORANGE if line == "head" else "#9ec9e2" if line in _FAR_SIDE else style.BLUE
+
+
+def _beside(images: list[Image.Image]) -> Image.Image:
+    picture = Image.new("RGB", (sum(image.width for image in images), images[0].height), "white")
+    for index, image in enumerate(images):
+        picture.paste(image, (index * images[0].width, 0))
+    return picture
+
+
+def _with_caption(image: Image.Image, caption: str) -> Image.Image:
+    picture = Image.new("RGB", (image.width, image.height + _CAPTION_PX), "white")
+    picture.paste(image, (0, _CAPTION_PX))
+    ImageDraw.Draw(picture).text((4, 2), caption, fill=style.BLACK, font=ImageFont.load_default(12))
+    return picture
 
 
 def _project(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from daydreamer.config import encode_yaml
-from daydreamer.report import figures, film, style
+from daydreamer.report import dream_figures, figures, film, style
 from daydreamer.report.figures import Missing
 from daydreamer.report.story import Story, read_story
 from daydreamer.report.verdict import Verdict, judge_session
@@ -54,7 +54,8 @@ PICTURES = (
     Picture(
         "film",
         "The robot, as it moved",
-        "Drawn from the logged joint angles and attitude, at fixed moments rather than good ones; orange is the head.",
+        "Drawn from the logged joint angles and attitude, at fixed moments rather than good ones; "
+        "orange is the head, the dark plate the back.",
         film.film,
         "gif",
     ),
@@ -64,14 +65,14 @@ PICTURES = (
         "Does the world model know the robot?",
         "Below 1 the model's dreams are better than guessing that nothing changes; the curves should sink as the "
         "session goes on.",
-        _png(figures.prediction_error),
+        _png(dream_figures.prediction_error),
     ),
     Picture(
         "dream-against-reality",
         "Dream against reality",
         "From the end of the grey part on the model sees nothing but the actions. For each kind of observation the "
         "element that moved most, in the units in which it is observed.",
-        _png(figures.dream_against_reality),
+        _png(dream_figures.dream_against_reality),
     ),
     Picture(
         "timing",

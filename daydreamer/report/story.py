@@ -17,6 +17,9 @@ from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
 from daydreamer.telemetry.evidence import Evidence, EvidenceReader
 from daydreamer.telemetry.milestones import MILESTONES
 
+LOCKSTEP = "lockstep"
+"""The writer of metrics of `daydreamer train`; a live session has one for each process."""
+
 DREAMS = 40
 """So many dreams, spread over the session, show how the error falls; an hour has 360."""
 
@@ -52,7 +55,7 @@ class Story:
     @property
     def is_live(self) -> bool:
         """Whether it ran in real time; in lock-step there is nothing to be late for."""
-        return self.evidence.status["control_rate_hz"] is not None
+        return not (self.session.metrics / LOCKSTEP).is_dir()
 
     @functools.cached_property
     def reward(self) -> np.ndarray:

@@ -58,7 +58,9 @@ def mark_milestones(axes: Axes, milestones_s: Mapping[str, float], labels: bool)
 def level(axes: Axes, value: float, name: str) -> None:
     """A thin labelled line at a value that means something."""
     axes.axhline(value, color="#999999", linewidth=0.8, linestyle=":")
-    axes.annotate(name, (1.0, value), xycoords=("axes fraction", "data"), color="#777777", ha="right", va="bottom")
+    axes.annotate(
+        name, (1.0, value), xycoords=("axes fraction", "data"), color="#777777", ha="right", va="bottom", fontsize=8
+    )
 
 
 def block_means(values: np.ndarray, rows: int) -> np.ndarray:

@@ -8,12 +8,19 @@ import numpy as np
 
 from daydreamer.report.story import Story
 from daydreamer.telemetry.milestones import STANDING, UPRIGHT, WALKING
+from daydreamer.telemetry.rules.model import POOR_RATIO
 
 COMPARED_S = 300.0
 """The first and the last so many seconds are compared; a session that is shorter than two of them, by halves."""
 
 BARELY_BEGUN_MINUTES = 10.0
 """Before this nothing can be said about where a session leads; a first roll takes one to three minutes."""
+
+GOOD_RATIO = 0.5
+"""Error over that of 'nothing changes' below which a model may be called good."""
+
+HARDLY = 0.05
+"""A change of the reward by a smaller share is no change."""
 
 _DID = {UPRIGHT: "held itself upright", STANDING: "stood", WALKING: "walked"}
 
@@ -48,7 +55,7 @@ def _learned(story: Story) -> list[str]:
     if rows:
         minutes = rows * story.session.spec.control_period_s / 60
         first, last = story.reward[:rows].mean(), story.reward[-rows:].mean()
-        change = "rose" if last > first else "did not rise"
+        change = "hardly changed" if abs(last - first) < HARDLY * abs(first) else "rose" if last > first else "fell"
         sentences.append(
             f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
             "the last."
@@ -58,7 +65,7 @@ def _learned(story: Story) -> list[str]:
     ratio = story.evidence.prediction_ratio
     if len(ratio):
         value = float(np.mean(ratio.last(COMPARED_S)))
-        quality = "well" if value < 0.5 else "fairly" if value < 0.8 else "poorly"
+        quality = "well" if value < GOOD_RATIO else "fairly" if value < POOR_RATIO else "poorly"
         sentences.append(
             f"The world model predicts {quality}: one second ahead its error is {value:.0%} of that of guessing that "
             "nothing changes."
@@ -102,7 +109,7 @@ def _advice(story: Story) -> list[str]:
         sentences.append(f"{story.minutes:.1f} minutes are too few to judge by. {going_on}.")
     elif not story.advice:
         sentences.append(f"Nothing is known to be wrong; it needs more time. {going_on}.")
-    if not len(story.evidence.prediction_ratio):
+    if not story.dreams:
         sentences.append(
             "There is no recorded prediction to judge the world model by; set learner.dream_period_s above 0 next time."
         )

@@ -43,7 +43,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
             _plot("health/gradient", "Gradient norm"),
             name="Curves",
         ),
-        rrb.TextLogView(origin="events", name="Events"),
+        _events(),
         column_shares=[3, 3, 2],
         name="Health",
     )
@@ -86,8 +86,15 @@ def _robot() -> rrb.Spatial3DView:
         origin="robot",
         name="Robot now; dream (orange) over reality",
         line_grid=rrb.LineGrid3D(visible=True, spacing=0.25),
-        eye_controls=rrb.EyeControls3D(position=(1.1, -1.5, 0.9), look_target=(0.0, 0.0, 0.15), eye_up=(0.0, 0.0, 1.0)),
+        eye_controls=rrb.EyeControls3D(
+            position=(0.75, -1.15, 0.65), look_target=(0.0, 0.0, 0.1), eye_up=(0.0, 0.0, 1.0)
+        ),
     )
+
+
+def _events() -> rrb.TextLogView:
+    columns = rrb.TextLogColumns(timeline_columns=[TIMELINE], text_log_columns=["LogLevel", "Body"])
+    return rrb.TextLogView(origin="events", name="Events", columns=columns)
 
 
 def _camera(key: str) -> rrb.Horizontal:
