@@ -64,7 +64,17 @@ class Page:
                 return message["result"]
 
     def open(self, url: str) -> None:
+        """Goes there, and waits until the page, though not what it draws, is there."""
         self.call("Page.navigate", url=url)
+        while not self._is_complete():
+            time.sleep(0.2)
+
+    def _is_complete(self) -> bool:
+        # While one page gives way to the next there is none to ask.
+        with contextlib.suppress(RuntimeError):
+            state = self.call("Runtime.evaluate", expression="location.host && document.readyState")
+            return state["result"].get("value") == "complete"
+        return False
 
     def picture(self) -> np.ndarray:
         """What can be seen, uint8 `[height, width, 3]`."""

@@ -84,7 +84,7 @@ def test_a_session_survives_its_processes_and_is_resumed(tmp_path):
     kept = read_log(path)
     assert kept[-1].sequence >= reported  # what had been reported as logged is there
 
-    resume = start("resume", str(path), "--minutes", f"{MORE_STEPS / 1200:g}")
+    resume = start("resume", str(path), "--minutes", f"{MORE_STEPS / 1200:g}", "--no-dashboard")
     try:
         code, output = finish(resume)
     finally:

@@ -12,25 +12,30 @@ TIMELINE = "robot_time"
 DREAM_SPAN_S = 30.0
 """How much of reality is shown with the predictions drawn over it: the last three of them."""
 
+SPEED_RANGE_M_S = (-0.2, 0.6)
+ERROR_RANGE = (0.0, 2.0)
+
 
 def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     """The dashboard of a session of this robot."""
     learning = rrb.Horizontal(
-        _plot("learning/reward", "Reward per step", legend=rrb.Corner2D.RightBottom),
-        _plot("learning/terms", "Reward terms"),
-        _plot("learning/speed", "Forward speed (m/s)"),
+        _plot("learning/reward", "Reward per step", portrayal.reward_range, legend=rrb.Corner2D.RightBottom),
+        _plot("learning/terms", "Reward terms", (-1.0, 1.0), legend=rrb.Corner2D.LeftBottom),
+        _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S),
         name="Learning",
     )
     views = [
-        _plot(f"dream/signals/{key}", f"{title}: dream (dots) over reality", DREAM_SPAN_S)
-        for key, title in portrayal.plots.items()
+        _plot(f"dream/signals/{key}", f"{title}: dream (dots) over reality", limits, DREAM_SPAN_S)
+        for key, (title, limits) in portrayal.plots.items()
     ]
     if portrayal.skeleton_m is not None:
         views.insert(0, _robot())
     cameras = [key for key, space in spec.observation.items() if space.is_image]
     if cameras:
         views.append(rrb.Tabs(*(_camera(key) for key in cameras), name="Camera"))
-    views.append(_plot("dream/error", "Prediction error / that of 'nothing changes'", legend=rrb.Corner2D.RightTop))
+    views.append(
+        _plot("dream/error", "Prediction error / that of 'nothing changes'", ERROR_RANGE, legend=rrb.Corner2D.RightTop)
+    )
     health = rrb.Horizontal(
         rrb.Spatial2DView(origin="health/card", name="Health"),
         rrb.Tabs(
@@ -65,7 +70,11 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
 
 
 def _plot(
-    origin: str, name: str, span_s: float | None = None, legend: rrb.Corner2D = rrb.Corner2D.LeftTop
+    origin: str,
+    name: str,
+    limits: tuple[float, float] | None = None,
+    span_s: float | None = None,
+    legend: rrb.Corner2D = rrb.Corner2D.LeftTop,
 ) -> rrb.TimeSeriesView:
     """Everything below `origin` over the whole session, or over the last `span_s`."""
     now = rr.TimeRangeBoundary.cursor_relative()
@@ -76,6 +85,7 @@ def _plot(
         origin=origin,
         name=name,
         plot_legend=rrb.PlotLegend(legend),
+        axis_y=rrb.ScalarAxis(range=limits),
         axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, now)),
         time_ranges=[rr.VisibleTimeRange(TIMELINE, start=begin, end=now)],
     )

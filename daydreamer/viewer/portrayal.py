@@ -19,21 +19,27 @@ SHOWN_ELEMENTS = 3
 @dataclasses.dataclass(frozen=True)
 class Portrayal:
     """Attributes:
-    plots: title of each plot of `signals`, with its unit.
+    plots: of `signals`, each with its title and, if known, its range; a fixed one is easier to read at a glance.
+    reward_range: of the plot of the reward.
     signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name.
     skeleton_m: one observation to lines `[points, 3]` by name, on level ground; None if the robot cannot be drawn.
     """
 
-    plots: Mapping[str, str]
+    plots: Mapping[str, tuple[str, tuple[float, float] | None]]
     signals: Callable[[Observation], dict[str, dict[str, np.ndarray]]]
     skeleton_m: Callable[[Observation], dict[str, np.ndarray]] | None = None
+    reward_range: tuple[float, float] | None = None
 
 
 def portray(spec: RobotSpec) -> Portrayal:
     """The robot's own portrayal, or the first elements of each vector that it observes."""
     if spec.robot == "a1":
-        plots = {"joints": "Front left joints (degrees)", "attitude": "Attitude (degrees)", "speed": "Speed (m/s)"}
-        return Portrayal(plots, a1_signals, a1_skeleton_m)
+        plots = {
+            "joints": ("Front left leg (degrees)", (-160.0, 220.0)),
+            "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
+            "speed": ("Speed (m/s)", (-0.6, 0.6)),
+        }
+        return Portrayal(plots, a1_signals, a1_skeleton_m, reward_range=(4.0, 14.0))
     keys = [key for key, space in spec.observation.items() if not space.is_image][:3]
 
     def signals(observation: Observation) -> dict[str, dict[str, np.ndarray]]:
@@ -43,4 +49,4 @@ def portray(spec: RobotSpec) -> Portrayal:
             for key, values in flat.items()
         }
 
-    return Portrayal({key: key for key in keys}, signals)
+    return Portrayal({key: (key, None) for key in keys}, signals)
