@@ -62,7 +62,8 @@ class Fuzz:
             if random.random() > 0.002 and now_s - measured_s < 0.5 or random.random() < 0.3:
                 measured_s = now_s
             measurement = self._measurement(measured_s)
-            supervisor_changes(supervisor, random, now_s)
+            if press_anything(supervisor, random, now_s):
+                previous = None  # the actor has sent a damping command at once; then it departs from where the robot is
             state = supervisor.begin_tick(now_s, measurement, bool(random.random() > 0.002))
             self.states[state] += 1
             if state is SafetyState.RUNNING:
@@ -126,13 +127,16 @@ class Fuzz:
         return position
 
 
-def supervisor_changes(supervisor: SafetySupervisor, random: np.random.Generator, now_s: float) -> None:
-    """Operators press everything at any time."""
+def press_anything(supervisor: SafetySupervisor, random: np.random.Generator, now_s: float) -> bool:
+    """Operators press everything at any time, also within one tick; whether that stopped the robot."""
+    stopped = False
     if random.random() < 0.002:
-        getattr(supervisor, random.choice(["pause", "emergency_stop", "deactivate"]))()
+        request = random.choice(["pause", "emergency_stop", "deactivate"])
+        stopped = getattr(supervisor, request)() and request != "pause"
     if random.random() < 0.02:
         supervisor.emergency_reset()
         supervisor.resume(now_s)
+    return stopped
 
 
 def main() -> None:

@@ -109,21 +109,23 @@ class ActorConfig(_Config):
       state_timeout_s: a state older than this is stale: hold the last pose.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
-      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter:
-        in 50 s the A1 twin rolls over 0, 0, 5, 3 and 5 times (seeds 0 to 4) with 1 s.
-      rescue: share of the time for which actions are random again while the robot does far worse than it has done
-        before, see `Explorer`; 0 switches it off.
+      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
+      rescue: while the robot does far worse than it has done before, motions that have helped before, or random ones,
+        take turns with the policy, see `Explorer`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
+      log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
+        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
-    low_pass_cutoff_hz: float = 1.5
+    low_pass_cutoff_hz: float = 3.0
     state_timeout_s: float = 0.2
     damp_timeout_s: float = 1.0
     random_steps: int = 1000
     random_hold_s: float = 1.0
-    rescue: float = 0.5
+    rescue: bool = True
     fsync_period_s: float = 1.0
+    log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25
 
 
@@ -175,8 +177,8 @@ class ModelConfig(_Config):
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
-      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions,
-        before squashing.
+      minimum_deviation, maximum_deviation, initial_deviation: of the actor's normal distribution over continuous
+        actions, before squashing.
       noise_correlation: of the actor's noise between two control steps while it acts; what it dreams has none. White
         noise is lost in the low-pass filter of the commands, so that the robot would hardly explore.
     """
@@ -197,6 +199,7 @@ class ModelConfig(_Config):
     unimix: float = 0.01
     minimum_deviation: float = 0.1
     maximum_deviation: float = 1.0
+    initial_deviation: float = 0.2
     noise_correlation: float = 0.9
 
 
@@ -223,10 +226,16 @@ class LearnerConfig(_Config):
       replay_value_scale: loss weights.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
+      actor_delay_updates: the actor learns only after so many; a model that knows nothing yet would lead it astray.
       gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
+      gradient_explosion: an update whose gradient norm is this many times the usual one is skipped, as one that is
+        not finite.
+      fall_back_updates: after this many skipped updates in a row the learner goes back to its last good checkpoint.
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
+        given five times as long to start, which includes compiling.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
@@ -236,8 +245,8 @@ class LearnerConfig(_Config):
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
     mirror: bool = True
-    imagination_starts: int = 64
-    imagination_horizon: int = 15
+    imagination_starts: int = 192
+    imagination_horizon: int = 5
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
@@ -257,12 +266,16 @@ class LearnerConfig(_Config):
     actor_learning_rate: float = 3e-4
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100
+    actor_delay_updates: int = 250
     gradient_clip: float = 0.3
+    gradient_explosion: float = 1000.0
+    fall_back_updates: int = 20
     slow_critic_rate: float = 0.1
     return_rate: float = 0.01
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
+    silence_timeout_s: float = 120.0
     lockstep_publish_updates: int = 1
 
 

@@ -16,7 +16,8 @@ from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
 from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.policy import Policy
 from daydreamer.actor.telemetry import ActorTelemetry
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.periodic import periodically
 from daydreamer.robots.base import Task
 from daydreamer.safety.states import SafetyState
@@ -66,7 +67,11 @@ class LiveActor:
             self._state.take_waiting()
             life = next_actor_life(session.experience)
             earlier_steps, earlier = logged_steps(session), read_status(session)
-            writer = stack.enter_context(ExperienceWriter(session.experience, spec, life, config.actor.fsync_period_s))
+            writer = stack.enter_context(
+                RollingExperienceWriter(
+                    session.experience, spec, life, config.actor.fsync_period_s, config.actor.log_roll_bytes
+                )
+            )
             robot_s = earlier_steps * spec.control_period_s
             milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
             self._telemetry = ActorTelemetry(session, life, writer, milestones)

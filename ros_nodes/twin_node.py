@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import rclpy
 from sensor_msgs.msg import BatteryState, Temperature
-from tensorboardX import SummaryWriter
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
@@ -30,6 +29,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.metrics import MetricsWriter
 from ros_nodes import runtime, topics
 from sim.incidents import IncidentChange, IncidentPlayer
 from sim.reactions import ReactionClock
@@ -190,13 +190,13 @@ class TwinReport:
         self._write("running")
         if self._twin.drawn:
             self._record("robot_drawn", dataclasses.asdict(self._twin.drawn))
-        with contextlib.closing(SummaryWriter(str(self._metrics_directory))) as metrics:
+        with contextlib.closing(MetricsWriter(self._metrics_directory)) as metrics:
             with periodically(lambda: self._report(metrics), STATUS_PERIOD_S, "twin-report"):
                 yield
             self._record_events()
             self._write("stopped")
 
-    def _report(self, metrics: SummaryWriter) -> None:
+    def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
         self._record_events()
         if time.monotonic() >= self._next_metrics_s and self.forward_velocity_m_s:

@@ -6,21 +6,20 @@ import collections
 import contextlib
 import math
 import queue
-import sys
 import time
 from collections.abc import Iterator
 
-from tensorboardX import SummaryWriter
-
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
+from daydreamer.actor.policy_age import PolicyAge
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ActorStatus, StatusWriter, heartbeat_wall_s
+from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
+from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -40,7 +39,13 @@ class ActorTelemetry:
       tick_jitter: how late ticks begin; likewise.
     """
 
-    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter, milestones: Milestones):
+    def __init__(
+        self,
+        session: Session,
+        actor_life: int,
+        writer: ExperienceWriter | RollingExperienceWriter,
+        milestones: Milestones,
+    ):
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self.tick_jitter = LatencyStatistics()
@@ -49,6 +54,7 @@ class ActorTelemetry:
         self._writer = writer
         self._milestones = MilestoneRecorder(milestones, self.event)
         self._status = StatusWriter(session, "actor")
+        self._policy_age = PolicyAge()
         self._event_log = EventLog(session.events)
         self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._ticks: collections.deque[tuple[float, int]] = collections.deque(
@@ -70,7 +76,7 @@ class ActorTelemetry:
         """Reports about `loop` until the end of the block, whose exception becomes the 'fault' event."""
         self.event("start", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
         self._write(self.current(loop, pacer))
-        with contextlib.closing(SummaryWriter(str(self._session.metrics / "actor"))) as metrics:
+        with contextlib.closing(MetricsWriter(self._session.metrics / "actor")) as metrics:
             try:
                 with periodically(lambda: self._report(loop, pacer, metrics), STATUS_PERIOD_S, "actor-telemetry"):
                     yield
@@ -83,7 +89,7 @@ class ActorTelemetry:
                 self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
                 self._write(self.current(loop, pacer))
 
-    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: SummaryWriter) -> None:
+    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: MetricsWriter) -> None:
         loop.supervisor.watchdogs.heartbeats.learner_s = self._learner_pulse.last_s()
         self._ticks.append((time.monotonic(), self.step_latency.count))
         self._write(self.current(loop, pacer))
@@ -92,13 +98,10 @@ class ActorTelemetry:
             self._add_scalars(metrics, loop, pacer)
 
     def _write(self, status: ActorStatus) -> None:
-        try:
-            while not self._events.empty():
-                kind, fields = self._events.get()
-                self._event_log.record(kind, "actor", **fields)
-            self._status.write(status)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+        while not self._events.empty():
+            kind, fields = self._events.get()
+            self._event_log.attempt(kind, "actor", **fields)
+        self._status.attempt(status)
 
     def current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
         """All figures as of now; any thread may ask."""
@@ -112,19 +115,19 @@ class ActorTelemetry:
             deadline_misses=pacer.deadline_misses,
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
-            policy_age_s=time.time() - policy.created_wall_s if policy else None,
+            policy_age_s=self._policy_age(policy),
             **safety_status(loop),
             learner_silence_s=self._learner_pulse.silence_s,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,
-            actor_life=self._actor_life,
+            actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
         )
 
-    def _add_scalars(self, metrics: SummaryWriter, loop: ControlLoop, pacer: Pacer) -> None:
+    def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:
         step = loop.statistics.env_steps
         scalars = dict(loop.statistics.recent())
         scalars |= {"policy_version": loop.policy.version if loop.policy else 0}
@@ -138,7 +141,7 @@ class ActorTelemetry:
 class LearnerPulse:
     """When the learner was last heard of, on the steady clock: a change of its status file is a sign of life.
 
-    Its wall-clock heartbeat is only compared with itself, because wall clocks jump.
+    Its heartbeat is only compared with itself: another machine's steady clock would say nothing here.
     """
 
     def __init__(self, session: Session):
@@ -153,9 +156,9 @@ class LearnerPulse:
 
     def last_s(self) -> float:
         """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`."""
-        heartbeat = heartbeat_wall_s(self._session, "learner")
-        if heartbeat != self._seen:
-            self._seen, self._seen_s = heartbeat, time.monotonic()
+        status = read_process_status(self._session, "learner")
+        if status is not None and status.heartbeat_steady_s != self._seen:
+            self._seen, self._seen_s = status.heartbeat_steady_s, time.monotonic()
         return self._seen_s
 
 

@@ -75,6 +75,17 @@ def status(
 
 
 @app.command()
+def doctor(
+    session: SessionArgument,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing."""
+    from daydreamer.cli.doctor import doctor
+
+    raise typer.Exit(doctor(session, json))
+
+
+@app.command()
 def train(
     task: Annotated[str, typer.Argument(help="'walk'.")],
     steps: Annotated[int, typer.Option(help="Environment steps.")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import time
@@ -80,10 +81,13 @@ def train(
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
         LockstepSession(session, twin, robot_task).run(steps, report)
-    rewards = [step.reward for step in ExperienceTail(session.experience, session.spec).read()]
-    last = rewards[-FINAL_STEPS:]
+    count, last = 0, collections.deque(maxlen=FINAL_STEPS)
+    tail = ExperienceTail(session.experience, session.spec)
+    while batch := tail.read(FINAL_STEPS):  # a long session has more steps than fit into memory at once
+        count += len(batch)
+        last.extend(step.reward for step in batch)
     console.print(
-        f"Mean reward of the last {len(last)} of {len(rewards)} steps: {sum(last) / max(1, len(last)):.2f}. "
+        f"Mean reward of the last {len(last)} of {count} steps: {sum(last) / max(1, len(last)):.2f}. "
         f"Session: {session.path}",
         highlight=False,
         soft_wrap=True,

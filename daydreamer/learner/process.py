@@ -10,8 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.learner.learner import Learner
@@ -19,6 +17,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
@@ -42,7 +41,7 @@ class Schedule:
 class LearnerProcess:
     """Reads, trains, publishes and reports until it is told to stop; then reads the rest and checkpoints."""
 
-    def __init__(self, session: Session, learner: Learner, metrics: SummaryWriter, status: StatusWriter):
+    def __init__(self, session: Session, learner: Learner, metrics: MetricsWriter, status: StatusWriter):
         self._learner = learner
         self._metrics = metrics
         self._status = status
@@ -70,7 +69,8 @@ class LearnerProcess:
         # The actor has ended before; what it logged last is still to be read.
         learner.ingest()
         self._publish_if_new()
-        learner.checkpoint()
+        if learner.updates:
+            learner.checkpoint()
 
     def current(self, state: str) -> LearnerStatus:
         return self._learner.status(state, self._updates_per_s)
@@ -82,7 +82,7 @@ class LearnerProcess:
         if self._report.due():
             begin_s, begin_updates = self._rate_start
             self._updates_per_s = (learner.updates - begin_updates) / (time.monotonic() - begin_s)
-            self._status.write(self.current("running"))
+            self._status.attempt(self.current("running"))
         if self._checkpoint.due() and learner.updates:
             learner.checkpoint()
         if self._scalars.due() and learner.metrics:
@@ -93,9 +93,9 @@ class LearnerProcess:
             self._rate_start = (time.monotonic(), learner.updates)
 
     def _publish_if_new(self) -> None:
-        if self._learner.updates > self._published_updates:
-            self._learner.publish()
-            self._published_updates = self._learner.updates
+        updates = self._learner.updates
+        if updates > self._published_updates and self._learner.publish() is not None:
+            self._published_updates = updates
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
@@ -110,26 +110,27 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     status = StatusWriter(session, "learner")
 
     def on_event(kind: str, **fields: object) -> None:
-        events.record(kind, "learner", **fields)
+        events.attempt(kind, "learner", **fields)
         # Not print: the reader of our output may be gone, and that must not keep us from the last checkpoint.
         logging.info("%s %s", kind, fields)
 
-    with session.lock("learner"), contextlib.closing(SummaryWriter(str(session.metrics / "learner"))) as metrics:
+    with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
         on_event("start")
-        status.write(LearnerStatus(state="starting"))
+        status.attempt(LearnerStatus(state="starting"))
         process = None
         state = "failed"
         try:
             learner = Learner(session, on_event)
-            process = LearnerProcess(session, learner, metrics, status)
             with contextlib.closing(learner):
+                learner.compile()  # before the first step is there to learn from
+                process = LearnerProcess(session, learner, metrics, status)
                 process.run(stop)
             state = "stopped"
         except Exception as error:
             on_event("fault", error=str(error))
             raise
         finally:
-            status.write(process.current(state) if process else LearnerStatus(state=state))
+            status.attempt(process.current(state) if process else LearnerStatus(state=state))
             on_event("stop", reason=stop.reason)
 
 

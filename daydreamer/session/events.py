@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import time
 from pathlib import Path
@@ -57,6 +58,18 @@ class EventLog:
             raise UserError(
                 f"Events cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
             ) from error
+
+    def attempt(self, kind: str, source: str, **fields: Any) -> bool:
+        """As `record`, but a file that cannot be written is complained about on stderr, event and all.
+
+        For processes that have better things to do than to end because of it; whether it was recorded.
+        """
+        try:
+            self.record(kind, source, **fields)
+        except UserError as error:
+            logging.error("%s Event %s of the %s: %s", error, kind, source, fields)
+            return False
+        return True
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

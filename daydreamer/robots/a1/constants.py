@@ -5,7 +5,8 @@ Joints are in Unitree's motor order: legs front right, front left, rear right, r
 base_link lies in the middle of the trunk, x forward, y left, z up; all angles are zero when the legs hang straight.
 
 Sources: [urdf] unitreerobotics/unitree_ros, a1_description; [menagerie] google-deepmind/mujoco_menagerie,
-unitree_a1; [daydreamer] Wu et al. 2022, danijar/daydreamer; [sheet] Unitree A1 product sheet.
+unitree_a1; [daydreamer] Wu et al. 2022, danijar/daydreamer; [sheet] Unitree A1 product sheet; [park] Smith et al.
+2022, "A Walk in the Park" (arXiv:2208.07860).
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ RANGE_UPPER_RAD = _each_leg(0.787, 3.665, -1.628)
 # robot sags by 0.1 rad below what it is told, so that with the published range it cannot stand as the reward wants.
 ACTION_LOWER_RAD = RANGE_LOWER_RAD
 ACTION_UPPER_RAD = _each_leg(0.787, 3.665, -1.2)
+
+# How far half-hearted actions reach around the stand pose: about what legs move by when they walk. [park]
+NEAR_RAD = _each_leg(0.2, 0.4, 0.4)
 
 # The pose that the reward asks for, in units of the range [daydreamer].
 REWARD_STAND_POSE = _each_leg(0.0, -0.2, 1.0)

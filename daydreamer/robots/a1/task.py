@@ -16,8 +16,8 @@ JOINT_VELOCITY_SCALE_RAD_S = 10.0
 VELOCITY_SCALE_M_S = 0.5
 IMAGE_SHAPE = (64, 64, 3)
 
-LINEAR_SHARE = 0.4
-"""Of the curve from actions to joint targets; the rest is cubic."""
+CURVE = 5
+"""Power of the action in the curve to joint targets, beyond its linear part, which reaches as far as walking does."""
 
 OPERATOR_REACH = 0.5
 """Of the action's range, at the end of a gamepad's stick."""
@@ -111,14 +111,14 @@ class A1WalkTask:
         return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
-        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, finer near 0 than at the ends.
+        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, fine around 0.
 
-        This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands.
+        This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands, and
+        one that errs a little still does.
         """
         action = np.clip(action, -1.0, 1.0)
-        curved = LINEAR_SHARE * action + (1.0 - LINEAR_SHARE) * action**3
         reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
-        return _STAND_RAD + reach * curved
+        return _STAND_RAD + a1.NEAR_RAD * action + (reach - a1.NEAR_RAD) * action**CURVE
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
         """The rewarded pose, and around it: left stick up lowers the trunk, left stick sideways leans it, right stick
