@@ -29,9 +29,6 @@ from ros_nodes import runtime, topics
 
 NAMESPACE = "replay"
 
-DISCOVERY_S = 0.5
-"""Who listens already is found within this time, and gets the first steps too."""
-
 FLUSH_TIMEOUT = Duration(seconds=1.0)
 
 LONGEST_PAUSE_S = 1.0
@@ -68,6 +65,12 @@ class Player:
             topics.joint_command_message("joint_state", stamp, self._joints, step.action_sent, position_rad)
         )
         self._reward.publish(Float64(data=float(step.reward)))
+
+    def wait_for_listeners(self, spinner: runtime.Spinner, stop: StopRequest) -> None:
+        """Returns when somebody listens, or when whoever listens already would have been found."""
+        end_s = time.monotonic() + runtime.DISCOVERY_S
+        while not (stop or self._joint_states.get_subscription_count() or time.monotonic() > end_s):
+            spinner.once(0.05)
 
     def flush(self) -> None:
         """Waits until those who listen have everything."""
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         if not speed > 0:
             raise UserError(f"Parameter speed is {speed}; it must be above 0.")
         player = Player(node, session)
-        spinner.until(time.monotonic() + DISCOVERY_S)
+        player.wait_for_listeners(spinner, stop)
         for steps in logged_lives(session, life):
             play(player, steps, speed, spinner, stop)
         player.flush()
