@@ -6,9 +6,7 @@ import csv
 import dataclasses
 import glob
 import json
-import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,10 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.spread import Spread
 
 FINAL_MINUTES = 100 / 60
 """The end of a run, over which its closing mean reward is taken: 2,000 steps at 20 Hz."""
-
-NOT_WITHIN = "not within"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,30 +41,6 @@ class Run:
     @property
     def final_reward(self) -> float:
         return float(self.reward[self.robot_minutes > self.robot_minutes[-1] - FINAL_MINUTES].mean())
-
-
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """Over runs, where None counts as later than anything: the median of 5, 8 and None is 8, of 5 and None is None."""
-
-    median: float | None
-    lowest: float | None
-    highest: float | None
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> Spread:
-        values = [math.inf if value is None else value for value in values]
-        figures = (statistics.median(values), min(values), max(values))
-        return cls(*(figure if math.isfinite(figure) else None for figure in figures))
-
-    def describe(self, digits: int = 1) -> str:
-        """'median [lowest, highest]'."""
-        if self.lowest is None:
-            return NOT_WITHIN
-        median, lowest, highest = (
-            NOT_WITHIN if value is None else f"{value:.{digits}f}" for value in (self.median, self.lowest, self.highest)
-        )
-        return f"{median} [{lowest}, {highest}]"
 
 
 def read_named(arguments: Sequence[str]) -> dict[str, list[Run]]:

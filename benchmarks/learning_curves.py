@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from curves import Spread, markdown_table, read_runs
+from curves import markdown_table, read_runs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from daydreamer.cli.train import FINAL_STEPS
@@ -41,6 +41,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.spread import Spread
 
 TRUE_SPEED = "truth/forward_velocity_m_s"
 GRADIENT_STEPS = "learner/gradient_steps"

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from curves import Run, Spread, read_named
+from curves import Run, read_named
 
 from daydreamer.errors import UserError
 from daydreamer.telemetry.milestones import STANDING, UPRIGHT, WALKING, WALKING_SPEED_M_S
+from daydreamer.telemetry.spread import Spread
 
 matplotlib.use("Agg")
 

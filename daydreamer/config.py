@@ -236,6 +236,9 @@ class LearnerConfig(_Config):
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
       silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
         given five times as long to start, which includes compiling.
+      dream_period_s: wall time between two open-loop predictions of what has just happened, which show whether the
+        model is any good; 0 makes none. Each costs about as much as a tenth of a gradient step.
+      dream_context_s, dream_horizon_s: what such a prediction is given to see, and how far it goes on from there.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
@@ -276,6 +279,9 @@ class LearnerConfig(_Config):
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
     silence_timeout_s: float = 120.0
+    dream_period_s: float = 10.0
+    dream_context_s: float = 1.0
+    dream_horizon_s: float = 2.5
     lockstep_publish_updates: int = 1
 
 

@@ -18,6 +18,7 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
@@ -54,6 +55,7 @@ class LockstepSession:
         self._task = task
         self._learner_config = session.config.learner
         self._events = EventLog(session.events)
+        self._dreams = DreamWriter(session.dreams)
         self._milestones = MilestoneRecorder(
             Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
         )
@@ -121,13 +123,20 @@ class LockstepSession:
         step = loop.statistics.env_steps
         figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
         if learner.updates:
-            figures |= learner.metric_values()
+            figures |= learner.metric_values() | self._dream(learner)
         figures |= {"learner/gradient_steps": learner.updates}
         for name, value in figures.items():
             metrics.add_scalar(name, value, step)
         self._write_status(loop, learner, "running")
         figures |= {f"milestone/{name}_s": seconds for name, seconds in self._milestones.reached_s.items()}
         return figures | {"env_steps": step}
+
+    def _dream(self, learner: Learner) -> dict[str, float]:
+        dream = learner.dream() if self._learner_config.dream_period_s else None
+        if dream is None:
+            return {}
+        self._dreams.write(dream)
+        return dream.scalars()
 
     def _write_status(self, loop: ControlLoop, learner: Learner, state: str) -> None:
         recent = loop.statistics.recent()

@@ -22,6 +22,7 @@ SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session di
 Robot = Annotated[str, typer.Option(help="'twin' (simulated Unitree A1) or 'a1' (its driver node is running).")]
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
+Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting in session.yaml; may be repeated."),
@@ -38,7 +39,7 @@ def walk(
     seed: Seed = 0,
     preset: Preset = "default",
     overrides: Overrides = None,
-    dashboard: Annotated[bool, typer.Option(help="Not part of this version.")] = False,
+    dashboard: Dashboard = True,
 ) -> None:
     """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
 
@@ -47,20 +48,19 @@ def walk(
     """
     from daydreamer.cli.walk import walk
 
-    if dashboard:
-        print("The dashboard is not part of this version; progress is shown here.", flush=True)
-    raise typer.Exit(walk(session, robot, minutes, seed, preset, overrides or []))
+    raise typer.Exit(walk(session, robot, minutes, seed, preset, overrides or [], dashboard))
 
 
 @app.command()
 def resume(
     session: SessionArgument,
     minutes: Annotated[float | None, typer.Option(help="Further robot time; default: what is left.")] = None,
+    dashboard: Dashboard = True,
 ) -> None:
     """Go on with a session after a stop or a crash."""
     from daydreamer.cli.walk import resume
 
-    raise typer.Exit(resume(session, minutes))
+    raise typer.Exit(resume(session, minutes, dashboard))
 
 
 @app.command()
@@ -83,6 +83,41 @@ def doctor(
     from daydreamer.cli.doctor import doctor
 
     raise typer.Exit(doctor(session, json))
+
+
+@app.command()
+def watch(
+    session: SessionArgument,
+    address: Annotated[
+        str, typer.Option(help="Of the network interface to serve on; 0.0.0.0 lets everybody in the network look.")
+    ] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Of the page; default: the first free one from 9090 on.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page if there is a display.")] = True,
+) -> None:
+    """Show a running or finished session in a browser."""
+    from daydreamer.cli.dashboard import watch
+
+    watch(session, address, port, browser)
+
+
+@app.command()
+def report(session: SessionArgument) -> None:
+    """Tell a session's story in DIR/report: one page with pictures, and a verdict in words."""
+    from daydreamer.cli.report import report
+
+    report(session)
+
+
+@app.command()
+def compare(
+    sessions: Annotated[list[Path], typer.Argument(metavar="DIR DIR ...", help="Session directories.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="PNG to write.")] = Path("comparison.png"),
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Draw sessions of one robot and task into one picture, and set their milestones side by side."""
+    from daydreamer.cli.compare import compare
+
+    compare(sessions, out, as_json=json)
 
 
 @app.command()

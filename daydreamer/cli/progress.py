@@ -1,16 +1,29 @@
-"""Shows an operator how a session is doing: one line, kept up to date on a terminal."""
+"""Shows an operator how a session is doing: a compact live view on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
+import collections
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.health import STATE_LEVELS, Reading, read_health, robot_state
+from daydreamer.telemetry.milestones import MILESTONES
+
 PLAIN_PERIOD_S = 10.0
+LIVE_WIDTH = 100
+HISTORY_PERIOD_S = 10.0
+HISTORY_POINTS = 60
+STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "none": "default"}
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def describe(status: Mapping[str, Any], total_minutes: float) -> str:
@@ -49,15 +62,84 @@ def summarise(status: Mapping[str, Any]) -> list[str]:
     return summary
 
 
-class ProgressLine:
-    """Shows the newest line: in place on a terminal, otherwise printed every `PLAIN_PERIOD_S`. A context manager."""
+def sparkline(values: collections.deque[float] | list[float], low: float, high: float) -> str:
+    """One character for each value, as high as it lies between `low` and `high`."""
+    span = max(high - low, 1e-9)
+    return "".join(_BARS[min(len(_BARS) - 1, max(0, int((value - low) / span * len(_BARS))))] for value in values)
 
-    def __init__(self, console: Console):
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+class LiveView:
+    """What is shown on a terminal: the newest status and the reward so far."""
+
+    def __init__(self, session: Session, total_minutes: float):
+        self._session = session
+        self._total_minutes = total_minutes
+        self._rewards: collections.deque[float] = collections.deque(maxlen=HISTORY_POINTS)
         self._next_s = 0.0
 
-    def __enter__(self) -> ProgressLine:
+    def render(self, status: Mapping[str, Any], dashboard: str | None) -> Panel:
+        """The view of this moment; `dashboard` is where the other one is."""
+        if status["reward_recent"] is not None and time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + HISTORY_PERIOD_S
+            self._rewards.append(status["reward_recent"])
+        readings = read_health(status, self._session)
+        rows = [self._clock(status), self._learning(status), self._health(readings)]
+        if any(reading.level == "bad" for reading in readings):
+            hint = f"'daydreamer status {self._session.path}' says what is wrong and what to do."
+            rows.append(Text(hint, style="bold red", overflow="fold"))
+        return Panel(Group(*rows), title="daydreamer", subtitle=dashboard, width=LIVE_WIDTH)
+
+    def _clock(self, status: Mapping[str, Any]) -> Table:
+        seconds = status["robot_seconds"] or 0.0
+        state = robot_state(status)
+        row = Table.grid(padding=(0, 2))
+        row.add_row(
+            Text(f"{int(seconds // 60)}:{int(seconds % 60):02d} of {self._total_minutes:g} min", style="bold"),
+            ProgressBar(total=60.0 * self._total_minutes, completed=seconds, width=40),
+            Text(f" {state.replace('_', ' ').upper()} ", style=f"reverse {STYLES[STATE_LEVELS.get(state, 'warn')]}"),
+        )
+        return row
+
+    def _learning(self, status: Mapping[str, Any]) -> Text:
+        line = Text()
+        if status["reward_recent"] is not None:
+            line.append(f"reward {status['reward_recent']:.2f} ", style="bold")
+            line.append(sparkline(self._rewards, min(self._rewards), max(self._rewards)), style="cyan")
+        if status["forward_velocity_recent"] is not None:
+            line.append(f"  {status['forward_velocity_recent']:+.2f} m/s forward")
+        line.append("\n")
+        for name in MILESTONES:
+            reached_s = (status["milestones_s"] or {}).get(name)
+            when = "" if reached_s is None else f" {reached_s / 60.0:.1f} min"
+            line.append(f"{'●' if when else '○'} {name}{when}   ", style="green" if when else "dim")
+        return line
+
+    def _health(self, readings: list[Reading]) -> Table:
+        table = Table.grid(padding=(0, 2))
+        known = [reading for reading in readings if reading.value != "-"]
+        half = (len(known) + 1) // 2
+        for left, right in zip(known[:half], [*known[half:], Reading("", "")], strict=False):
+            table.add_row(
+                Text(left.name, style="dim"),
+                Text(left.value, style=STYLES[left.level]),
+                Text(right.name, style="dim"),
+                Text(right.value, style=STYLES[right.level]),
+            )
+        return table
+
+
+class ProgressView:
+    """Keeps the live view up to date, or prints a line every `PLAIN_PERIOD_S`. A context manager."""
+
+    def __init__(self, console: Console, session: Session, total_minutes: float):
+        self._console = console
+        self._total_minutes = total_minutes
+        self._view = LiveView(session, total_minutes)
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._next_s = 0.0
+        self._dashboard: str | None = None
+
+    def __enter__(self) -> ProgressView:
         if self._live:
             self._live.start()
         return self
@@ -66,13 +148,28 @@ class ProgressLine:
         if self._live:
             self._live.stop()
 
-    def show(self, line: str) -> None:
+    def show(self, status: Mapping[str, Any], dashboard: str | None = None) -> None:
+        """The state of things, from `read_status`, and where the dashboard is if there is one."""
+        if self._live:
+            self._live.update(self._view.render(status, dashboard), refresh=True)
+            return
+        if dashboard != self._dashboard and dashboard is not None:
+            self.say(f"Dashboard: {dashboard}")
+        self._dashboard = dashboard
+        self._print_now_and_then(describe(status, self._total_minutes))
+
+    def show_line(self, line: str) -> None:
+        """What is being done now."""
         if self._live:
             self._live.update(Text(line), refresh=True)
-        elif time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + PLAIN_PERIOD_S
-            self._console.print(line, soft_wrap=True, highlight=False)
+        else:
+            self._print_now_and_then(line)
 
     def say(self, line: str) -> None:
         """A line that stays."""
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def _print_now_and_then(self, line: str) -> None:
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + PLAIN_PERIOD_S
+            self._console.print(line, soft_wrap=True, highlight=False)

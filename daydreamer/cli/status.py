@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from daydreamer.session.directory import Session
-from daydreamer.session.status import read_status
+from daydreamer.telemetry.advice import Advice, judge
+from daydreamer.telemetry.evidence import EvidenceReader
 
 
 def show_status(session_directory: Path, as_json: bool) -> None:
-    """Prints the status of a session.
+    """Prints the status of a session and what is wrong with it.
 
     Raises:
       UserError: there is no such session.
     """
-    status = read_status(Session.open(session_directory))
+    evidence = EvidenceReader(Session.open(session_directory)).read()
+    advice = judge(evidence)
     if as_json:
-        print(json.dumps(status, indent=2))
+        print(
+            json.dumps(
+                {
+                    **evidence.status,
+                    "advice": [msgspec.to_builtins(each) | {"sentence": each.sentence} for each in advice],
+                },
+                indent=2,
+            )
+        )
         return
     table = Table(show_header=False, box=None)
-    for name, value in status.items():
+    for name, value in evidence.status.items():
         table.add_row(name, _describe(value))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(*describe_advice(advice), sep="\n", soft_wrap=True, highlight=False)
+
+
+def describe_advice(advice: Sequence[Advice]) -> list[Text]:
+    """A paragraph for each, for a terminal."""
+    if not advice:
+        return [Text("Nothing is known to be wrong.", style="green")]
+    styles = {"bad": "bold red", "warn": "bold yellow"}
+    return [Text.assemble((each.title, styles[each.level]), f": {each.sentence}") for each in advice]
 
 
 def _describe(value: Any) -> str:

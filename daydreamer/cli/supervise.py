@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import importlib.util
 import os
@@ -11,12 +12,14 @@ from rich.console import Console
 
 from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import Child
+from daydreamer.cli.dashboard import dashboard_beside
 from daydreamer.cli.keyboard import Keyboard
-from daydreamer.cli.progress import ProgressLine, describe, summarise
+from daydreamer.cli.progress import ProgressView, summarise
 from daydreamer.config import SessionConfig
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.processes import session_processes
 from daydreamer.robots import find_robot
+from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, WalkStatus, read_process_status, read_status
@@ -89,7 +92,7 @@ class SessionSupervisor:
         self._learner_ended_s: float | None = None
         self._restart_pause_s = FIRST_RESTART_S
         self._begin_s = time.monotonic()
-        self._progress = ProgressLine(Console())
+        self._progress = ProgressView(Console(), session, minutes)
 
     def run(self) -> int:
         """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
@@ -130,7 +133,7 @@ class SessionSupervisor:
                     return self._judge_end(child)
             if time.monotonic() >= next_status_s:
                 next_status_s = time.monotonic() + STATUS_PERIOD_S
-                self._progress.show(describe(read_status(self._session), self._minutes))
+                self._progress.show(read_status(self._session), dashboard_url(self._session))
                 self._write_status("running", None)
                 self._end_hung_learner()
             time.sleep(POLL_S)
@@ -193,7 +196,7 @@ class SessionSupervisor:
         for child in self._children:
             if not child.running:
                 continue
-            self._progress.show(f"Stopping the {child.name} ...")
+            self._progress.show_line(f"Stopping the {child.name} ...")
             child.interrupt()
             if not self._wait(child):
                 self._record("process_kill", process=child.name, reason="did not end in time")
@@ -239,12 +242,13 @@ def check_installation(config: SessionConfig) -> None:
         raise UserError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to 101.")
 
 
-def run_session(session: Session, minutes: float) -> int:
+def run_session(session: Session, minutes: float, dashboard: bool = False) -> int:
     """Locks and runs a session; returns the exit status. `check_installation` comes first.
 
     Raises:
       UserError: the session is in use.
     """
     stop = StopRequest(watch_parent=False)
-    with session.lock():
+    beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
+    with session.lock(), beside:
         return SessionSupervisor(session, minutes, stop).run()

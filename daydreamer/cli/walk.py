@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from daydreamer.cli.dashboard import is_installed
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
@@ -12,9 +13,15 @@ from daydreamer.session.progress import logged_steps, total_steps
 
 
 def walk(
-    session_directory: Path | None, robot: str, minutes: float, seed: int, preset: str, overrides: list[str]
+    session_directory: Path | None,
+    robot: str,
+    minutes: float,
+    seed: int,
+    preset: str,
+    overrides: list[str],
+    dashboard: bool,
 ) -> int:
-    """Runs a new session; returns the exit status.
+    """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
     Raises:
       UserError: see `configure`, `check_installation`, `Session.create` and `run_session`.
@@ -23,10 +30,10 @@ def walk(
     check_installation(config)
     session = new_session(session_directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
-    return run_session(session, session.config.minutes)
+    return run_session(session, session.config.minutes, _usable(dashboard))
 
 
-def resume(session_directory: Path, more_minutes: float | None) -> int:
+def resume(session_directory: Path, more_minutes: float | None, dashboard: bool) -> int:
     """Goes on with a session for `more_minutes` of robot time, or for what is left of it; returns the exit status.
 
     Raises:
@@ -45,4 +52,11 @@ def resume(session_directory: Path, more_minutes: float | None) -> int:
     minutes = session.config.minutes if more_minutes is None else done_minutes + more_minutes
     check_installation(session.config)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
-    return run_session(session, minutes)
+    return run_session(session, minutes, _usable(dashboard))
+
+
+def _usable(dashboard: bool) -> bool:
+    if dashboard and not is_installed():
+        print("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
+        return False
+    return dashboard

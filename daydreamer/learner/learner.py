@@ -15,6 +15,7 @@ from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer, Progress
+from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.replay import APPEND_SIZES, Replay
 from daydreamer.session.directory import Session
 from daydreamer.session.status import LearnerStatus
@@ -25,6 +26,7 @@ from daydreamer.snapshot import (
     prune_snapshots,
     write_snapshot,
 )
+from daydreamer.telemetry.dreams import Dream
 from daydreamer.telemetry.timing import LatencyStatistics
 
 KEPT_SNAPSHOTS = 10
@@ -64,6 +66,7 @@ class Learner:
         self.metrics: dict[str, jax.Array] = {}
         self._tail = ExperienceTail(session.experience, session.spec)
         self._checkpointer = Checkpointer(session.checkpoints, on_event)
+        self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
         self._append_to_replay = LatencyStatistics()
         self._reported_problems = 0
         self._reported_skipped = 0
@@ -180,6 +183,10 @@ class Learner:
             return None
         self._report_success("publish")
         return version
+
+    def dream(self) -> Dream | None:
+        """What the model predicts of the newest experience, beside what happened; None while there is too little."""
+        return self._predictor.predict(self._state.parameters, self.replay, self._attempted)
 
     def checkpoint(self) -> bool:
         """Saves everything needed to go on, written in the background; whether that has begun.

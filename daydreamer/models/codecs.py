@@ -12,7 +12,7 @@ from jax import Array
 
 from daydreamer.config import ModelConfig
 from daydreamer.models.layers import INITIALIZER, MLP
-from daydreamer.models.transforms import symlog
+from daydreamer.models.transforms import symexp, symlog
 from daydreamer.spec import Space
 
 SMALLEST_DEVIATION = 0.01
@@ -49,6 +49,15 @@ def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space
         batch_shape = value.shape[: value.ndim - len(space.shape)]
         flat.append(jnp.zeros((*batch_shape, 0)) if space.is_image else value.reshape(*batch_shape, space.size))
     return symlog(jnp.concatenate(flat, -1))
+
+
+def split_vectors(flat: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
+    """Inverse of `flatten_vectors`: vector observations by key, `[..., *shape]`."""
+    keys = vector_keys(spaces)
+    if not keys:
+        return {}
+    parts = jnp.split(symexp(flat), np.cumsum([spaces[key].size for key in keys])[:-1], -1)
+    return {key: part.reshape(*flat.shape[:-1], *spaces[key].shape) for key, part in zip(keys, parts, strict=True)}
 
 
 class Encoder(nn.Module):

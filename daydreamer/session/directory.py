@@ -161,6 +161,10 @@ class Session:
         return self.path / "events.jsonl"
 
     @property
+    def dreams(self) -> Path:
+        return self.path / "dreams"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

@@ -33,7 +33,7 @@ class Command:
 
     def start(self, *arguments):
         return subprocess.Popen(
-            [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments)],
+            [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments), "--no-dashboard"],
             cwd=self._directory,
             env=self._environment,
             stdout=subprocess.PIPE,

@@ -47,6 +47,11 @@ def normalise_joints(joint_position_rad: np.ndarray) -> np.ndarray:
     return (joint_position_rad - _RANGE_CENTRE_RAD) / _HALF_RANGE_RAD
 
 
+def denormalise_joints(joint_position: np.ndarray) -> np.ndarray:
+    """Joint angles `[12]` in rad: the inverse of `normalise_joints`."""
+    return _RANGE_CENTRE_RAD + _HALF_RANGE_RAD * joint_position
+
+
 class A1WalkTask:
     """Implements `daydreamer.robots.base.Task`.
 

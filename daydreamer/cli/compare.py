@@ -1,0 +1,42 @@
+"""`daydreamer compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from daydreamer.cli.report import require_report_extra
+from daydreamer.errors import UserError
+from daydreamer.session.atomic import write_atomically
+
+
+def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
+    """Draws sessions into one picture and prints their milestones side by side.
+
+    Raises:
+      UserError: they cannot be compared, the extra is not installed, or `out` cannot be written.
+    """
+    require_report_extra()
+    from daydreamer.report import comparison, style
+
+    if out.suffix.lower() != ".png":
+        raise UserError(f"{out} would not be a PNG; choose a name that ends in .png.")
+    courses = comparison.read_courses(directories)
+    try:
+        write_atomically(out, style.to_png(comparison.draw(courses)), durable=False)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
+    if as_json:
+        print(json.dumps({"picture": str(out), **comparison.figures(courses)}, indent=2))
+        return
+    heading, *rows = comparison.table(courses)
+    table = Table(*heading, box=None)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(f"The curves are in {out}.", soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,59 @@
+"""The dashboard beside a session that `walk` runs, and by itself as `daydreamer watch`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from daydreamer.cli.child import Child
+from daydreamer.errors import UserError
+from daydreamer.processes import ProcessDescription
+from daydreamer.session.directory import Session
+from daydreamer.stop_request import StopRequest
+
+NICENESS = 15
+"""Behind the robot's processes, before the learner, which takes whatever is left."""
+
+STOP_TIMEOUT_S = 15.0
+"""For the last steps to get into the recording."""
+
+
+def is_installed() -> bool:
+    return importlib.util.find_spec("rerun") is not None
+
+
+@contextlib.contextmanager
+def dashboard_beside(session: Session, minutes: float) -> Iterator[None]:
+    """Runs the dashboard in a process of its own until the end of the block; nobody misses it if it ends earlier.
+
+    Args:
+      minutes: robot time that the session is to have.
+    """
+    arguments = ("--session", str(session.path), "--minutes", f"{minutes:g}")
+    description = ProcessDescription(
+        "dashboard", "daydreamer.viewer.process", "dashboard", arguments, is_ros_node=False, niceness=NICENESS
+    )
+    child = Child(description, session)
+    child.start()
+    try:
+        yield
+    finally:
+        child.interrupt()
+        if not child.wait(STOP_TIMEOUT_S):
+            child.kill()
+
+
+def watch(session_directory: Path, address: str, port: int | None, open_browser: bool) -> None:
+    """Serves the dashboard of a running or finished session until it is interrupted.
+
+    Raises:
+      UserError: there is no such session, Rerun is missing, or see `ViewerServer`.
+    """
+    session = Session.open(session_directory)
+    if not is_installed():
+        raise UserError("The dashboard needs Rerun; install it with pip install 'daydreamer[viewer]'.")
+    from daydreamer.viewer.process import show
+
+    show(session, StopRequest(watch_parent=False), address=address, port=port, open_browser=open_browser)

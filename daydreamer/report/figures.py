@@ -1,0 +1,135 @@
+"""The pictures of a report that tell how a session went. Each raises `Missing` when there is nothing to draw."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from daydreamer.experience.step import SAFETY_FLAGS
+from daydreamer.report import style
+from daydreamer.report.story import Story
+from daydreamer.telemetry.milestones import STANDING_REWARD, WALKING_SPEED_M_S
+
+ROW_S = 10.0
+"""Robot time of one point of a curve."""
+
+SMOOTHED_ROWS = 6
+"""Rows of the running mean that is drawn bold: a minute."""
+
+TRUE_SPEED = "truth/forward_velocity_m_s"
+
+
+class Missing(Exception):
+    """There is nothing to draw; the text says what is missing and why."""
+
+
+def learning_curve(story: Story) -> Figure:
+    """Reward, its terms and forward speed over robot minutes, with the milestones."""
+    rows = _rows(story)
+    minutes = np.arange(1, len(story.steps) // rows + 1) * rows * story.session.spec.control_period_s / 60.0
+    terms, speed = story.steps.reward_terms, story.forward_m_s
+    panels = ["reward", *(["terms"] if terms else []), *(["speed"] if speed is not None else [])]
+    figure, grid = style.new_figure(len(panels), height_in=1.0 + 2.2 * len(panels), sharex=True)
+    axes = dict(zip(panels, grid[:, 0], strict=True))
+    _curve(axes["reward"], minutes, style.block_means(story.reward, rows), style.BLUE)
+    axes["reward"].set_ylabel("reward per step")
+    if "published_reward" in story.steps.info:
+        style.level(axes["reward"], STANDING_REWARD, "standing still")
+    for (name, values), colour in zip(terms.items(), style.COLOURS, strict=False):
+        smoothed = style.running_means(style.block_means(values, rows), SMOOTHED_ROWS)
+        axes["terms"].plot(minutes, smoothed, color=colour, label=name)
+    if terms:
+        axes["terms"].set_ylabel("terms, minute's mean")
+        axes["terms"].legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(terms), frameon=False)
+    if speed is not None:
+        _curve(axes["speed"], minutes, style.block_means(speed, rows), style.ORANGE, "odometry, minute's mean")
+        true = story.evidence.series(TRUE_SPEED)
+        if len(true):
+            true_speed = style.running_means(true.value, SMOOTHED_ROWS)
+            axes["speed"].plot(
+                true.robot_s / 60.0, true_speed, color=style.BLACK, linewidth=1, label="simulator's truth"
+            )
+        style.level(axes["speed"], WALKING_SPEED_M_S, "walking")
+        axes["speed"].set_ylabel("forward speed (m/s)")
+        axes["speed"].legend(loc="upper left", frameon=False)
+    for panel, each in axes.items():
+        style.mark_milestones(each, story.milestones_s, labels=panel == "reward")
+    axes[panels[-1]].set_xlabel("robot time (min)")
+    axes[panels[-1]].set_xlim(left=0.0)
+    return figure
+
+
+def timing(story: Story) -> Figure:
+    """How long a control step took, and how far apart steps were."""
+    if not story.is_live:
+        raise Missing(
+            "The session ran in lock-step, where time waits for the program: there is nothing to be late for."
+        )
+    if len(story.steps) < 2:
+        raise Missing("No steps were logged.")
+    figure, ((work, period),) = style.new_figure(1, 2)
+    latency_ms = story.steps.latency_s * 1e3
+    follows = (np.diff(story.steps.sequence) == 1) & (np.diff(story.steps.actor_life) == 0)
+    period_ms = np.diff(story.steps.monotonic_ns)[follows] * 1e-6
+    nominal_ms = story.session.spec.control_period_s * 1e3
+    for axes, values_ms, name in ((work, latency_ms, "from tick to log"), (period, period_ms, "between observations")):
+        if not len(values_ms):
+            continue
+        p50, p99, largest = np.percentile(values_ms, (50, 99, 100))
+        # A single pause would otherwise leave one bin for everything else.
+        end_ms = max(2.0 * nominal_ms, 1.2 * p99)
+        axes.hist(np.clip(values_ms, 0.0, end_ms), bins=80, range=(0.0, end_ms), color=style.BLUE)
+        axes.axvline(nominal_ms, color=style.ORANGE, linestyle="--", linewidth=1)
+        axes.set_yscale("log")
+        axes.set_xlabel(f"ms {name}")
+        axes.set_title(f"p50 {p50:.1f}, p99 {p99:.1f}, max {largest:.1f} ms", fontsize=10)
+    work.set_ylabel("steps")
+    return figure
+
+
+def safety(story: Story) -> Figure:
+    """When commands were touched by safety, and what else happened."""
+    if not len(story.steps):
+        raise Missing("No steps were logged.")
+    names = list(story.safety_counts)
+    kinds = list(dict.fromkeys(event["kind"] for event in story.evidence.events))
+    if not names and not kinds:
+        raise Missing("No command was touched by safety and no event was recorded.")
+    figure, ((flags,), (events,)) = style.new_figure(
+        2, height_in=2.2 + 0.2 * len(kinds), sharex=True, height_ratios=(1.6, 0.6 + 0.2 * len(kinds))
+    )
+    rows = _rows(story) * SMOOTHED_ROWS
+    begins = np.arange(0, len(story.steps), rows)
+    minutes = begins * story.session.spec.control_period_s / 60.0
+    width = rows * story.session.spec.control_period_s / 60.0
+    bottom = np.zeros(len(begins))
+    for name, colour in zip(names, style.COLOURS * 2, strict=False):
+        touched = (story.steps.safety_flags & SAFETY_FLAGS[name]) != 0
+        share = np.array([touched[begin : begin + rows].mean() for begin in begins])
+        flags.bar(minutes, share, width, bottom, align="edge", color=colour, label=name.replace("_", " "))
+        bottom += share
+    flags.set_ylabel("share of commands")
+    if names:
+        flags.legend(frameon=False, ncols=3, fontsize=8)
+    else:
+        flags.text(0.5, 0.5, "no command was touched", transform=flags.transAxes, ha="center", color=style.GREEN)
+    times = [[story.robot_minutes(each) for each in story.evidence.events if each["kind"] == kind] for kind in kinds]
+    if times:
+        events.eventplot(times, colors=style.BLACK, linelengths=0.7)
+    events.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    events.set_xlabel("robot time (min)")
+    events.set_xlim(0.0, max(story.minutes, 1e-3))
+    return figure
+
+
+def _rows(story: Story) -> int:
+    """Steps of one point of a curve."""
+    rows = round(ROW_S * story.session.spec.control_rate_hz)
+    if len(story.steps) < rows:
+        raise Missing(f"Only {len(story.steps)} steps were logged; a curve begins with {rows}.")
+    return rows
+
+
+def _curve(axes, minutes: np.ndarray, values: np.ndarray, colour: str, label: str | None = None) -> None:
+    axes.plot(minutes, values, color=colour, alpha=0.3, linewidth=1)
+    axes.plot(minutes, style.running_means(values, SMOOTHED_ROWS), color=colour, linewidth=1.8, label=label)

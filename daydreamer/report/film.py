@@ -1,0 +1,149 @@
+"""The robot at a few moments of the session, drawn as lines from what was logged; no simulator is needed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from daydreamer.report import style
+from daydreamer.report.figures import Missing
+from daydreamer.report.story import Story
+from daydreamer.robots.a1.skeleton import skeleton_m
+
+SKELETONS: dict[str, Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]] = {"a1": skeleton_m}
+"""Lines `[points, 3]` in m by name from one observation, by `RobotSpec.robot`."""
+
+MINUTES = (5.0, 20.0, 40.0, 60.0)
+"""Moments of an hour, whatever the robot does then. A shorter session is shown at its quarters."""
+
+SCENE_S = 4.0
+STRIP_FRAMES = 7
+GIF_FRAMES_PER_S = 10.0
+
+WIDTH_M, HEIGHT_M, BELOW_M = 0.94, 0.62, 0.12
+"""Of a frame: enough for legs stretched out, and how much of it lies below the middle of the ground."""
+
+_STRIP_WIDTH_PX, _GIF_WIDTH_PX, _CAPTION_PX = 140, 245, 18
+_SUPERSAMPLED = 3  # Pillow draws lines with steps; scaled down they are smooth
+_VIEW_AZIMUTH_RAD, _VIEW_ELEVATION_RAD = np.deg2rad(25.0), np.deg2rad(12.0)
+_FAR_SIDE = {"FL", "RL"}  # the viewer stands on the robot's right
+_GROUND_M = np.array([(x, y, 0.0) for x, y in ((-0.4, -0.25), (0.4, -0.25), (0.4, 0.25), (-0.4, 0.25))])
+
+
+def moments_s(minutes: float) -> list[float]:
+    """Robot seconds at which scenes end, for a session of `minutes`."""
+    if minutes >= MINUTES[-1] - SCENE_S / 60.0:
+        return [60.0 * minute for minute in MINUTES[:-1]] + [60.0 * min(minutes, MINUTES[-1])]
+    return [60.0 * minutes * share for share in (0.25, 0.5, 0.75, 1.0)]
+
+
+def film_strip(story: Story) -> bytes:
+    """PNG: a row for each moment, frames from left to right.
+
+    Raises:
+      Missing: there are too few steps, or nobody knows how to draw the robot.
+    """
+    rows = []
+    for scene in _scenes(story):
+        steps = scene[np.linspace(0, len(scene) - 1, STRIP_FRAMES).astype(int)]
+        frames = _beside([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
+        rows.append(_with_caption(frames, _caption(story, scene)))
+    picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
+    for index, row in enumerate(rows):
+        picture.paste(row, (0, index * row.height))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def film(story: Story) -> bytes:
+    """GIF: all moments side by side, as fast as they were.
+
+    Raises:
+      Missing: as `film_strip`.
+    """
+    scenes = _scenes(story)
+    stride = max(1, round(story.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
+    captions = [_caption(story, scene) for scene in scenes]
+    images = [
+        _beside(
+            [
+                _with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
+                for scene, caption in zip(scenes, captions, strict=True)
+            ]
+        ).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+        for step in range(0, len(scenes[0]), stride)
+    ]
+    buffer = io.BytesIO()
+    duration_ms = stride * story.session.spec.control_period_s * 1e3
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+    return buffer.getvalue()
+
+
+def _scenes(story: Story) -> list[np.ndarray]:
+    """Indices of the steps of each scene."""
+    if story.session.spec.robot not in SKELETONS:
+        raise Missing(f"There is no drawing of robot '{story.session.spec.robot}'.")
+    rows = round(SCENE_S * story.session.spec.control_rate_hz)
+    if len(story.steps) < rows:
+        raise Missing(f"Only {len(story.steps)} steps were logged; a scene takes {rows}.")
+    ends = [round(second * story.session.spec.control_rate_hz) for second in moments_s(story.minutes)]
+    ends = sorted({min(max(end, rows), len(story.steps)) for end in ends})
+    return [np.arange(end - rows, end) for end in ends]
+
+
+def _caption(story: Story, rows: np.ndarray) -> str:
+    minute = story.steps.robot_s[rows[-1]] / 60.0
+    speed = "" if story.forward_m_s is None else f", {story.forward_m_s[rows].mean():+z.2f} m/s"
+    return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{speed}"
+
+
+def _frame(story: Story, step: int, width_px: int) -> Image.Image:
+    """The robot at one step; `width_px` wide."""
+    scale = _SUPERSAMPLED * width_px / WIDTH_M  # pixels per metre
+    size = (_SUPERSAMPLED * width_px, round(scale * HEIGHT_M))
+
+    def pixels(points: np.ndarray) -> list[tuple[float, float]]:
+        across_m, up_m = _project(points)
+        return list(zip(size[0] / 2 + scale * across_m, size[1] - scale * (up_m + BELOW_M), strict=True))
+
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
+    observation = {key: values[step] for key, values in story.steps.observation.items()}
+    for name, points in SKELETONS[story.session.spec.robot](observation).items():
+        if name == "trunk_top":  # solid, so that it can be told from the belly
+            draw.polygon(pixels(points), fill="#777777")
+        draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")
+    return image.resize((width_px, size[1] // _SUPERSAMPLED), Image.Resampling.LANCZOS)
+
+
+def _colour(line: str) -> str:
+    if line.startswith("trunk"):
+        return style.BLACK
+    return style.ORANGE if line == "head" else "#9ec9e2" if line in _FAR_SIDE else style.BLUE
+
+
+def _beside(images: list[Image.Image]) -> Image.Image:
+    picture = Image.new("RGB", (sum(image.width for image in images), images[0].height), "white")
+    for index, image in enumerate(images):
+        picture.paste(image, (index * images[0].width, 0))
+    return picture
+
+
+def _with_caption(image: Image.Image, caption: str) -> Image.Image:
+    picture = Image.new("RGB", (image.width, image.height + _CAPTION_PX), "white")
+    picture.paste(image, (0, _CAPTION_PX))
+    ImageDraw.Draw(picture).text((4, 2), caption, fill=style.BLACK, font=ImageFont.load_default(12))
+    return picture
+
+
+def _project(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seen from the robot's right, a little from behind and above, so that it heads to the right; parallel lines."""
+    cos_azimuth, sin_azimuth = np.cos(_VIEW_AZIMUTH_RAD), np.sin(_VIEW_AZIMUTH_RAD)
+    across = points[:, 0] * cos_azimuth - points[:, 1] * sin_azimuth
+    away = points[:, 0] * sin_azimuth + points[:, 1] * cos_azimuth
+    return across, points[:, 2] * np.cos(_VIEW_ELEVATION_RAD) + away * np.sin(_VIEW_ELEVATION_RAD)

@@ -1,0 +1,118 @@
+"""All that a report tells about a session, read once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.experience.step import SAFETY_FLAGS
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.advice import Advice, judge
+from daydreamer.telemetry.columns import StepColumns, read_columns
+from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
+from daydreamer.telemetry.evidence import Evidence, EvidenceReader
+from daydreamer.telemetry.milestones import MILESTONES
+
+LOCKSTEP = "lockstep"
+"""The writer of metrics of `daydreamer train`; a live session has one for each process."""
+
+DREAMS = 40
+"""So many dreams, spread over the session, show how the error falls; an hour has 360."""
+
+FELL_FROM_UP_Z, FELL_TO_UP_Z = 0.7, 0.0
+"""A fall is the way from nearly upright to a trunk on its side."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """What happened.
+
+    Attributes:
+      session: whose story it is.
+      evidence: what its files say, see `Evidence`.
+      steps: all that were logged, without images.
+      dreams: some of them, in their order.
+      advice: what is wrong.
+      problems: what could not be read, one sentence each.
+    """
+
+    session: Session
+    evidence: Evidence
+    steps: StepColumns
+    dreams: list[Dream]
+    advice: list[Advice]
+    problems: list[str]
+
+    @property
+    def minutes(self) -> float:
+        """Robot time of the session."""
+        return len(self.steps) * self.session.spec.control_period_s / 60.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it ran in real time; in lock-step there is nothing to be late for."""
+        return not (self.session.metrics / LOCKSTEP).is_dir()
+
+    @functools.cached_property
+    def reward(self) -> np.ndarray:
+        """`[steps]`, by which results are compared: the published one where the task records it."""
+        return self.steps.info.get("published_reward", self.steps.reward)
+
+    @functools.cached_property
+    def forward_m_s(self) -> np.ndarray | None:
+        """`[steps]`, by the robot's odometry; None for a robot that has none."""
+        return self.steps.info.get("forward_velocity_m_s")
+
+    @functools.cached_property
+    def milestones_s(self) -> dict[str, float]:
+        """Robot seconds at which each milestone was first reached, in their order."""
+        events = [event for event in self.evidence.events if event["kind"] == "milestone"]
+        # A process that was killed may have told the events, but not the status.
+        reached = {event["name"]: event["robot_seconds"] for event in reversed(events)}
+        reached |= self.evidence.status["milestones_s"]
+        return {name: reached[name] for name in MILESTONES if name in reached}
+
+    @functools.cached_property
+    def falls_s(self) -> list[float]:
+        """Robot seconds at which the robot fell, if it says which way is up."""
+        up_z = self.steps.info.get("up_z", np.zeros(0))
+        falls_s, upright = [], False
+        for robot_s, up in zip(self.steps.robot_s[: len(up_z)].tolist(), up_z.tolist(), strict=True):
+            if upright and up < FELL_TO_UP_Z:
+                falls_s.append(robot_s)
+            upright = up > FELL_FROM_UP_Z or (upright and up >= FELL_TO_UP_Z)
+        return falls_s
+
+    @functools.cached_property
+    def safety_counts(self) -> dict[str, int]:
+        """Commands that carried each safety flag; those that none carried are left out."""
+        counts = {name: int(np.count_nonzero(self.steps.safety_flags & bit)) for name, bit in SAFETY_FLAGS.items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def robot_minutes(self, event: dict[str, Any]) -> float:
+        """When an event happened, in robot time."""
+        if not len(self.steps):
+            return 0.0
+        return float(np.interp(event["wall_s"], self.steps.wall_ns * 1e-9, self.steps.robot_s)) / 60.0
+
+
+def read_story(session: Session) -> Story:
+    """Reads whatever there is; what is missing is empty.
+
+    Raises:
+      SpecMismatch: a log is of another robot.
+    """
+    evidence = EvidenceReader(session).read()
+    problems = list(evidence.problems)
+    dreams = []
+    paths = list_dreams(session.dreams)
+    for index in np.unique(np.linspace(0, len(paths) - 1, DREAMS).astype(int)) if paths else ():
+        try:
+            dreams.append(read_dream(paths[index]))
+        except UserError as error:
+            problems.append(str(error))
+    return Story(session, evidence, read_columns(session, images=False), dreams, judge(evidence), problems)

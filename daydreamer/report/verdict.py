@@ -1,0 +1,120 @@
+"""A session in words: what it learned, what was wrong, what to try."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from daydreamer.report.story import Story
+from daydreamer.telemetry.milestones import STANDING, UPRIGHT, WALKING
+from daydreamer.telemetry.rules.model import POOR_RATIO
+
+COMPARED_S = 300.0
+"""The first and the last so many seconds are compared; a session that is shorter than two of them, by halves."""
+
+BARELY_BEGUN_MINUTES = 10.0
+"""Before this nothing can be said about where a session leads; a first roll takes one to three minutes."""
+
+GOOD_RATIO = 0.5
+"""Error over that of 'nothing changes' below which a model may be called good."""
+
+HARDLY = 0.05
+"""A change of the reward by a smaller share is no change."""
+
+_DID = {UPRIGHT: "held itself upright", STANDING: "stood", WALKING: "walked"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """Sentences; each list may be empty but `learned` and `advice`."""
+
+    learned: list[str]
+    wrong: list[str]
+    advice: list[str]
+
+
+def judge_session(story: Story) -> Verdict:
+    if not len(story.steps):
+        return Verdict(
+            ["Nothing was experienced: there is not one logged step."],
+            [each.sentence for each in story.advice],
+            [f"Look into {story.session.path / 'log'}: robot or twin did not get going."],
+        )
+    return Verdict(_learned(story), _wrong(story), _advice(story))
+
+
+def _learned(story: Story) -> list[str]:
+    sentences = []
+    if story.milestones_s:
+        parts = [f"{_DID[name]} after {seconds / 60:.1f}" for name, seconds in story.milestones_s.items()]
+        sentences.append(f"The robot {_join(parts)} of {story.minutes:.1f} robot minutes.")
+    elif "r_upright" in story.steps.reward_terms:
+        sentences.append(f"In {story.minutes:.1f} robot minutes the robot has not yet held itself upright for long.")
+    rows = min(round(COMPARED_S * story.session.spec.control_rate_hz), len(story.steps) // 2)
+    if rows:
+        minutes = rows * story.session.spec.control_period_s / 60
+        first, last = story.reward[:rows].mean(), story.reward[-rows:].mean()
+        change = "hardly changed" if abs(last - first) < HARDLY * abs(first) else "rose" if last > first else "fell"
+        sentences.append(
+            f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
+            "the last."
+        )
+        if story.forward_m_s is not None:
+            sentences.append(f"In the last {minutes:.1f} minutes it went forward at {_speed(story, rows)} on average.")
+    ratio = story.evidence.prediction_ratio
+    if len(ratio):
+        value = float(np.mean(ratio.last(COMPARED_S)))
+        quality = "well" if value < GOOD_RATIO else "fairly" if value < POOR_RATIO else "poorly"
+        sentences.append(
+            f"The world model predicts {quality}: one second ahead its error is {value:.0%} of that of guessing that "
+            "nothing changes."
+        )
+    return sentences
+
+
+def _speed(story: Story, rows: int) -> str:
+    return f"{story.forward_m_s[-rows:].mean():+z.2f} m/s"
+
+
+def _wrong(story: Story) -> list[str]:
+    sentences = [f"{each.title}. {each.finding}" for each in story.advice]
+    if story.falls_s:
+        count = len(story.falls_s)
+        times = "once" if count == 1 else f"{count} times"
+        sentences.append(f"It fell {times}, last at minute {story.falls_s[-1] / 60:.1f}.")
+    crashes = [event for event in story.evidence.events if event["kind"] == "fault"]
+    if crashes:
+        sentences.append(
+            f"{len(crashes)} process faults were recorded, the last in the {crashes[-1]['source']}: "
+            f"{crashes[-1].get('error', 'no reason given')}"
+        )
+    flagged = np.count_nonzero(story.steps.safety_flags)
+    if flagged:
+        kinds = _join([f"{name.replace('_', ' ')} {count}" for name, count in story.safety_counts.items()])
+        sentences.append(
+            f"Safety touched {flagged} of {len(story.steps)} commands ({flagged / len(story.steps):.1%}): {kinds}."
+        )
+    return sentences
+
+
+def _advice(story: Story) -> list[str]:
+    going_on = f"Go on with 'daydreamer resume {story.session.path} --minutes 60'"
+    sentences = [f"{each.title}: {each.cure}" for each in story.advice]
+    if WALKING in story.milestones_s:
+        sentences.append(
+            "It walks: repeat it with other seeds and set the sessions side by side with 'daydreamer compare'."
+        )
+    elif story.minutes < BARELY_BEGUN_MINUTES:
+        sentences.append(f"{story.minutes:.1f} minutes are too few to judge by. {going_on}.")
+    elif not story.advice:
+        sentences.append(f"Nothing is known to be wrong; it needs more time. {going_on}.")
+    if not story.dreams:
+        sentences.append(
+            "There is no recorded prediction to judge the world model by; set learner.dream_period_s above 0 next time."
+        )
+    return sentences
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,37 @@
+"""What the A1 observes, in units that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from daydreamer.robots.a1.constants import JOINT_NAMES
+from daydreamer.robots.a1.task import VELOCITY_SCALE_M_S, denormalise_joints
+
+SHOWN_LEG = "FL"
+"""One leg is enough for a glance; all four look alike."""
+
+
+def signals(observation: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Quantities worth a look, by plot and name, each `[steps]`.
+
+    Args:
+      observation: `joint_position`, `gravity_up` and `velocity` as in `A1WalkTask`, each `[steps, ...]`.
+    """
+    angles_deg = np.rad2deg(denormalise_joints(np.asarray(observation["joint_position"], np.float64)))
+    up = np.asarray(observation["gravity_up"], np.float64)
+    joints = {
+        name.removesuffix("_joint").removeprefix(f"{SHOWN_LEG}_"): angles_deg[:, index]
+        for index, name in enumerate(JOINT_NAMES)
+        if name.startswith(SHOWN_LEG)
+    }
+    return {
+        "joints": joints,
+        # 0 with the trunk level, 180 on the back; roll would jump there.
+        "attitude": {
+            "tilt": np.rad2deg(np.arccos(np.clip(up[:, 2], -1.0, 1.0))),
+            "nose up": np.rad2deg(np.arctan2(up[:, 0], np.hypot(up[:, 1], up[:, 2]))),
+        },
+        "speed": {"forward": VELOCITY_SCALE_M_S * np.asarray(observation["velocity"], np.float64)[:, 0]},
+    }

@@ -1,0 +1,129 @@
+"""What the files of a session say about how it is doing; advice and report are drawn from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.session.directory import Session
+from daydreamer.session.events import read_events
+from daydreamer.session.status import read_status
+from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
+from daydreamer.telemetry.scalars import ScalarReader, Scalars
+
+RECENT_S = 120.0
+"""Span of the recent steps: long enough for a fall and a rescue, short enough to tell what is the matter now."""
+
+RECENT_BYTES = 16 << 20
+"""With images fewer steps are looked at, so that this can be done every few seconds."""
+
+CLOCK_TAG = "actor/reward"
+"""Written by every actor, with environment steps for steps: it says what robot time it was at a wall time."""
+
+PREDICTION_HORIZON_S = 1.0
+"""At which predictions are judged: a few steps of a gait."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """A scalar over robot time; both `[points]`."""
+
+    robot_s: np.ndarray
+    value: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def between(self, begin_s: float, end_s: float) -> np.ndarray:
+        """The values after `begin_s` up to and with `end_s`."""
+        return self.value[(self.robot_s > begin_s) & (self.robot_s <= end_s)]
+
+    def last(self, seconds: float) -> np.ndarray:
+        """The values of the last `seconds` before the last point."""
+        return self.between(self.robot_s[-1] - seconds, self.robot_s[-1]) if len(self) else self.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """One look at a session.
+
+    Attributes:
+      session: whose files these are.
+      status: see `SessionStatus`, as plain values.
+      events: see `read_events`.
+      scalars: see `ScalarReader`.
+      recent: the last `RECENT_S` of logged steps.
+      problems: what could not be read, one sentence each.
+    """
+
+    session: Session
+    status: Mapping[str, Any]
+    events: list[dict[str, Any]]
+    scalars: Mapping[str, Scalars]
+    recent: StepColumns
+    problems: tuple[str, ...]
+
+    def series(self, tag: str) -> Series:
+        """A scalar over robot time; empty if nobody wrote it, or not what is needed to tell the time."""
+        scalars, clock = self.scalars.get(tag), self.scalars.get(CLOCK_TAG)
+        if scalars is None or clock is None:
+            return Series(np.zeros(0), np.zeros(0))
+        finite = np.isfinite(scalars.value)
+        steps = np.interp(scalars.wall_s[finite], clock.wall_s, clock.step)
+        return Series(steps * self.session.spec.control_period_s, scalars.value[finite])
+
+    @functools.cached_property
+    def prediction_ratio(self) -> Series:
+        """Error of the model's open-loop predictions, over that of 'nothing changes', averaged over what is observed.
+
+        1 is a model that is of no use, 0 a perfect one; `PREDICTION_HORIZON_S` ahead.
+        """
+        ratios = []
+        for key in self.session.spec.observation:
+            error, unchanged = (self._dreamed(group, key) for group in ("dream", "dream_unchanged"))
+            if len(error) and len(error) == len(unchanged) and np.all(unchanged.value > 0):
+                ratios.append((error.robot_s, error.value / unchanged.value))
+        if not ratios:
+            return Series(np.zeros(0), np.zeros(0))
+        points = min(len(ratio) for _, ratio in ratios)
+        return Series(ratios[0][0][-points:], np.mean([ratio[-points:] for _, ratio in ratios], axis=0))
+
+    def _dreamed(self, group: str, key: str) -> Series:
+        """The errors of one observation at the horizon next to `PREDICTION_HORIZON_S`."""
+        prefix = f"{group}/{key}/"
+        horizons_s = {
+            tag: float(tag.removeprefix(prefix).rstrip("s")) for tag in self.scalars if tag.startswith(prefix)
+        }
+        nearest = min(horizons_s, key=lambda tag: abs(horizons_s[tag] - PREDICTION_HORIZON_S), default="")
+        return self.series(nearest)
+
+
+class EvidenceReader:
+    """Looks at a session again and again; only what is new of the metrics is read."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._scalars = ScalarReader(session.metrics)
+
+    def read(self) -> Evidence:
+        """What is known now; what cannot be read is among the problems."""
+        session = self._session
+        status = read_status(session)
+        scalars = self._scalars.read()
+        problems = [*status["problems"], *self._scalars.problems.values()]
+        try:
+            recent = read_columns(session, _recent_steps(session))
+        except UserError as error:
+            problems.append(str(error))
+            recent = to_columns([], session.spec)
+        return Evidence(session, status, read_events(session.events), scalars, recent, tuple(problems))
+
+
+def _recent_steps(session: Session) -> int:
+    step_bytes = sum(space.size * np.dtype(space.dtype).itemsize for space in session.spec.observation.values())
+    return min(round(RECENT_S * session.spec.control_rate_hz), RECENT_BYTES // step_bytes)

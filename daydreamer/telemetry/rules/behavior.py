@@ -1,0 +1,108 @@
+"""Whether actor and critic get better inside the model, and the robot with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.telemetry.evidence import CLOCK_TAG, Evidence
+from daydreamer.telemetry.milestones import WALKING
+from daydreamer.telemetry.rules import Advice
+from daydreamer.telemetry.rules.model import is_poor
+
+RECENT_S = 180.0
+"""Span of the behaviour's figures that are judged: some dozens of points, so that no outlier decides."""
+
+PROMISE_SHARE = 0.5
+"""How far beyond the best reward ever held the critic may expect to go, as a share of the span from worst to best. A
+robot that is still improving is expected to do a little better than ever; half the span more is wishful thinking."""
+
+LEAST_SPAN = 0.1
+"""The span is taken to be at least this share of the best reward, for a robot that has not changed it yet."""
+
+COLLAPSED_SHARE = 0.1
+"""Of `learner.entropy_target`: a randomness (0 to 1) below has been lost in spite of the weight that rises with it."""
+
+FLAT_BLOCK_S = 300.0
+"""The reward's means over this long are compared: a few falls and recoveries each."""
+
+FLAT_AFTER_S = 900.0
+"""Before this the A1 twin's reward comes and goes with every fall; a plateau means nothing yet."""
+
+FLAT_SHARE = 0.05
+"""Of the span from the worst to the best minute: a gain over `2 FLAT_BLOCK_S` below it would take hours to matter."""
+
+
+def critic_diverging(evidence: Evidence) -> Advice | None:
+    """The critic promises more than the robot has ever come near to."""
+    returns = evidence.series("learner/behavior/return").last(RECENT_S)
+    rewards = evidence.series(CLOCK_TAG).value
+    if not len(returns) or not len(rewards):
+        return None
+    discount = evidence.session.config.learner.discount
+    promised = float(np.median(returns)) * (1.0 - discount)
+    worst, best = float(rewards.min()), float(rewards.max())
+    if promised <= best + PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)):
+        return None
+    return Advice(
+        rule="critic_diverging",
+        level="bad",
+        title="Critic diverging",
+        finding=f"The critic expects a reward of {promised:.1f} per step in the long run, where the best that the "
+        f"robot ever held for ten seconds is {best:.1f}: the policy chases promises of its own.",
+        cure="Lower learner.critic_learning_rate or learner.discount, or raise learner.replay_value_scale, "
+        "which ties the critic to rewards that were received.",
+    )
+
+
+def entropy_collapsed(evidence: Evidence) -> Advice | None:
+    """The policy has stopped to try anything."""
+    randomness = evidence.series("learner/behavior/randomness").last(RECENT_S)
+    target = evidence.session.config.learner.entropy_target
+    if not len(randomness) or np.median(randomness) >= COLLAPSED_SHARE * target:
+        return None
+    return Advice(
+        rule="entropy_collapsed",
+        level="warn",
+        title="Entropy collapsed",
+        finding=f"The policy's randomness is {np.median(randomness):.3f}, the target is {target:g}: it repeats itself "
+        "and learns nothing new.",
+        cure="Raise learner.entropy_rate or learner.entropy_scale; if the rewards are much larger "
+        "than usual, scale them down.",
+    )
+
+
+def reward_flat(evidence: Evidence) -> Advice | None:
+    """The reward has stopped rising although the robot does not walk; whether model or exploration is to blame."""
+    reward = evidence.series(CLOCK_TAG)
+    if not len(reward) or reward.robot_s[-1] < FLAT_AFTER_S or WALKING in evidence.status["milestones_s"]:
+        return None
+    end_s = reward.robot_s[-1]
+    minutes = [reward.between(begin_s, begin_s + 60.0) for begin_s in np.arange(0.0, end_s - 59.0, 60.0)]
+    means = [values.mean() for values in minutes if len(values)]
+    last = reward.between(end_s - FLAT_BLOCK_S, end_s)
+    before = reward.between(end_s - 3 * FLAT_BLOCK_S, end_s - 2 * FLAT_BLOCK_S)
+    if not len(before) or last.mean() - before.mean() >= FLAT_SHARE * (max(means) - min(means)):
+        return None
+    poor = is_poor(evidence)
+    return Advice(
+        rule="reward_flat",
+        level="warn",
+        title="Reward flat",
+        finding=f"The reward was {before.mean():.2f} ten minutes ago and is {last.mean():.2f} now. {_CAUSES[poor]}",
+        cure=_CURES[poor],
+    )
+
+
+_CAUSES = {
+    False: "The model predicts well, so that the policy has nothing new to learn from.",
+    True: "The model predicts poorly, so that what is learned inside it does not carry over.",
+    None: "There are no recorded predictions to tell whether model or exploration is to blame.",
+}
+_CURES = {
+    False: "Raise actor.rescue or learner.entropy_target to explore more, or bring the robot by hand into a pose that "
+    "it has not seen.",
+    True: "See to the model first, with a higher learner.train_ratio, more computing power, or a look at the sensors.",
+    None: "Set learner.dream_period_s above 0.",
+}
+
+RULES = (critic_diverging, reward_flat, entropy_collapsed)

@@ -1,0 +1,65 @@
+"""Whether the world model learns what the robot does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.telemetry.evidence import PREDICTION_HORIZON_S, Evidence
+from daydreamer.telemetry.rules import Advice
+
+LEARNED_S = 600.0
+"""Robot time of predictions before their trend is judged. Models of this size halve their error within minutes; ten
+of them are a sixth of the session."""
+
+POOR_RATIO = 0.8
+"""A model whose predictions are off by more than this share of what 'nothing changes' would be off is of little use:
+behaviour that is learned inside it does not carry over."""
+
+FALLEN = 0.95
+"""The last third's error over the first third's at or above which the error has not fallen."""
+
+SKIPPED_UPDATES = 3
+"""Gradient steps skipped because they were not finite. One may be a freak batch."""
+
+
+def is_poor(evidence: Evidence) -> bool | None:
+    """Whether the model's recent predictions are of little use; None if there are none."""
+    ratio = evidence.prediction_ratio.last(LEARNED_S / 2)
+    return bool(np.mean(ratio) >= POOR_RATIO) if len(ratio) else None
+
+
+def model_not_learning(evidence: Evidence) -> Advice | None:
+    """The error of the predictions is high and does not fall."""
+    ratio = evidence.prediction_ratio
+    if len(ratio) < 3 or np.ptp(ratio.robot_s) < LEARNED_S:
+        return None
+    first, _, last = (np.mean(third) for third in np.array_split(ratio.value, 3))
+    if last < POOR_RATIO or last < FALLEN * first:
+        return None
+    return Advice(
+        rule="model_not_learning",
+        level="bad",
+        title="Model error not falling",
+        finding=f"{PREDICTION_HORIZON_S:.0f} s ahead the model is wrong by {last:.0%} of what guessing 'nothing "
+        f"changes' is wrong by, and {np.ptp(ratio.robot_s) / 60:.0f} minutes ago it was {first:.0%}.",
+        cure="Look for a sensor that is delayed or wrongly scaled first; then raise learner.train_ratio or "
+        "learner.learning_rate, or enlarge model.units and model.deterministic.",
+    )
+
+
+def updates_skipped(evidence: Evidence) -> Advice | None:
+    """Losses or gradients are not finite."""
+    skipped = sum(event["count"] for event in evidence.events if event["kind"] == "update_skipped")
+    if skipped < SKIPPED_UPDATES:
+        return None
+    return Advice(
+        rule="updates_skipped",
+        level="bad",
+        title="Learning diverges",
+        finding=f"{skipped} gradient steps were not finite and were skipped.",
+        cure="Look for a sensor that sends absurd "
+        "values, and lower learner.learning_rate, learner.actor_learning_rate and learner.critic_learning_rate.",
+    )
+
+
+RULES = (updates_skipped, model_not_learning)

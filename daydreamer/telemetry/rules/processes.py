@@ -1,0 +1,132 @@
+"""Whether the processes of a session keep up with the robot and with each other."""
+
+from __future__ import annotations
+
+from daydreamer.telemetry.evidence import Evidence
+from daydreamer.telemetry.rules import Advice
+
+RATIO_SHARE = 0.5
+"""Of the train ratio's ceiling. With half the gradient steps learning takes about twice the hour; a little less than
+the ceiling is what it is for."""
+
+TRAINED_STEPS = 4
+"""Multiples of `learner.minimum_steps` after which the measured ratio has forgotten that training began late."""
+
+MISS_SHARE_WARN, MISS_SHARE_BAD = 0.01, 0.05
+"""Of all control ticks. One in a hundred is a late command every five seconds at 20 Hz, which the model takes for
+noise; one in twenty is another robot than the one that is learned."""
+
+SLOW_STEP_SHARE = 0.5
+"""Of the control period: an actor whose ordinary step takes longer has no room for a bad one."""
+
+MISS_TICKS = 400
+"""Ticks of an actor life before misses are judged: the first ones pay for imports and compilation."""
+
+POLICY_AGE_PERIODS, POLICY_AGE_S = 6, 60.0
+"""A policy older than so many publishing periods and than this many seconds: the learner has stopped delivering. A
+restarted learner takes up to a minute to compile, which is no reason for concern."""
+
+FIRST_POLICY_S = 120.0
+"""Robot time after `learner.minimum_steps` within which the first policy must have come."""
+
+
+def process_gone(evidence: Evidence) -> Advice | None:
+    """A process has ended without having been told to, and nobody has started it again."""
+    gone = {role: each for role, each in evidence.status["processes"].items() if each["state"] in ("crashed", "failed")}
+    if not gone:
+        return None
+    faults = [event["error"] for event in evidence.events if event["kind"] == "fault" and event["source"] in gone]
+    said = f" Its last words: {faults[-1]}" if faults else ""
+    return Advice(
+        rule="process_gone",
+        level="bad",
+        title=f"{' and '.join(gone).capitalize()} gone",
+        finding=f"{_list(gone)} ended without being told to.{said}",
+        cure=f"See {evidence.session.path / 'log'}, then go on with 'daydreamer resume {evidence.session.path}', which "
+        "loses no step.",
+    )
+
+
+def learner_slow(evidence: Evidence) -> Advice | None:
+    """The learner makes far fewer gradient steps than the train ratio allows."""
+    status, config = evidence.status, evidence.session.config.learner
+    ratio, env_steps = status["train_ratio"], status["env_steps"]
+    if ratio is None or not env_steps or env_steps < TRAINED_STEPS * config.minimum_steps:
+        return None
+    if ratio >= RATIO_SHARE * config.train_ratio:
+        return None
+    rate = f" ({status['updates_per_s']:.1f} gradient steps/s)" if status["updates_per_s"] else ""
+    return Advice(
+        rule="learner_slow",
+        level="warn",
+        title="Learner too slow",
+        finding=f"Each step is replayed {ratio:.0f} times where learner.train_ratio allows {config.train_ratio:.0f}"
+        f"{rate}: the machine is too slow for these networks or busy with something else.",
+        cure="Stop other programs, learn on a machine with a GPU, or make the networks smaller "
+        "(model.deterministic, model.units).",
+    )
+
+
+def deadline_misses(evidence: Evidence) -> Advice | None:
+    """The control loop is late too often."""
+    status = evidence.status
+    if status["deadline_misses"] is None or not status["last_logged_sequence"]:
+        return None
+    life = max(status["last_logged_sequence"], key=int)
+    ticks = status["last_logged_sequence"][life] + 1
+    share = status["deadline_misses"] / max(1, ticks)
+    if ticks < MISS_TICKS or share < MISS_SHARE_WARN:
+        return None
+    p50_ms, period_ms = status["actor_step_ms"]["p50"], 1e3 * evidence.session.spec.control_period_s
+    if p50_ms is not None and p50_ms > SLOW_STEP_SHARE * period_ms:
+        cause = f"the actor itself is slow, half of its latest steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
+        cure = "Make the networks smaller (model.deterministic, model.units), or use a faster machine."
+    else:
+        cause = "something else takes the processor from it now and then."
+        cure = "Leave a core free, stop other programs, or put the learner on another machine."
+    return Advice(
+        rule="deadline_misses",
+        level="bad" if share >= MISS_SHARE_BAD else "warn",
+        title="Control loop late",
+        finding=f"{status['deadline_misses']} of {ticks} control ticks ({share:.1%}) came late, so the robot moves "
+        f"by another clock than the model learns; {cause}",
+        cure=cure,
+    )
+
+
+def policy_old(evidence: Evidence) -> Advice | None:
+    """The robot has been driven by the same policy for too long, or has none although it should."""
+    status, config = evidence.status, evidence.session.config.learner
+    learner = status["processes"].get("learner")
+    state = learner["state"] if learner else "missing"
+    cure = f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use 'daydreamer resume'."
+    if not status["policy_version"]:
+        late_steps = config.minimum_steps + FIRST_POLICY_S * evidence.session.spec.control_rate_hz
+        if status["policy_version"] is None or (status["env_steps"] or 0) < late_steps:
+            return None
+        return Advice(
+            rule="policy_old",
+            level="bad",
+            title="No policy yet",
+            finding=f"After {status['robot_seconds'] / 60:.0f} robot minutes all actions are still random: no policy "
+            "has come from the learner.",
+            cure=cure,
+        )
+    age_s = status["policy_age_s"]
+    if age_s is None or age_s < max(POLICY_AGE_PERIODS * config.publish_period_s, POLICY_AGE_S):
+        return None
+    return Advice(
+        rule="policy_old",
+        level="bad",
+        title="Policy old",
+        finding=f"The robot acts by a policy that is {age_s:.0f} s old, where a new one is due every "
+        f"{config.publish_period_s:g} s: what it experiences does not reach its behaviour.",
+        cure=cure,
+    )
+
+
+def _list(names) -> str:
+    return " and ".join(f"the {name}" for name in names).capitalize()
+
+
+RULES = (process_gone, learner_slow, deadline_misses, policy_old)

@@ -1,0 +1,54 @@
+"""Whether something keeps the robot from moving at all."""
+
+from __future__ import annotations
+
+import collections
+
+from daydreamer.telemetry.evidence import Evidence
+from daydreamer.telemetry.rules import Advice
+
+TRIPS, TRIP_WINDOW_S = 5, 600.0
+"""So many trips of one watchdog in ten minutes: each ends an episode, and what causes them is not chance."""
+
+_CURES = {
+    "emergency_stopped": "See that nobody is near the robot, release the emergency stop and reset it, then resume.",
+    "damping": "It goes on by itself once the cause is gone; see whether the robot's state still arrives.",
+    "holding": "Resume it, or see to the cause.",
+}
+
+
+def robot_stopped(evidence: Evidence) -> Advice | None:
+    """The safety supervisor keeps the robot from acting."""
+    changes = [event for event in evidence.events if event["kind"] == "safety_state"]
+    state = changes[-1].get("after") if changes else None
+    if state not in _CURES:
+        return None
+    return Advice(
+        rule="robot_stopped",
+        level="bad",
+        title=f"Robot {state.replace('_', ' ')}",
+        finding=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: "
+        f"{changes[-1].get('cause') or 'not stated'}).",
+        cure=_CURES[state],
+    )
+
+
+def watchdog_trips(evidence: Evidence) -> Advice | None:
+    """A watchdog interrupts the robot again and again."""
+    trips = [event for event in evidence.events if event["kind"] == "watchdog"]
+    recent = [event["name"] for event in trips if event["wall_s"] > evidence.events[-1]["wall_s"] - TRIP_WINDOW_S]
+    name, count = max(collections.Counter(recent).items(), key=lambda item: item[1], default=("", 0))
+    if count < TRIPS:
+        return None
+    last = next(event for event in reversed(trips) if event["name"] == name)
+    return Advice(
+        rule="watchdog_trips",
+        level="warn",
+        title="Watchdog trips often",
+        finding=f"Watchdog '{name}' tripped {count} times in ten minutes (last at {last.get('value')}, its limit is "
+        f"{last.get('threshold')}), and each time the robot is interrupted.",
+        cure="Mend the cause rather than the limit.",
+    )
+
+
+RULES = (robot_stopped, watchdog_trips)

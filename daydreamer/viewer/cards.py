@@ -1,0 +1,99 @@
+"""Large print for the dashboard: Rerun has no text that can be read from two metres, so it is shown as pictures."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from daydreamer.telemetry.health import STATE_LEVELS, Reading, robot_state
+from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.rules import Advice
+
+BANNER_SIZE = (1920, 190)
+HEALTH_SIZE = (960, 620)
+COLOURS = 24
+"""A palette this small keeps a picture at a few kilobytes."""
+
+BACKGROUND, TEXT, QUIET = "#14181d", "#f2f4f6", "#8b95a1"
+GOOD, WARN, BAD, IDLE = "#2fa866", "#e0a526", "#e5484d", "#5b6672"
+
+LEVEL_COLOURS = {"good": GOOD, "warn": WARN, "bad": BAD, "none": IDLE}
+
+
+def banner(status: Mapping[str, Any], total_minutes: float) -> bytes:
+    """PNG with clock, state of the robot, reward, speed and milestones."""
+    image = Image.new("RGB", BANNER_SIZE, BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    seconds = status["robot_seconds"] or 0.0
+    draw.text((24, 8), f"{int(seconds // 60)}:{int(seconds % 60):02d}", font=_font(118), fill=TEXT)
+    draw.text((30, 138), f"of {total_minutes:g} robot minutes", font=_font(34), fill=QUIET)
+    state = robot_state(status)
+    box = (470, 22, 1010, 168)
+    draw.rounded_rectangle(box, radius=18, fill=LEVEL_COLOURS[STATE_LEVELS.get(state, "warn")])
+    words = state.replace("_", " ").upper()
+    centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    draw.text(centre, words, font=_fitting(draw, words, box[2] - box[0] - 40, 88), fill="#ffffff", anchor="mm")
+    _figure(draw, 1050, "reward", status["reward_recent"], "{:.1f}")
+    _figure(draw, 1270, "m/s forward", status["forward_velocity_recent"], "{:+.2f}")
+    for row, name in enumerate(MILESTONES):
+        reached_s = (status["milestones_s"] or {}).get(name)
+        colour = QUIET if reached_s is None else GOOD
+        y = 40 + 52 * row
+        draw.ellipse((1574, y - 14, 1602, y + 14), fill=None if reached_s is None else colour, outline=colour, width=4)
+        when = "" if reached_s is None else f"  {reached_s / 60:.1f} min"
+        draw.text((1620, y), name + when, font=_font(38), fill=TEXT if reached_s is not None else QUIET, anchor="lm")
+    return _png(image)
+
+
+def health(readings: Sequence[Reading], advice: Sequence[Advice]) -> bytes:
+    """PNG with the readings and, in colour, what is wrong and what to do about it."""
+    image = Image.new("RGB", HEALTH_SIZE, BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    colours = {"good": TEXT, "none": TEXT, "warn": WARN, "bad": BAD}
+    half = (len(readings) + 1) // 2
+    for index, reading in enumerate(readings):
+        x, y = 20 + 480 * (index // half), 14 + 36 * (index % half)
+        draw.text((x, y), reading.name, font=_font(25), fill=QUIET)
+        draw.text((x + 450, y), reading.value, font=_font(27), fill=colours[reading.level], anchor="ra")
+    y = 14 + 36 * half + 14
+    draw.line((20, y, HEALTH_SIZE[0] - 20, y), fill=IDLE, width=2)
+    y += 14
+    if not advice:
+        draw.text((20, y), "Nothing is wrong.", font=_font(30), fill=GOOD)
+    for item in advice:
+        lines = textwrap.wrap(item.sentence, 84)
+        if y + 38 + 27 * len(lines) > HEALTH_SIZE[1]:
+            draw.text((20, min(y, HEALTH_SIZE[1] - 30)), "... more in the events", font=_font(23), fill=QUIET)
+            break
+        draw.text((20, y), item.title, font=_font(30), fill=colours[item.level])
+        y += 38
+        for line in lines:
+            draw.text((20, y), line, font=_font(23), fill=TEXT)
+            y += 27
+        y += 10
+    return _png(image)
+
+
+def _figure(draw: ImageDraw.ImageDraw, x: int, name: str, value: float | None, template: str) -> None:
+    draw.text((x, 36), "-" if value is None else template.format(value), font=_font(84), fill=TEXT)
+    draw.text((x + 4, 138), name, font=_font(34), fill=QUIET)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)
+
+
+def _fitting(draw: ImageDraw.ImageDraw, words: str, width: float, size: int) -> ImageFont.FreeTypeFont:
+    while size > 20 and draw.textlength(words, _font(size)) > width:
+        size -= 4
+    return _font(size)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

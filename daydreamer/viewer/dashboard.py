@@ -1,0 +1,122 @@
+"""The dashboard of one session: reads its directory, draws, and changes nothing in it but its own recording."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daydreamer.errors import UserError
+from daydreamer.session.directory import Session
+from daydreamer.session.status import read_status
+from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.advice import Advisor
+from daydreamer.telemetry.health import read_health
+from daydreamer.telemetry.rules import Advice
+from daydreamer.viewer.canvas import Canvas
+from daydreamer.viewer.cards import banner, health
+from daydreamer.viewer.clock import RobotClock
+from daydreamer.viewer.feeds import BLOCK_STEPS, DreamFeed, EventFeed, ExperienceFeed, RobotFeed, ScalarFeed
+from daydreamer.viewer.portrayal import portray
+
+PERIOD_S = 0.5
+"""Between two looks at the experience log; half the delay of the robot's picture."""
+BANNER_PERIOD_S = 2.0
+HEALTH_PERIOD_S = 5.0
+ADVICE_PERIOD_S = 15.0
+PAST_FRAMES_STRIDE = 5
+"""Of what happened before the dashboard was opened, the robot is shown this much less often."""
+
+
+MILESTONE_HEIGHT = 9.0
+"""Of their dots in the plot of the reward: that of standing."""
+
+
+class Dashboard:
+    """Everything that is shown of a session."""
+
+    def __init__(self, session: Session, minutes: float, grpc_url: str | None, recording: Path | None):
+        """Opens the recording; see `Canvas`.
+
+        Args:
+          minutes: robot time that the session is to have.
+        """
+        portrayal = portray(session.spec)
+        self._session = session
+        self._minutes = minutes
+        self._canvas = Canvas(session, portrayal, grpc_url, recording)
+        self._clock = RobotClock(session.spec.control_period_s)
+        self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal)
+        self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal)
+        self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
+        self._scalars = ScalarFeed(session, self._canvas, self._clock)
+        self._events = EventFeed(session, self._canvas, self._clock)
+        self._advisor = Advisor(session)
+        self._advice: list[Advice] = []
+        self._milestones: dict[str, float] = {}
+        self._next_s = {"banner": -math.inf, "health": -math.inf, "advice": -math.inf}
+        self._canvas.name_points("learning/reward/milestones", ["milestone"], 3, size=10.0)
+
+    def run(self, stop: StopRequest) -> None:
+        """Shows what there is and what is added, until it is told to stop."""
+        while not stop:
+            begin_s = time.monotonic()
+            behind = False
+            try:
+                behind = self.update()
+            except UserError as error:
+                # What cannot be read now, as a file that is about to be replaced, may be read later.
+                logging.warning("%s", error)
+            if not behind:
+                time.sleep(max(0.1, PERIOD_S - (time.monotonic() - begin_s)))
+        self._next_s = dict.fromkeys(self._next_s, -math.inf)
+        while self.update():
+            pass
+
+    def update(self) -> bool:
+        """One look at the session; whether there may be more to take in at once."""
+        steps = self._experience.update()
+        self._dreams.update()
+        behind = steps is not None and len(steps) == BLOCK_STEPS
+        if steps is not None:
+            self._robot.update(steps, PAST_FRAMES_STRIDE if behind else 1)
+        # Behind the experience, from which they take their time.
+        self._events.update()
+        if self._due("banner", BANNER_PERIOD_S):
+            status = read_status(self._session)
+            self._canvas.picture("banner", self._clock.now_s, banner(status, self._minutes))
+            self._mark_milestones(status)
+        if self._due("advice", ADVICE_PERIOD_S):
+            self._renew_advice()
+        if self._due("health", HEALTH_PERIOD_S):
+            readings = read_health(read_status(self._session), self._session, self._scalars.update())
+            self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
+        return behind
+
+    def close(self) -> None:
+        """Completes the recording."""
+        self._canvas.close()
+
+    def _due(self, name: str, period_s: float) -> bool:
+        if time.monotonic() < self._next_s[name]:
+            return False
+        self._next_s[name] = time.monotonic() + period_s
+        return True
+
+    def _mark_milestones(self, status: Mapping[str, Any]) -> None:
+        for name, reached_s in (status["milestones_s"] or {}).items():
+            if name not in self._milestones:
+                self._milestones[name] = reached_s
+                self._canvas.mark("learning/reward/milestones", reached_s, MILESTONE_HEIGHT)
+                self._canvas.text("events", reached_s, f"milestone: {name}", "INFO")
+
+    def _renew_advice(self) -> None:
+        before = {advice.title for advice in self._advice}
+        self._advice = self._advisor.advise()
+        for advice in self._advice:
+            if advice.title not in before:
+                level = "ERROR" if advice.level == "bad" else "WARN"
+                self._canvas.text("events", self._clock.now_s, f"{advice.title}: {advice.sentence}", level)

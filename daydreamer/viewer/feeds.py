@@ -1,0 +1,288 @@
+"""Takes what is new in a session directory to the canvas; reads only, and each file from where it was left."""
+
+from __future__ import annotations
+
+import collections
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daydreamer.experience.tail import ExperienceTail
+from daydreamer.session.directory import Session
+from daydreamer.session.events import read_events
+from daydreamer.telemetry.columns import StepColumns, to_columns
+from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
+from daydreamer.telemetry.scalars import ScalarReader
+from daydreamer.viewer.canvas import Canvas
+from daydreamer.viewer.clock import RobotClock
+from daydreamer.viewer.portrayal import Portrayal
+
+BLOCK_STEPS = 2000
+MEAN_S = 5.0
+"""Span of a point of the learning curve."""
+SIGNAL_RATE_HZ = 10.0
+FRAME_RATE_HZ = 5.0
+SHOWN_RATIO = 3.0
+"""Ratios of errors beyond this say no more, and would flatten the curve; a robot at rest has them."""
+SHOWN_HORIZONS_S = (0.5, 1.0, 2.5)
+
+SCALAR_PLOTS = {
+    "timing": ("actor/step_ms/p50", "actor/step_ms/p99"),
+    "misses": ("actor/deadline_misses",),
+    "learner": ("learner/updates_per_s",),
+    "loss": (
+        "learner/loss/vector",
+        "learner/loss/reward",
+        "learner/loss/dynamics",
+        "learner/loss/representation",
+        "learner/loss/image",
+        "learner/loss/actor",
+        "learner/loss/critic",
+    ),
+    "model": ("learner/model/kl", "learner/model/prior_entropy", "learner/model/posterior_entropy"),
+    "behavior": ("learner/behavior/randomness", "learner/behavior/entropy_scale", "learner/behavior/return_scale"),
+    "gradient": ("learner/gradient_norm",),
+}
+"""TensorBoard tags by plot of `health`."""
+
+EVENT_LEVELS = {
+    "fault": "ERROR",
+    "process_end": "ERROR",
+    "process_kill": "ERROR",
+    "log_problem": "ERROR",
+    "emergency_stop": "CRITICAL",
+    "update_skipped": "WARN",
+    "watchdog": "WARN",
+    "operator": "WARN",
+    "intervention": "WARN",
+    "action_not_finite": "ERROR",
+    "measurements_interrupted": "WARN",
+    "safety_state": "WARN",
+    "milestone": "INFO",
+}
+
+
+class ExperienceFeed:
+    """Learning curve, control periods, the robot and its signals, from the experience log."""
+
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal):
+        self._spec = session.spec
+        self._canvas = canvas
+        self._clock = clock
+        self._portrayal = portrayal
+        self._tail = ExperienceTail(session.experience, session.spec)
+        self._read = 0
+        self._mean_steps = round(MEAN_S * self._spec.control_rate_hz)
+        self._pending: list[np.ndarray] = []
+        info = self._spec.info
+        self._speed = "forward_velocity_m_s" if "forward_velocity_m_s" in info else None
+        published = ["published_reward"] if "published_reward" in info else []
+        self._columns = {"reward": ["reward", *published], "terms": list(self._spec.reward_terms)}
+        self._columns |= {"speed": [self._speed]} if self._speed else {}
+        for plot, names in self._columns.items():
+            if names:
+                canvas.name_lines(f"learning/{plot}", [name.removesuffix("_m_s").replace("_", " ") for name in names])
+        canvas.name_lines("health/control", ["mean", "longest"])
+        self._names_known = False
+
+    def update(self) -> StepColumns | None:
+        """Reads a block; None if there was nothing new."""
+        steps = self._tail.read(BLOCK_STEPS)
+        if not steps:
+            return None
+        columns = to_columns(steps, self._spec, self._read)
+        self._read += len(steps)
+        self._clock.add(columns)
+        self._add_means(columns)
+        self._add_signals(columns)
+        return columns
+
+    def _add_means(self, steps: StepColumns) -> None:
+        known = {"reward": steps.reward} | dict(steps.reward_terms) | dict(steps.info)
+        period_ms = np.diff(steps.monotonic_ns, prepend=steps.monotonic_ns[0]) * 1e-6
+        period_ms[np.diff(steps.actor_life, prepend=steps.actor_life[0]) != 0] = np.nan
+        period_ms[0] = np.nan
+        names = [name for names in self._columns.values() for name in names]
+        rows = np.column_stack([steps.robot_s, period_ms, *(known[name] for name in names)])
+        rows = np.concatenate([*self._pending, rows])
+        whole = len(rows) // self._mean_steps * self._mean_steps
+        self._pending = [rows[whole:]]
+        if not whole:
+            return
+        blocks = rows[:whole].reshape(-1, self._mean_steps, rows.shape[1])
+        robot_s = blocks[:, -1, 0]
+        means = np.nanmean(blocks, 1)
+        self._canvas.series("health/control", robot_s, np.column_stack((means[:, 1], np.nanmax(blocks[:, :, 1], 1))))
+        column = 2
+        for plot, names in self._columns.items():
+            self._canvas.series(f"learning/{plot}", robot_s, means[:, column : column + len(names)])
+            column += len(names)
+
+    def _add_signals(self, steps: StepColumns) -> None:
+        stride = max(1, round(self._spec.control_rate_hz / SIGNAL_RATE_HZ))
+        shown = {key: values[::stride] for key, values in steps.observation.items()}
+        for plot, signals in self._portrayal.signals(shown).items():
+            path = f"dream/signals/{plot}/reality"
+            if not self._names_known:
+                self._canvas.name_lines(path, list(signals))
+            self._canvas.series(path, steps.robot_s[::stride], np.column_stack(list(signals.values())))
+        self._names_known = True
+
+
+class DreamFeed:
+    """Predictions drawn over what happened, and their error over the session."""
+
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal):
+        self._directory = session.dreams
+        self._canvas = canvas
+        self._clock = clock
+        self._portrayal = portrayal
+        self._done: set[Path] = set()
+        self._named = False
+        self._newest: collections.deque[tuple[float, Dream]] = collections.deque(maxlen=400)
+
+    def update(self) -> None:
+        for path in list_dreams(self._directory):
+            if path in self._done:
+                continue
+            dream = read_dream(path)
+            begin_s = self._clock.of_step(dream.actor_life, dream.first_sequence)
+            if begin_s is None:
+                return  # its steps have not been read yet
+            self._done.add(path)
+            self._add(dream, begin_s)
+
+    def at(self, robot_s: float) -> tuple[Dream, int] | None:
+        """The newest dream whose end had come by then, and the row of it that its endless repetition shows."""
+        for end_s, dream in reversed(self._newest):
+            if end_s <= robot_s:
+                row = round((robot_s - end_s) * dream.control_rate_hz) % dream.horizon_steps
+                return dream, row
+        return None
+
+    def _add(self, dream: Dream, begin_s: float) -> None:
+        context_s = dream.context_steps / dream.control_rate_hz
+        robot_s = begin_s + context_s + dream.horizon_s - 1 / dream.control_rate_hz
+        self._newest.append((float(robot_s[-1]), dream))
+        for plot, signals in self._portrayal.signals(dream.prediction).items():
+            path = f"dream/signals/{plot}/dream"
+            if not self._named:
+                self._canvas.name_points(path, [f"{name}, dreamt" for name in signals])
+            self._canvas.series(path, robot_s, np.column_stack(list(signals.values())))
+        horizons = sorted({min(round(h * dream.control_rate_hz), dream.horizon_steps) for h in SHOWN_HORIZONS_S})
+        if not self._named:
+            names = [f"{step / dream.control_rate_hz:g} s ahead" for step in horizons]
+            self._canvas.name_lines("dream/error/ratio", names, width=3.0)
+            self._canvas.name_lines("dream/error/useless", ["no better than 'nothing changes'"], 3, width=1.0)
+        self._named = True
+        self._canvas.series("dream/error/ratio", robot_s[-1:], error_ratio(dream)[None, np.array(horizons) - 1])
+        self._canvas.series("dream/error/useless", robot_s[-1:], np.ones((1, 1)))
+
+
+def error_ratio(dream: Dream) -> np.ndarray:
+    """Error over that of 'nothing changes' `[horizon]`, averaged over what is observed, at most `SHOWN_RATIO`."""
+    ratios = [dream.error[key] / np.maximum(dream.unchanged_error[key], 1e-6) for key in dream.error if key != REWARD]
+    return np.minimum(np.mean(ratios, axis=0), SHOWN_RATIO)
+
+
+class RobotFeed:
+    """The robot as it is now, beside its newest prediction, which is shown again and again."""
+
+    BESIDE_M = 0.4
+
+    def __init__(self, canvas: Canvas, dreams: DreamFeed, portrayal: Portrayal, rate_hz: float):
+        self._canvas = canvas
+        self._dreams = dreams
+        self._skeleton_m = portrayal.skeleton_m
+        self._stride = max(1, round(rate_hz / FRAME_RATE_HZ))
+        if self._skeleton_m:
+            canvas.style_skeleton("robot/now", (60, 130, 220), 0.014)
+            canvas.style_skeleton("robot/truth", (130, 140, 150), 0.012)
+            canvas.style_skeleton("robot/dream", (255, 150, 50), 0.012)
+            canvas.label("robot/label/now", (0.0, self.BESIDE_M, 0.55), "now")
+            canvas.label("robot/label/dream", (0.0, -self.BESIDE_M, 0.55), "dream over reality")
+
+    def update(self, steps: StepColumns, stride: int = 1) -> None:
+        """Shows every `stride`-th frame of these steps."""
+        stride *= self._stride
+        times = steps.robot_s[::stride]
+        if self._skeleton_m:
+            now = [
+                self._lines({key: values[index] for key, values in steps.observation.items()}, self.BESIDE_M)
+                for index in range(0, len(steps), stride)
+            ]
+            self._canvas.skeleton("robot/now", times, now)
+        shown = [(robot_s, *found) for robot_s in times.tolist() if (found := self._dreams.at(robot_s))]
+        self._show_dreams(shown)
+
+    def _show_dreams(self, shown: list[tuple[float, Dream, int]]) -> None:
+        if self._skeleton_m:
+            times = np.array([robot_s for robot_s, _, _ in shown])
+            truth = [_row(dream.truth, dream.context_steps + row) for _, dream, row in shown]
+            dreamt = [_row(dream.prediction, row) for _, dream, row in shown]
+            self._canvas.skeleton("robot/truth", times, [self._lines(each, -self.BESIDE_M) for each in truth])
+            self._canvas.skeleton("robot/dream", times, [self._lines(each, -self.BESIDE_M) for each in dreamt])
+        for robot_s, dream, row in shown:
+            for key, images in dream.prediction.items():
+                if images.dtype == np.uint8:
+                    truth_image, image = dream.truth[key][dream.context_steps + row], images[row]
+                    difference = np.abs(truth_image.astype(np.int16) - image).astype(np.uint8)
+                    for name, pixels in (("truth", truth_image), ("prediction", image), ("error", difference)):
+                        self._canvas.image(f"dream/camera/{key}/{name}", robot_s, pixels)
+
+    def _lines(self, observation: dict[str, np.ndarray], beside_m: float) -> dict[str, np.ndarray]:
+        return {name: points + (0.0, beside_m, 0.0) for name, points in self._skeleton_m(observation).items()}
+
+
+def _row(values: Any, index: int) -> dict[str, np.ndarray]:
+    return {key: each[index] for key, each in values.items()}
+
+
+class ScalarFeed:
+    """The curves behind the health card, from the TensorBoard files."""
+
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
+        self._reader = ScalarReader(session.metrics)
+        self._canvas = canvas
+        self._clock = clock
+        self._shown: collections.Counter[str] = collections.Counter()
+
+    def update(self) -> dict[str, float]:
+        """Shows what is new; returns the newest value of every tag."""
+        scalars = self._reader.read()
+        for plot, tags in SCALAR_PLOTS.items():
+            for index, tag in enumerate(tags):
+                if tag not in scalars:
+                    continue
+                path = f"health/{plot}/{tag.replace('/', '-')}"
+                if not self._shown[tag]:
+                    self._canvas.name_lines(path, [tag.partition("/")[2]], index)
+                new = slice(self._shown[tag], None)
+                robot_s = np.array([self._clock.of_wall(wall_s) for wall_s in scalars[tag].wall_s[new]])
+                self._canvas.series(path, robot_s, scalars[tag].value[new])
+                self._shown[tag] = len(scalars[tag].value)
+        return {tag: float(each.value[-1]) for tag, each in scalars.items()}
+
+
+class EventFeed:
+    """Events as lines of text."""
+
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
+        self._path = session.events
+        self._canvas = canvas
+        self._clock = clock
+        self._shown = 0
+
+    def update(self) -> None:
+        events = read_events(self._path)
+        for event in events[self._shown :]:
+            robot_s = self._clock.of_wall(event.get("wall_s", 0.0))
+            self._canvas.text("events", robot_s, describe_event(event), EVENT_LEVELS.get(event["kind"], "INFO"))
+        self._shown = len(events)
+
+
+def describe_event(event: dict[str, Any]) -> str:
+    """One line: who, what, and the fields that say more."""
+    fields = (f"{name} {value}" for name, value in event.items() if name not in ("wall_s", "kind", "source", "pid"))
+    return f"{event['source']}: {event['kind'].replace('_', ' ')} {', '.join(fields)}".rstrip()

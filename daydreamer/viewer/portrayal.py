@@ -1,0 +1,52 @@
+"""How each robot is shown; one without an entry is shown by its plots alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from daydreamer.robots.a1.signals import signals as a1_signals
+from daydreamer.robots.a1.skeleton import skeleton_m as a1_skeleton_m
+from daydreamer.spec import RobotSpec
+
+Observation = Mapping[str, np.ndarray]
+
+SHOWN_ELEMENTS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Portrayal:
+    """Attributes:
+    plots: of `signals`, each with its title and, if known, its range; a fixed one is easier to read at a glance.
+    reward_range: of the plot of the reward.
+    signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name.
+    skeleton_m: one observation to lines `[points, 3]` by name, on level ground; None if the robot cannot be drawn.
+    """
+
+    plots: Mapping[str, tuple[str, tuple[float, float] | None]]
+    signals: Callable[[Observation], dict[str, dict[str, np.ndarray]]]
+    skeleton_m: Callable[[Observation], dict[str, np.ndarray]] | None = None
+    reward_range: tuple[float, float] | None = None
+
+
+def portray(spec: RobotSpec) -> Portrayal:
+    """The robot's own portrayal, or the first elements of each vector that it observes."""
+    if spec.robot == "a1":
+        plots = {
+            "joints": ("Front left leg (degrees)", (-160.0, 220.0)),
+            "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
+            "speed": ("Speed (m/s)", (-0.6, 0.6)),
+        }
+        return Portrayal(plots, a1_signals, a1_skeleton_m, reward_range=(4.0, 14.0))
+    keys = [key for key, space in spec.observation.items() if not space.is_image][:3]
+
+    def signals(observation: Observation) -> dict[str, dict[str, np.ndarray]]:
+        flat = {key: observation[key].reshape(len(observation[key]), -1) for key in keys}
+        return {
+            key: {str(index): column for index, column in enumerate(values.T[:SHOWN_ELEMENTS])}
+            for key, values in flat.items()
+        }
+
+    return Portrayal({key: (key, None) for key in keys}, signals)

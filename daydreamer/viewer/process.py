@@ -1,0 +1,79 @@
+"""The dashboard as a process: `python -m daydreamer.viewer.process --session DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.session.dashboard import announce_dashboard
+from daydreamer.session.directory import Session
+from daydreamer.stop_request import StopRequest
+from daydreamer.viewer.server import LOOPBACK, ViewerServer
+
+RECORDING = "dashboard.rrd"
+
+
+def show(
+    session: Session,
+    stop: StopRequest,
+    *,
+    minutes: float | None = None,
+    address: str = LOOPBACK,
+    port: int | None = None,
+    save: bool = False,
+    open_browser: bool = True,
+) -> None:
+    """Serves the dashboard of a session until it is told to stop.
+
+    Args:
+      minutes: robot time that the session is to have; None as configured.
+      address, port: see `ViewerServer`.
+      save: also keep the recording in the session, and tell other processes where the page is.
+      open_browser: if there is a display.
+
+    Raises:
+      UserError: see `ViewerServer`; or with `save`, another process keeps the recording.
+    """
+    with contextlib.ExitStack() as stack:
+        if save:
+            stack.enter_context(session.lock("dashboard"))
+        server = ViewerServer(address, port, session.path / "locks")
+        stack.callback(server.stop)
+        # Imported here, so that a missing Rerun has been named by then.
+        from daydreamer.viewer.dashboard import Dashboard
+
+        recording = session.path / RECORDING if save else None
+        dashboard = Dashboard(session, minutes or session.config.minutes, server.grpc_url, recording)
+        stack.callback(dashboard.close)
+        if save:
+            stack.enter_context(announce_dashboard(session, server.page_url))
+        print(f"Dashboard: {server.page_url}", flush=True)
+        if not server.is_local:
+            print("Everybody who reaches this address can look; nobody can change anything.", flush=True)
+        if open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            webbrowser.open(server.page_url)
+        dashboard.run(stop)
+
+
+def main(arguments: Sequence[str], stop: StopRequest) -> None:
+    parser = argparse.ArgumentParser(prog="dashboard", description=__doc__)
+    parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    parser.add_argument("--minutes", type=float, help="robot time that the session is to have")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    show(Session.open(options.session), stop, minutes=options.minutes, save=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:], StopRequest())
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(USER_ERROR_STATUS)

@@ -1,0 +1,57 @@
+"""What an operator sees on the terminal."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from daydreamer.cli.progress import ProgressView, sparkline
+from daydreamer.session.status import read_status
+
+
+@pytest.fixture
+def running(record_session):
+    recorder = record_session()
+    recorder.log(90.0)
+    recorder.write_status({"state": "running", "reward_recent": 8.25, "control_rate_hz": 12.0}, {"state": "running"})
+    return recorder.session
+
+
+def show(session, terminal, status_change=None, dashboard=None):
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=terminal, width=110, color_system=None)
+    with ProgressView(console, session, 60.0) as view:
+        view.show(read_status(session) | (status_change or {}), dashboard)
+        shown = output.getvalue()
+        view.say("The learner was killed.")
+    return shown, output.getvalue()
+
+
+def test_a_terminal_shows_clock_state_learning_and_what_is_bad(running):
+    shown, after = show(running, terminal=True, dashboard="http://127.0.0.1:9090")
+    for part in ("1:30 of 60 min", "RUNNING", "reward 8.25", "● upright 1.0 min", "○ walking", "12.0 Hz", "9090"):
+        assert part in shown, part
+    assert f"daydreamer status {running.path}" in " ".join(shown.split()).replace(" │ │ ", "")
+    assert "The learner was killed." in after
+
+
+def test_the_supervisor_state_is_shown_while_the_actor_runs(running):
+    shown, _ = show(running, terminal=True, status_change={"safety_state": "emergency_stopped"})
+    assert "EMERGENCY STOPPED" in shown
+
+
+def test_without_a_terminal_there_are_plain_lines(running):
+    shown, _ = show(running, terminal=False, dashboard="http://127.0.0.1:9090")
+    first, second = shown.splitlines()
+    assert first == "Dashboard: http://127.0.0.1:9090"
+    assert second.startswith("1.5 of 60 robot minutes, reward 8.25, ") and "\x1b" not in shown
+
+
+def test_a_session_without_anything_is_shown_too(record_session):
+    shown, _ = show(record_session().session, terminal=True)
+    assert "0:00 of 60 min" in shown and "STARTING" in shown
+
+
+def test_a_sparkline_rises_with_its_values():
+    assert sparkline([0.0, 0.5, 1.0], 0.0, 1.0) == "▁▅█"
+    assert sparkline([3.0], 3.0, 3.0) == "▁"

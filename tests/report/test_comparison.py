@@ -1,0 +1,79 @@
+"""Sessions side by side."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from daydreamer.cli.compare import compare
+from daydreamer.errors import UserError
+from daydreamer.report.comparison import read_courses, table
+from daydreamer.session.directory import Session
+from daydreamer.session.new import configure
+from daydreamer.spec import RobotSpec, Space
+
+
+@pytest.fixture
+def sessions(record_session):
+    """Three of 30 s, of which the second never stands."""
+    recorders = [record_session(name) for name in ("a", "b", "c")]
+    for recorder, reward, standing_s in zip(recorders, (9.0, 5.0, 10.0), (600.0, None, 1200.0), strict=True):
+        recorder.log(30.0, lambda step, reward=reward: step.info.update(published_reward=reward))
+        milestones_s = {"upright": 60.0} | ({} if standing_s is None else {"standing": standing_s})
+        recorder.write_status(actor={"milestones_s": milestones_s})
+    return [recorder.session.path for recorder in recorders]
+
+
+def test_milestones_side_by_side(sessions):
+    heading, *rows, last = table(read_courses(sessions))
+    assert heading[2:5] == ["upright (min)", "standing (min)", "walking (min)"]
+    assert [row[0] for row in rows] == ["a", "b", "c"]
+    assert [row[3] for row in rows] == ["10.0", "-", "20.0"]
+    assert last[2:6] == ["1.0 [1.0, 1.0]", "20.0 [10.0, not within]", "not within", "9.00 [5.00, 10.00]"]
+
+
+def test_the_picture_has_every_curve_and_the_band(sessions, tmp_path, capsys):
+    out = tmp_path / "side by side.png"
+    compare(sessions, out, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["picture"] == str(out) and told["milestones_minutes"]["standing"]["median"] == 20.0
+    assert told["sessions"][1]["milestones_minutes"]["standing"] is None
+    pixels = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    for colour in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00), (0x00, 0x9E, 0x73)):
+        assert np.any(np.abs(pixels - colour).max(axis=-1) < 60)
+
+
+def test_sessions_of_the_same_name_are_told_apart(record_session):
+    recorders = [record_session(f"{day}/walk") for day in ("monday", "tuesday")]
+    for recorder in recorders:
+        recorder.log(10.0)
+    courses = read_courses([recorder.session.path for recorder in recorders])
+    assert [course.name for course in courses] == ["monday/walk", "tuesday/walk"]
+
+
+def test_what_cannot_be_compared_is_refused(sessions, record_session, tmp_path):
+    spec = RobotSpec(
+        robot="test_car",
+        task="drive",
+        control_rate_hz=20.0,
+        episode_steps=100,
+        joint_names=(),
+        foot_names=(),
+        observation={"vector": Space((1,))},
+        action=Space((1,)),
+        reward_terms=(),
+    )
+    car = Session.create(tmp_path / "car", configure(robot="twin", minutes=1.0, seed=0), spec)
+    out = tmp_path / "out.png"
+    for directories, target, words in (
+        ([sessions[0], car.path], out, "robot 'a1' and .*car has 'test_car'"),
+        (sessions[:1], out, "two or more"),
+        ([sessions[0], sessions[0]], out, "named twice"),
+        ([sessions[0], record_session("empty").session.path], out, "too few for a curve"),
+        (sessions, tmp_path / "out.pdf", r"ends in \.png"),
+        (sessions, tmp_path / "nowhere" / "out.png", "cannot be written"),
+    ):
+        with pytest.raises(UserError, match=words):
+            compare(directories, target, as_json=False)
+    assert not out.exists()

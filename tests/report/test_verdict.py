@@ -1,0 +1,58 @@
+"""What a report concludes in words."""
+
+import pytest
+
+from daydreamer.report.film import moments_s
+from daydreamer.report.story import read_story
+from daydreamer.report.verdict import judge_session
+
+
+@pytest.fixture
+def recorder(record_session):
+    return record_session()
+
+
+def verdict(recorder):
+    return judge_session(read_story(recorder.session))
+
+
+def test_a_robot_that_walks(recorder, record_dreams):
+    recorder.log(60.0)
+    recorder.write_metrics(20.0)
+    recorder.write_status(actor={"milestones_s": {"walking": 1800.0, "upright": 90.0, "standing": 600.0}})
+    record_dreams(recorder, (0.3,))
+    told = verdict(recorder)
+    assert told.learned[0].startswith("The robot held itself upright after 1.5, stood after 10.0 and walked after 30.0")
+    assert any("+0.30 m/s" in sentence for sentence in told.learned)
+    assert any("predicts well" in sentence for sentence in told.learned)
+    assert told.wrong == [] and "daydreamer compare" in told.advice[0]
+
+
+def test_falls_and_advice_are_told(recorder):
+    """Upright, with a fall every ten seconds; a wobble is none."""
+
+    def fall(step):
+        second = step.sequence / 20
+        step.info["up_z"] = -0.5 if second % 10 > 8 else 0.3 if second % 10 > 7 else 0.9
+
+    recorder.log(45.0, fall)
+    recorder.write_metrics(20.0, {"learner/behavior/randomness": lambda share: 0.0})
+    recorder.write_status(actor={"milestones_s": {}})
+    told = verdict(recorder)
+    assert any("It fell 4 times, last at minute 0.6" in sentence for sentence in told.wrong)
+    assert told.wrong[0].startswith("Entropy collapsed.") and told.advice[0].startswith("Entropy collapsed")
+    assert "not yet held itself upright" in told.learned[0]
+
+
+def test_milestones_are_taken_from_the_events_of_a_session_that_was_killed(recorder):
+    recorder.log(20.0)
+    recorder.events.record("milestone", "actor", name="upright", robot_seconds=12.0)
+    assert read_story(recorder.session).milestones_s == {"upright": 12.0}
+
+
+@pytest.mark.parametrize(
+    "minutes, expected",
+    [(60.0, (5, 20, 40, 60)), (59.99, (5, 20, 40, 59.99)), (8.0, (2, 4, 6, 8)), (0.2, (0.05, 0.1, 0.15, 0.2))],
+)
+def test_scenes_are_at_fixed_moments(minutes, expected):
+    assert [second / 60 for second in moments_s(minutes)] == pytest.approx(expected)

@@ -1,0 +1,177 @@
+"""The dashboard of a recorded session: what is drawn, who may look, and that a browser without internet shows it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import psutil
+import pytest
+
+pytest.importorskip("rerun")
+
+from daydreamer.telemetry.dreams import Dream, DreamWriter
+from daydreamer.viewer.dashboard import Dashboard
+from daydreamer.viewer.server import _executable
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+import dashboard_picture
+
+SECONDS = 120.0
+STEPS = 2400
+TIMEOUT_S = 240.0
+LINE = (74, 158, 255)  # the first of the viewer's colours
+
+
+@pytest.fixture
+def recorded(record_session):
+    """Two minutes of an A1 whose reward rises from 5 to 12, with a dream, metrics and events."""
+    recorder = record_session()
+
+    def rising(step):
+        step.reward = 5.0 + 7.0 * step.sequence / STEPS
+
+    recorder.log(SECONDS, rising)
+    recorder.write_metrics(SECONDS / 60)
+    recorder.write_status()
+    recorder.events.record("fault", "actor", error="a cable came off")
+    observation = {key: np.zeros((70, *space.shape), np.float32) for key, space in recorder.spec.observation.items()}
+    truth = observation | {"reward": np.zeros(70, np.float32)}
+    errors = {key: np.full(50, 0.1, np.float32) for key in truth}
+    DreamWriter(recorder.session.dreams).write(
+        Dream(
+            gradient_step=500,
+            env_steps=STEPS,
+            actor_life=1,
+            first_sequence=2000,
+            control_rate_hz=20.0,
+            context_steps=20,
+            windows=4,
+            truth=truth,
+            prediction={key: values[20:] for key, values in truth.items()},
+            action=np.zeros((70, 12), np.float32),
+            error=errors,
+            unchanged_error={key: 2 * values for key, values in errors.items()},
+        )
+    )
+    return recorder.session
+
+
+def print_recording(path):
+    command = [_executable(), "rrd", "print", "-vv", path]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in recorded.path.rglob("*") if path.is_file()}
+    dashboard = Dashboard(recorded, 60.0, None, tmp_path / "session.rrd")
+    while dashboard.update():
+        pass
+    dashboard.close()
+    text = print_recording(tmp_path / "session.rrd")
+    for path in (
+        "/banner",
+        "/learning/reward",
+        "/learning/terms",
+        "/learning/speed",
+        "/learning/reward/milestones",
+        "/robot/now",
+        "/robot/dream",
+        "/dream/signals/joints/reality",
+        "/dream/signals/joints/dream",
+        "/dream/error/ratio",
+        "/health/card",
+        "/health/control",
+        "/events",
+    ):
+        assert path in text, path
+    assert "fault error" in text
+    # A dashboard only looks.
+    assert before == {path: path.stat().st_mtime_ns for path in recorded.path.rglob("*") if path.is_file()}
+
+
+def watch(session, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "daydreamer.cli.main", "watch", str(session.path), *arguments],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def url_of(process):
+    for line in process.stdout:
+        if line.startswith("Dashboard: "):
+            return line.split()[1]
+    raise AssertionError("no dashboard")
+
+
+def listening(process):
+    """Addresses on which the process or a child of it listens."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    connections = (each for member in family for each in member.net_connections())
+    return {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+
+
+def wait_for(condition, what):
+    end_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < end_s, what
+        time.sleep(0.5)
+
+
+def rising_curve(picture):
+    """Whether the plot of the reward, top left below the banner, holds a line that rises over most of its width."""
+    height, width, _ = picture.shape
+    plot = picture[round(0.16 * height) : round(0.38 * height), round(0.02 * width) : round(0.32 * width)]
+    rows, columns = np.nonzero(np.abs(plot.astype(int) - LINE).sum(-1) < 60)
+    if len(rows) < 100 or np.ptp(columns) < 0.6 * plot.shape[1]:
+        return False
+    middle = np.median(columns)
+    return rows[columns > middle].mean() < rows[columns < middle].mean() - 0.1 * plot.shape[0]
+
+
+@pytest.mark.timeout(600)
+def test_a_browser_without_internet_shows_the_learning_curve(recorded, chromium):
+    process = watch(recorded, "--no-browser")
+    try:
+        url = url_of(process)
+        assert listening(process) == {"127.0.0.1"}
+        with dashboard_picture.browse(chromium) as page:
+            page.open(url)
+            wait_for(lambda: rising_curve(page.picture()), "no learning curve")
+        children = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_S) == 0
+        assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
+    finally:
+        process.kill()
+
+
+@pytest.mark.timeout(600)
+def test_a_taken_port_is_named_and_a_killed_dashboard_leaves_nothing_behind(recorded):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        refused = watch(recorded, "--port", str(other.getsockname()[1]))
+        output, _ = refused.communicate(timeout=TIMEOUT_S)
+        assert refused.returncode == 2 and "is taken; choose another --port" in output
+    foreign = watch(recorded, "--address", "192.0.2.1")
+    output, _ = foreign.communicate(timeout=TIMEOUT_S)
+    assert foreign.returncode == 2 and "cannot listen on 192.0.2.1" in output
+    process = watch(recorded, "--no-browser")
+    try:
+        url_of(process)
+        children = psutil.Process(process.pid).children()
+        # Rerun is told to send nothing home.
+        settings = Path(children[0].environ()["XDG_CONFIG_HOME"]) / "rerun" / "analytics.json"
+        assert msgspec.json.decode(settings.read_bytes())["analytics_enabled"] is False
+    finally:
+        process.kill()
+    assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
