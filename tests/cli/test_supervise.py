@@ -51,7 +51,11 @@ class Command:
         raise AssertionError(f"no {count} steps in life {life}")
 
     def pid_of(self, role):
-        return json.loads((self.session_path / "status" / f"{role}.json").read_bytes())["pid"]
+        path = self.session_path / "status" / f"{role}.json"
+        end_s = time.monotonic() + TIMEOUT_S
+        while not path.exists() and time.monotonic() < end_s:
+            time.sleep(0.1)
+        return json.loads(path.read_bytes())["pid"]
 
     def problems(self):
         tail = ExperienceTail(self.session_path / "experience", Session.open(self.session_path).spec)
