@@ -85,7 +85,7 @@ def _plot(
         origin=origin,
         name=name,
         plot_legend=rrb.PlotLegend(legend),
-        axis_y=rrb.ScalarAxis(range=limits),
+        axis_y=rrb.ScalarAxis(range=limits) if limits else None,
         axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, now)),
         time_ranges=[rr.VisibleTimeRange(TIMELINE, start=begin, end=now)],
     )
