@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +13,50 @@ from daydreamer.errors import UserError
 
 class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
+
+
+class RandomisationConfig(_Config):
+    """Domain randomisation of the twin: what is not known of a robot, drawn once from the session's seed.
+
+    Every (low, high) is the range of a uniform distribution.
+
+    Attributes:
+      enabled: draw; otherwise the twin has the published figures.
+      mass_scale: of every body, independently; inertias scale with the masses.
+      payload_kg: point mass on the trunk.
+      payload_offset_m: where on the trunk it lies, forward and left independently.
+      friction: sliding friction coefficient of the feet on the floor.
+      motor_strength: of every motor, independently: share of the wanted torque that it gives.
+      command_latency_s: in place of `twin.command_latency_s`.
+      noise_scale: of all sensor noise together.
+    """
+
+    enabled: bool = False
+    mass_scale: tuple[float, float] = (0.9, 1.1)
+    payload_kg: tuple[float, float] = (0.0, 1.0)
+    payload_offset_m: tuple[float, float] = (-0.05, 0.05)
+    friction: tuple[float, float] = (0.4, 1.0)
+    motor_strength: tuple[float, float] = (0.85, 1.05)
+    command_latency_s: tuple[float, float] = (0.0, 0.02)
+    noise_scale: tuple[float, float] = (0.5, 2.0)
+
+
+class IncidentConfig(_Config):
+    """One thing that goes wrong with the twin; the kinds and what they take are in `sim.incidents.KINDS`.
+
+    Attributes:
+      kind: as 'push'.
+      start_s: robot time of the twin process at which it begins.
+      duration_s: None takes the kind's own.
+      magnitude: in the kind's unit; None takes the kind's own.
+      target: joint, leg, or two joints separated by a space; None lets the seed choose.
+    """
+
+    kind: str
+    start_s: float
+    duration_s: float | None = None
+    magnitude: float | None = None
+    target: str | None = None
 
 
 class TwinConfig(_Config):
@@ -31,6 +75,9 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
+      randomisation: see `RandomisationConfig`.
+      incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
+      random_incidents_per_minute: mean rate at which incidents of any kind begin, at random; one at a time.
     """
 
     physics_timestep_s: float = 0.002
@@ -49,6 +96,9 @@ class TwinConfig(_Config):
     angular_velocity_noise_rad_s: float = 0.02
     linear_acceleration_noise_m_s2: float = 0.1
     camera: bool = False
+    randomisation: RandomisationConfig = RandomisationConfig()
+    incidents: tuple[IncidentConfig, ...] = ()
+    random_incidents_per_minute: float = 0.0
 
 
 class ActorConfig(_Config):
@@ -59,22 +109,58 @@ class ActorConfig(_Config):
       state_timeout_s: a state older than this is stale: hold the last pose.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
-      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter:
-        in 50 s the A1 twin rolls over 0, 0, 5, 3 and 5 times (seeds 0 to 4) with 1 s.
-      rescue: share of the time for which actions are random again while the robot does far worse than it has done
-        before, see `Explorer`; 0 switches it off.
+      random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
+      rescue: while the robot does far worse than it has done before, motions that have helped before, or random ones,
+        take turns with the policy, see `Explorer`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
+      log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
+        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
-    low_pass_cutoff_hz: float = 1.5
+    low_pass_cutoff_hz: float = 3.0
     state_timeout_s: float = 0.2
     damp_timeout_s: float = 1.0
     random_steps: int = 1000
     random_hold_s: float = 1.0
-    rescue: float = 0.5
+    rescue: bool = True
     fsync_period_s: float = 1.0
+    log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25
+
+
+WatchdogAction = Literal["warn", "hold", "damp"]
+
+
+class SafetyConfig(_Config):
+    """What stands between the policy and the robot, beside the robot's own limits; see docs/safety.md.
+
+    `actor.state_timeout_s` and `actor.damp_timeout_s` are the thresholds of the watchdogs 'state_stale' (hold) and
+    'state_lost' (damp); `actor.damp_timeout_s` is also how long the control loop may stand still before another thread
+    damps the joints.
+
+    Attributes:
+      ramp_pose: 'rest' or 'stand', of the robot's folder: where every activation moves the joints first.
+      ramp_speed_rad_s: of the joint that has farthest to go, on the average of the ramp.
+      loop_gap_s: between two ticks; after a longer one the command departs from the measured pose ('loop_overrun').
+      command_late_s: from the tick to its command ('command_late' after command_late_count in a row).
+      command_late_action, learner_silent_action, policy_old_action: 'warn', 'hold' or 'damp'.
+      learner_silent_s: without a sign of life of the learner ('learner_silent').
+      policy_old_s: without a newer policy ('policy_too_old').
+      over_speed_s: measured joint speeds above the robot's limit for this long damp ('over_speed').
+    """
+
+    ramp_pose: Literal["rest", "stand"] = "rest"
+    ramp_speed_rad_s: float = 1.0
+    loop_gap_s: float = 0.2
+    command_late_s: float = 0.05
+    command_late_count: int = 3
+    command_late_action: WatchdogAction = "warn"
+    learner_silent_s: float = 30.0
+    learner_silent_action: WatchdogAction = "warn"
+    policy_old_s: float = 60.0
+    policy_old_action: WatchdogAction = "warn"
+    over_speed_s: float = 0.2
 
 
 class ModelConfig(_Config):
@@ -91,8 +177,8 @@ class ModelConfig(_Config):
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
-      minimum_deviation, maximum_deviation: of the actor's normal distribution over continuous actions,
-        before squashing.
+      minimum_deviation, maximum_deviation, initial_deviation: of the actor's normal distribution over continuous
+        actions, before squashing.
       noise_correlation: of the actor's noise between two control steps while it acts; what it dreams has none. White
         noise is lost in the low-pass filter of the commands, so that the robot would hardly explore.
     """
@@ -113,6 +199,7 @@ class ModelConfig(_Config):
     unimix: float = 0.01
     minimum_deviation: float = 0.1
     maximum_deviation: float = 1.0
+    initial_deviation: float = 0.2
     noise_correlation: float = 0.9
 
 
@@ -139,10 +226,16 @@ class LearnerConfig(_Config):
       replay_value_scale: loss weights.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
+      actor_delay_updates: the actor learns only after so many; a model that knows nothing yet would lead it astray.
       gradient_clip: adaptive gradient clipping, gradient norm over parameter norm.
+      gradient_explosion: an update whose gradient norm is this many times the usual one is skipped, as one that is
+        not finite.
+      fall_back_updates: after this many skipped updates in a row the learner goes back to its last good checkpoint.
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
+        given five times as long to start, which includes compiling.
       dream_period_s: wall time between two open-loop predictions of what has just happened, which show whether the
         model is any good; 0 makes none. Each costs about as much as a tenth of a gradient step.
       dream_context_s, dream_horizon_s: what such a prediction is given to see, and how far it goes on from there.
@@ -155,8 +248,8 @@ class LearnerConfig(_Config):
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
     mirror: bool = True
-    imagination_starts: int = 64
-    imagination_horizon: int = 15
+    imagination_starts: int = 192
+    imagination_horizon: int = 5
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
@@ -176,12 +269,16 @@ class LearnerConfig(_Config):
     actor_learning_rate: float = 3e-4
     critic_learning_rate: float = 3e-4
     warmup_updates: int = 100
+    actor_delay_updates: int = 250
     gradient_clip: float = 0.3
+    gradient_explosion: float = 1000.0
+    fall_back_updates: int = 20
     slow_critic_rate: float = 0.1
     return_rate: float = 0.01
     publish_period_s: float = 5.0
     checkpoint_period_s: float = 60.0
     metrics_period_s: float = 5.0
+    silence_timeout_s: float = 120.0
     dream_period_s: float = 10.0
     dream_context_s: float = 1.0
     dream_horizon_s: float = 2.5
@@ -206,15 +303,16 @@ class SessionConfig(_Config):
     ros_domain_id: int = -1
     twin: TwinConfig = TwinConfig()
     actor: ActorConfig = ActorConfig()
+    safety: SafetyConfig = SafetyConfig()
     learner: LearnerConfig = LearnerConfig()
     model: ModelConfig = ModelConfig()
 
 
 def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
-    """Nested dictionary of `section.key=value` strings.
+    """Nested dictionary of `section.key=value` strings; a value in brackets or braces is YAML, for lists.
 
     Raises:
-      UserError: an assignment without '='.
+      UserError: an assignment without '=', or a list that is not YAML.
     """
     overrides: dict[str, Any] = {}
     for assignment in assignments:
@@ -225,8 +323,17 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         node = overrides
         for section in sections:
             node = node.setdefault(section, {})
-        node[key] = value
+        node[key] = _list_value(assignment, value)
     return overrides
+
+
+def _list_value(assignment: str, value: str) -> Any:
+    if not value.startswith(("[", "{")):
+        return value
+    try:
+        return msgspec.yaml.decode(value)
+    except msgspec.DecodeError as error:
+        raise UserError(f"The value of '{assignment}' is not valid YAML: {error}.") from error
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:

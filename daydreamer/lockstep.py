@@ -8,16 +8,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.actor.telemetry import safety_status
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
 from daydreamer.telemetry.dreams import DreamWriter
+from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
 REPORT_STEPS = 200
@@ -68,13 +70,16 @@ class LockstepSession:
         with contextlib.ExitStack() as stack:
             for role in ("actor", "learner", "twin"):
                 stack.enter_context(session.lock(role))
-            metrics = stack.enter_context(contextlib.closing(SummaryWriter(str(session.metrics / "lockstep"))))
+            metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "lockstep")))
             life = next_actor_life(session.experience)
-            writer = ExperienceWriter(session.experience, session.spec, life, session.config.actor.fsync_period_s)
+            actor_config = session.config.actor
+            writer = RollingExperienceWriter(
+                session.experience, session.spec, life, actor_config.fsync_period_s, actor_config.log_roll_bytes
+            )
             stack.enter_context(writer)
             loop = ControlLoop(
                 self._task,
-                session.config.actor,
+                actor_config,
                 writer,
                 actor_life=life,
                 seed=session.config.seed,
@@ -114,7 +119,7 @@ class LockstepSession:
             if learner.updates % self._learner_config.lockstep_publish_updates == 0:
                 loop.set_policy(learner.policy(version=learner.updates))
 
-    def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: SummaryWriter) -> dict[str, float]:
+    def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: MetricsWriter) -> dict[str, float]:
         step = loop.statistics.env_steps
         figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
         if learner.updates:
@@ -140,7 +145,7 @@ class LockstepSession:
             env_steps=loop.statistics.env_steps,
             episodes=loop.statistics.episodes,
             policy_version=loop.policy.version if loop.policy else 0,
-            safety_events=loop.supervisor.interventions,
+            **safety_status(loop),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,

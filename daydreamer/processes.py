@@ -24,6 +24,7 @@ class ProcessDescription:
       is_ros_node: takes --ros-args.
       niceness: added to the scheduling priority number.
       stop_timeout_s: time to end in after SIGINT.
+      takes_operator_input: with --operator-input it reads `OperatorRequest`s on standard input.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ProcessDescription:
     is_ros_node: bool = True
     niceness: int = 0
     stop_timeout_s: float = 10.0
+    takes_operator_input: bool = False
 
 
 def session_processes(session: Session, minutes: float | None = None) -> list[ProcessDescription]:
@@ -44,7 +46,9 @@ def session_processes(session: Session, minutes: float | None = None) -> list[Pr
     """
     where = ("--session", str(session.path))
     length = () if minutes is None else ("--minutes", f"{minutes:g}")
-    actor = ProcessDescription("actor", "ros_nodes.actor_node", "actor_node", (*where, *length))
+    actor = ProcessDescription(
+        "actor", "ros_nodes.actor_node", "actor_node", (*where, *length), takes_operator_input=True
+    )
     twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where)
     learner = ProcessDescription(
         "learner",

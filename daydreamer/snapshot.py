@@ -30,7 +30,13 @@ class CorruptSnapshot(UserError):
     """A snapshot is not what was written."""
 
     def __init__(self, path: Path, reason: str):
-        super().__init__(f"{path} is damaged: {reason}. Delete it; the learner publishes another one.")
+        super().__init__(
+            f"{path} is damaged: {reason}. The policy before it is used until the learner publishes the next."
+        )
+
+
+class NonFiniteParameters(ValueError):
+    """What was to be published would make a robot move by numbers that are none."""
 
 
 class SnapshotMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,8 +71,9 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
     """Publishes parameters: writes the file, then makes it the latest. Takes two fsyncs.
 
     Raises:
-      ValueError: a parameter is not finite or of a type that numpy does not have (named), or this version has
-        already been published.
+      NonFiniteParameters: names the parameter.
+      ValueError: a parameter is of a type that numpy does not have (named), or this version has already been
+        published.
       UserError: the disk failed.
     """
     for name, array in parameters.items():
@@ -75,7 +82,7 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
                 f"parameter '{name}' is {array.dtype}, which numpy cannot read back; convert it to float32"
             )
         if not np.isfinite(array).all():
-            raise ValueError(f"parameter '{name}' is not finite; a policy must not be published like that")
+            raise NonFiniteParameters(f"parameter '{name}' is not finite; a policy must not be published like that")
     path = snapshot_path(directory, metadata.version)
     if path.exists():
         raise ValueError(f"{path} has already been published; versions must be new, see next_snapshot_version")
@@ -142,7 +149,7 @@ def latest_snapshot(directory: Path) -> Path | None:
     previous = None
     while True:
         try:
-            name = pointer.read_text().strip()
+            name = pointer.read_bytes().decode(errors="replace").strip()
         except FileNotFoundError:
             return None
         path = directory / name
@@ -150,27 +157,35 @@ def latest_snapshot(directory: Path) -> Path | None:
             return path
         # A newer one may have been published, and this one removed, in between.
         if name == previous:
-            raise UserError(f"{pointer} names '{name}', which is not there; delete {pointer}.")
+            raise UserError(f"{pointer} names '{name}', which is not there; the next policy published mends it.")
         previous = name
 
 
 def next_snapshot_version(directory: Path) -> int:
     """One more than the highest version published; 1 for the first. A restarted learner goes on there."""
-    return max(_published(directory), default=0) + 1
+    return max(published_snapshots(directory), default=0) + 1
 
 
 def prune_snapshots(directory: Path, keep: int) -> list[Path]:
-    """Removes all but the `keep` newest snapshots, and never the latest one; returns what it removed."""
+    """Removes all but the `keep` newest snapshots, and never the latest one; returns what it removed.
+
+    Raises:
+      UserError: the pointer is damaged, or the disk failed.
+    """
     latest = latest_snapshot(directory)
-    published = _published(directory)
+    published = published_snapshots(directory)
     stale = [published[version] for version in sorted(published)[: max(0, len(published) - keep)]]
     removed = [path for path in stale if path != latest]
     for path in removed:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"{path} cannot be removed ({error.strerror}); check the disk.") from error
     return removed
 
 
-def _published(directory: Path) -> dict[int, Path]:
+def published_snapshots(directory: Path) -> dict[int, Path]:
+    """Files of all snapshots there are, by version; nothing is said about their content."""
     if not directory.is_dir():
         return {}
     matches = filter(None, map(_SNAPSHOT_NAME.fullmatch, os.listdir(directory)))

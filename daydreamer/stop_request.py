@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
+PARENT_VARIABLE = "DAYDREAMER_PARENT_PID"
+"""Environment variable by which a supervisor tells its children who it is."""
+PARENT_GONE = "the process that started this one is gone"
+
 
 class StopRequest:
     """Turns SIGINT, SIGTERM, SIGHUP and the death of the parent into a flag that the main loop looks at.
@@ -25,7 +29,10 @@ class StopRequest:
         """
         self.signals = 0
         self._reason: str | None = None
-        self._parent = os.getppid() if watch_parent else None
+        # The parent says who it is, because it may have died while this process was still importing; whoever adopted
+        # it would be taken for the parent then, and outlive every robot.
+        named = os.environ.get(PARENT_VARIABLE)
+        self._parent = (int(named) if named else os.getppid()) if watch_parent else None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._receive)
         # Ignored means nohup: then a closed terminal is no reason to stop.
@@ -36,8 +43,13 @@ class StopRequest:
     def reason(self) -> str | None:
         """Why to stop, None while there is no reason."""
         if self._reason is None and self._parent is not None and os.getppid() != self._parent:
-            self._reason = "the process that started this one is gone"
+            self._reason = PARENT_GONE
         return self._reason
+
+    @property
+    def parent_gone(self) -> bool:
+        """Whether the parent's death is the reason."""
+        return self.reason == PARENT_GONE
 
     def __bool__(self) -> bool:
         return self.reason is not None

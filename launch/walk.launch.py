@@ -1,5 +1,6 @@
-"""`ros2 launch daydreamer walk.launch.py`: what `daydreamer walk` starts, under ros2 launch."""
+"""`ros2 launch daydreamer walk.launch.py`: what `daydreamer walk` starts, and the robot's driver, under ros2 launch."""
 
+import dataclasses
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -7,35 +8,97 @@ from launch.action import Action
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.substitutions import ExecutableInPackage
+from launch_ros.parameter_descriptions import ParameterFile
+from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
+from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, process_environment, session_processes
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 
 
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """What `robot:=` means.
+
+    Attributes:
+      robot: of `daydreamer walk --robot`.
+      driver: executable of the driver node that is started too.
+      parameters: file in share/daydreamer/config for actor and driver.
+      remappings: of the actor.
+    """
+
+    robot: str
+    driver: str | None = None
+    parameters: str | None = None
+    remappings: tuple[tuple[str, str], ...] = ()
+
+
+HARDWARE = {
+    "twin": Hardware("twin"),
+    "a1": Hardware("a1", driver="unitree_a1_node", parameters="a1.yaml"),
+    "ros2_control": Hardware(
+        "a1", parameters="ros2_control.yaml", remappings=(("joint_command", "forward_position_controller/commands"),)
+    ),
+}
+
+GO2_MISSING = (
+    "robot:=go2 cannot walk yet: there is no daydreamer/robots/go2 with its limits, kinematics and reward. Its driver "
+    "is there (ros2 run daydreamer unitree_go2_node); docs/robots.md says how to add the folder."
+)
+
+
 def generate_launch_description() -> LaunchDescription:
+    robots = f"{', '.join(HARDWARE)}; docs/robots.md says what each needs"
     return LaunchDescription(
         [
-            DeclareLaunchArgument("robot", default_value="twin", description="'twin', or 'a1' with its driver running"),
+            DeclareLaunchArgument("robot", default_value="twin", description=robots),
             DeclareLaunchArgument("minutes", default_value="60", description="robot time of the session"),
             DeclareLaunchArgument("session", default_value="", description="new directory; default sessions/<time>"),
             DeclareLaunchArgument("seed", default_value="0", description="of exploration, networks and twin"),
+            DeclareLaunchArgument("preset", default_value="default", description="named settings of the robot"),
             OpaqueFunction(function=start_session),
         ]
     )
 
 
 def start_session(context: LaunchContext) -> list[Action]:
-    robot, minutes, directory, seed = (
-        LaunchConfiguration(name).perform(context) for name in ("robot", "minutes", "session", "seed")
+    robot, minutes, directory, seed, preset = (
+        LaunchConfiguration(name).perform(context) for name in ("robot", "minutes", "session", "seed", "preset")
     )
-    config = configure(robot=robot, minutes=float(minutes), seed=int(seed))
+    if robot not in HARDWARE:
+        raise UserError(
+            GO2_MISSING if robot == "go2" else f"There is no robot:={robot}; choose one of {', '.join(HARDWARE)}."
+        )
+    hardware = HARDWARE[robot]
+    config = configure(robot=hardware.robot, minutes=float(minutes), seed=int(seed), preset=preset)
     session = new_session(Path(directory) if directory else None, config)
-    return [start_process(process, session) for process in reversed(session_processes(session))]
+    actions = [start_process(process, session, hardware) for process in reversed(session_processes(session))]
+    return [*start_driver(hardware, session), *actions]
 
 
-def start_process(process: ProcessDescription, session: Session) -> Action:
+def parameters_of(hardware: Hardware) -> list:
+    if hardware.parameters is None:
+        return []
+    return [ParameterFile([FindPackageShare("daydreamer"), f"/config/{hardware.parameters}"])]
+
+
+def start_driver(hardware: Hardware, session: Session) -> list[Action]:
+    if hardware.driver is None:
+        return []
+    return [
+        Node(
+            package="daydreamer",
+            executable=hardware.driver,
+            parameters=parameters_of(hardware),
+            additional_env=process_environment(session),
+            output="screen",
+            on_exit=[Shutdown(reason="the driver has ended")],
+        )
+    ]
+
+
+def start_process(process: ProcessDescription, session: Session, hardware: Hardware) -> Action:
     options = {
         "output": "screen",
         "additional_env": process_environment(session),
@@ -48,6 +111,8 @@ def start_process(process: ProcessDescription, session: Session) -> Action:
             package="daydreamer",
             executable=process.executable,
             arguments=list(process.arguments),
+            parameters=parameters_of(hardware),
+            remappings=list(hardware.remappings),
             on_exit=[ended],
             **options,
         )

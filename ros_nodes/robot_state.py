@@ -7,15 +7,20 @@ import time
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import Image, Imu, JointState
+from sensor_msgs.msg import BatteryState, Image, Imu, JointState, Temperature
 
 from daydreamer.robots.base import Measurement
 from daydreamer.spec import RobotSpec
 from ros_nodes import topics
 
+REPORT_TIMEOUT_S = 10.0
+"""Temperature and charge that are older than this are not known any more."""
+
 
 class RobotState:
     """Subscribes to what a robot's specification needs; callbacks raise UserError on messages that do not fit it.
+
+    Temperature and charge are optional: a robot that does not report them is not waited for.
 
     Reception is stamped with this process's steady clock: the driver's stamps are of another clock, perhaps of
     another machine.
@@ -38,6 +43,34 @@ class RobotState:
             for message_type, topic, callback in subscriptions
         }
         self._received_s = dict.fromkeys(self._subscriptions, -math.inf)
+        self._temperature = _Report()
+        self._battery = _Report()
+        self._reports = [
+            node.create_subscription(
+                Temperature,
+                topics.TEMPERATURE,
+                lambda message: self._temperature.receive(message.temperature),
+                topics.LATEST_ONLY,
+            ),
+            node.create_subscription(
+                BatteryState,
+                topics.BATTERY,
+                lambda message: self._battery.receive(message.percentage),
+                topics.LATEST_ONLY,
+            ),
+        ]
+
+    def take_waiting(self) -> None:
+        """Takes in what has arrived, without an executor.
+
+        Raises:
+          UserError: a message does not fit the specification.
+        """
+        for subscription in self._subscriptions.values():
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, False)
+            if taken is not None:
+                subscription.callback(taken[0])
 
     def silent_topics(self, since_s: float) -> list[str]:
         """Resolved names of the topics on which nothing has arrived since `since_s` of `time.monotonic()`."""
@@ -54,6 +87,8 @@ class RobotState:
             linear_acceleration_m_s2=self._linear_acceleration_m_s2,
             foot_force_n=self._foot_force_n,
             image=self._image,
+            temperature_c=self._temperature.value(),
+            battery_fraction=self._battery.value(),
         )
 
     def _on_joint_states(self, message: JointState) -> None:
@@ -74,3 +109,19 @@ class RobotState:
     def _on_image(self, message: Image) -> None:
         self._image = topics.image_of(message, self._image_shape)
         self._received_s[topics.IMAGE] = time.monotonic()
+
+
+class _Report:
+    """A number that a robot may or may not report."""
+
+    def __init__(self) -> None:
+        self._value: float | None = None
+        self._received_s = -math.inf
+
+    def receive(self, value: float) -> None:
+        # Not a number is what BatteryState has where nothing is measured.
+        self._value = value if math.isfinite(value) else None
+        self._received_s = time.monotonic()
+
+    def value(self) -> float | None:
+        return self._value if time.monotonic() - self._received_s < REPORT_TIMEOUT_S else None

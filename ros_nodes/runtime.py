@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 
@@ -36,9 +37,22 @@ DISCOVERY_S = 3.5
 
 
 def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Our arguments; those after --ros-args are rclpy's."""
+    """`parse_options` of a process of a session."""
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
+    return parse_options(parser, arguments)
+
+
+def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Our arguments; those after --ros-args are rclpy's."""
     return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+
+
+def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
+    """For nodes that take no arguments but rclpy's: --help, and an error for anything else."""
+    parser = argparse.ArgumentParser(
+        prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parse_options(parser, arguments)
 
 
 def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
@@ -51,18 +65,39 @@ def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
         return USER_ERROR_STATUS
 
 
+NodeType = TypeVar("NodeType", bound=Node)
+
+
 @contextlib.contextmanager
-def ros_node(name: str, arguments: Sequence[str]) -> Iterator[Node]:
-    """A node whose context survives signals, so that a last safe command can still be sent."""
+def ros_node(make: Callable[[], NodeType], arguments: Sequence[str]) -> Iterator[NodeType]:
+    """The node that `make` makes, whose context survives signals, so that a last safe command can still be sent."""
     rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node(name)
+        node = make()
         try:
             yield node
         finally:
             node.destroy_node()
     finally:
         rclpy.shutdown()
+
+
+@contextlib.contextmanager
+def entities(node: Node) -> Iterator[None]:
+    """Destroys at the end of the block what has been made on `node` within."""
+    kinds = {
+        "publishers": node.destroy_publisher,
+        "subscriptions": node.destroy_subscription,
+        "services": node.destroy_service,
+        "guards": node.destroy_guard_condition,
+    }
+    before = {kind: set(getattr(node, kind)) for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, destroy in kinds.items():
+            for entity in set(getattr(node, kind)) - before[kind]:
+                destroy(entity)
 
 
 class Spinner:
@@ -88,8 +123,11 @@ class Spinner:
         self._executor.shutdown()
 
 
-def refuse_second_publisher(node: Node, spinner: Spinner, topic: str, stop: StopRequest) -> None:
+def refuse_second_publisher(node: Node, wait: Callable[[float], None], topic: str, stop: StopRequest) -> None:
     """Waits for discovery, then makes sure that this node's publisher is the only one on `topic`.
+
+    Args:
+      wait: lets that many seconds pass; discovery needs no spinning.
 
     Raises:
       UserError: somebody else publishes there.
@@ -97,7 +135,7 @@ def refuse_second_publisher(node: Node, spinner: Spinner, topic: str, stop: Stop
     end_s = time.monotonic() + DISCOVERY_S
     others: list[str] = []
     while time.monotonic() < end_s and not stop:
-        spinner.once(0.05)
+        wait(0.05)
         publishers = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in node.get_publishers_info_by_topic(topic)]
         with contextlib.suppress(ValueError):
             publishers.remove(node.get_fully_qualified_name())

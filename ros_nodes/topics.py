@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
@@ -21,6 +21,11 @@ IMU = "imu/data"
 FOOT_CONTACTS = "foot_contacts"
 IMAGE = "camera/image_raw"
 JOINT_COMMAND = "joint_command"
+TEMPERATURE = "temperature"
+BATTERY = "battery_state"
+EMERGENCY_STOP = "e_stop"
+GAMEPAD = "joy"
+DIAGNOSTICS = "/diagnostics"
 
 COMMAND_INTERFACES = ("joint_state", "forward_position")
 """`joint_command` as sensor_msgs/JointState, or as std_msgs/Float64MultiArray for a forward_command_controller."""
@@ -30,6 +35,12 @@ LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For publishers: compatible with every subscription, ros2_control's reliable ones included."""
+
+LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""The last messages also reach those who come later."""
+
+FROM_ANYBODY = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Accepts every publisher, and does not lose a message to its successor, as an emergency stop to its release."""
 
 
 class NameOrder:

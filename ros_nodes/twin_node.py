@@ -1,8 +1,9 @@
 """The MuJoCo twin behind a robot's topics, in real time.
 
-Publishes joint_states, imu/data, foot_contacts and, with the camera on, camera/image_raw; obeys joint_command.
-Parameter `command_interface` as in the actor node. What only a simulator can know goes to the session's status
-and metrics, never to a topic.
+Publishes joint_states, imu/data, foot_contacts, temperature, battery_state and, with the camera on, camera/image_raw;
+obeys joint_command. Parameter `command_interface` as in the actor node. What only a simulator can know goes to the
+session's status and metrics, never to a topic. Incidents that the configuration asks for happen to the robot and to
+its messages, and are recorded as events.
 """
 
 from __future__ import annotations
@@ -10,37 +11,57 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import dataclasses
+import queue
 import sys
 import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from tensorboardX import SummaryWriter
+import rclpy
+from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.metrics import MetricsWriter
 from ros_nodes import runtime, topics
+from sim.incidents import IncidentChange, IncidentPlayer
+from sim.reactions import ReactionClock
+from sim.rehearsal import measure
 from sim.twin import Twin
 
 MAX_CATCH_UP_S = 0.1
 """A twin that was held up by more than this lets the time go, as a burst of physics would only hold it up again."""
+
+FULL_BATTERY = 1.0
+"""The twin's battery does not run down."""
 
 STATUS_PERIOD_S = 0.5
 VELOCITY_MEAN_S = 10.0
 
 
 class TwinNode:
-    """Advances the physics by the time that has passed, and publishes the state."""
+    """Advances the physics by the time that has passed, and publishes the state.
 
-    def __init__(self, node, spec: RobotSpec, twin: Twin):
+    Attributes:
+      joint_states: the publisher.
+      events: (kind, fields) of incidents that have begun or ended, for another thread to record.
+    """
+
+    def __init__(self, node, spec: RobotSpec, twin: Twin, player: IncidentPlayer):
+        self.events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._node = node
         self._spec = spec
         self._twin = twin
+        self._player = player
+        self._reactions = ReactionClock()
+        self._begin_robot_s = twin.time_s
         self._simulated_until_s = time.monotonic()
         self._commanded_s: float | None = None
         self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", spec.joint_names)
@@ -51,12 +72,19 @@ class TwinNode:
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
+        self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+        self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
         self._image = node.create_publisher(topics.Image, topics.IMAGE, topics.RELIABLE)
 
     @property
     def command_age_s(self) -> float | None:
         """Time since the last command arrived; None before the first."""
         return None if self._commanded_s is None else time.monotonic() - self._commanded_s
+
+    @property
+    def robot_s(self) -> float:
+        """Simulated time since the node began; the clock of incidents."""
+        return self._twin.time_s - self._begin_robot_s
 
     def begin(self) -> None:
         """The physics goes on from now."""
@@ -65,32 +93,68 @@ class TwinNode:
     def tick(self) -> None:
         """Catches up with the clock and publishes."""
         self._catch_up()
-        measurement = self._twin.measure()
+        for change in self._player.update(self.robot_s):
+            self._report(change)
+        self._obey()
+        if self._twin.driver.damping:
+            self._reactions.driver_damps(self.robot_s)
+        self._player.from_robot.send(self._state_messages(), self.robot_s)
+        for messages in self._player.from_robot.receive(self.robot_s):
+            for publisher, message in messages:
+                publisher.publish(message)
+
+    def _state_messages(self) -> list[tuple]:
+        """Publishers, each with what it is to publish."""
+        measurement = measure(self._twin, self._player)
         stamp = self._node.get_clock().now().to_msg()
         spec = self._spec
-        self.joint_states.publish(
-            topics.joint_state_message(
-                stamp, spec.joint_names, measurement.joint_position_rad, measurement.joint_velocity_rad_s
-            )
+        joints = topics.joint_state_message(
+            stamp, spec.joint_names, measurement.joint_position_rad, measurement.joint_velocity_rad_s
         )
-        self._imu.publish(
-            topics.imu_message(
-                stamp,
-                measurement.orientation_wxyz,
-                measurement.angular_velocity_rad_s,
-                measurement.linear_acceleration_m_s2,
-            )
+        imu = topics.imu_message(
+            stamp,
+            measurement.orientation_wxyz,
+            measurement.angular_velocity_rad_s,
+            measurement.linear_acceleration_m_s2,
         )
-        self._foot_contacts.publish(topics.foot_contacts_message(stamp, spec.foot_names, measurement.foot_force_n))
+        temperature = Temperature(temperature=measurement.temperature_c)
+        battery = BatteryState(percentage=FULL_BATTERY)
+        temperature.header.stamp = battery.header.stamp = stamp
+        messages = [
+            (self.joint_states, joints),
+            (self._imu, imu),
+            (self._foot_contacts, topics.foot_contacts_message(stamp, spec.foot_names, measurement.foot_force_n)),
+            (self._temperature, temperature),
+            (self._battery, battery),
+        ]
         if measurement.image is not None and measurement.image is not self._published_image:
             self._published_image = measurement.image
-            self._image.publish(topics.image_message(stamp, measurement.image))
+            messages.append((self._image, topics.image_message(stamp, measurement.image)))
+        return messages
 
     def _on_command(self, message) -> None:
         # A command takes effect when it arrives, not at the next publication.
         self._catch_up()
         self._commanded_s = time.monotonic()
-        self._twin.command(topics.joint_command_of(message, self._order, len(self._spec.joint_names)))
+        target_rad = topics.joint_command_of(message, self._order, len(self._spec.joint_names))
+        self._player.to_robot.send(target_rad, self.robot_s)
+        self._obey()
+
+    def _obey(self) -> None:
+        for target_rad in self._player.to_robot.receive(self.robot_s):
+            self._reactions.command(target_rad, self.robot_s)
+            self._twin.command(target_rad)
+
+    def _report(self, change: IncidentChange) -> None:
+        incident = change.incident
+        if change.began:
+            self._reactions.begin(incident)
+            fields = dataclasses.asdict(incident)
+            del fields["kind"]  # an event has one of its own
+            self.events.put(("incident", {"wall_s": time.time(), "incident": incident.kind} | fields))
+        else:
+            reaction = self._reactions.end(incident)
+            self.events.put(("incident_end", {"wall_s": time.time(), "incident": incident.kind} | reaction.as_fields()))
 
     def _catch_up(self) -> None:
         now_s = time.monotonic()
@@ -113,6 +177,7 @@ class TwinReport:
         self._twin_node = twin_node
         self._twin = twin
         self._status = StatusWriter(session, "twin")
+        self._events = EventLog(session.events)
         self._metrics_directory = session.metrics / "twin"
         self._metrics_period_s = config.learner.metrics_period_s
         self._next_metrics_s = 0.0
@@ -123,16 +188,31 @@ class TwinReport:
     def running(self) -> Iterator[None]:
         """Reports inside the block, on a thread: a busy disk can hold up a file for longer than a robot may wait."""
         self._write("running")
-        with contextlib.closing(SummaryWriter(str(self._metrics_directory))) as metrics:
+        if self._twin.drawn:
+            self._record("robot_drawn", dataclasses.asdict(self._twin.drawn))
+        with contextlib.closing(MetricsWriter(self._metrics_directory)) as metrics:
             with periodically(lambda: self._report(metrics), STATUS_PERIOD_S, "twin-report"):
                 yield
+            self._record_events()
             self._write("stopped")
 
-    def _report(self, metrics: SummaryWriter) -> None:
+    def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
+        self._record_events()
         if time.monotonic() >= self._next_metrics_s and self.forward_velocity_m_s:
             self._next_metrics_s = time.monotonic() + self._metrics_period_s
             metrics.add_scalar("twin/forward_velocity_m_s", self._mean_velocity_m_s(), round(self._twin.time_s))
+
+    def _record_events(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._record(*self._twin_node.events.get_nowait())
+
+    def _record(self, kind: str, fields: dict) -> None:
+        try:
+            self._events.record(kind, "twin", **fields)
+        except UserError as error:
+            print(error, file=sys.stderr, flush=True)
 
     def _write(self, state: str) -> None:
         simulated_s = self._twin.time_s - self._begin_simulated_s
@@ -160,10 +240,11 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.lock("twin"))
         twin = stack.enter_context(contextlib.closing(Twin(config.twin, config.seed, session.spec.robot)))
-        node = stack.enter_context(runtime.ros_node("twin", arguments))
+        node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("twin"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
-        twin_node = TwinNode(node, session.spec, twin)
-        runtime.refuse_second_publisher(node, spinner, twin_node.joint_states.topic_name, stop)
+        player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
+        twin_node = TwinNode(node, session.spec, twin, player)
+        runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
         twin_node.begin()
         report = TwinReport(session, twin_node, twin)
         stack.enter_context(report.running())

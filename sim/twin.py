@@ -15,7 +15,11 @@ from daydreamer.errors import UserError
 from daydreamer.robots.a1 import constants as a1
 from daydreamer.robots.base import Measurement
 from sim.driver import MotorDriver
+from sim.randomisation import DrawnRobot, draw_robot
 from sim.rendering import Renderer
+
+TRUNK = 1
+"""Index of the body; 0 is the world."""
 
 IMAGE_SIZE = 64
 CAMERA_PERIOD_S = 0.05
@@ -61,14 +65,21 @@ class TwinTruth:
 
 
 class Twin:
-    """A simulated A1 on a flat floor. Time passes only in `advance`. Repeatable for a seed."""
+    """A simulated A1 on a flat floor. Time passes only in `advance`. Repeatable for a seed.
+
+    Attributes:
+      drawn: what domain randomisation made of the robot; None without it.
+      driver: of the motors.
+      frozen_rad: `[12]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
+      gyroscope_bias_rad_s: `[3]`, and orientation_bias_rad `[3]` (a rotation vector in base_link): sensor errors.
+    """
 
     def __init__(self, config: TwinConfig, seed: int, robot: str = "a1") -> None:
         """Loads the model and puts the robot on its back.
 
         Args:
           config: physics, driver and sensors.
-          seed: of the initial state and the sensor noise.
+          seed: of the initial state and the sensor noise, and of domain randomisation.
           robot: name of the robot's folder.
 
         Raises:
@@ -81,11 +92,20 @@ class Twin:
                 f"twin.physics_timestep_s={config.physics_timestep_s} cannot work; choose a value up to 0.005 s, "
                 "as 0.002."
             )
+        self.drawn: DrawnRobot | None = draw_robot(config.randomisation, seed) if config.randomisation.enabled else None
+        if self.drawn:
+            config = self.drawn.changed(config)
         self.config = config
         self.model = mujoco.MjModel.from_xml_string((resources.files("sim") / robot / f"{robot}.xml").read_text())
         self.model.opt.timestep = config.physics_timestep_s
         self.data = mujoco.MjData(self.model)
         self.driver = MotorDriver(config, a1.TORQUE_LIMIT_N_M)
+        if self.drawn:
+            self.drawn.apply(self.model)
+            self.driver.strength[:] = self.drawn.motor_strength
+        self.frozen_rad = np.full(a1.JOINTS, math.nan)
+        self.gyroscope_bias_rad_s = np.zeros(3)
+        self.orientation_bias_rad = np.zeros(3)
         self._random = np.random.default_rng(seed)
         self._joint_position = self.data.qpos[7:]
         self._joint_velocity = self.data.qvel[6:]
@@ -140,6 +160,10 @@ class Twin:
         """A command arrives at the driver now: joint targets `[12]` in rad, or None to damp."""
         self.driver.command(joint_targets_rad, self.data.time)
 
+    def push(self, force_n: np.ndarray) -> None:
+        """From now on `force_n` `[3]`, in the world, acts on the middle of the trunk; zero ends it."""
+        self.data.xfrc_applied[TRUNK, :3] = force_n
+
     def advance(self, seconds: float) -> None:
         """Lets time pass, in whole physics steps; a remainder is kept for the next call.
 
@@ -155,8 +179,9 @@ class Twin:
         """`advance`, counted in physics steps."""
         model, data, control = self.model, self.data, self.data.ctrl
         position, velocity, torque = self._joint_position, self._joint_velocity, self.driver.torque
+        stuck = not np.isnan(self.frozen_rad).all()
         for _ in range(steps):
-            control[:] = torque(data.time, position, velocity)
+            control[:] = torque(data.time, *(self._encoders(position, velocity) if stuck else (position, velocity)))
             # This order leaves positions, velocities and their sensors up to date after the last step.
             mujoco.mj_step2(model, data)
             mujoco.mj_step1(model, data)
@@ -175,12 +200,13 @@ class Twin:
         noise = self._noise_scale * self._random.standard_normal(33)
         if self.config.camera:
             self._update_image()
+        position_rad, velocity_rad_s = self._encoders(sensors[0:12] + noise[0:12], sensors[12:24] + noise[12:24])
         return Measurement(
             time_s=self.data.time,
-            joint_position_rad=sensors[0:12] + noise[0:12],
-            joint_velocity_rad_s=sensors[12:24] + noise[12:24],
-            orientation_wxyz=_turned(sensors[24:28], noise[24:27]),
-            angular_velocity_rad_s=sensors[28:31] + noise[27:30],
+            joint_position_rad=position_rad,
+            joint_velocity_rad_s=velocity_rad_s,
+            orientation_wxyz=_turned(sensors[24:28], noise[24:27] + self.orientation_bias_rad),
+            angular_velocity_rad_s=sensors[28:31] + noise[27:30] + self.gyroscope_bias_rad_s,
             linear_acceleration_m_s2=sensors[31:34] + noise[30:33],
             foot_force_n=sensors[34:38].copy(),
             image=self._image,
@@ -188,7 +214,7 @@ class Twin:
 
     def truth(self) -> TwinTruth:
         """The simulator's own state."""
-        rotation = self.data.xmat[1].reshape(3, 3)
+        rotation = self.data.xmat[TRUNK].reshape(3, 3)
         return TwinTruth(
             position_m=self.data.qpos[:3].copy(),
             # A free joint's linear velocity is in the world frame.
@@ -213,6 +239,11 @@ class Twin:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+    def _encoders(self, position_rad: np.ndarray, velocity_rad_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the encoders say where the joints are at `position_rad` and move at `velocity_rad_s`."""
+        stuck = ~np.isnan(self.frozen_rad)
+        return np.where(stuck, self.frozen_rad, position_rad), np.where(stuck, 0.0, velocity_rad_s)
 
     def _update_image(self) -> None:
         if self.data.time - self._image_time_s >= CAMERA_PERIOD_S - 1e-6:

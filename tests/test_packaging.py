@@ -12,7 +12,7 @@ import pytest
 
 import daydreamer
 
-EXECUTABLES = ("actor_node", "learner", "twin_node")
+EXECUTABLES = ("actor_node", "learner", "replay_node", "twin_node", "unitree_a1_node", "unitree_go2_node")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,10 @@ def test_robot_model_is_packed():
 
 def test_ros_package_is_complete(prefix):
     assert (prefix / "share/daydreamer/package.xml").is_file()
-    assert (prefix / "share/daydreamer/launch/walk.launch.py").is_file()
+    for launch_file in ("walk", "twin", "replay"):
+        assert (prefix / f"share/daydreamer/launch/{launch_file}.launch.py").is_file()
+    for parameters in ("actor", "a1", "ros2_control"):
+        assert (prefix / f"share/daydreamer/config/{parameters}.yaml").is_file()
     executables = {path.name for path in (prefix / "lib/daydreamer").iterdir() if os.access(path, os.X_OK)}
     assert executables == set(EXECUTABLES)
 

@@ -18,10 +18,12 @@ import numpy as np
 
 from daydreamer.actor.exploration import Explorer
 from daydreamer.actor.statistics import ActorStatistics
-from daydreamer.config import ActorConfig
+from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.experience.step import Step
 from daydreamer.robots.base import Measurement, Task, TaskState
-from daydreamer.safety.supervisor import JointCommand, SafetySupervisor
+from daydreamer.safety.limiter import JointCommand
+from daydreamer.safety.states import SafetyState
+from daydreamer.safety.supervisor import SafetySupervisor
 
 
 class ActingPolicy(Protocol):
@@ -44,7 +46,8 @@ class StepWriter(Protocol):
 class ControlLoop:
     """The actor without clock, topics or threads. `step` is called by one thread, `set_policy` by any.
 
-    A gap in the measurements ends the episode without a last step: the next logged step is the first of a new one.
+    Only what the robot does while the safety supervisor lets it run is experience. Whatever ends that, as a gap in the
+    measurements or a pause, ends the episode without a last step: the next logged step is the first of a new one.
 
     Attributes:
       statistics: counters and recent means.
@@ -59,6 +62,7 @@ class ControlLoop:
         *,
         actor_life: int,
         seed: int,
+        safety: SafetyConfig | None = None,
         earlier_steps: int = 0,
         earlier_episodes: int = 0,
         clock: Callable[[], float] = time.monotonic,
@@ -72,13 +76,17 @@ class ControlLoop:
           writer: receives every step before the command is returned.
           actor_life: which life of the actor in this session, from 1.
           seed: of the random actions; lives differ.
+          safety: the loop is stopped until `supervisor.activate`. None for lock-step: it runs from the first step, and
+            what comes of processes and clocks is not watched.
           earlier_steps, earlier_episodes: of the session's earlier lives.
           clock: steady time in s, the one that ticks and measurements are stamped with.
           on_event: called as `on_event(kind, **fields)` on rare events, from the thread of `step`.
           on_step: called with every step once it is logged, before its command is returned.
         """
         self.statistics = ActorStatistics(task.spec.control_rate_hz, earlier_steps, earlier_episodes)
-        self.supervisor = SafetySupervisor(task.limits, config, task.spec.control_rate_hz)
+        self.supervisor = SafetySupervisor(task, config, safety, on_event)
+        if safety is None:
+            self.supervisor.activate("lock-step")
         self._task = task
         self._spec = task.spec
         self._writer = writer
@@ -89,9 +97,8 @@ class ControlLoop:
         self._on_step = on_step
         self._sequence = 0
         self._policy: ActingPolicy | None = None
-        self._last_tick_s: float | None = None
-        self._last_finite_s = -np.inf
-        self._interrupted = False
+        self._runs = 0
+        self._operator_action: np.ndarray | None = None
         self._target_rad: np.ndarray | None = None
         self._begin_episode()
 
@@ -107,9 +114,22 @@ class ControlLoop:
     def set_policy(self, policy: ActingPolicy) -> None:
         """Takes effect at the next step, which goes on from the recurrent state of the old policy."""
         self._policy = policy
+        # From here on by the steady clock; an older policy of an earlier life counts as new once.
+        self.supervisor.watchdogs.heartbeats.policy_s = self._clock()
 
-    def step(self, measurement: Measurement, tick_s: float) -> JointCommand:
-        """The command that answers `measurement`, which has been logged when this returns.
+    def intervene(self, action: np.ndarray | None) -> None:
+        """An operator chooses the action `[action]` from the next step on, in the policy's place; None ends it."""
+        self._operator_action = action
+
+    @property
+    def intervening(self) -> bool:
+        """Whether an operator chooses the actions."""
+        return self._operator_action is not None
+
+    def step(self, measurement: Measurement, tick_s: float) -> JointCommand | None:
+        """The command that answers `measurement`; if it is a step of experience, that has been logged.
+
+        None while the supervisor is stopped: nothing is to be sent.
 
         Args:
           measurement: newest state of the robot; may be the same as last time.
@@ -118,28 +138,20 @@ class ControlLoop:
         Raises:
           OSError, UserError: the step cannot be written; the robot has to be damped and the actor to end.
         """
-        if self._last_tick_s is not None and self.supervisor.is_stale(tick_s - self._last_tick_s):
-            self._interrupt("the control loop stood still", gap_s=tick_s - self._last_tick_s)
-            self.supervisor.reset()
-        self._last_tick_s = tick_s
-        finite = is_finite(measurement)
-        if finite:
-            self._last_finite_s = measurement.time_s
-        age_s = tick_s - self._last_finite_s
-        if not finite or self.supervisor.is_stale(age_s):
-            self._interrupt("the robot's state is " + ("stale" if finite else "not finite"), age_s=age_s)
-            return self.supervisor.command_stale(age_s)
-        if self._interrupted:
-            self._on_event("measurements_resumed")
-            self._interrupted = False
-        return self._act(measurement, tick_s)
+        state = self.supervisor.begin_tick(tick_s, measurement, is_finite(measurement))
+        if self.supervisor.runs != self._runs:
+            self._begin_run()
+        if state is SafetyState.RUNNING:
+            return self._act(measurement, tick_s)
+        return self.supervisor.command_without_policy(measurement.joint_position_rad)
 
     def _act(self, measurement: Measurement, tick_s: float) -> JointCommand:
         is_first = self._episode_step == 0
         policy = self._policy  # read once: another thread may set a newer one at any time
         target_rad = measurement.joint_position_rad if self._target_rad is None else self._target_rad
         task_state = self._task.update(measurement, target_rad)
-        action, version = self._choose(policy, task_state, is_first)
+        operator_action = self._operator_action  # likewise
+        action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         requested_rad = self._task.joint_targets(action) if finite else np.full(len(self._spec.joint_names), np.nan)
         command = self.supervisor.command(requested_rad, measurement.joint_position_rad)
@@ -149,15 +161,24 @@ class ControlLoop:
             action = self._spec.action.zeros()
             self._on_event("action_not_finite", policy_version=version)
         is_last = self._episode_step == self._spec.episode_steps - 1
-        self._write(measurement, task_state, action, command, is_first, is_last, version, tick_s)
+        intervention = operator_action is not None
+        self._write(measurement, task_state, action, command, is_first, is_last, version, intervention, tick_s)
         self._target_rad = command.position_rad
         self._episode_step += 1
         if is_last:
             self._begin_episode()
         return command
 
-    def _choose(self, policy: ActingPolicy | None, task_state: TaskState, is_first: bool) -> tuple[np.ndarray, int]:
+    def _choose(
+        self,
+        policy: ActingPolicy | None,
+        operator_action: np.ndarray | None,
+        task_state: TaskState,
+        is_first: bool,
+    ) -> tuple[np.ndarray, int]:
         chosen = self._explorer.choose(task_state.reward, self.statistics.env_steps, policy is not None)
+        if operator_action is not None:
+            chosen = operator_action
         if chosen is not None:
             self._state = None  # the policy would take its own action for the one that was carried out
             return chosen, 0
@@ -175,6 +196,7 @@ class ControlLoop:
         is_first: bool,
         is_last: bool,
         policy_version: int,
+        intervention: bool,
         tick_s: float,
     ) -> None:
         age_s = self._clock() - measurement.time_s
@@ -193,7 +215,7 @@ class ControlLoop:
             is_last=is_last,
             is_terminal=False,
             policy_version=policy_version,
-            intervention=False,
+            intervention=intervention,
             safety_flags=command.flags,
             latency_s=self._clock() - tick_s,
         )
@@ -202,14 +224,12 @@ class ControlLoop:
         self.statistics.add(step)
         self._on_step(step)
 
-    def _interrupt(self, cause: str, **fields: float) -> None:
-        if not self._interrupted:
-            self._interrupted = True
-            self.statistics.interruptions += 1
-            self._on_event("measurements_interrupted", cause=cause, **fields)
-            self._begin_episode()
-            self._task.reset()
-            self._target_rad = None
+    def _begin_run(self) -> None:
+        """Between two runs the robot was moved by something else, or not observed."""
+        self._runs = self.supervisor.runs
+        self._begin_episode()
+        self._task.reset()
+        self._target_rad = None
 
     def _begin_episode(self) -> None:
         self._episode_step = 0

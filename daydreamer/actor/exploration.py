@@ -1,6 +1,8 @@
-"""When to act at random, and how."""
+"""When to act at random, when to repeat what once helped, and when to leave it to the policy."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 
@@ -9,57 +11,140 @@ from daydreamer.spec import RobotSpec, Space
 
 EXTREMES = 0.6
 """Probability that an element of a random action is -1 or 1, which moves a robot farthest."""
-RESTS = 0.2
-"""Share of random actions that are small, so that the robot also sees where rest takes it."""
-REST_SIZE = 0.3
-MEMORY_S = 5.0
+MOVES = 2
+"""Random actions of a motion, each held for `random_hold_s`."""
+REST_S = 2.0
+"""After a motion the action 0 shows where it has led: on one's feet, or back where one was."""
+TROUBLE = 0.3
+"""Share of the way from the worst to the best reward below which the robot needs help."""
+HOPELESS = 0.1
+"""The same, below which a motion is given up without the rest."""
+MEMORY_S = 1.0
 """Over which the reward of now is averaged."""
+KEPT = 8
+"""Motions that are remembered."""
+FORGETTING = 0.95
+"""How much an earlier trial counts beside the next one: policies, robots and floors change."""
+NOVELTY = (1.0, 10.0)
+"""Successes and failures that a motion never tried before is credited with."""
+
+
+@dataclasses.dataclass
+class Way:
+    """A way out of trouble, and how it has fared.
+
+    Attributes:
+      moves: `[MOVES, action]`; None leaves it to the policy.
+      reward: that it led to when it was found.
+      successes, failures: of its trials, recent ones in full.
+    """
+
+    moves: np.ndarray | None
+    reward: float = np.inf
+    successes: float = 1.0
+    failures: float = 1.0
+
+    def count(self, succeeded: bool) -> None:
+        self.successes = FORGETTING * self.successes + succeeded
+        self.failures = FORGETTING * self.failures + (not succeeded)
+
+    def draw(self, generator: np.random.Generator) -> float:
+        """How likely it is to succeed, drawn from what is known about it."""
+        return generator.beta(self.successes + 1e-3, self.failures + 1e-3)
 
 
 class Explorer:
-    """Decides step by step whether the policy acts or chance does.
+    """Decides step by step whether the policy acts, or a motion that is random or remembered.
 
-    Chance acts alone at first. Later it comes to the rescue: while the reward is below the middle between the worst
-    and the best that was ever held, random actions take turns with the policy. A robot that has fallen into a
-    state which the policy does not know its way out of would otherwise lie there and repeat itself: the noise of a
-    policy is small and quick, where getting up takes one large move. Random actions are held for a while (Dabney et
-    al. 2021) because white noise hardly gets through the low-pass filter of the commands.
+    Motions come first. Later they come to the rescue: while the robot does far worse than it has done before, it
+    tries ways out one after the other. A motion that led out is remembered, together with its mirror image if the
+    robot has one. Which way is tried is drawn by how well each has
+    done (Thompson 1933): the policy is one of them, a new random motion another. So a robot that has fallen gets up
+    as soon as it has once got up by chance, and leaves it to the policy as soon as that does better.
+
+    Actions are held because white noise hardly gets through the low-pass filter of the commands (Dabney et al. 2021
+    hold them for the sake of exploration in general).
     """
 
     def __init__(self, spec: RobotSpec, config: ActorConfig, generator: np.random.Generator):
-        self._action_space = spec.action
+        self._spec = spec
         self._config = config
         self._random = generator
         self._hold_steps = max(1, round(config.random_hold_s * spec.control_rate_hz))
+        self._rest_steps = round(REST_S * spec.control_rate_hz)
         self._rate = 1.0 / (MEMORY_S * spec.control_rate_hz)
-        self._action: np.ndarray | None = None
-        self._left = 0
-        self._at_first = True
+        self._policy = Way(None)
+        self._novelty = Way(None, np.inf, *NOVELTY)
+        self._remembered: list[Way] = []
+        self._trial: Way | None = None
+        self._trial_step = 0
+        self._is_new = False
+        self._is_rescue = False
         self._reward: float | None = None
         self._worst, self._best = np.inf, -np.inf
 
     @property
     def struggling(self) -> bool:
         """Whether the robot does far worse than it has done before."""
-        return self._reward is not None and self._reward < (self._worst + self._best) / 2
+        return self._reward is not None and self._reward < self._level(TROUBLE)
 
     def choose(self, reward: float, env_steps: int, has_policy: bool) -> np.ndarray | None:
-        """The random action of this step `[action]`; None if the policy is to act.
+        """The action of this step `[action]`; None if the policy is to act.
 
         Args:
           reward: of this step.
           env_steps: of the session before this one.
-          has_policy: chance acts until there is one.
+          has_policy: only motions until there is one.
         """
         at_first = env_steps < self._config.random_steps or not has_policy
         self._remember(reward)
-        if at_first != self._at_first or self._left == 0:
-            self._at_first = at_first
-            rescue = not at_first and self.struggling and self._random.random() < self._config.rescue
-            self._action = random_action(self._action_space, self._random) if at_first or rescue else None
-            self._left = self._hold_steps
-        self._left -= 1
-        return self._action
+        if self._trial is not None and self._is_over():
+            self._judge()
+        if self._trial is None and (at_first or (self._config.rescue and self.struggling)):
+            self._begin(at_first)
+        if self._trial is None:
+            return None
+        move = self._trial_step // self._hold_steps
+        self._trial_step += 1
+        if self._trial.moves is None:
+            return None
+        return self._trial.moves[move] if move < MOVES else self._spec.action.zeros()
+
+    def _begin(self, at_first: bool) -> None:
+        self._trial_step = 0
+        self._is_rescue = self.struggling
+        known = [way for way in self._remembered if way.reward >= self._level(TROUBLE)] if self._is_rescue else []
+        ways = [self._novelty, *known] if at_first else [self._novelty, self._policy, *known]
+        way = max(ways, key=lambda way: way.draw(self._random))
+        self._is_new = way is self._novelty
+        self._trial = Way(self._random_moves()) if self._is_new else way
+
+    def _is_over(self) -> bool:
+        moved = self._trial_step - MOVES * self._hold_steps
+        return moved >= self._rest_steps or (moved >= 0 and self._reward < self._level(HOPELESS))
+
+    def _judge(self) -> None:
+        trial, self._trial = self._trial, None
+        if not self._is_rescue:
+            return
+        succeeded = not self.struggling
+        (self._novelty if self._is_new else trial).count(succeeded)
+        if self._is_new and succeeded:
+            self._keep(trial.moves)
+
+    def _keep(self, moves: np.ndarray) -> None:
+        found = [Way(moves, self._reward, successes=2.0)]
+        if self._spec.mirror:
+            sources = np.array(self._spec.mirror["action"])
+            found.append(Way(moves[:, np.abs(sources) - 1] * np.sign(sources).astype(np.float32), self._reward))
+        ways = sorted(self._remembered, key=lambda way: way.successes / (way.successes + way.failures), reverse=True)
+        self._remembered = found + ways[: KEPT - len(found)]
+
+    def _random_moves(self) -> np.ndarray:
+        return np.stack([random_action(self._spec.action, self._random) for _ in range(MOVES)])
+
+    def _level(self, share: float) -> float:
+        return self._worst + share * (self._best - self._worst)
 
     def _remember(self, reward: float) -> None:
         if self._reward is None:
@@ -74,7 +159,4 @@ def random_action(space: Space, generator: np.random.Generator) -> np.ndarray:
         return generator.integers(space.classes, size=space.shape, dtype=np.int32)
     inside = generator.uniform(-1.0, 1.0, space.shape)
     at_an_end = generator.random(space.shape) < EXTREMES
-    action = np.where(at_an_end, np.sign(inside), inside)
-    if generator.random() < RESTS:
-        action *= generator.uniform(0.0, REST_SIZE)
-    return action.astype(np.float32)
+    return np.where(at_an_end, np.sign(inside), inside).astype(np.float32)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from daydreamer.actor.control_loop import ActingPolicy
 from daydreamer.periodic import periodically
-from daydreamer.snapshot import latest_snapshot
+from daydreamer.snapshot import latest_snapshot, published_snapshots
 from daydreamer.spec import RobotSpec
 
 
 class PolicyLoader:
     """Loads, warms up and hands over each new snapshot.
 
-    A snapshot that cannot be used is reported once and the policy at work stays.
+    A snapshot that cannot be used is reported once and the policy at work stays. If there is none yet, as when a
+    session is resumed, the newest usable one before it is taken.
 
     Attributes:
       busy: a snapshot is being loaded now.
@@ -48,24 +49,42 @@ class PolicyLoader:
         self._poll_s = poll_s
         self.busy = False
         self._seen: Path | None = None
+        self._refused: set[Path] = set()
+        self._acting = False
         self._refusal: str | None = None
 
     def poll(self) -> bool:
         """Looks once, on the caller's thread; whether a new policy was handed over."""
         try:
             path = latest_snapshot(self._directory)
-            if path is None or path == self._seen:
-                return False
-            self._seen = path
+        except Exception as error:
+            self._refuse(error)
+            return not self._acting and self._load_earlier()
+        if path is None or path == self._seen:
+            return False
+        self._seen = path
+        return self._hand_over(path) or (not self._acting and self._load_earlier())
+
+    def _load_earlier(self) -> bool:
+        """Hands over the newest snapshot that can be used; tries each once."""
+        for _, path in sorted(published_snapshots(self._directory).items(), reverse=True):
+            if path not in self._refused and self._hand_over(path):
+                return True
+        return False
+
+    def _hand_over(self, path: Path) -> bool:
+        try:
             self.busy = True
             policy = self._load(path, self._spec)
             warm_up(policy, self._spec)
         except Exception as error:
             # Whatever is wrong with a snapshot, the robot goes on with the policy it has.
+            self._refused.add(path)
             self._refuse(error)
             return False
         else:
             self._on_policy(policy)
+            self._acting = True
             return True
         finally:
             self.busy = False

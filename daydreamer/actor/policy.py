@@ -48,7 +48,7 @@ class PolicyFunction:
 
     def __init__(self, spec: RobotSpec, model: ModelConfig):
         self._world_model = WorldModel(spec, model)
-        self._actor = Actor(spec.action, model)
+        self._actor = Actor(self._world_model)
         self._spec = spec
         self._model = model
         self.step = jax.jit(self._step)

@@ -32,7 +32,7 @@ class ActorStatistics:
       env_steps: logged steps of the session, this life and earlier ones.
       own_steps: logged steps of this life.
       episodes: finished episodes of the session.
-      interruptions: gaps in the stream of measurements.
+      interventions: logged steps of this life whose action an operator chose.
     """
 
     def __init__(self, control_rate_hz: float, earlier_steps: int = 0, earlier_episodes: int = 0):
@@ -41,13 +41,14 @@ class ActorStatistics:
         self._reward_sum = 0.0
         self.own_steps = 0
         self.episodes = earlier_episodes
-        self.interruptions = 0
+        self.interventions = 0
 
     def add(self, step: Step) -> None:
         self._recent.append(StepFigures(step.reward, step.reward_terms, step.info))
         self._reward_sum += step.reward
         self.own_steps += 1
         self.episodes += step.is_last
+        self.interventions += step.intervention
 
     @property
     def env_steps(self) -> int:

@@ -6,21 +6,20 @@ import collections
 import contextlib
 import math
 import queue
-import sys
 import time
 from collections.abc import Iterator
 
-from tensorboardX import SummaryWriter
-
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
+from daydreamer.actor.policy_age import PolicyAge
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
+from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -37,26 +36,36 @@ class ActorTelemetry:
     Attributes:
       state: see `ProcessStatus`; 'waiting' is for the robot's topics.
       step_latency: from control tick to sent command; the control loop adds to it.
+      tick_jitter: how late ticks begin; likewise.
     """
 
-    def __init__(self, session: Session, actor_life: int, writer: ExperienceWriter, milestones: Milestones):
+    def __init__(
+        self,
+        session: Session,
+        actor_life: int,
+        writer: ExperienceWriter | RollingExperienceWriter,
+        milestones: Milestones,
+    ):
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
+        self.tick_jitter = LatencyStatistics()
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
         self._milestones = MilestoneRecorder(milestones, self.event)
         self._status = StatusWriter(session, "actor")
+        self._policy_age = PolicyAge()
         self._event_log = EventLog(session.events)
         self._events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._ticks: collections.deque[tuple[float, int]] = collections.deque(
-            maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
+            [(time.monotonic(), 0)], maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
         )
         self._next_metrics_s = 0.0
+        self._learner_pulse = LearnerPulse(session)
 
     def event(self, kind: str, **fields: object) -> None:
-        """Records an event soon, from any thread, without touching the disk now."""
-        self._events.put((kind, fields))
+        """Records an event of now, from any thread, without touching the disk yet."""
+        self._events.put((kind, {"wall_s": time.time(), "monotonic_s": time.monotonic()} | fields))
 
     def on_step(self, step: Step) -> None:
         """Judges a logged step; the speed is the odometry's, as the robot knows no other."""
@@ -66,8 +75,8 @@ class ActorTelemetry:
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
         """Reports about `loop` until the end of the block, whose exception becomes the 'fault' event."""
         self.event("start", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
-        self._write(self._current(loop, pacer))
-        with contextlib.closing(SummaryWriter(str(self._session.metrics / "actor"))) as metrics:
+        self._write(self.current(loop, pacer))
+        with contextlib.closing(MetricsWriter(self._session.metrics / "actor")) as metrics:
             try:
                 with periodically(lambda: self._report(loop, pacer, metrics), STATUS_PERIOD_S, "actor-telemetry"):
                     yield
@@ -78,27 +87,26 @@ class ActorTelemetry:
                 raise
             finally:
                 self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
-                self._write(self._current(loop, pacer))
+                self._write(self.current(loop, pacer))
 
-    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: SummaryWriter) -> None:
-        self._write(self._current(loop, pacer))
+    def _report(self, loop: ControlLoop, pacer: Pacer, metrics: MetricsWriter) -> None:
+        loop.supervisor.watchdogs.heartbeats.learner_s = self._learner_pulse.last_s()
+        self._ticks.append((time.monotonic(), self.step_latency.count))
+        self._write(self.current(loop, pacer))
         if time.monotonic() >= self._next_metrics_s:
             self._next_metrics_s = time.monotonic() + self._session.config.learner.metrics_period_s
             self._add_scalars(metrics, loop, pacer)
 
     def _write(self, status: ActorStatus) -> None:
-        try:
-            while not self._events.empty():
-                kind, fields = self._events.get()
-                self._event_log.record(kind, "actor", **fields)
-            self._status.write(status)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+        while not self._events.empty():
+            kind, fields = self._events.get()
+            self._event_log.attempt(kind, "actor", **fields)
+        self._status.attempt(status)
 
-    def _current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
+    def current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
+        """All figures as of now; any thread may ask."""
         statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()
-        self._ticks.append((time.monotonic(), self.step_latency.count))
-        (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], self._ticks[-1]
+        (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], (time.monotonic(), self.step_latency.count)
         return ActorStatus(
             state=self.state,
             env_steps=statistics.env_steps,
@@ -107,22 +115,63 @@ class ActorTelemetry:
             deadline_misses=pacer.deadline_misses,
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
-            policy_age_s=time.time() - policy.created_wall_s if policy else None,
-            safety_events=loop.supervisor.interventions,
+            policy_age_s=self._policy_age(policy),
+            **safety_status(loop),
+            learner_silence_s=self._learner_pulse.silence_s,
+            tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
             forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
             milestones_s=self._milestones.reached_s,
-            actor_life=self._actor_life,
+            actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
         )
 
-    def _add_scalars(self, metrics: SummaryWriter, loop: ControlLoop, pacer: Pacer) -> None:
+    def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:
         step = loop.statistics.env_steps
         scalars = dict(loop.statistics.recent())
         scalars |= {"policy_version": loop.policy.version if loop.policy else 0}
-        scalars |= {"deadline_misses": pacer.deadline_misses, "safety_events": loop.supervisor.interventions}
+        scalars |= {"deadline_misses": pacer.deadline_misses, "safety_events": loop.supervisor.limiter.interventions}
         scalars |= {f"step_ms/{name}": value for name, value in self.step_latency.summary().items()}
         for name, value in scalars.items():
             if value is not None:
                 metrics.add_scalar(f"actor/{name}", value, step)
+
+
+class LearnerPulse:
+    """When the learner was last heard of, on the steady clock: a change of its status file is a sign of life.
+
+    Its heartbeat is only compared with itself: another machine's steady clock would say nothing here.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._seen: float | None = None
+        self._seen_s = time.monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """Since the last sign of life, or since this object was made."""
+        return time.monotonic() - self._seen_s
+
+    def last_s(self) -> float:
+        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`."""
+        status = read_process_status(self._session, "learner")
+        if status is not None and status.heartbeat_steady_s != self._seen:
+            self._seen, self._seen_s = status.heartbeat_steady_s, time.monotonic()
+        return self._seen_s
+
+
+def safety_status(loop: ControlLoop) -> dict[str, object]:
+    """What `ActorStatus` says of the safety supervisor; may be called on any thread."""
+    supervisor, watchdogs = loop.supervisor, loop.supervisor.watchdogs
+    return {
+        "safety_events": supervisor.limiter.interventions,
+        "safety_counts": {name: count for name, count in supervisor.limiter.counts.items() if count},
+        "safety_state": supervisor.state.value,
+        "safety_cause": supervisor.cause,
+        "watchdogs_raised": {name.value: action for name, action in list(watchdogs.raised.items())},
+        "watchdog_trips": {name.value: count for name, count in watchdogs.trips.items() if count},
+        "intervention_steps": loop.statistics.interventions,
+        "state_age_s": watchdogs.state_age_s,
+    }

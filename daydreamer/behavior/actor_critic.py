@@ -10,12 +10,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from daydreamer.behavior.returns import ReturnStatistics, lambda_returns
-from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
-from daydreamer.models.world_model import Batch, WorldModel, action_vector_size
-from daydreamer.spec import Space
+from daydreamer.models.world_model import Batch, WorldModel
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
 LARGEST_MEAN = 2.0
@@ -99,24 +98,25 @@ class Actor:
     share of uniform.
     """
 
-    def __init__(self, action: Space, model: ModelConfig):
-        self.space = action
-        self.model = model
-        size = action_vector_size(action)
-        outputs = size if action.is_discrete else 2 * size
+    def __init__(self, world_model: WorldModel):
+        self.space = world_model.spec.action
+        self.model = model = world_model.config
+        self._features = world_model.behavior_features
+        size = world_model.action_size
+        outputs = size if self.space.is_discrete else 2 * size
         self.network = MLP(model.actor_layers, model.units, outputs, output_scale=0.01)
 
     def initialize(self, key: Array, features: Array):
-        return self.network.init(key, features)
+        return self.network.init(key, self._features(features))
 
     def __call__(self, parameters, features: Array) -> ActorDistribution:
-        output = self.network.apply(parameters, features)
+        output = self.network.apply(parameters, self._features(features))
         if self.space.is_discrete:
             return ActorDistribution(None, None, unimix_probabilities(output, self.model.unimix))
         mean, deviation = jnp.split(output, 2, -1)
         minimum, maximum = self.model.minimum_deviation, self.model.maximum_deviation
-        # The offset of 2 starts exploration near the maximum deviation.
-        deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + 2.0)
+        share = (self.model.initial_deviation - minimum) / (maximum - minimum)
+        deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + math.log(share / (1.0 - share)))
         return ActorDistribution(mean, deviation, None)
 
     def randomness(self, entropy: Array) -> Array:
@@ -155,7 +155,7 @@ class ActorCritic:
         self.world_model = world_model
         self.config = config
         self.dynamics_gradient = config.actor_gradient == "dynamics" and not world_model.spec.action.is_discrete
-        self.actor = Actor(world_model.spec.action, model)
+        self.actor = Actor(world_model)
         self.critic = MLP(model.critic_layers, model.units, model.bins, output_scale=0.0)
         self.bins = world_model.bins
 
@@ -163,17 +163,22 @@ class ActorCritic:
         """Fresh parameters by network."""
         features = self.world_model.rssm.initial_state((1,)).features
         actor_key, critic_key = jax.random.split(key)
-        return {"actor": self.actor.initialize(actor_key, features), "critic": self.critic.init(critic_key, features)}
+        return {
+            "actor": self.actor.initialize(actor_key, features),
+            "critic": self.critic.init(critic_key, self.world_model.behavior_features(features)),
+        }
 
     def value(self, critic_parameters, features: Array, statistics: ReturnStatistics) -> Array:
         """Expected return `[...]` at features `[..., features]`."""
-        relative = two_hot_mean(self.critic.apply(critic_parameters, features), self.bins)
+        logits = self.critic.apply(critic_parameters, self.world_model.behavior_features(features))
+        relative = two_hot_mean(logits, self.bins)
         return statistics.baseline(self.config.discount) + relative
 
     def value_loss(self, critic_parameters, features: Array, returns: Array, statistics: ReturnStatistics) -> Array:
         """Cross entropy `[...]` of the critic's two-hot distribution with `returns` `[...]`, which are constants."""
         relative = jax.lax.stop_gradient(returns) - statistics.baseline(self.config.discount)
-        return two_hot_loss(self.critic.apply(critic_parameters, features), relative, self.bins)
+        logits = self.critic.apply(critic_parameters, self.world_model.behavior_features(features))
+        return two_hot_loss(logits, relative, self.bins)
 
     def imagine(
         self, parameters, slow_critic, statistics: ReturnStatistics, start: LatentState, key: Array

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import collections
+import logging
+import logging.handlers
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
+from typing import BinaryIO
 
 from daydreamer.processes import ProcessDescription, process_environment
 from daydreamer.session.directory import Session
+from daydreamer.stop_request import PARENT_VARIABLE
 
 KILL_TIMEOUT_S = 2.0
+LOG_BYTES = 4 << 20
+"""Size at which a printed log is put aside as `<name>.log.1`; the one before it goes."""
+_REMEMBERED_LINES = 50
+_OUTPUT_TIMEOUT_S = 2.0
 
 
 class Child:
@@ -20,8 +31,9 @@ class Child:
     def __init__(self, description: ProcessDescription, session: Session):
         self.description = description
         self.log_path = session.path / "log" / f"{description.name}.log"
-        self._environment = os.environ | process_environment(session)
+        self._environment = os.environ | process_environment(session) | {PARENT_VARIABLE: str(os.getpid())}
         self._process: subprocess.Popen | None = None
+        self._output: _Output | None = None
 
     @property
     def name(self) -> str:
@@ -32,23 +44,44 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Of its present life; None before the first."""
+        return self._process.pid if self._process else None
+
+    @property
     def exit_status(self) -> int | None:
         """None while it runs; negative for the signal that ended it."""
         return self._process.poll() if self._process else None
 
     def start(self) -> None:
-        self.log_path.parent.mkdir(exist_ok=True)
         # -P: a file in the working directory must not shadow a module.
         command = [sys.executable, "-P", "-m", self.description.module, *self.description.arguments]
+        takes_input = self.description.takes_operator_input
+        if takes_input:
+            command.append("--operator-input")
         if self.description.niceness:
             command = ["nice", "-n", str(self.description.niceness), *command]
-        with open(self.log_path, "ab") as log:
-            self._log_start = log.tell()
-            # A process group of its own: Ctrl-C in the terminal must reach the supervisor alone, which stops the
-            # processes one after the other.
-            self._process = subprocess.Popen(
-                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
-            )
+        # A process group of its own: Ctrl-C in the terminal must reach the supervisor alone, which stops the
+        # processes one after the other.
+        self._process = subprocess.Popen(
+            command,
+            env=self._environment,
+            stdin=subprocess.PIPE if takes_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+        )
+        self._output = _Output(self._process.stdout, self.log_path)
+
+    def tell(self, line: str) -> bool:
+        """Whether the line reached its standard input; an operator's request to a process that takes them."""
+        if not self.running:
+            return False
+        try:
+            os.write(self._process.stdin.fileno(), f"{line}\n".encode())
+        except BrokenPipeError:
+            return False
+        return True
 
     def interrupt(self) -> None:
         """Asks it to end."""
@@ -78,6 +111,52 @@ class Child:
 
     def last_lines(self, count: int) -> list[str]:
         """Of what it has said since its last start."""
-        with open(self.log_path, "rb") as log:
-            log.seek(self._log_start)
-            return log.read().decode(errors="replace").splitlines()[-count:]
+        return self._output.last_lines(count) if self._output else []
+
+
+class _Output:
+    """Copies what a process prints to its log, and remembers the end of it.
+
+    A pipe in between, because a process that prints to a file dies of a full disk before it can say so.
+    """
+
+    def __init__(self, stream: BinaryIO, log_path: Path):
+        self._lines: collections.deque[str] = collections.deque(maxlen=_REMEMBERED_LINES)
+        # Ends with the process, whose death closes the pipe.
+        self._thread = threading.Thread(target=self._copy, args=(stream, log_path), name=log_path.stem, daemon=True)
+        self._thread.start()
+
+    def last_lines(self, count: int) -> list[str]:
+        # A process that has ended may have left something in the pipe.
+        self._thread.join(_OUTPUT_TIMEOUT_S)
+        return list(self._lines)[-count:]
+
+    def _copy(self, stream: BinaryIO, log_path: Path) -> None:
+        log = _open_log(log_path)
+        with stream:
+            for line in stream:
+                text = line.decode(errors="replace").rstrip("\n")
+                self._lines.append(text)
+                log.emit(logging.makeLogRecord({"msg": text}))
+        log.close()
+
+
+class _RollingLog(logging.handlers.RotatingFileHandler):
+    """A log whose disk may be full: what it does not take is lost there, and still remembered by `_Output`."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError:
+            self.stream = None
+
+
+def _open_log(path: Path) -> logging.Handler:
+    try:
+        path.parent.mkdir(exist_ok=True)
+        return _RollingLog(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", errors="replace")
+    except OSError:
+        return logging.NullHandler()

@@ -41,7 +41,11 @@ def walk(
     overrides: Overrides = None,
     dashboard: Dashboard = True,
 ) -> None:
-    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2."""
+    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
+
+    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume, i = intervene. A software stop is
+    not a hardware stop: with a real robot have its own emergency stop in hand.
+    """
     from daydreamer.cli.walk import walk
 
     raise typer.Exit(walk(session, robot, minutes, seed, preset, overrides or [], dashboard))
@@ -68,6 +72,17 @@ def status(
     from daydreamer.cli.status import show_status
 
     show_status(session, json)
+
+
+@app.command()
+def doctor(
+    session: SessionArgument,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing."""
+    from daydreamer.cli.doctor import doctor
+
+    raise typer.Exit(doctor(session, json))
 
 
 @app.command()
@@ -148,6 +163,29 @@ def bench(
     from daydreamer.cli.bench import bench
 
     bench(what, as_json=json, workload=workload, learner_s=seconds)
+
+
+@app.command("check-robot", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check_robot(
+    context: typer.Context,
+    robot: Robot = "twin",
+    move: Annotated[
+        bool | None,
+        typer.Option(
+            help="Move each joint by a few degrees; a robot has to hang free, with a hand at its emergency stop. "
+            "Default: only the twin."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long to listen first.")] = 3.0,
+    overrides: Overrides = None,
+) -> None:
+    """Compare what a robot's driver publishes with the robot's folder; with --move also names, signs and ranges.
+
+    What follows --ros-args goes to the checking node, as remappings. Exit status 1 if a check fails.
+    """
+    from daydreamer.cli.check import check_robot
+
+    raise typer.Exit(check_robot(robot, move, seconds, overrides or [], context.args))
 
 
 def main() -> None:

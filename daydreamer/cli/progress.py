@@ -30,6 +30,9 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
     """One line of figures from `read_status`; what is not known yet is left out."""
     minutes = (status["robot_seconds"] or 0.0) / 60.0
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
+    if status["safety_state"] not in (None, "running"):
+        parts.append(f"{status['safety_state'].replace('_', ' ').upper()} ({status['safety_cause']})")
+    parts += [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
     for name, template in (
         ("reward_recent", "reward {:.2f}"),
         ("forward_velocity_recent", "{:+.2f} m/s forward"),

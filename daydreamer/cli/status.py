@@ -26,7 +26,15 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     evidence = EvidenceReader(Session.open(session_directory)).read()
     advice = judge(evidence)
     if as_json:
-        print(json.dumps({**evidence.status, "advice": msgspec.to_builtins(advice)}, indent=2))
+        print(
+            json.dumps(
+                {
+                    **evidence.status,
+                    "advice": [msgspec.to_builtins(each) | {"sentence": each.sentence} for each in advice],
+                },
+                indent=2,
+            )
+        )
         return
     table = Table(show_header=False, box=None)
     for name, value in evidence.status.items():

@@ -10,8 +10,10 @@ import time
 
 from rich.console import Console
 
+from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import Child
 from daydreamer.cli.dashboard import dashboard_beside
+from daydreamer.cli.keyboard import Keyboard
 from daydreamer.cli.progress import ProgressView, summarise
 from daydreamer.config import SessionConfig
 from daydreamer.errors import USER_ERROR_STATUS, UserError
@@ -20,7 +22,7 @@ from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import StatusWriter, WalkStatus, read_status
+from daydreamer.session.status import StatusWriter, WalkStatus, read_process_status, read_status
 from daydreamer.stop_request import StopRequest
 
 POLL_S = 0.1
@@ -29,6 +31,8 @@ LARGEST_DOMAIN_ID = 232
 HURRIED_TIMEOUT_S = 3.0
 FIRST_RESTART_S = 1.0
 LONGEST_RESTART_S = 60.0
+STARTING_PATIENCE = 5.0
+"""A starting process, which compiles, may be silent for this many times as long as a running one."""
 
 
 class Ending(enum.Enum):
@@ -37,6 +41,32 @@ class Ending(enum.Enum):
     COMPLETE = "complete"
     REQUESTED = "requested"
     FAILED = "failed"
+
+
+class Pulse:
+    """Tells from a process's heartbeats whether it hangs, on the watcher's own clock: nobody's wall clock counts."""
+
+    def __init__(self, timeout_s: float):
+        self._timeout_s = timeout_s
+        self.restart(time.monotonic())
+
+    def restart(self, now_s: float) -> None:
+        """A new process has been started."""
+        self._last: tuple[float, bool] | None = None
+        self._seen_s = now_s
+
+    def silence(self, beat: tuple[float, bool] | None, now_s: float) -> float | None:
+        """How long the process has been silent in s if that is too long, otherwise None.
+
+        Args:
+          beat: its latest heartbeat, anything that changes, and whether it is still starting; None before the first.
+        """
+        if beat != self._last:
+            self._last, self._seen_s = beat, now_s
+        starting = beat is None or beat[1]
+        limit_s = self._timeout_s * (STARTING_PATIENCE if starting else 1.0)
+        silent_s = now_s - self._seen_s
+        return silent_s if silent_s > limit_s else None
 
 
 class SessionSupervisor:
@@ -58,6 +88,7 @@ class SessionSupervisor:
         self._children = [Child(process, session) for process in session_processes(session, minutes)]
         self._learner = next(child for child in self._children if child.name == "learner")
         self._learner_started_s = 0.0
+        self._learner_pulse = Pulse(session.config.learner.silence_timeout_s)
         self._learner_ended_s: float | None = None
         self._restart_pause_s = FIRST_RESTART_S
         self._begin_s = time.monotonic()
@@ -66,7 +97,7 @@ class SessionSupervisor:
     def run(self) -> int:
         """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
         ending = Ending.FAILED
-        with self._progress:
+        with self._progress, Keyboard(self._on_request, self._progress.say):
             try:
                 for child in reversed(self._children):
                     self._start(child)
@@ -74,16 +105,23 @@ class SessionSupervisor:
             finally:
                 self._write_status("running", "stopping")
                 self._stop_all()
-                self._events.record("stop", "walk", ending=ending.value, reason=self._stop.reason)
+                self._record("stop", ending=ending.value, reason=self._stop.reason)
                 self._write_status("failed" if ending is Ending.FAILED else "stopped", ending.value)
         self._print_summary(ending)
         return 1 if ending is Ending.FAILED else 0
 
+    def _on_request(self, request: OperatorRequest) -> None:
+        """Called on the keyboard's thread."""
+        actor = self._children[0]
+        said = request.value.replace("_", " ")
+        self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
+
     def _start(self, child: Child) -> None:
         child.start()
-        self._events.record("process_start", "walk", process=child.name)
+        self._record("process_start", process=child.name)
         if child is self._learner:
             self._learner_started_s = time.monotonic()
+            self._learner_pulse.restart(self._learner_started_s)
 
     def _watch(self) -> Ending:
         next_status_s = 0.0
@@ -97,6 +135,7 @@ class SessionSupervisor:
                 next_status_s = time.monotonic() + STATUS_PERIOD_S
                 self._progress.show(read_status(self._session), dashboard_url(self._session))
                 self._write_status("running", None)
+                self._end_hung_learner()
             time.sleep(POLL_S)
         return Ending.REQUESTED
 
@@ -122,14 +161,35 @@ class SessionSupervisor:
             self._restart_pause_s = min(2 * self._restart_pause_s, LONGEST_RESTART_S)
             self._start(self._learner)
 
+    def _end_hung_learner(self) -> None:
+        """A learner that has stopped reporting is killed; `_keep_learner` starts another."""
+        if not self._learner.running:
+            return
+        status = read_process_status(self._session, "learner")
+        own = status is not None and status.pid == self._learner.pid
+        beat = (status.heartbeat_steady_s, status.state == "starting") if own else None
+        silent_s = self._learner_pulse.silence(beat, time.monotonic())
+        if silent_s is not None:
+            self._record("process_kill", process="learner", reason="hung", silent_s=silent_s)
+            self._progress.say(f"The learner has not reported for {silent_s:.0f} s and is killed.")
+            self._learner.kill()
+
     def _report_end(self, child: Child) -> None:
-        self._events.record("process_end", "walk", process=child.name, how=child.describe_end())
+        last_line = " ".join(child.last_lines(1))
+        self._record("process_end", process=child.name, how=child.describe_end(), last_line=last_line)
         if child.exit_status == USER_ERROR_STATUS:
-            self._progress.say(f"The {child.name} cannot go on: {' '.join(child.last_lines(1))}")
+            self._progress.say(f"The {child.name} cannot go on: {last_line}")
             return
         self._progress.say(f"The {child.name} {child.describe_end()}. The end of {child.log_path}:")
         for line in child.last_lines(15):
             self._progress.say(f"  {line}")
+
+    def _record(self, kind: str, **fields: object) -> None:
+        """An event; a disk that does not take it must not keep us from stopping the robot in order."""
+        try:
+            self._events.record(kind, "walk", **fields)
+        except UserError as error:
+            self._progress.say(f"{error} What could not be written: {kind} {fields}")
 
     def _stop_all(self) -> None:
         """Actor, twin, learner: one after the other, because each lives on what the one before it gives."""
@@ -139,7 +199,7 @@ class SessionSupervisor:
             self._progress.show_line(f"Stopping the {child.name} ...")
             child.interrupt()
             if not self._wait(child):
-                self._events.record("process_kill", "walk", process=child.name)
+                self._record("process_kill", process=child.name, reason="did not end in time")
                 self._progress.say(f"The {child.name} did not end in time and was killed.")
                 child.kill()
 
@@ -154,7 +214,7 @@ class SessionSupervisor:
         return True
 
     def _write_status(self, state: str, message: str | None) -> None:
-        self._status.write(WalkStatus(state=state, elapsed_s=time.monotonic() - self._begin_s, message=message))
+        self._status.attempt(WalkStatus(state=state, elapsed_s=time.monotonic() - self._begin_s, message=message))
 
     def _print_summary(self, ending: Ending) -> None:
         for line in summarise(read_status(self._session)):

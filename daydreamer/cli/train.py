@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
 from daydreamer.telemetry.milestones import MILESTONES
 
@@ -52,6 +55,8 @@ def train(
     rate_hz = robot_task.spec.control_rate_hz
     if task != robot_task.spec.task:
         raise UserError(f"Robot '{robot}' has no task '{task}'; it has '{robot_task.spec.task}'.")
+    if config.twin.incidents or config.twin.random_incidents_per_minute:
+        raise UserError("Incidents happen in real time; use 'daydreamer walk', or leave out twin.incidents here.")
     session = Session.create(out, config, robot_task.spec)
     console = Console()
     begin_s = time.monotonic()
@@ -73,11 +78,16 @@ def train(
         )
 
     with contextlib.closing(Twin(config.twin, config.seed, robot_task.spec.robot)) as twin, session.lock():
+        if twin.drawn:
+            EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
         LockstepSession(session, twin, robot_task).run(steps, report)
-    rewards = [step.reward for step in ExperienceTail(session.experience, session.spec).read()]
-    last = rewards[-FINAL_STEPS:]
+    count, last = 0, collections.deque(maxlen=FINAL_STEPS)
+    tail = ExperienceTail(session.experience, session.spec)
+    while batch := tail.read(FINAL_STEPS):  # a long session has more steps than fit into memory at once
+        count += len(batch)
+        last.extend(step.reward for step in batch)
     console.print(
-        f"Mean reward of the last {len(last)} of {len(rewards)} steps: {sum(last) / max(1, len(last)):.2f}. "
+        f"Mean reward of the last {len(last)} of {count} steps: {sum(last) / max(1, len(last)):.2f}. "
         f"Session: {session.path}",
         highlight=False,
         soft_wrap=True,

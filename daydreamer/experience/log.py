@@ -54,6 +54,7 @@ class ExperienceWriter:
 
     Attributes:
       path: of the log.
+      actor_life: whose steps these are.
       append_latency: time that `append` took.
     """
 
@@ -68,7 +69,7 @@ class ExperienceWriter:
         self.path = log_path(directory, actor_life)
         self.append_latency = LatencyStatistics()
         self._encoder = StepEncoder(spec)
-        self._actor_life = actor_life
+        self.actor_life = actor_life
         self._next_sequence = 0
         self._failure: OSError | None = None
         try:
@@ -83,6 +84,9 @@ class ExperienceWriter:
                 "Stop the other actor, or start this one with the next life."
             ) from error
         except OSError as error:
+            # A log without a whole header tells nobody anything, and would count as a life.
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
             raise self._disk_error(error) from error
         self._closing = threading.Event()
         self._unsynced = False
@@ -96,6 +100,11 @@ class ExperienceWriter:
         """Of the last step appended; -1 before the first."""
         return self._next_sequence - 1
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._stream.tell()
+
     def append(self, step: Step) -> None:
         """Writes one step; it is in the kernel's hands on return.
 
@@ -106,10 +115,10 @@ class ExperienceWriter:
         started_s = time.perf_counter()
         if self._failure is not None:
             raise self._disk_error(self._failure) from self._failure
-        if (step.actor_life, step.sequence) != (self._actor_life, self._next_sequence):
+        if (step.actor_life, step.sequence) != (self.actor_life, self._next_sequence):
             raise ValueError(
                 f"step {step.sequence} of life {step.actor_life} where step {self._next_sequence} of life "
-                f"{self._actor_life} was expected"
+                f"{self.actor_life} was expected"
             )
         payload = self._encoder.encode(step)
         try:
@@ -154,7 +163,7 @@ class ExperienceWriter:
 
     def _write_header(self, spec: RobotSpec) -> int:
         self._stream.hold()
-        channel = write_header(self._writer, spec, self._actor_life)
+        channel = write_header(self._writer, spec, self.actor_life)
         self._stream.release()
         self._stream.commit()
         return channel

@@ -13,6 +13,8 @@ SAFETY_FLAGS = {
     "holding": 8,
     "damping": 16,
     "action_not_finite": 32,
+    "torque_clipped": 64,
+    "workspace_clipped": 128,
 }
 
 

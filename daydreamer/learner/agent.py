@@ -16,6 +16,11 @@ from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec
 
+NORM_WARMUP_UPDATES = 100
+"""Gradient norms are not judged before: they fall by orders of magnitude at the beginning."""
+_NORM_RATE = 0.01  # of the running mean of their logarithm
+_SMALLEST_NORM = 1e-20
+
 
 class TrainState(NamedTuple):
     """Everything a gradient step reads and writes.
@@ -27,7 +32,9 @@ class TrainState(NamedTuple):
       behavior: see `BehaviorState`.
       key: of all randomness to come.
       updates: gradient steps applied.
-      skipped: gradient steps not applied because something was not finite.
+      skipped: gradient steps not applied, see `Agent.update`.
+      skipped_in_a_row: since the last one applied.
+      usual_log_norm: running mean of the logarithm of the gradient norm.
     """
 
     parameters: dict[str, Any]
@@ -37,6 +44,8 @@ class TrainState(NamedTuple):
     key: Array
     updates: Array
     skipped: Array
+    skipped_in_a_row: Array
+    usual_log_norm: Array
 
 
 def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
@@ -45,13 +54,13 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     LaProp is momentum over gradients that were first divided by their running RMS; epsilon can be tiny then.
     """
 
-    def rate(learning_rate: float):
-        schedule = optax.linear_schedule(0.0, learning_rate, max(1, config.warmup_updates))
+    def rate(learning_rate: float, delay: int = 0):
+        schedule = optax.linear_schedule(0.0, learning_rate, max(1, config.warmup_updates), delay)
         return optax.scale_by_learning_rate(schedule)
 
     rates = {
         "model": rate(config.learning_rate),
-        "actor": rate(config.actor_learning_rate),
+        "actor": rate(config.actor_learning_rate, config.actor_delay_updates),
         "critic": rate(config.critic_learning_rate),
     }
 
@@ -101,8 +110,10 @@ class Agent:
             self.optimizer.init(parameters),
             BehaviorState.initial(self.config.entropy_scale),
             jax.random.key_data(key),
-            jnp.zeros((), jnp.int32),
-            jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            skipped=jnp.zeros((), jnp.int32),
+            skipped_in_a_row=jnp.zeros((), jnp.int32),
+            usual_log_norm=jnp.zeros(()),
         )
 
     def policy_parameters(self, state: TrainState) -> dict[str, Any]:
@@ -120,7 +131,12 @@ class Agent:
         return total, (behavior, model_metrics | behavior_metrics | {"loss/total": total})
 
     def _update(self, state: TrainState, replay: replay_lib.ReplayState) -> tuple[TrainState, dict[str, Array]]:
-        """One gradient step on a batch drawn from `replay`; left out if loss or gradient are not finite."""
+        """One gradient step on a batch drawn from `replay`, left out if its result cannot be trusted.
+
+        That is: loss, gradient or what would become of the state are not finite, or the gradient norm exceeds
+        `gradient_explosion` times its usual value. Adaptive clipping bounds a single step already; but a bad batch
+        also enters the momentum, and stays there.
+        """
         key, sample_key, loss_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         config = self.config
         mirrored = config.mirror and bool(self.spec.mirror)
@@ -132,10 +148,38 @@ class Agent:
         changes, optimizer = self.optimizer.update(gradient, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, changes)
         slow_critic = optax.incremental_update(parameters["critic"], state.slow_critic, self.config.slow_critic_rate)
-        finite = jnp.isfinite(gradient_norm) & jnp.isfinite(metrics["loss/total"])
+        finite = jnp.isfinite(metrics["loss/total"]) & all_finite((parameters, behavior))
+        usual_log_norm, exploded = self._judge_norm(gradient_norm, state)
+        applied = finite & jnp.isfinite(gradient_norm) & ~exploded
         kept = (parameters, slow_critic, optimizer, behavior)
         previous = (state.parameters, state.slow_critic, state.optimizer, state.behavior)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), kept, previous)
+        kept = jax.tree.map(lambda new, old: jnp.where(applied, new, old), kept, previous)
         metrics = metrics | {"gradient_norm": gradient_norm, "reward_replayed": batch.reward.mean()}
-        counts = (state.updates + finite, state.skipped + ~finite)
-        return TrainState(*kept, jax.random.key_data(key), *counts), metrics
+        new_state = TrainState(
+            *kept,
+            jax.random.key_data(key),
+            updates=state.updates + applied,
+            skipped=state.skipped + ~applied,
+            skipped_in_a_row=jnp.where(applied, 0, state.skipped_in_a_row + 1),
+            usual_log_norm=usual_log_norm,
+        )
+        return new_state, metrics
+
+    def _judge_norm(self, gradient_norm: Array, state: TrainState) -> tuple[Array, Array]:
+        """The new running mean of the logarithmic gradient norm, and whether this norm is an explosion.
+
+        A norm beyond the limit enters the mean as the limit: a single one hardly moves it, but gradients that have
+        become larger for good are let through in the end.
+        """
+        log_norm = jnp.log(gradient_norm + _SMALLEST_NORM)
+        limit = state.usual_log_norm + jnp.log(self.config.gradient_explosion)
+        judged = state.updates >= NORM_WARMUP_UPDATES
+        rate = jnp.maximum(_NORM_RATE, 1.0 / (state.updates + 1.0))
+        bounded = jnp.where(judged, jnp.minimum(log_norm, limit), log_norm)
+        mean = state.usual_log_norm + rate * (bounded - state.usual_log_norm)
+        return jnp.where(jnp.isfinite(mean), mean, state.usual_log_norm), judged & (log_norm > limit)
+
+
+def all_finite(tree: Any) -> Array:
+    """Whether every number in a tree of arrays is finite, `[]`."""
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()

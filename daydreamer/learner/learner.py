@@ -11,6 +11,7 @@ import numpy as np
 
 from daydreamer.actor.policy import Policy, flatten_parameters
 from daydreamer.errors import UserError
+from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer, Progress
@@ -18,7 +19,13 @@ from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.replay import APPEND_SIZES, Replay
 from daydreamer.session.directory import Session
 from daydreamer.session.status import LearnerStatus
-from daydreamer.snapshot import SnapshotMetadata, next_snapshot_version, prune_snapshots, write_snapshot
+from daydreamer.snapshot import (
+    NonFiniteParameters,
+    SnapshotMetadata,
+    next_snapshot_version,
+    prune_snapshots,
+    write_snapshot,
+)
 from daydreamer.telemetry.dreams import Dream
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -38,7 +45,7 @@ class Learner:
     """
 
     def __init__(self, session: Session, on_event: Callable[..., None] = lambda kind, **fields: None):
-        """Restores and compiles; takes tens of seconds the first time.
+        """Restores; compiles when it is first asked to, see `compile`.
 
         Args:
           on_event: called as `on_event(kind, **fields)` on rare events.
@@ -58,16 +65,22 @@ class Learner:
             raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
         self.metrics: dict[str, jax.Array] = {}
         self._tail = ExperienceTail(session.experience, session.spec)
-        self._checkpointer = Checkpointer(session.checkpoints)
+        self._checkpointer = Checkpointer(session.checkpoints, on_event)
         self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
         self._append_to_replay = LatencyStatistics()
         self._reported_problems = 0
         self._reported_skipped = 0
-        self._state = jax.jit(self.agent.initialize, static_argnums=0)(config.seed ^ _RESTART_SEED)
+        self._refused_steps = 0
+        self._failing: set[str] = set()
+        self._durable: int | None = None
+        self._initialize = jax.jit(self.agent.initialize, static_argnums=0)
+        self._state = self._initialize(config.seed ^ _RESTART_SEED)
         self._restore()
         self._policy_version = next_snapshot_version(session.policy) - 1
         self._attempted = int(self._state.updates) + int(self._state.skipped)
-        self._update = self.agent.update.lower(self._state, self.replay.state).compile()
+        self._fall_backs = 0
+        self._fell_back_to: int | None = None
+        self._update: Callable | None = None
 
     @property
     def updates(self) -> int:
@@ -95,22 +108,36 @@ class Learner:
         """Takes over what has been logged since the last call, in the order it was logged; returns how much."""
         count = 0
         while steps := self._tail.read(APPEND_SIZES[-1]):
-            self.replay.append(steps)
+            self.replay.append(self._without_damage(steps))
             count += len(steps)
             now_s = time.time()
             for step in steps[-APPEND_SIZES[0] :]:
-                self._append_to_replay.add(now_s - step.wall_ns * 1e-9)
+                # Taken from two readings of a clock that may be set back in between.
+                self._append_to_replay.add(max(0.0, now_s - step.wall_ns * 1e-9))
         for problem in self._tail.problems[self._reported_problems :]:
             self._on_event("log_problem", problem=problem.kind, actor_life=problem.actor_life, text=problem.text)
         self._reported_problems = len(self._tail.problems)
         return count
 
+    def compile(self) -> None:
+        """Compiles the gradient step, which takes tens of seconds the first time; `update` does so if it has to."""
+        if self._update is None:
+            self._update = self.agent.update.lower(self._state, self.replay.state).compile()
+
     def update(self) -> None:
-        """One gradient step; waits for the one before, so that the caller keeps pace with the device."""
+        """One gradient step; waits for the one before, so that the caller keeps pace with the device.
+
+        After `fall_back_updates` skipped ones in a row the learner goes back to its last good checkpoint.
+        """
+        self.compile()
         if self.metrics:
             jax.block_until_ready(self.metrics)
         self._state, self.metrics = self._update(self._state, self.replay.state)
         self._attempted += 1
+        # Asking the device each time would make it wait for us.
+        patience = self.config.fall_back_updates << self._fall_backs
+        if self._attempted % patience == 0 and int(self._state.skipped_in_a_row) >= patience:
+            self._fall_back(f"the last {patience} gradient steps had to be skipped")
 
     def metric_values(self) -> dict[str, float]:
         """The metrics of the last gradient step by TensorBoard tag; reports gradient steps that had to be skipped."""
@@ -130,9 +157,12 @@ class Learner:
             parameters, self._session.spec, self._session.config.model, version, seed=self._session.config.seed
         )
 
-    def publish(self) -> int:
-        """Writes the current policy as the next snapshot; returns its version."""
-        version = self._policy_version + 1
+    def publish(self) -> int | None:
+        """Writes the current policy as the next snapshot; returns its version.
+
+        None if that failed, which is an event and no reason to end: the robot goes on with the policy it has.
+        """
+        version = next_snapshot_version(self._session.policy)
         parameters = jax.device_get(self.agent.policy_parameters(self._state))
         metadata = SnapshotMetadata(
             version=version,
@@ -141,17 +171,31 @@ class Learner:
             robot_spec=self._session.spec,
             model=msgspec.to_builtins(self._session.config.model),
         )
-        write_snapshot(self._session.policy, flatten_parameters(parameters), metadata)
-        self._policy_version = version
-        prune_snapshots(self._session.policy, KEPT_SNAPSHOTS)
+        try:
+            write_snapshot(self._session.policy, flatten_parameters(parameters), metadata)
+            self._policy_version = version
+            prune_snapshots(self._session.policy, KEPT_SNAPSHOTS)
+        except NonFiniteParameters as error:
+            self._fall_back(str(error))
+            return None
+        except UserError as error:
+            self._report_failure("publish", error)
+            return None
+        self._report_success("publish")
         return version
 
     def dream(self) -> Dream | None:
         """What the model predicts of the newest experience, beside what happened; None while there is too little."""
         return self._predictor.predict(self._state.parameters, self.replay, self._attempted)
 
-    def checkpoint(self) -> None:
-        """Saves everything needed to go on; written in the background."""
+    def checkpoint(self) -> bool:
+        """Saves everything needed to go on, written in the background; whether that has begun.
+
+        A failure, also of the one before, is an event and tried again at the next call. While gradient steps are
+        being skipped nothing is saved: only a state that still learns is worth going back to.
+        """
+        if int(self._state.skipped_in_a_row):
+            return False
         cursors = {str(life): cursor for life, cursor in self._tail.cursors.items()}
         progress = Progress(
             spec_hash=self._session.spec.hash,
@@ -159,7 +203,17 @@ class Learner:
             cursors=cursors,
             policy_version=self._policy_version,
         )
-        self._checkpointer.save(self._state, progress)
+        try:
+            durable = self._checkpointer.save(self._state, progress)
+        except UserError as error:
+            self._report_failure("checkpoint", error)
+            return False
+        if durable != self._durable:
+            self._durable = durable
+            self._report_success("checkpoint")
+        if int(self._state.updates) != self._fell_back_to:
+            self._fall_backs, self._fell_back_to = 0, None
+        return True
 
     def status(self, state: str, updates_per_s: float | None = None) -> LearnerStatus:
         """For the status file."""
@@ -177,7 +231,10 @@ class Learner:
 
     def close(self) -> None:
         """Waits for the last checkpoint to be on disk."""
-        self._checkpointer.close()
+        try:
+            self._checkpointer.close()
+        except UserError as error:
+            self._report_failure("checkpoint", error)
 
     def _restore(self) -> None:
         restored = self._checkpointer.restore(self._state, self._session.spec.hash)
@@ -188,3 +245,53 @@ class Learner:
         self._on_event("restored", gradient_step=int(self._state.updates), env_steps=received)
         if received < progress.env_steps:
             self._on_event("log_shorter_than_checkpoint", env_steps=received, checkpoint_env_steps=progress.env_steps)
+
+    def _fall_back(self, reason: str) -> None:
+        """Goes on from the last good checkpoint, or from the beginning if there is none, with fresh randomness.
+
+        A second time without a checkpoint in between it goes one further back, and waits twice as long before the
+        next.
+        """
+        if self._fell_back_to is not None and self._fell_back_to in self._checkpointer.steps:
+            self._checkpointer.set_aside(self._fell_back_to)
+        state = self._initialize(self._session.config.seed ^ _RESTART_SEED)
+        restored = self._checkpointer.restore(state, self._session.spec.hash)
+        if restored is not None:
+            state, _ = restored
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), self._attempted)
+        self._fell_back_to = int(state.updates)
+        # What is given up has been attempted all the same: the train ratio must not grant it again.
+        skipped = jax.numpy.int32(self._attempted - self._fell_back_to)
+        self._state = state._replace(key=jax.random.key_data(key), skipped=skipped, skipped_in_a_row=jax.numpy.int32(0))
+        self._reported_skipped = int(skipped)
+        self._fall_backs += 1
+        self._on_event("fell_back", reason=reason, to_gradient_step=self._fell_back_to, gradient_step=self._attempted)
+
+    def _without_damage(self, steps: list[Step]) -> list[Step]:
+        """`steps` less those that hold a number nothing can be learned from; one would poison every batch with it."""
+        sound = [step for step in steps if is_finite(step)]
+        if refused := len(steps) - len(sound):
+            before, self._refused_steps = self._refused_steps, self._refused_steps + refused
+            # Of a broken sensor each step is one; the operator hears of the 1st, 2nd, 4th, 8th ...
+            if before.bit_length() != self._refused_steps.bit_length():
+                first = next(step for step in steps if not is_finite(step))
+                identity = {"actor_life": first.actor_life, "sequence": first.sequence}
+                self._on_event("steps_not_finite", refused=self._refused_steps, **identity)
+        return sound
+
+    def _report_failure(self, what: str, error: UserError) -> None:
+        """An event for the first of a row of failures."""
+        if what not in self._failing:
+            self._failing.add(what)
+            self._on_event(f"{what}_failed", error=str(error))
+
+    def _report_success(self, what: str) -> None:
+        if what in self._failing:
+            self._failing.remove(what)
+            self._on_event(f"{what}_works_again")
+
+
+def is_finite(step: Step) -> bool:
+    """Whether all that is learned from is; `action_sent` is not, and is NaN where the joints were damped."""
+    values = (step.reward, step.action_requested, *step.observation.values())
+    return all(bool(np.isfinite(value).all()) for value in values)

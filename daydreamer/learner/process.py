@@ -11,8 +11,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.learner.learner import Learner
@@ -21,6 +19,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.dreams import DreamWriter
+from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
@@ -44,7 +43,7 @@ class Schedule:
 class LearnerProcess:
     """Reads, trains, publishes and reports until it is told to stop; then reads the rest and checkpoints."""
 
-    def __init__(self, session: Session, learner: Learner, metrics: SummaryWriter, status: StatusWriter):
+    def __init__(self, session: Session, learner: Learner, metrics: MetricsWriter, status: StatusWriter):
         self._learner = learner
         self._metrics = metrics
         self._status = status
@@ -74,7 +73,8 @@ class LearnerProcess:
         # The actor has ended before; what it logged last is still to be read.
         learner.ingest()
         self._publish_if_new()
-        learner.checkpoint()
+        if learner.updates:
+            learner.checkpoint()
 
     def current(self, state: str) -> LearnerStatus:
         return self._learner.status(state, self._updates_per_s)
@@ -86,7 +86,7 @@ class LearnerProcess:
         if self._report.due():
             begin_s, begin_updates = self._rate_start
             self._updates_per_s = (learner.updates - begin_updates) / (time.monotonic() - begin_s)
-            self._status.write(self.current("running"))
+            self._status.attempt(self.current("running"))
         if self._checkpoint.due() and learner.updates:
             learner.checkpoint()
         if self._scalars.due() and learner.metrics:
@@ -103,14 +103,17 @@ class LearnerProcess:
         # Also before there is anything worth recording: it is compiled while the robot still moves at random.
         dream = self._learner.dream()
         if dream is not None and self._learner.updates:
-            self._dreams.write(dream)
+            try:
+                self._dreams.write(dream)
+            except UserError as error:  # not worth ending for
+                logging.error("%s", error)
             for name, value in dream.scalars().items():
                 self._metrics.add_scalar(name, value, dream.gradient_step)
 
     def _publish_if_new(self) -> None:
-        if self._learner.updates > self._published_updates:
-            self._learner.publish()
-            self._published_updates = self._learner.updates
+        updates = self._learner.updates
+        if updates > self._published_updates and self._learner.publish() is not None:
+            self._published_updates = updates
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
@@ -125,26 +128,27 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     status = StatusWriter(session, "learner")
 
     def on_event(kind: str, **fields: object) -> None:
-        events.record(kind, "learner", **fields)
+        events.attempt(kind, "learner", **fields)
         # Not print: the reader of our output may be gone, and that must not keep us from the last checkpoint.
         logging.info("%s %s", kind, fields)
 
-    with session.lock("learner"), contextlib.closing(SummaryWriter(str(session.metrics / "learner"))) as metrics:
+    with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
         on_event("start")
-        status.write(LearnerStatus(state="starting"))
+        status.attempt(LearnerStatus(state="starting"))
         process = None
         state = "failed"
         try:
             learner = Learner(session, on_event)
-            process = LearnerProcess(session, learner, metrics, status)
             with contextlib.closing(learner):
+                learner.compile()  # before the first step is there to learn from
+                process = LearnerProcess(session, learner, metrics, status)
                 process.run(stop)
             state = "stopped"
         except Exception as error:
             on_event("fault", error=str(error))
             raise
         finally:
-            status.write(process.current(state) if process else LearnerStatus(state=state))
+            status.attempt(process.current(state) if process else LearnerStatus(state=state))
             on_event("stop", reason=stop.reason)
 
 

@@ -16,6 +16,7 @@ from daydreamer.models.codecs import (
     Encoder,
     check_images,
     flatten_vectors,
+    image_keys,
     image_loss,
     vector_loss,
     vector_size,
@@ -92,6 +93,15 @@ class WorldModel:
         self.outcome = OutcomeHead(config)
         self.bins = two_hot_bins(config.bins, config.bin_limit)
         self.action_size = action_vector_size(spec.action)
+
+    def behavior_features(self, features: Array) -> Array:
+        """Of `[..., features]`, what actor and critic see.
+
+        What the robot measures of itself says nearly all there is to know about its state, and a critic that sees
+        nothing else can be held against what really happened. Where the recurrent state drifts to in imagination it
+        has never been in truth, and there a critic promises anything. Robots with cameras need all features.
+        """
+        return features if image_keys(self.spec.observation) else features[..., -self.rssm.vector_size :]
 
     def initialize(self, key: Array) -> dict[str, Parameters]:
         """Fresh parameters by network."""

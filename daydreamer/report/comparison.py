@@ -120,7 +120,7 @@ def table(courses: Sequence[Course]) -> list[list[str]]:
 
 
 def _describe(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:z.{digits}f}"
 
 
 def _require_same_task(sessions: Sequence[Session]) -> None:

@@ -40,7 +40,7 @@ def learning_curve(story: Story) -> Figure:
         axes["terms"].plot(minutes, smoothed, color=colour, label=name)
     if terms:
         axes["terms"].set_ylabel("terms, minute's mean")
-        axes["terms"].legend(loc="upper left", ncols=len(terms), frameon=False)
+        axes["terms"].legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(terms), frameon=False)
     if speed is not None:
         _curve(axes["speed"], minutes, style.block_means(speed, rows), style.ORANGE, "odometry, minute's mean")
         true = story.evidence.series(TRUE_SPEED)
@@ -82,7 +82,7 @@ def timing(story: Story) -> Figure:
         axes.axvline(nominal_ms, color=style.ORANGE, linestyle="--", linewidth=1)
         axes.set_yscale("log")
         axes.set_xlabel(f"ms {name}")
-        axes.set_title(f"p50 {p50:.1f}, p99 {p99:.1f}, max {largest:.1f} ms; the period is {nominal_ms:.0f} ms")
+        axes.set_title(f"p50 {p50:.1f}, p99 {p99:.1f}, max {largest:.1f} ms", fontsize=10)
     work.set_ylabel("steps")
     return figure
 

@@ -74,7 +74,7 @@ def film(story: Story) -> bytes:
                 _with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
                 for scene, caption in zip(scenes, captions, strict=True)
             ]
-        ).convert("P", palette=Image.Palette.ADAPTIVE, colors=32)
+        ).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
         for step in range(0, len(scenes[0]), stride)
     ]
     buffer = io.BytesIO()
@@ -97,7 +97,7 @@ def _scenes(story: Story) -> list[np.ndarray]:
 
 def _caption(story: Story, rows: np.ndarray) -> str:
     minute = story.steps.robot_s[rows[-1]] / 60.0
-    speed = "" if story.forward_m_s is None else f", {story.forward_m_s[rows].mean():+.2f} m/s"
+    speed = "" if story.forward_m_s is None else f", {story.forward_m_s[rows].mean():+z.2f} m/s"
     return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{speed}"
 
 

@@ -77,7 +77,9 @@ PICTURES = (
     Picture(
         "timing",
         "Was the robot controlled in time?",
-        "Everything left of the orange line was in time. The scale is logarithmic: single late steps can be seen.",
+        "The orange line is the control period: work (left) should stay well below it, and observations (right) should "
+        "be that far apart. The scale is logarithmic, so that single late steps can be seen; the last bar holds all "
+        "that are later still.",
         _png(figures.timing),
     ),
     Picture(

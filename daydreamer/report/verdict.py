@@ -74,11 +74,11 @@ def _learned(story: Story) -> list[str]:
 
 
 def _speed(story: Story, rows: int) -> str:
-    return f"{story.forward_m_s[-rows:].mean():+.2f} m/s"
+    return f"{story.forward_m_s[-rows:].mean():+z.2f} m/s"
 
 
 def _wrong(story: Story) -> list[str]:
-    sentences = [f"{each.title}. {each.sentence}" for each in story.advice]
+    sentences = [f"{each.title}. {each.finding}" for each in story.advice]
     if story.falls_s:
         count = len(story.falls_s)
         times = "once" if count == 1 else f"{count} times"
@@ -100,7 +100,7 @@ def _wrong(story: Story) -> list[str]:
 
 def _advice(story: Story) -> list[str]:
     going_on = f"Go on with 'daydreamer resume {story.session.path} --minutes 60'"
-    sentences = [f"{each.title}: do what is said about it above." for each in story.advice]
+    sentences = [f"{each.title}: {each.cure}" for each in story.advice]
     if WALKING in story.milestones_s:
         sentences.append(
             "It walks: repeat it with other seeds and set the sessions side by side with 'daydreamer compare'."

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daydreamer.config import SessionConfig
+from daydreamer.config import SessionConfig, merge
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.presets import PRESETS as A1_PRESETS
 from daydreamer.robots.a1.task import A1WalkTask
@@ -23,6 +23,7 @@ class RobotEntry:
       make_task: the task for a session's configuration.
       presets: named overrides of the configuration.
       starts_twin: the session starts the MuJoCo twin; otherwise the robot's own driver is expected on the topics.
+      overrides: of the configuration, whatever the preset.
     """
 
     folder: str
@@ -30,15 +31,26 @@ class RobotEntry:
     make_task: Callable[[SessionConfig], Task]
     presets: Mapping[str, Mapping[str, Any]]
     starts_twin: bool
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _make_a1_task(config: SessionConfig) -> Task:
     return A1WalkTask(camera=config.twin.camera)
 
 
+HARDWARE: Mapping[str, Any] = {"safety": {"policy_old_action": "hold", "command_late_action": "hold"}}
+"""What is only worth a warning in a twin."""
+
 ROBOTS: dict[str, RobotEntry] = {
     "twin": RobotEntry("a1", "MuJoCo twin of the Unitree A1", _make_a1_task, A1_PRESETS, starts_twin=True),
-    "a1": RobotEntry("a1", "Unitree A1, driven by its own driver node", _make_a1_task, A1_PRESETS, starts_twin=False),
+    "a1": RobotEntry(
+        "a1",
+        "Unitree A1, driven by its own driver node",
+        _make_a1_task,
+        A1_PRESETS,
+        starts_twin=False,
+        overrides=HARDWARE,
+    ),
 }
 
 
@@ -54,12 +66,13 @@ def find_robot(name: str) -> RobotEntry:
 
 
 def find_preset(robot: str, name: str) -> Mapping[str, Any]:
-    """Overrides of the named preset, for `daydreamer.config.resolve`.
+    """Overrides of the robot and of the named preset, for `daydreamer.config.resolve`.
 
     Raises:
       UserError: there is no such robot or preset; lists those there are.
     """
-    presets = find_robot(robot).presets
+    entry = find_robot(robot)
+    presets = entry.presets
     if name not in presets:
         raise UserError(f"Robot '{robot}' has no preset '{name}'; choose one of {', '.join(presets)}.")
-    return presets[name]
+    return merge(entry.overrides, presets[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ class Measurement:
         (+9.81 on z at rest, upright).
       foot_force_n: `[feet]`, normal force, in the order of `RobotSpec.foot_names`.
       image: uint8 `[64, 64, 3]` or None.
+      temperature_c: of the hottest motor; None if the robot does not report it.
+      battery_fraction: charge, 0 to 1; likewise.
     """
 
     time_s: float
@@ -33,6 +36,8 @@ class Measurement:
     linear_acceleration_m_s2: np.ndarray
     foot_force_n: np.ndarray
     image: np.ndarray | None = None
+    temperature_c: float | None = None
+    battery_fraction: float | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,14 +58,47 @@ class TaskState:
 
 
 @dataclasses.dataclass(frozen=True)
+class MotorGains:
+    """How the robot's driver makes torques of position targets; all `[joints]`.
+
+    Attributes:
+      stiffness_n_m_rad: torque per error of position.
+      max_target_error_rad: the driver keeps targets this close to the measured angle; infinity if it does not.
+    """
+
+    stiffness_n_m_rad: np.ndarray
+    max_target_error_rad: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkspaceBox:
+    """Where the tool of an arm may be.
+
+    Attributes:
+      lower_m, upper_m: `[3]`, base frame.
+      tool_position_m: `[3]` of the tool for joint angles `[joints]`.
+    """
+
+    lower_m: np.ndarray
+    upper_m: np.ndarray
+    tool_position_m: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
 class JointLimits:
-    """Limits that the safety supervisor enforces on every command; all `[joints]`.
+    """Limits that the safety supervisor enforces; all `[joints]` unless stated.
+
+    A limit that the robot does not have is infinite. One that is None has been forgotten, and is refused at start.
 
     Attributes:
       lower_rad, upper_rad: mechanical position limits.
       command_rate_rad_s: how fast a commanded position may move.
       velocity_rad_s: measured speed above which the joint is out of control.
       torque_n_m: what the motor can give.
+      gains: of the driver; with them a target's torque is known before it is sent.
+      temperature_c: scalar, hottest motor that may still work.
+      battery_fraction: scalar, charge below which the robot has to be put down; minus infinity if it does not matter.
+      workspace: for arms; None for robots whose tool is not limited.
     """
 
     lower_rad: np.ndarray
@@ -68,6 +106,10 @@ class JointLimits:
     command_rate_rad_s: np.ndarray
     velocity_rad_s: np.ndarray
     torque_n_m: np.ndarray
+    gains: MotorGains | None = None
+    temperature_c: float | None = None
+    battery_fraction: float | None = None
+    workspace: WorkspaceBox | None = None
 
 
 class Task(Protocol):
@@ -75,6 +117,8 @@ class Task(Protocol):
 
     spec: RobotSpec
     limits: JointLimits
+    ramp_poses_rad: Mapping[str, np.ndarray]
+    """`[joints]` by name: 'rest', which the robot can take on its belly and on its back, and 'stand'."""
 
     def reset(self) -> None:
         """Forgets filters and odometry; call when the stream of measurements was interrupted."""
@@ -89,3 +133,11 @@ class Task(Protocol):
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
         """Joint position targets `[joints]` in rad for a policy action, before filter and safety."""
+
+    def operator_action(self, axes: np.ndarray) -> np.ndarray:
+        """The action `[action]` that an intervening operator asks for.
+
+        Args:
+          axes: `[4]` of a gamepad in [-1, 1]: left stick left and up, right stick left and up (REP-103 signs); zeros
+            from a keyboard.
+        """

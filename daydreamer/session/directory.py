@@ -197,9 +197,14 @@ class Session:
         Raises:
           UserError: another process holds it; names its pid.
         """
-        self._locks.mkdir(exist_ok=True)
         path = self._locks / f"{role}.lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._locks.mkdir(exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UserError(
+                f"{path} cannot be written ({error.strerror}); free some space, or check the disk and its permissions."
+            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,8 +214,10 @@ class Session:
                     f"{self.path} is already in use by pid {holder} (as {role}); stop that process, or choose another "
                     "session."
                 ) from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            # On a full disk nobody learns who holds the lock; it is held all the same.
+            with contextlib.suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)

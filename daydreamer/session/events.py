@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import time
 from pathlib import Path
@@ -20,18 +21,24 @@ class EventLog:
     def __init__(self, path: Path):
         self._path = path
 
-    def record(self, kind: str, source: str, **fields: Any) -> None:
+    def record(self, kind: str, source: str, *, wall_s: float | None = None, **fields: Any) -> None:
         """Appends `{wall_s, kind, source, pid, ...fields}`; in the kernel on return, whole or not at all.
 
         Args:
           kind: what happened, as 'start', 'crash', 'emergency_stop'.
           source: the process it happened to or in, as 'actor'.
+          wall_s: when it happened; now if None.
           **fields: anything JSON can hold, numpy scalars and paths too.
 
         Raises:
           UserError: the file cannot be written.
         """
-        event = {"wall_s": time.time(), "kind": kind, "source": source, "pid": os.getpid()}
+        event = {
+            "wall_s": time.time() if wall_s is None else wall_s,
+            "kind": kind,
+            "source": source,
+            "pid": os.getpid(),
+        }
         if clash := event.keys() & fields.keys():
             raise ValueError(f"{sorted(clash)} are set by the event log itself")
         line = msgspec.json.encode(event | fields, enc_hook=_to_builtin) + b"\n"
@@ -51,6 +58,18 @@ class EventLog:
             raise UserError(
                 f"Events cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
             ) from error
+
+    def attempt(self, kind: str, source: str, **fields: Any) -> bool:
+        """As `record`, but a file that cannot be written is complained about on stderr, event and all.
+
+        For processes that have better things to do than to end because of it; whether it was recorded.
+        """
+        try:
+            self.record(kind, source, **fields)
+        except UserError as error:
+            logging.error("%s Event %s of the %s: %s", error, kind, source, fields)
+            return False
+        return True
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -10,7 +12,6 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import psutil
 
 from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
@@ -19,8 +20,7 @@ from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.timing import LatencySummary
 
-# A heartbeat and the start of its process are taken from two clocks of the kernel.
-_CLOCK_TOLERANCE_S = 5.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -28,12 +28,18 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
       state: 'waiting' is for input, 'stopped' a clean end, 'failed' an end by an error that was reported.
-      pid, heartbeat_wall_s: filled in by the writer.
+      pid, heartbeat_wall_s: filled in by the writer, as the rest.
+      heartbeat_steady_s: on a clock that nobody sets and that all processes since the machine's last start share.
+      boot_id: of that start of the machine.
+      process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
     """
 
     state: Literal["starting", "waiting", "running", "stopped", "failed"]
     pid: int = 0
     heartbeat_wall_s: float = 0.0
+    heartbeat_steady_s: float = 0.0
+    boot_id: str = ""
+    process_start: int = 0
 
 
 class ActorStatus(ProcessStatus):
@@ -43,7 +49,13 @@ class ActorStatus(ProcessStatus):
     deadline_misses: control ticks that came late, of this life.
     actor_step_ms: from control tick to command.
     policy_version: in use; policy_age_s is the time since it was published.
-    safety_events: interventions of the supervisor, of this life.
+    safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
+    safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
+    watchdogs_raised: action by name of each watchdog that is raised; watchdog_trips: how often each was, of this life.
+    intervention_steps: logged steps of this life whose action an operator chose.
+    state_age_s: of the newest usable measurement, at the last tick.
+    learner_silence_s: time since the learner's last sign of life.
+    tick_jitter_ms: how late ticks begin.
     reward_recent: mean per step; forward_velocity_recent in m/s.
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
       by the odometry's speed in a live session, by the simulator's truth in lock-step.
@@ -58,6 +70,15 @@ class ActorStatus(ProcessStatus):
     policy_version: int | None = None
     policy_age_s: float | None = None
     safety_events: int | None = None
+    safety_counts: dict[str, int] | None = None
+    safety_state: str | None = None
+    safety_cause: str | None = None
+    watchdogs_raised: dict[str, str] | None = None
+    watchdog_trips: dict[str, int] | None = None
+    intervention_steps: int | None = None
+    state_age_s: float | None = None
+    learner_silence_s: float | None = None
+    tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] | None = None
@@ -159,6 +180,15 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     last_publish_version: int | None = None
     last_logged_sequence: dict[int, int] = {}
     safety_events: int | None = None
+    safety_counts: dict[str, int] = {}
+    safety_state: str | None = None
+    safety_cause: str | None = None
+    watchdogs_raised: dict[str, str] = {}
+    watchdog_trips: dict[str, int] = {}
+    intervention_steps: int | None = None
+    state_age_s: float | None = None
+    learner_silence_s: float | None = None
+    tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] = {}
@@ -183,7 +213,8 @@ class StatusWriter:
         """
         # Through JSON, so that numpy scalars become numbers and values that are not finite become null.
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
-        typed.pid, typed.heartbeat_wall_s = os.getpid(), time.time()
+        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _process_start(os.getpid())
+        typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
         try:
             # Not synced: it is out of date after a power loss anyway.
             write_atomically(self._path, msgspec.json.encode(typed), durable=False)
@@ -191,6 +222,13 @@ class StatusWriter:
             raise UserError(
                 f"The status cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
             ) from error
+
+    def attempt(self, status: ProcessStatus | Mapping[str, Any]) -> None:
+        """As `write`, but a disk that does not take it is complained about on stderr and no reason to end."""
+        try:
+            self.write(status)
+        except UserError as error:
+            logging.error("%s", error)
 
 
 def read_status(session: Session) -> dict[str, Any]:
@@ -214,10 +252,17 @@ def read_status(session: Session) -> dict[str, Any]:
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
         **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
+        **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
+        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version"),
     )
     return msgspec.json.decode(msgspec.json.encode(status))
+
+
+def read_process_status(session: Session, role: str) -> ProcessStatus | None:
+    """What the process in this role reported last; None if nothing that can be read."""
+    return _read_role(session, role, [])
 
 
 def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
@@ -238,7 +283,12 @@ def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatu
 
 def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
     logged = {}
-    for life, path in list_logs(session.experience).items():
+    try:
+        logs = list_logs(session.experience)
+    except OSError as error:
+        problems.append(f"{session.experience} cannot be read ({error.strerror}).")
+        logs = {}
+    for life, path in logs.items():
         try:
             logged[life] = last_sequence(path)
         except (OSError, UserError) as error:
@@ -249,18 +299,41 @@ def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
 def _summarise(status: ProcessStatus) -> ProcessSummary:
     ended = status.state in ("stopped", "failed")
     state = status.state if ended or _is_alive(status) else "crashed"
-    return ProcessSummary(state=state, pid=status.pid, heartbeat_age_s=time.time() - status.heartbeat_wall_s)
+    return ProcessSummary(state=state, pid=status.pid, heartbeat_age_s=heartbeat_age_s(status))
+
+
+def heartbeat_age_s(status: ProcessStatus) -> float:
+    """Since the process reported; of another machine or an earlier start of this one, as far as wall clocks tell."""
+    if status.boot_id == _boot_id():
+        return time.monotonic() - status.heartbeat_steady_s
+    return max(0.0, time.time() - status.heartbeat_wall_s)
 
 
 def _is_alive(status: ProcessStatus) -> bool:
-    """The process that wrote this exists; another one that got its pid does not count, nor does a zombie."""
+    """The process that wrote this exists; another one that got its pid does not count, nor does a zombie.
+
+    Nor does a process of this machine count for a session that was copied here from another one.
+    """
+    return status.boot_id == _boot_id() and _process_start(status.pid) == status.process_start
+
+
+@functools.cache
+def _boot_id() -> str:
+    return _BOOT_ID.read_text().strip()
+
+
+def _process_start(pid: int) -> int | None:
+    """When a process was started, in clock ticks since the machine was; None if there is none, or only a zombie.
+
+    From /proc, because psutil's `create_time` moves when the wall clock is set.
+    """
     try:
-        process = psutil.Process(status.pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return process.create_time() <= status.heartbeat_wall_s + _CLOCK_TOLERANCE_S
-    except psutil.NoSuchProcess:
-        return False
+        content = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in parentheses and may hold anything (proc(5)).
+    fields = content[content.rindex(")") + 2 :].split()
+    return None if fields[0] == "Z" else int(fields[19])
 
 
 def _overall(states: set[str]) -> Literal["running", "stopped", "crashed"]:

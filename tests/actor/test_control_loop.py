@@ -50,7 +50,7 @@ class Rig:
             seed=0,
             earlier_steps=earlier_steps,
             clock=lambda: self.twin.time_s,
-            on_event=lambda kind, **fields: self.events.append(kind),
+            on_event=lambda kind, **fields: self.events.append({"kind": kind} | fields),
         )
 
     def step(self, measurement=None):
@@ -169,7 +169,20 @@ def test_a_stale_state_is_not_experience_and_a_new_episode_follows(tmp_path):
     assert [bool(flag & stale) for flag in flags] == [False] * 4 + [True] * 20
     assert [bool(flag & SAFETY_FLAGS["damping"]) for flag in flags] == [False] * 20 + [True] * 4
     assert len(steps) == 7 and [step.is_first for step in steps] == [True] + [False] * 5 + [True]
-    assert rig.events == ["measurements_interrupted", "measurements_resumed"]
+    kinds = [
+        (event["kind"], event.get("name") or event.get("after"))
+        for event in rig.events
+        if "cleared" not in event["kind"]
+    ]
+    start = [("safety_state", "ramping"), ("safety_state", "running")]
+    assert kinds == [
+        *start,
+        ("watchdog", "state_stale"),
+        ("safety_state", "holding"),
+        ("watchdog", "state_lost"),
+        ("safety_state", "damping"),
+        *start,
+    ]
 
 
 @pytest.mark.parametrize("field", ["joint_position_rad", "orientation_wxyz", "angular_velocity_rad_s"])
@@ -208,7 +221,8 @@ def test_an_action_that_is_not_finite_is_held_reported_and_kept_out_of_the_log(r
     rig.step()
     bad = rig.logged()[1]
     assert bad.safety_flags & SAFETY_FLAGS["action_not_finite"] and np.all(bad.action_requested == 0)
-    assert rig.events == ["action_not_finite"] and rig.loop.supervisor.counts["action_not_finite"] == 1
+    assert rig.events[-1] == {"kind": "action_not_finite", "policy_version": 2}
+    assert rig.loop.supervisor.limiter.counts["action_not_finite"] == 1
     # The state may hold the same poison as the action did.
     assert recovered.calls == [(0, True)]
 

@@ -1,63 +1,138 @@
+import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.actor.exploration import EXTREMES, Explorer, random_action
+from daydreamer.actor.exploration import EXTREMES, MOVES, REST_S, Explorer, random_action
 from daydreamer.config import ActorConfig
 from daydreamer.spec import RobotSpec, Space
 
 ACTION = Space((4,), low=-1.0, high=1.0)
 SPEC = RobotSpec("toy", "toy", 20.0, 250, ("a", "b", "c", "d"), (), {"x": Space((1,))}, ACTION, ("r",))
+MIRRORED = msgspec.structs.replace(SPEC, mirror={"x": (1,), "action": (-2, -1, 4, 3)})
 HOLD_STEPS = 20
+REST_STEPS = round(REST_S * SPEC.control_rate_hz)
+LYING, UP = 5.0, 9.0
 
 
-def make(**actor):
-    return Explorer(SPEC, ActorConfig(**actor), np.random.default_rng(0))
+def make(spec=SPEC, seed=0, **actor):
+    return Explorer(spec, ActorConfig(**actor), np.random.default_rng(seed))
 
 
 def run(explorer, rewards, first=0, has_policy=True):
     return [explorer.choose(reward, first + step, has_policy) for step, reward in enumerate(rewards)]
 
 
-def share_of_chance(actions):
+def share_of_motions(actions):
     return np.mean([action is not None for action in actions])
 
 
-def test_chance_acts_alone_at_first_and_holds_its_actions():
-    actions = run(make(random_steps=50), [5.0] * 90)
-    assert all(action is not None for action in actions[:50])
-    assert all(action is None for action in actions[50:])
-    for begin in (0, 20, 40):
-        held = np.array(actions[begin : min(begin + HOLD_STEPS, 50)])
+class Robot:
+    """Lies until a motion whose first action is positive, or negative, in its first element has been followed by rest.
+
+    The policy gets it up within three seconds if it `helps`.
+    """
+
+    def __init__(self, way_out=1.0, policy_helps=False):
+        self.way_out = way_out
+        self.policy_helps = policy_helps
+        self.up = False
+        self._recent = []
+
+    def act(self, action):
+        """The reward after an action."""
+        self._recent = [*self._recent, action][-MOVES * HOLD_STEPS - REST_STEPS // 2 :]
+        if all(action is None for action in self._recent[-50:]) and len(self._recent) >= 50:
+            self.up |= self.policy_helps
+        elif self._recent[0] is not None and action is not None and not np.any(action):
+            self.up |= self._recent[0][0] * self.way_out > 0.9 and np.any(self._recent[0] != 0)
+        return UP if self.up else LYING + 1.0  # not hopeless: it is let rest
+
+
+def seconds_until_up(explorer, robot, first=10_000, limit_s=600):
+    """Time to get up after a fall."""
+    robot.up, robot._recent = False, []
+    reward, actions = LYING + 1.0, []
+    while not robot.up and len(actions) < 20 * limit_s:
+        actions.append(explorer.choose(reward, first + len(actions), True))
+        reward = robot.act(actions[-1])
+    for _ in range(100):  # it stands; whatever is tried ends
+        explorer.choose(UP, first, True)
+    return len(actions) / 20
+
+
+def test_motions_come_first_and_hold_their_actions():
+    explorer = make(random_steps=100)
+    actions = run(explorer, [LYING, UP, *[LYING] * 98])
+    assert share_of_motions(actions) == 1.0
+    for begin in (0, HOLD_STEPS):
+        held = np.array(actions[begin : begin + HOLD_STEPS])
         np.testing.assert_array_equal(held, np.broadcast_to(held[0], held.shape))
-    assert not np.array_equal(actions[0], actions[20])
+    assert not np.array_equal(actions[0], actions[HOLD_STEPS])
 
 
-def test_chance_acts_until_there_is_a_policy_and_leaves_as_soon_as_it_comes():
+def test_a_motion_that_leads_somewhere_is_followed_by_rest_and_one_that_does_not_is_not():
+    moved = MOVES * HOLD_STEPS
+    for rewards, rests in (([LYING] * 20 + [UP] * 80, True), ([UP] * 20 + [LYING] * 80, False)):
+        actions = run(make(random_steps=1000), rewards)
+        resting = [not np.any(action) for action in actions[moved : moved + REST_STEPS]]
+        assert all(resting) if rests else not any(resting)
+
+
+def test_motions_go_on_until_there_is_a_policy():
     explorer = make(random_steps=0)
-    assert share_of_chance(run(explorer, [5.0] * 30, has_policy=False)) == 1.0
-    assert explorer.choose(5.0, 30, True) is None
+    assert share_of_motions(run(explorer, [LYING] * 30, has_policy=False)) == 1.0
 
 
 def test_a_robot_that_does_as_well_as_ever_is_left_alone():
     explorer = make(random_steps=0)
-    assert share_of_chance(run(explorer, np.linspace(5, 14, 4000))) == 0.0
+    assert share_of_motions(run(explorer, np.linspace(LYING, 14, 4000))) == 0.0
     assert not explorer.struggling
 
 
-def test_chance_takes_turns_with_the_policy_after_a_fall_until_the_robot_is_up():
-    explorer = make(random_steps=0, rescue=0.5)
-    run(explorer, [5.0] * 200 + [9.0] * 400)
-    fallen = run(explorer, [5.0] * 4000, first=600)
-    assert 0.35 < share_of_chance(fallen[200:]) < 0.65
-    assert share_of_chance(fallen[:40]) == 0.0  # a stumble of two seconds is no fall
-    up = run(explorer, [9.0] * 400, first=4600)
-    assert share_of_chance(up[120:]) == 0.0
+def test_a_stumble_is_no_fall():
+    explorer = make(random_steps=0)
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    assert share_of_motions(run(explorer, [LYING] * 15 + [UP] * 100)) == 0.0
+
+
+def test_what_once_helped_is_tried_again():
+    """The first time takes chance; later the robot knows."""
+    explorer, robot = make(random_steps=0), Robot()
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    times_s = [seconds_until_up(explorer, robot) for _ in range(30)]
+    assert np.median(times_s[15:]) <= 10.0
+
+
+def test_the_mirror_image_of_what_helped_is_known_too():
+    explorer, robot = make(MIRRORED, random_steps=0), Robot()
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    for _ in range(10):
+        seconds_until_up(explorer, robot)
+    found = [way.moves[0] for way in explorer._remembered]
+    assert len(found) >= 2
+    np.testing.assert_array_equal(found[1], found[0][[1, 0, 3, 2]] * [-1, -1, 1, 1])
+
+
+def test_a_policy_that_gets_up_by_itself_is_left_to_it():
+    explorer, robot = make(random_steps=0), Robot(way_out=np.nan, policy_helps=True)
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    for _ in range(30):
+        seconds_until_up(explorer, robot)
+    shares = []
+    for _ in range(10):
+        robot.up, robot._recent = False, []
+        reward = LYING + 1.0
+        for step in range(200):
+            action = explorer.choose(reward, 10_000 + step, True)
+            shares.append(action is not None)
+            reward = robot.act(action)
+    assert np.mean(shares) < 0.3
 
 
 def test_without_rescue_the_policy_is_left_to_itself():
-    explorer = make(random_steps=0, rescue=0.0)
-    run(explorer, [5.0] * 200 + [9.0] * 400)
-    assert share_of_chance(run(explorer, [5.0] * 1000, first=600)) == 0.0
+    explorer = make(random_steps=0, rescue=False)
+    run(explorer, [LYING] * 200 + [UP] * 400)
+    assert share_of_motions(run(explorer, [LYING] * 1000, first=600)) == 0.0
 
 
 @pytest.mark.parametrize("space", [ACTION, Space((), classes=6)], ids=["continuous", "discrete"])
@@ -68,6 +143,4 @@ def test_random_actions_are_valid_and_reach_the_ends(space):
         assert set(actions.tolist()) == set(range(6))
         return
     assert np.abs(actions).max() == 1.0
-    assert 0.7 * EXTREMES < np.mean(np.abs(actions) == 1.0) < EXTREMES
-    small = np.abs(actions).max(axis=1) <= 0.3
-    assert 0.15 < small.mean() < 0.25
+    assert 0.9 * EXTREMES < np.mean(np.abs(actions) == 1.0) < 1.1 * EXTREMES

@@ -65,6 +65,33 @@ def test_a_damaged_policy_is_reported_once_and_passed_over(tmp_path):
     assert rig.loader.poll() and rig.versions == [2]
 
 
+def test_a_robot_without_a_policy_yet_takes_the_newest_that_is_undamaged(tmp_path):
+    for version in (1, 2, 3, 4):
+        publish(tmp_path, version)
+    for version in (3, 4):
+        path = snapshot_path(tmp_path, version)
+        path.write_bytes(path.read_bytes()[:-1])
+    rig = Rig(tmp_path)
+    assert rig.loader.poll() and rig.versions == [2]
+    assert [kind for kind, _ in rig.events] == ["policy_refused"] * 2
+    # From now on only newer ones count.
+    assert not rig.loader.poll()
+    publish(tmp_path, 5)
+    assert rig.loader.poll() and rig.versions == [2, 5]
+
+
+def test_a_damaged_pointer_does_not_keep_a_robot_from_its_policies(tmp_path):
+    for version in (1, 2):
+        publish(tmp_path, version)
+    (tmp_path / "latest").write_bytes(b"\xff000009.safetensors")
+    rig = Rig(tmp_path)
+    assert rig.loader.poll() and rig.versions == [2]
+    assert not rig.loader.poll()
+    assert [kind for kind, _ in rig.events] == ["policy_refused"]
+    publish(tmp_path, 3)
+    assert rig.loader.poll() and rig.versions == [2, 3]
+
+
 def test_the_policy_of_another_robot_is_refused(tmp_path):
     rig = Rig(tmp_path)
     publish(tmp_path, 1, spec=msgspec.structs.replace(SPEC, robot="b1"))

@@ -94,11 +94,12 @@ def test_an_interrupt_ends_all_processes_and_resume_goes_on_to_the_end(command):
 
 
 @pytest.mark.parametrize("command", [92], indirect=True)
-def test_a_dead_learner_is_replaced_and_a_dead_actor_ends_the_session(command):
-    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny")
+def test_a_hanging_learner_is_replaced_and_a_dead_actor_ends_the_session(command):
+    silence = "learner.silence_timeout_s=4"
+    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny", "--set", silence)
     command.wait_for_steps(10)
     learner, actor = command.pid_of("learner"), command.pid_of("actor")
-    os.kill(learner, signal.SIGKILL)
+    os.kill(learner, signal.SIGSTOP)
     end_s = time.monotonic() + TIMEOUT_S
     while command.pid_of("learner") == learner and time.monotonic() < end_s:
         time.sleep(0.1)
@@ -106,11 +107,12 @@ def test_a_dead_learner_is_replaced_and_a_dead_actor_ends_the_session(command):
     os.kill(actor, signal.SIGKILL)
     output, _ = walk.communicate(timeout=TIMEOUT_S)
     assert walk.returncode == 1
-    assert "The learner was ended by SIGKILL" in output and "The actor was ended by SIGKILL" in output
+    assert "The learner has not reported for" in output and "The actor was ended by SIGKILL" in output
     assert f"daydreamer resume {command.session_path}" in output
     events = read_events(command.session_path / "events.jsonl")
+    assert any(event["kind"] == "process_kill" and event["reason"] == "hung" for event in events)
     ends = [event["process"] for event in events if event["kind"] == "process_end"]
-    assert ends == ["learner", "actor"]
+    assert ends[0] == "learner" and ends[-1] == "actor"
     assert not command.problems() and not leftover(command)
 
 

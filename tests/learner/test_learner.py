@@ -102,19 +102,6 @@ def test_life_of_a_learner(tmp_path):
         assert resumed.publish() == 2
 
 
-def test_a_poisoned_batch_changes_nothing_and_is_reported(tmp_path):
-    session = make_session(tmp_path / "session")
-    write_steps(session, 80, reward=lambda n: np.nan)
-    events = []
-    with contextlib.closing(Learner(session, lambda kind, **fields: events.append((kind, fields)))) as learner:
-        before = parameters_of(learner)
-        for _ in range(3):
-            learner.update()
-        learner.metric_values()
-        assert events == [("update_skipped", {"count": 3, "gradient_step": 3})]
-        assert_equal(parameters_of(learner), before)
-
-
 def test_a_checkpoint_of_other_sizes_is_refused(tmp_path):
     session = make_session(tmp_path / "session")
     write_steps(session, 80)

@@ -6,8 +6,10 @@ from daydreamer.errors import UserError
 from daydreamer.replay import mirror
 from daydreamer.robots import ROBOTS, find_preset, find_robot
 from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.kinematics import leg_kinematics
 from daydreamer.robots.a1.task import A1WalkTask, normalise_joints
 from daydreamer.safety.filter import LowPassFilter
+from daydreamer.session.new import configure
 from sim.twin import Twin
 
 STAND_RAD = a1.STAND_POSE_RAD
@@ -132,3 +134,17 @@ def test_unknown_names_are_answered_with_the_known_ones():
         find_robot("spot")
     with pytest.raises(UserError, match="default, image, tiny"):
         find_preset("twin", "huge")
+
+
+def test_on_hardware_an_old_policy_is_worth_more_than_a_warning():
+    actions = {robot: configure(robot=robot, minutes=1.0, seed=0).safety.policy_old_action for robot in ("twin", "a1")}
+    assert actions == {"twin": "warn", "a1": "hold"}
+
+
+def test_an_operator_who_touches_nothing_asks_for_the_stand_pose():
+    task = A1WalkTask()
+    targets = task.joint_targets(task.operator_action(np.zeros(4)))
+    np.testing.assert_allclose(normalise_joints(targets), a1.REWARD_STAND_POSE, atol=1e-6)
+    lowered = task.joint_targets(task.operator_action(np.array([0.0, 1.0, 0.0, 0.0])))
+    legs = leg_kinematics(lowered).foot_position_m
+    assert np.all(legs[:, 2] > leg_kinematics(targets).foot_position_m[:, 2] + 0.03)  # feet nearer to the trunk

@@ -85,8 +85,13 @@ def test_a_dead_driver_is_survived_and_a_double_interrupt_still_damps(make_rig, 
     steps = rig.steps()
     assert [step.sequence for step in steps] == list(range(len(steps)))
     assert [step.sequence for step in steps if step.is_first] == [0, before]
-    kinds = [event["kind"] for event in read_events(rig.session.events) if event["source"] == "actor"]
-    assert kinds == ["start", "measurements_interrupted", "measurements_resumed", "stop"]
+    events = [event for event in read_events(rig.session.events) if event["source"] == "actor"]
+    assert (events[0]["kind"], events[-1]["kind"]) == ("start", "stop")
+    causes = [(event["after"], event["cause"]) for event in events if event["kind"] == "safety_state"]
+    for cause in (("damping", "state_lost"), ("ramping", "all clear"), ("running", "ramp"), ("stopped", "SIGINT")):
+        assert cause in causes
+        causes = causes[causes.index(cause) + 1 :]
+    assert not causes
 
 
 def test_an_actor_whose_parent_was_killed_damps_and_ends(make_rig, damping):
@@ -100,6 +105,8 @@ def test_an_actor_whose_parent_was_killed_damps_and_ends(make_rig, damping):
     parent.wait()
     rig.until(lambda: read_status(rig.session)["processes"]["actor"]["state"] == "stopped")
     rig.until(lambda: damping(rig.commands[-1]))
+    events = read_events(rig.session.events)
+    assert ("watchdog", "parent_gone") in [(event["kind"], event.get("name")) for event in events]
 
 
 def test_a_second_life_goes_on_counting(make_rig):

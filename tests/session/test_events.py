@@ -66,8 +66,8 @@ def test_a_torn_last_line_is_left_out_and_does_not_swallow_the_next(path):
 
 
 def test_fields_of_the_log_itself_cannot_be_overwritten(path):
-    with pytest.raises(ValueError, match="wall_s"):
-        EventLog(path).record("start", "actor", wall_s=0)
+    with pytest.raises(ValueError, match="pid"):
+        EventLog(path).record("start", "actor", pid=0)
     assert not path.exists()
 
 

@@ -156,12 +156,30 @@ def test_a_process_that_said_so_has_stopped(session):
     assert read_status(session)["state"] == "stopped"
 
 
-def test_another_process_with_the_same_pid_does_not_count(session):
+@pytest.mark.parametrize(
+    "change", [{"process_start": 1}, {"boot_id": "of another machine, or of this one before it was started again"}]
+)
+def test_another_process_with_the_same_pid_does_not_count(session, change):
     StatusWriter(session, "actor").write({"state": "running"})
+    assert read_status(session)["state"] == "running"
     path = session.status / "actor.json"
-    values = json.loads(path.read_bytes())
-    path.write_text(json.dumps(values | {"heartbeat_wall_s": time.time() - 7 * 24 * 3600}))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | change))
     assert read_status(session)["state"] == "crashed"
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_changes_neither_state_nor_age(session, monkeypatch, set_by_s):
+    StatusWriter(session, "actor").write({"state": "running"})
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + set_by_s)
+    status = read_status(session)
+    assert status["state"] == "running"
+    assert 0 <= status["processes"]["actor"]["heartbeat_age_s"] < 600
+    StatusWriter(session, "actor").write({"state": "running"})
+    monkeypatch.undo()
+    status = read_status(session)
+    assert status["state"] == "running"
+    assert 0 <= status["processes"]["actor"]["heartbeat_age_s"] < 600
 
 
 def test_damaged_files_are_reported_and_the_rest_is_read(session):

@@ -79,11 +79,11 @@ def test_actions_reach_the_motors_filtered(environment):
     action = np.ones(12)
     environment.step(action)
     target = environment.task.robot_task.joint_targets(action)
-    moved = environment.physics.twin.driver._target - start
+    moved = environment.physics.twin.driver.targets._target - start
     assert (np.abs(moved) < 0.2 * np.abs(target - start)).all()
     for _ in range(40):
         environment.step(action)
-    np.testing.assert_allclose(environment.physics.twin.driver._target, target, atol=0.02)
+    np.testing.assert_allclose(environment.physics.twin.driver.targets._target, target, atol=0.02)
 
 
 def test_a_seed_repeats():

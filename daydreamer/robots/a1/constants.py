@@ -5,7 +5,8 @@ Joints are in Unitree's motor order: legs front right, front left, rear right, r
 base_link lies in the middle of the trunk, x forward, y left, z up; all angles are zero when the legs hang straight.
 
 Sources: [urdf] unitreerobotics/unitree_ros, a1_description; [menagerie] google-deepmind/mujoco_menagerie,
-unitree_a1; [daydreamer] Wu et al. 2022, danijar/daydreamer; [sheet] Unitree A1 product sheet.
+unitree_a1; [daydreamer] Wu et al. 2022, danijar/daydreamer; [sheet] Unitree A1 product sheet; [park] Smith et al.
+2022, "A Walk in the Park" (arXiv:2208.07860).
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ MOTOR_SPEED_RAD_S = _each_leg(21.0, 21.0, 21.0)
 # A measured speed above this is not the motors' doing alone: 28.6 rad/s is the [urdf] limit of thigh and calf.
 OUT_OF_CONTROL_SPEED_RAD_S = _each_leg(28.6, 28.6, 28.6)
 
+# The driver's position gain, and how near to the measured angle it keeps its targets [daydreamer].
+STIFFNESS_N_M_RAD = _each_leg(80.0, 80.0, 80.0)
+MAX_TARGET_ERROR_RAD = _each_leg(0.2, 0.2, 0.2)
+
+# Ours, on the careful side; no source states limits.
+TEMPERATURE_LIMIT_C = 70.0
+BATTERY_LIMIT_FRACTION = 0.1
+
 # Joint targets that the actions -1 and 1 stand for in the published task, rad [daydreamer]. Joint angles are observed
 # and rewarded in units of this range: -1 and 1 are its ends.
 RANGE_LOWER_RAD = _each_leg(-0.787, -0.995, -2.679)
@@ -58,12 +67,18 @@ RANGE_UPPER_RAD = _each_leg(0.787, 3.665, -1.628)
 ACTION_LOWER_RAD = RANGE_LOWER_RAD
 ACTION_UPPER_RAD = _each_leg(0.787, 3.665, -1.2)
 
+# How far half-hearted actions reach around the stand pose: about what legs move by when they walk. [park]
+NEAR_RAD = _each_leg(0.2, 0.4, 0.4)
+
 # The pose that the reward asks for, in units of the range [daydreamer].
 REWARD_STAND_POSE = _each_leg(0.0, -0.2, 1.0)
 
 # Standing still with the trunk at 0.27 m, rad [menagerie].
 STAND_POSE_RAD = _each_leg(0.0, 0.9, -1.8)
 STAND_HEIGHT_M = 0.27
+
+# Legs folded: lying on its belly as on its back the robot keeps its place, and from standing it sits down.
+REST_POSE_RAD = _each_leg(0.0, 1.3, -2.6)
 
 CONTROL_RATE_HZ = 20.0  # [daydreamer]
 EPISODE_STEPS = 250  # [daydreamer]

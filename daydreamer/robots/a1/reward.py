@@ -20,6 +20,8 @@ TERMS = ("r_upright", "r_hip", "r_shoulder", "r_knee", "r_velocity")
 STAGE_THRESHOLD = 0.7
 RAMP = (0.5, 0.8)
 """Where the learned reward's ramp begins, and where the term after it counts in full."""
+UPRIGHT_RAMP = (0.5, 1.0)
+"""The same of r_upright: a robot that leans or sits on its haunches misses much of what standing pays."""
 TARGET_SPEED_M_S = 0.4
 PUBLISHED_TARGET_SPEED_M_S = 0.3
 VELOCITY_WEIGHT = 5.0
@@ -52,7 +54,7 @@ def walk_reward(
     """
     hip_error, shoulder_error, knee_error = pose_errors(joint_position_normalised)
     upright = up_z / 2 + 0.5
-    hip = ramp(upright) * (1.0 - hip_error)
+    hip = ramp(upright, UPRIGHT_RAMP) * (1.0 - hip_error)
     shoulder = ramp(hip) * (1.0 - shoulder_error)
     knee = ramp(shoulder) * (1.0 - knee_error)
     velocity = ramp(knee) * velocity_term(velocity_m_s)
@@ -60,9 +62,9 @@ def walk_reward(
     return total, dict(zip(TERMS, (upright, hip, shoulder, knee, velocity), strict=True))
 
 
-def ramp(term: float) -> float:
+def ramp(term: float, ends: tuple[float, float] = RAMP) -> float:
     """How much the term after `term` counts: 0 to 1."""
-    begin, end = RAMP
+    begin, end = ends
     return min(max((term - begin) / (end - begin), 0.0), 1.0)
 
 

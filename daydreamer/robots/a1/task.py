@@ -8,7 +8,7 @@ from daydreamer.errors import UserError
 from daydreamer.robots.a1 import constants as a1
 from daydreamer.robots.a1 import reward
 from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
-from daydreamer.robots.base import JointLimits, Measurement, TaskState
+from daydreamer.robots.base import JointLimits, Measurement, MotorGains, TaskState
 from daydreamer.spec import RobotSpec, Space
 
 ANGULAR_VELOCITY_SCALE_RAD_S = 5.0
@@ -16,8 +16,11 @@ JOINT_VELOCITY_SCALE_RAD_S = 10.0
 VELOCITY_SCALE_M_S = 0.5
 IMAGE_SHAPE = (64, 64, 3)
 
-LINEAR_SHARE = 0.4
-"""Of the curve from actions to joint targets; the rest is cubic."""
+CURVE = 5
+"""Power of the action in the curve to joint targets, beyond its linear part, which reaches as far as walking does."""
+
+OPERATOR_REACH = 0.5
+"""Of the action's range, at the end of a gamepad's stick."""
 
 VELOCITY_WINDOW_STEPS = 5
 """The rewarded velocity is a mean over 0.25 s, about a step's length, as in the published velocity estimator: it
@@ -59,7 +62,7 @@ class A1WalkTask:
     last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
-      spec, limits: see `Task`.
+      spec, limits, ramp_poses_rad: see `Task`.
     """
 
     def __init__(self, camera: bool = False) -> None:
@@ -77,7 +80,11 @@ class A1WalkTask:
             command_rate_rad_s=a1.MOTOR_SPEED_RAD_S,
             velocity_rad_s=a1.OUT_OF_CONTROL_SPEED_RAD_S,
             torque_n_m=a1.TORQUE_LIMIT_N_M,
+            gains=MotorGains(a1.STIFFNESS_N_M_RAD, a1.MAX_TARGET_ERROR_RAD),
+            temperature_c=a1.TEMPERATURE_LIMIT_C,
+            battery_fraction=a1.BATTERY_LIMIT_FRACTION,
         )
+        self.ramp_poses_rad = {"rest": a1.REST_POSE_RAD, "stand": a1.STAND_POSE_RAD}
         self._camera = camera
         self._odometry = LegOdometry()
         self.reset()
@@ -109,14 +116,26 @@ class A1WalkTask:
         return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
-        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, finer near 0 than at the ends.
+        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, fine around 0.
 
-        This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands.
+        This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands, and
+        one that errs a little still does.
         """
         action = np.clip(action, -1.0, 1.0)
-        curved = LINEAR_SHARE * action + (1.0 - LINEAR_SHARE) * action**3
         reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
-        return _STAND_RAD + reach * curved
+        return _STAND_RAD + a1.NEAR_RAD * action + (reach - a1.NEAR_RAD) * action**CURVE
+
+    def operator_action(self, axes: np.ndarray) -> np.ndarray:
+        """The rewarded pose, and around it: left stick up lowers the trunk, left stick sideways leans it, right stick
+        up pitches its nose down. See `Task.operator_action`.
+        """
+        sideways, lower, _, nose_down = OPERATOR_REACH * np.clip(axes, -1.0, 1.0)
+        bend = np.array([lower + nose_down, lower + nose_down, lower - nose_down, lower - nose_down])
+        action = np.zeros((4, 3))
+        action[:, 0] = sideways
+        action[:, 1] = bend
+        action[:, 2] = -bend
+        return np.clip(action, -1.0, 1.0).ravel().astype(np.float32)
 
     def _mean_velocity(self, velocity_m_s: np.ndarray) -> np.ndarray:
         self._velocities_m_s[self._velocity_index] = velocity_m_s

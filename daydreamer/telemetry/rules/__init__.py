@@ -14,10 +14,17 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
       rule: the name of the rule that found it, for programs.
       level: 'bad' is in the way of learning now, or of safety; 'warn' costs time.
       title: a few words.
-      sentence: what the data show, the likely cause, and what to do.
+      finding: what the data show, and the likely cause.
+      cure: what to do.
     """
 
     rule: str
     level: Literal["warn", "bad"]
     title: str
-    sentence: str
+    finding: str
+    cure: str
+
+    @property
+    def sentence(self) -> str:
+        """Finding and cure."""
+        return f"{self.finding} {self.cure}"

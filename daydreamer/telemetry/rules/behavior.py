@@ -47,10 +47,10 @@ def critic_diverging(evidence: Evidence) -> Advice | None:
         rule="critic_diverging",
         level="bad",
         title="Critic diverging",
-        sentence=f"The critic expects a reward of {promised:.1f} per step in the long run, where the best that the "
-        f"robot ever held for ten seconds is {best:.1f}: the policy chases promises of its own. Lower "
-        "learner.critic_learning_rate or learner.discount, or raise learner.replay_value_scale, which ties the critic "
-        "to rewards that were received.",
+        finding=f"The critic expects a reward of {promised:.1f} per step in the long run, where the best that the "
+        f"robot ever held for ten seconds is {best:.1f}: the policy chases promises of its own.",
+        cure="Lower learner.critic_learning_rate or learner.discount, or raise learner.replay_value_scale, "
+        "which ties the critic to rewards that were received.",
     )
 
 
@@ -64,8 +64,9 @@ def entropy_collapsed(evidence: Evidence) -> Advice | None:
         rule="entropy_collapsed",
         level="warn",
         title="Entropy collapsed",
-        sentence=f"The policy's randomness is {np.median(randomness):.3f}, the target is {target:g}: it repeats itself "
-        "and learns nothing new. Raise learner.entropy_rate or learner.entropy_scale; if the rewards are much larger "
+        finding=f"The policy's randomness is {np.median(randomness):.3f}, the target is {target:g}: it repeats itself "
+        "and learns nothing new.",
+        cure="Raise learner.entropy_rate or learner.entropy_scale; if the rewards are much larger "
         "than usual, scale them down.",
     )
 
@@ -87,17 +88,21 @@ def reward_flat(evidence: Evidence) -> Advice | None:
         rule="reward_flat",
         level="warn",
         title="Reward flat",
-        sentence=f"The reward was {before.mean():.2f} ten minutes ago and is {last.mean():.2f} now. {_CAUSES[poor]}",
+        finding=f"The reward was {before.mean():.2f} ten minutes ago and is {last.mean():.2f} now. {_CAUSES[poor]}",
+        cure=_CURES[poor],
     )
 
 
 _CAUSES = {
-    False: "The model predicts well, so that the policy has nothing new to learn from: raise actor.rescue or "
-    "learner.entropy_target to explore more, or bring the robot by hand into a pose that it has not seen.",
-    True: "The model predicts poorly, so that what is learned inside it does not carry over: see to the model first, "
-    "with a higher learner.train_ratio, more computing power, or a look at the sensors.",
-    None: "There are no recorded predictions to tell whether model or exploration is to blame; set "
-    "learner.dream_period_s above 0.",
+    False: "The model predicts well, so that the policy has nothing new to learn from.",
+    True: "The model predicts poorly, so that what is learned inside it does not carry over.",
+    None: "There are no recorded predictions to tell whether model or exploration is to blame.",
+}
+_CURES = {
+    False: "Raise actor.rescue or learner.entropy_target to explore more, or bring the robot by hand into a pose that "
+    "it has not seen.",
+    True: "See to the model first, with a higher learner.train_ratio, more computing power, or a look at the sensors.",
+    None: "Set learner.dream_period_s above 0.",
 }
 
 RULES = (critic_diverging, reward_flat, entropy_collapsed)

@@ -55,7 +55,8 @@ def log_problems(evidence: Evidence) -> Advice | None:
         rule="log_problems",
         level="bad",
         title="Files damaged or incomplete",
-        sentence=f"{texts[0]}{more} Everything else is used; check the disk and its free space before going on.",
+        finding=f"{texts[0]}{more} Everything else is used.",
+        cure="Check the disk and its free space before going on.",
     )
 
 
@@ -79,8 +80,9 @@ def sensor_constant(evidence: Evidence) -> Advice | None:
         rule="sensor_constant",
         level="bad",
         title="Sensor constant",
-        sentence=f"{shown} has not changed in the last {JUDGED_S:.0f} s although the robot was moving: the sensor, its "
-        "cable or its driver has failed, or a topic is not connected. Stop the robot and look at the driver's output.",
+        finding=f"{shown} has not changed in the last {JUDGED_S:.0f} s although the robot was moving: the sensor, its "
+        "cable or its driver has failed, or a topic is not connected.",
+        cure="Stop the robot and look at the driver's output.",
     )
 
 
@@ -97,8 +99,9 @@ def action_saturated(evidence: Evidence) -> Advice | None:
         rule="action_saturated",
         level="warn",
         title="Actions saturated",
-        sentence=f"{share:.0%} of the policy's actions lie at the ends of their range: it switches instead of "
-        "steering, which wears the motors and leaves nothing to learn from. Raise learner.entropy_target, or lower "
+        finding=f"{share:.0%} of the policy's actions lie at the ends of their range: it switches instead of "
+        "steering, which wears the motors and leaves nothing to learn from.",
+        cure="Raise learner.entropy_target, or lower "
         "learner.actor_learning_rate; if the robot needs more reach, widen the action's range.",
     )
 
@@ -124,8 +127,9 @@ def odometry_drift(evidence: Evidence) -> Advice | None:
                 rule="odometry_drift",
                 level="bad",
                 title="Odometry drifting",
-                sentence=f"The odometry reports {speed:.2f} m/s on average while {situation}, and the reward pays for "
-                "it. Check the calibration of the accelerometer and the foot contact sensors, and that the IMU is "
+                finding=f"The odometry reports {speed:.2f} m/s on average while {situation}, and the reward pays for "
+                "it.",
+                cure="Check the calibration of the accelerometer and the foot contact sensors, and that the IMU is "
                 "mounted as its frame says (REP-103).",
             )
     return None

@@ -40,10 +40,10 @@ def model_not_learning(evidence: Evidence) -> Advice | None:
         rule="model_not_learning",
         level="bad",
         title="Model error not falling",
-        sentence=f"{PREDICTION_HORIZON_S:.0f} s ahead the model is wrong by {last:.0%} of what guessing 'nothing "
-        f"changes' is wrong by, and {np.ptp(ratio.robot_s) / 60:.0f} minutes ago it was {first:.0%}. Look for a sensor "
-        "that is delayed or wrongly scaled first; then raise learner.train_ratio or learner.learning_rate, or enlarge "
-        "model.units and model.deterministic.",
+        finding=f"{PREDICTION_HORIZON_S:.0f} s ahead the model is wrong by {last:.0%} of what guessing 'nothing "
+        f"changes' is wrong by, and {np.ptp(ratio.robot_s) / 60:.0f} minutes ago it was {first:.0%}.",
+        cure="Look for a sensor that is delayed or wrongly scaled first; then raise learner.train_ratio or "
+        "learner.learning_rate, or enlarge model.units and model.deterministic.",
     )
 
 
@@ -56,7 +56,8 @@ def updates_skipped(evidence: Evidence) -> Advice | None:
         rule="updates_skipped",
         level="bad",
         title="Learning diverges",
-        sentence=f"{skipped} gradient steps were not finite and were skipped. Look for a sensor that sends absurd "
+        finding=f"{skipped} gradient steps were not finite and were skipped.",
+        cure="Look for a sensor that sends absurd "
         "values, and lower learner.learning_rate, learner.actor_learning_rate and learner.critic_learning_rate.",
     )
 

@@ -16,6 +16,9 @@ MISS_SHARE_WARN, MISS_SHARE_BAD = 0.01, 0.05
 """Of all control ticks. One in a hundred is a late command every five seconds at 20 Hz, which the model takes for
 noise; one in twenty is another robot than the one that is learned."""
 
+SLOW_STEP_SHARE = 0.5
+"""Of the control period: an actor whose ordinary step takes longer has no room for a bad one."""
+
 MISS_TICKS = 400
 """Ticks of an actor life before misses are judged: the first ones pay for imports and compilation."""
 
@@ -38,8 +41,9 @@ def process_gone(evidence: Evidence) -> Advice | None:
         rule="process_gone",
         level="bad",
         title=f"{' and '.join(gone).capitalize()} gone",
-        sentence=f"{_list(gone)} ended without being told to; see {evidence.session.path / 'log'}, then go on with "
-        f"'daydreamer resume {evidence.session.path}', which loses no step.{said}",
+        finding=f"{_list(gone)} ended without being told to.{said}",
+        cure=f"See {evidence.session.path / 'log'}, then go on with 'daydreamer resume {evidence.session.path}', which "
+        "loses no step.",
     )
 
 
@@ -56,9 +60,10 @@ def learner_slow(evidence: Evidence) -> Advice | None:
         rule="learner_slow",
         level="warn",
         title="Learner too slow",
-        sentence=f"Each step is replayed {ratio:.0f} times where learner.train_ratio allows {config.train_ratio:.0f}"
-        f"{rate}: the machine is too slow for these networks or busy with something else. Stop other programs, learn "
-        "on a machine with a GPU, or make the networks smaller (model.deterministic, model.units).",
+        finding=f"Each step is replayed {ratio:.0f} times where learner.train_ratio allows {config.train_ratio:.0f}"
+        f"{rate}: the machine is too slow for these networks or busy with something else.",
+        cure="Stop other programs, learn on a machine with a GPU, or make the networks smaller "
+        "(model.deterministic, model.units).",
     )
 
 
@@ -72,20 +77,20 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     share = status["deadline_misses"] / max(1, ticks)
     if ticks < MISS_TICKS or share < MISS_SHARE_WARN:
         return None
-    p99_ms = status["actor_step_ms"]["p99"]
-    period_ms = 1e3 * evidence.session.spec.control_period_s
-    cause = (
-        f"the actor itself is slow (p99 {p99_ms:.0f} of {period_ms:.0f} ms): make the networks smaller"
-        if p99_ms is not None and p99_ms > period_ms
-        else "something else takes the processor: leave a core free, stop other programs, or put the learner on "
-        "another machine"
-    )
+    p50_ms, period_ms = status["actor_step_ms"]["p50"], 1e3 * evidence.session.spec.control_period_s
+    if p50_ms is not None and p50_ms > SLOW_STEP_SHARE * period_ms:
+        cause = f"the actor itself is slow, half of its latest steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
+        cure = "Make the networks smaller (model.deterministic, model.units), or use a faster machine."
+    else:
+        cause = "something else takes the processor from it now and then."
+        cure = "Leave a core free, stop other programs, or put the learner on another machine."
     return Advice(
         rule="deadline_misses",
         level="bad" if share >= MISS_SHARE_BAD else "warn",
         title="Control loop late",
-        sentence=f"{status['deadline_misses']} of {ticks} control ticks ({share:.1%}) came late, so the robot moves "
-        f"by another clock than the model learns; {cause}.",
+        finding=f"{status['deadline_misses']} of {ticks} control ticks ({share:.1%}) came late, so the robot moves "
+        f"by another clock than the model learns; {cause}",
+        cure=cure,
     )
 
 
@@ -94,7 +99,7 @@ def policy_old(evidence: Evidence) -> Advice | None:
     status, config = evidence.status, evidence.session.config.learner
     learner = status["processes"].get("learner")
     state = learner["state"] if learner else "missing"
-    advice = f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use 'daydreamer resume'."
+    cure = f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use 'daydreamer resume'."
     if not status["policy_version"]:
         late_steps = config.minimum_steps + FIRST_POLICY_S * evidence.session.spec.control_rate_hz
         if status["policy_version"] is None or (status["env_steps"] or 0) < late_steps:
@@ -103,8 +108,9 @@ def policy_old(evidence: Evidence) -> Advice | None:
             rule="policy_old",
             level="bad",
             title="No policy yet",
-            sentence=f"After {status['robot_seconds'] / 60:.0f} robot minutes all actions are still random: no policy "
-            f"has come from the learner. {advice}",
+            finding=f"After {status['robot_seconds'] / 60:.0f} robot minutes all actions are still random: no policy "
+            "has come from the learner.",
+            cure=cure,
         )
     age_s = status["policy_age_s"]
     if age_s is None or age_s < max(POLICY_AGE_PERIODS * config.publish_period_s, POLICY_AGE_S):
@@ -113,8 +119,9 @@ def policy_old(evidence: Evidence) -> Advice | None:
         rule="policy_old",
         level="bad",
         title="Policy old",
-        sentence=f"The robot acts by a policy that is {age_s:.0f} s old, where a new one is due every "
-        f"{config.publish_period_s:g} s: what it experiences does not reach its behaviour. {advice}",
+        finding=f"The robot acts by a policy that is {age_s:.0f} s old, where a new one is due every "
+        f"{config.publish_period_s:g} s: what it experiences does not reach its behaviour.",
+        cure=cure,
     )
 
 

@@ -27,8 +27,9 @@ def robot_stopped(evidence: Evidence) -> Advice | None:
         rule="robot_stopped",
         level="bad",
         title=f"Robot {state.replace('_', ' ')}",
-        sentence=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: "
-        f"{changes[-1].get('cause') or 'not stated'}). {_CURES[state]}",
+        finding=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: "
+        f"{changes[-1].get('cause') or 'not stated'}).",
+        cure=_CURES[state],
     )
 
 
@@ -44,8 +45,9 @@ def watchdog_trips(evidence: Evidence) -> Advice | None:
         rule="watchdog_trips",
         level="warn",
         title="Watchdog trips often",
-        sentence=f"Watchdog '{name}' tripped {count} times in ten minutes (last at {last.get('value')}, its limit is "
-        f"{last.get('threshold')}), and each time the robot is interrupted: mend the cause rather than the limit.",
+        finding=f"Watchdog '{name}' tripped {count} times in ten minutes (last at {last.get('value')}, its limit is "
+        f"{last.get('threshold')}), and each time the robot is interrupted.",
+        cure="Mend the cause rather than the limit.",
     )
 
 

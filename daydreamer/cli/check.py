@@ -1,0 +1,55 @@
+"""`daydreamer check-robot`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from daydreamer.cli.child import Child
+from daydreamer.cli.supervise import check_installation
+from daydreamer.processes import process_environment, session_processes
+from daydreamer.robots import find_robot
+from daydreamer.session.directory import Session
+from daydreamer.session.new import configure, new_session
+
+
+def check_robot(robot: str, move: bool | None, seconds: float, overrides: list[str], ros_arguments: list[str]) -> int:
+    """Checks the driver on the topics, or the twin, which is started for it; returns the exit status.
+
+    Args:
+      move: None moves the twin, but no robot.
+
+    Raises:
+      UserError: see `configure` and `check_installation`.
+    """
+    config = configure(robot=robot, minutes=1.0, seed=0, overrides=overrides)
+    check_installation(config)
+    starts_twin = find_robot(robot).starts_twin
+    command = [sys.executable, "-P", "-m", "ros_nodes.check_node", "--robot", robot, "--seconds", f"{seconds:g}"]
+    command += ["--move"] if move or (move is None and starts_twin) else []
+    command += ros_arguments
+    with tempfile.TemporaryDirectory(prefix="daydreamer-check-") as directory:
+        session = new_session(Path(directory) / "session", config)
+        with _twin(session) if starts_twin else contextlib.nullcontext():
+            environment = os.environ | process_environment(session)
+            return subprocess.run(command, env=environment, check=False).returncode
+
+
+@contextlib.contextmanager
+def _twin(session: Session) -> Iterator[None]:
+    description = next(process for process in session_processes(session) if process.name == "twin")
+    twin = Child(description, session)
+    twin.start()
+    try:
+        yield
+        if not twin.running:
+            print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)
+    finally:
+        twin.interrupt()
+        if not twin.wait(description.stop_timeout_s):
+            twin.kill()

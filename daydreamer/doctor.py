@@ -1,0 +1,186 @@
+"""Examines a session directory: what is there, what is damaged, and what to do about it. Changes nothing.
+
+Files may come and go meanwhile: a running session can be examined too.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import jax
+import msgspec
+
+from daydreamer.errors import UserError
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.tail import ExperienceTail, LogTail
+from daydreamer.learner.agent import Agent
+from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, CorruptCheckpoint, checkpoint_paths, read_checkpoint
+from daydreamer.session.directory import Session
+from daydreamer.session.events import read_events
+from daydreamer.session.status import read_status
+from daydreamer.snapshot import latest_snapshot, published_snapshots, read_snapshot
+
+_BATCH_STEPS = 4096
+LITTLE_SPACE_BYTES = 1 << 30
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing about a session.
+
+    Attributes:
+      part: 'experience', 'checkpoints', 'policy', 'events', 'processes' or 'disk'.
+      state: 'note' is worth knowing and no damage.
+      text: what is there.
+      cure: what to do about it; empty if nothing.
+    """
+
+    part: str
+    state: Literal["sound", "note", "damaged"]
+    text: str
+    cure: str = ""
+
+
+def examine(session: Session) -> Iterator[Finding]:
+    """All findings about a session, part by part. Reads every byte of its logs."""
+    steps = 0
+    for finding, life_steps in _examine_experience(session):
+        steps += life_steps
+        yield finding
+    yield from _examine_checkpoints(session, steps)
+    yield from _examine_policies(session)
+    yield from _examine_events(session)
+    yield from _examine_processes(session)
+    free_bytes = shutil.disk_usage(session.path).free
+    if free_bytes < LITTLE_SPACE_BYTES:
+        yield Finding(
+            part="disk",
+            state="note",
+            text=f"Only {free_bytes / 1e6:.0f} MB are free.",
+            cure="Free some space: a robot whose steps cannot be written is stopped.",
+        )
+
+
+def _examine_experience(session: Session) -> Iterator[tuple[Finding, int]]:
+    """Findings with the number of sound steps that each of them stands for."""
+    tail = ExperienceTail(session.experience, session.spec)
+    counts: Counter[int] = Counter()
+    try:
+        while batch := tail.read(_BATCH_STEPS):
+            counts.update(step.actor_life for step in batch)
+    except UserError as error:
+        yield Finding(part="experience", state="damaged", text=str(error)), 0
+    logs = list_logs(session.experience)
+    for life, path in logs.items():
+        offset, _ = tail.cursors.get(life, (0, 0))
+        yield _describe_log(session, path, life, offset, counts[life]), counts[life]
+    for life in sorted(set(range(1, max(logs, default=0))) - logs.keys()):
+        # A writer that failed on a full disk takes its empty log with it; others leave theirs.
+        yield Finding(part="experience", state="note", text=f"There is no log of actor life {life}."), 0
+    for problem in tail.problems:
+        cure = "Restore the file from a copy if there is one. 'daydreamer resume' goes on without what is missing."
+        yield Finding(part="experience", state="damaged", text=problem.text, cure=cure), 0
+    if not logs:
+        yield Finding(part="experience", state="note", text="Nothing has been logged yet."), 0
+
+
+def _describe_log(session: Session, path: Path, life: int, offset: int, count: int) -> Finding:
+    steps = f"{path.name}: {count} steps, sequence numbers without gap"
+    rest = LogTail(path, session.spec, offset, life)
+    try:
+        rest.read(1)
+        torn_bytes = 0 if rest.closed else path.stat().st_size - rest.offset
+    except (UserError, OSError):
+        return Finding(part="experience", state="note", text=f"{path.name}: {count} steps can be read.")
+    if rest.closed:
+        return Finding(part="experience", state="sound", text=f"{steps}, closed.")
+    if torn_bytes > 0:
+        text = f"{steps}; it ends in {torn_bytes} bytes of a step that was being written when its actor was ended."
+        return Finding(part="experience", state="note", text=text, cure="Nothing: it is left out.")
+    text = f"{steps}; not closed: its actor runs, or was ended by force."
+    return Finding(part="experience", state="sound", text=text)
+
+
+def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:
+    agent = Agent(session.spec, session.config.model, session.config.learner)
+    template = jax.eval_shape(lambda: agent.initialize(0))
+    sound = received = 0
+    for path in checkpoint_paths(session.checkpoints):
+        try:
+            _, progress = read_checkpoint(path, template, session.spec.hash)
+        except CorruptCheckpoint as error:
+            if path.exists():  # otherwise a newer one has just replaced it
+                before = "uses the one before it" if sound else "begins anew, from all experience there is"
+                cure = f"Nothing: the learner sets it aside and {before}."
+                yield Finding(part="checkpoints", state="damaged", text=f"{path.name}: {error.reason}", cure=cure)
+        except UserError as error:
+            yield Finding(part="checkpoints", state="damaged", text=str(error))
+        else:
+            sound += 1
+            text = f"{path.name}: gradient step {path.name}, {progress.env_steps} steps received; checksum fits."
+            yield Finding(part="checkpoints", state="sound", text=text)
+            received = progress.env_steps
+    if received > logged_steps:
+        lost = received - logged_steps
+        text = f"The learner had received {lost} steps that the logs no longer hold, as after a power loss."
+        yield Finding(part="checkpoints", state="damaged", text=text, cure="Nothing: what it learned stays.")
+    if not sound:
+        yield Finding(part="checkpoints", state="note", text="There is none to go on from; learning begins anew.")
+    for path in sorted(session.checkpoints.glob(f"*{SET_ASIDE_SUFFIX}*")):
+        yield Finding(
+            part="checkpoints", state="note", text=f"{path.name} was set aside.", cure=f"Delete {path} at any time."
+        )
+    for path in sorted(session.checkpoints.glob("*tmp*")):
+        text = f"{path.name}: a checkpoint that was not completed, or is being written."
+        yield Finding(part="checkpoints", state="note", text=text, cure="Nothing: the learner removes it.")
+
+
+def _examine_policies(session: Session) -> Iterator[Finding]:
+    sound = []
+    for version, path in sorted(published_snapshots(session.policy).items()):
+        try:
+            read_snapshot(path, session.spec)
+        except UserError as error:
+            if path.exists():  # otherwise newer ones have just replaced it
+                cure = "Nothing: the actor uses the one before it, and the learner publishes another."
+                yield Finding(part="policy", state="damaged", text=str(error), cure=cure)
+        else:
+            sound.append(version)
+    if sound:
+        text = f"{len(sound)} policies, versions {sound[0]} to {sound[-1]}; checksums fit."
+        yield Finding(part="policy", state="sound", text=text)
+    else:
+        yield Finding(part="policy", state="note", text="There is none; the robot begins with random actions.")
+    try:
+        latest_snapshot(session.policy)
+    except UserError as error:
+        yield Finding(part="policy", state="damaged", text=str(error), cure="Nothing.")
+
+
+def _examine_events(session: Session) -> Iterator[Finding]:
+    try:
+        events = read_events(session.events)
+    except OSError as error:
+        yield Finding(part="events", state="damaged", text=f"{session.events} cannot be read ({error.strerror}).")
+        return
+    unreadable = [event["line"] for event in events if event["kind"] == "unreadable"]
+    if unreadable:
+        lines = ", ".join(map(str, unreadable))
+        text = f"{session.events.name}: line {lines} cannot be read, as after a power loss or on a full disk."
+        yield Finding(part="events", state="note", text=text, cure="Nothing: all other events are read.")
+    yield Finding(part="events", state="sound", text=f"{len(events) - len(unreadable)} events.")
+
+
+def _examine_processes(session: Session) -> Iterator[Finding]:
+    status = read_status(session)
+    for role, process in status["processes"].items():
+        end = {"crashed": "is gone without a word", "failed": "ended with an error"}.get(process["state"])
+        if end:
+            text = f"The {role} (pid {process['pid']}) {end}."
+            cure = f"Go on with 'daydreamer resume {session.path}'; what it said is in {session.path / 'log'}."
+            yield Finding(part="processes", state="note", text=text, cure=cure)
+    if status["state"] == "running":
+        yield Finding(part="processes", state="note", text="The session is running.")

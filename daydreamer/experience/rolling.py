@@ -1,0 +1,93 @@
+"""An experience log that rolls: when a file has become large, the next actor life begins in a new one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from daydreamer.errors import UserError
+from daydreamer.experience.log import ExperienceWriter, list_logs
+from daydreamer.experience.step import Step
+from daydreamer.spec import RobotSpec
+from daydreamer.telemetry.timing import LatencyStatistics
+
+
+class RollingExperienceWriter:
+    """An `ExperienceWriter` without end.
+
+    It rolls at the end of an episode only, so that no transition is torn apart, and by beginning another actor life,
+    so that readers need not know: a life has one file, and (actor life, sequence) identifies a step as ever.
+    """
+
+    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float, roll_bytes: int):
+        """Creates the first log; raises UserError as `ExperienceWriter` does."""
+        self._directory = directory
+        self._spec = spec
+        self._fsync_period_s = fsync_period_s
+        self._roll_bytes = roll_bytes
+        self._actor_life = actor_life
+        self._writer = ExperienceWriter(directory, spec, actor_life, fsync_period_s)
+        self._closing: threading.Thread | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of the log that is written now."""
+        return self._writer.path
+
+    @property
+    def actor_life(self) -> int:
+        """Whose log is written now."""
+        return self._actor_life
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the last step in the log that is written now; -1 before its first."""
+        return self._writer.last_sequence
+
+    @property
+    def append_latency(self) -> LatencyStatistics:
+        """Time that appending took, over all files."""
+        return self._writer.append_latency
+
+    def append(self, step: Step) -> None:
+        """Writes one step under the life and sequence number that it has here, and sets them in `step`.
+
+        Raises:
+          ValueError, UserError: see `ExperienceWriter.append`.
+        """
+        step.actor_life, step.sequence = self._actor_life, self._writer.last_sequence + 1
+        self._writer.append(step)
+        if step.is_last and self._writer.size >= self._roll_bytes:
+            self._roll()
+
+    def close(self) -> None:
+        """Completes all files. Raises UserError if the disk failed."""
+        if self._closing is not None:
+            self._closing.join()
+        self._writer.close()
+
+    def __enter__(self) -> RollingExperienceWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _roll(self) -> None:
+        life = max(list_logs(self._directory)) + 1
+        following = ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s)
+        following.append_latency = self._writer.append_latency
+        if self._closing is not None:
+            self._closing.join()
+        # Waiting for the disk is nothing for a control loop. What it finds wrong is in the file as after a crash:
+        # without a summary, with all steps.
+        self._closing = threading.Thread(target=_complete, args=(self._writer,), name="experience-roll")
+        self._closing.start()
+        self._writer, self._actor_life = following, life
+
+
+def _complete(writer: ExperienceWriter) -> None:
+    try:
+        writer.close()
+    except UserError as error:
+        logging.error("%s", error)

@@ -1,0 +1,42 @@
+"""What the A1's sensors must have said for an observation to come of it: the task's observation, turned round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from daydreamer.robots.a1 import task
+from daydreamer.robots.base import Measurement
+
+
+def replayed_measurement(observation: Mapping[str, np.ndarray], time_s: float) -> Measurement:
+    """The measurement behind a logged observation, as far as it can be known.
+
+    The heading was not observed: it is 0. The acceleration is gravity alone. Foot forces were not observed: NaN.
+    """
+    up = np.asarray(observation["gravity_up"], np.float64)
+    up /= np.linalg.norm(up)
+    centre_rad, half_rad = task.normalise_joints(np.zeros(12)), task.normalise_joints(np.ones(12))
+    scale_rad = 1.0 / (half_rad - centre_rad)
+    return Measurement(
+        time_s=time_s,
+        joint_position_rad=(observation["joint_position"] - centre_rad) * scale_rad,
+        joint_velocity_rad_s=task.JOINT_VELOCITY_SCALE_RAD_S * np.asarray(observation["joint_velocity"], np.float64),
+        orientation_wxyz=_orientation_without_heading(up),
+        angular_velocity_rad_s=task.ANGULAR_VELOCITY_SCALE_RAD_S
+        * np.asarray(observation["angular_velocity"], np.float64),
+        linear_acceleration_m_s2=9.81 * up,
+        foot_force_n=np.full(4, np.nan),
+        image=observation.get("camera"),
+    )
+
+
+def _orientation_without_heading(up: np.ndarray) -> np.ndarray:
+    """Quaternion w x y z with roll and pitch of the world's `up` `[3]` in base_link, and yaw 0."""
+    roll = math.atan2(up[1], up[2])
+    pitch = math.atan2(-up[0], math.hypot(up[1], up[2]))
+    cos_roll, sin_roll = math.cos(roll / 2), math.sin(roll / 2)
+    cos_pitch, sin_pitch = math.cos(pitch / 2), math.sin(pitch / 2)
+    return np.array((cos_roll * cos_pitch, sin_roll * cos_pitch, cos_roll * sin_pitch, -sin_roll * sin_pitch))

@@ -1,0 +1,272 @@
+"""Whether what a robot's driver publishes is what the robot's folder says: judgements on recorded messages.
+
+`daydreamer check-robot` records them; this module imports no ROS.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from daydreamer.robots.a1.odometry import rotation_matrix
+from daydreamer.robots.base import JointLimits
+from daydreamer.spec import RobotSpec
+
+GRAVITY_M_S2 = 9.81
+
+RANGE_MARGIN_RAD = 0.05
+"""A calibrated encoder may say this much more than the mechanical limit."""
+
+REST_SPEED_RAD_S = 0.3
+GRAVITY_TOLERANCE_M_S2 = 1.0
+TILT_TOLERANCE_RAD = 0.15
+MOTION_RAD = 0.15
+"""Of a guided motion: less than what drivers keep targets within of the measured angle."""
+
+
+class Verdict(enum.StrEnum):
+    """Of one check; a robot with a FAIL must not be switched on with this driver."""
+
+    OK = "ok"
+    NOTE = "note"
+    FAIL = "FAIL"
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One row of the table.
+
+    Attributes:
+      name: what was looked at.
+      verdict: of it.
+      detail: figures, and the cure if it failed.
+    """
+
+    name: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclasses.dataclass
+class TopicRecord:
+    """Messages of one topic while the robot was left alone; `[n]` in the order of arrival.
+
+    Attributes:
+      topic: resolved name.
+      received_s: steady clock.
+      latency_s: wall clock at reception less the message's stamp.
+      names: of the first message, if it has any.
+      values: `[n, names]` or `[n, columns]` by field, in the order of `names`.
+      frame: of the first message.
+    """
+
+    topic: str
+    received_s: list[float] = dataclasses.field(default_factory=list)
+    latency_s: list[float] = dataclasses.field(default_factory=list)
+    names: tuple[str, ...] = ()
+    values: dict[str, list[Sequence[float]]] = dataclasses.field(default_factory=dict)
+    frame: str = ""
+
+    def field(self, name: str) -> np.ndarray:
+        """`[n, columns]`; empty if messages differ in length."""
+        rows = self.values.get(name, [])
+        return np.array(rows, np.float64) if len({len(row) for row in rows}) == 1 else np.zeros((0, 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class GuidedMotion:
+    """What came of commanding one joint `wanted_rad` away from where it was.
+
+    Attributes:
+      joint: index in the specification.
+      wanted_rad: signed.
+      moved_rad: `[joints]`, what all joints did, as reported.
+      speed_integral_rad: `[joints]`, the integral of the reported velocities meanwhile.
+      delay_s: from the command to a tenth of the motion; None if it did not come to that.
+    """
+
+    joint: int
+    wanted_rad: float
+    moved_rad: np.ndarray
+    speed_integral_rad: np.ndarray
+    delay_s: float | None
+
+
+def check_names(record: TopicRecord, wanted: Sequence[str], kind: str) -> Check:
+    """All of the specification's joints or feet are there; order and further ones do not matter."""
+    name = f"{kind} names"
+    if not record.received_s:
+        return Check(name, Verdict.FAIL, f"nothing on {record.topic}; is the driver running?")
+    missing = [entry for entry in wanted if entry not in record.names]
+    if missing:
+        return Check(
+            name,
+            Verdict.FAIL,
+            f"{record.topic} lacks {', '.join(missing)}; it has {', '.join(record.names) or 'none'}. Rename them in "
+            "the driver or in the robot's folder.",
+        )
+    if len(set(record.names)) < len(record.names):
+        return Check(name, Verdict.FAIL, f"{record.topic} has the same name twice: {', '.join(record.names)}.")
+    same_order = [entry for entry in record.names if entry in wanted] == list(wanted)
+    order = "in the folder's order" if same_order else "in another order, which is fine: they are matched by name"
+    return Check(name, Verdict.OK, f"all {len(wanted)}, {order}")
+
+
+def check_rate(record: TopicRecord, spec: RobotSpec, state_timeout_s: float) -> Check:
+    """At least one message a control period, and no gap that would count as a stale state."""
+    name = f"rate of {record.topic}"
+    if len(record.received_s) < 3:
+        return Check(name, Verdict.FAIL, f"{len(record.received_s)} messages")
+    gaps_s = np.diff(record.received_s)
+    rate_hz, longest_s = 1.0 / gaps_s.mean(), gaps_s.max()
+    detail = f"{rate_hz:.0f} Hz, longest gap {1e3 * longest_s:.0f} ms"
+    if rate_hz < spec.control_rate_hz:
+        return Check(name, Verdict.FAIL, f"{detail}; the control loop runs at {spec.control_rate_hz:g} Hz")
+    if longest_s > state_timeout_s:
+        return Check(
+            name, Verdict.FAIL, f"{detail}; beyond {1e3 * state_timeout_s:.0f} ms the state is stale and the robot held"
+        )
+    if rate_hz < 2 * spec.control_rate_hz:
+        return Check(name, Verdict.NOTE, f"{detail}; below twice the control rate a state is up to a period old")
+    return Check(name, Verdict.OK, detail)
+
+
+def check_latency(record: TopicRecord, spec: RobotSpec) -> Check:
+    """Messages are stamped, and not older than a control period when they arrive."""
+    name = f"latency of {record.topic}"
+    if not record.latency_s:
+        return Check(name, Verdict.FAIL, "no messages")
+    median_ms, worst_ms = 1e3 * np.median(record.latency_s), 1e3 * np.max(record.latency_s)
+    detail = f"median {median_ms:.1f} ms, worst {worst_ms:.1f} ms"
+    if abs(median_ms) > 1e6:
+        return Check(name, Verdict.NOTE, "messages are not stamped with the time")
+    if median_ms < -1.0:
+        return Check(name, Verdict.NOTE, f"{detail}: the clocks differ; synchronise them (chrony) to see the latency")
+    if median_ms > 1e3 * spec.control_period_s:
+        return Check(name, Verdict.FAIL, f"{detail}; more than a control period, or the clocks differ")
+    return Check(name, Verdict.OK, detail)
+
+
+def check_joint_ranges(position_rad: np.ndarray, spec: RobotSpec, limits: JointLimits) -> Check:
+    """All measured angles lie within the mechanical limits: units, signs, offsets and names are plausible.
+
+    Args:
+      position_rad: `[n, joints]`.
+    """
+    low, high = limits.lower_rad - RANGE_MARGIN_RAD, limits.upper_rad + RANGE_MARGIN_RAD
+    if not np.isfinite(position_rad).all():
+        return Check("joint ranges", Verdict.FAIL, "positions are not finite")
+    outside = [
+        f"{joint} at {angle:+.2f} rad, limits {lower:+.2f} to {upper:+.2f}"
+        for joint, angle, lower, upper, out in zip(
+            spec.joint_names,
+            np.median(position_rad, 0),
+            limits.lower_rad,
+            limits.upper_rad,
+            np.any((position_rad < low) | (position_rad > high), 0),
+            strict=True,
+        )
+        if out
+    ]
+    if outside:
+        return Check("joint ranges", Verdict.FAIL, "; ".join(outside) + ". Check names, sign, zero and unit.")
+    return Check("joint ranges", Verdict.OK, "all within the mechanical limits")
+
+
+def check_rest(velocity_rad_s: np.ndarray, spec: RobotSpec) -> Check:
+    """Reported speeds `[n, joints]` of a robot that does not move are small."""
+    if velocity_rad_s.size == 0:
+        return Check("joint velocities", Verdict.FAIL, "not filled; the driver has to fill 'velocity'")
+    if not np.isfinite(velocity_rad_s).all():
+        return Check("joint velocities", Verdict.FAIL, "not finite")
+    speeds = np.abs(np.median(velocity_rad_s, 0))
+    fastest = int(speeds.argmax())
+    detail = f"at most {speeds[fastest]:.2f} rad/s at rest ({spec.joint_names[fastest]})"
+    return Check("joint velocities", Verdict.OK if speeds[fastest] < REST_SPEED_RAD_S else Verdict.NOTE, detail)
+
+
+def check_imu(
+    orientation_wxyz: np.ndarray, angular_velocity_rad_s: np.ndarray, acceleration_m_s2: np.ndarray, frame: str
+) -> list[Check]:
+    """REP-103 and REP-145, on a robot at rest; arrays `[n, 4]`, `[n, 3]`, `[n, 3]`."""
+    if not len(orientation_wxyz):
+        return [Check("IMU", Verdict.FAIL, "no messages")]
+    checks = []
+    norms = np.linalg.norm(orientation_wxyz, axis=1)
+    good = bool(np.all(np.abs(norms - 1.0) < 0.01))
+    checks.append(
+        Check(
+            "IMU orientation",
+            Verdict.OK if good else Verdict.FAIL,
+            "a unit quaternion" if good else f"norm {norms.mean():.2f} instead of 1; does the IMU give an orientation?",
+        )
+    )
+    gravity = np.median(acceleration_m_s2, 0)
+    strength = float(np.linalg.norm(gravity))
+    right = abs(strength - GRAVITY_M_S2) < GRAVITY_TOLERANCE_M_S2
+    hint = "" if right else "; 9.81 m/s² expected, gravity included, in SI units"
+    checks.append(Check("IMU gravity", Verdict.OK if right else Verdict.FAIL, f"{strength:.2f} m/s²{hint}"))
+    if good and strength > 0:
+        up = rotation_matrix(np.median(orientation_wxyz, 0))[2]
+        angle_rad = float(np.arccos(np.clip(up @ gravity / strength, -1.0, 1.0)))
+        agrees = angle_rad < TILT_TOLERANCE_RAD
+        hint = "" if agrees else "; the orientation must turn base_link into the world (x forward, y left, z up)"
+        detail = f"orientation and accelerometer disagree by {np.degrees(angle_rad):.1f}°{hint}"
+        checks.append(Check("IMU axes", Verdict.OK if agrees else Verdict.FAIL, detail))
+    turning = float(np.abs(np.median(angular_velocity_rad_s, 0)).max())
+    still = turning < 0.1
+    detail = f"{turning:.3f} rad/s at rest" + ("" if still else "; calibrate it, or check its unit")
+    checks.append(Check("IMU gyroscope", Verdict.OK if still else Verdict.FAIL, detail))
+    named = frame == "base_link"
+    detail = "base_link" if named else f"'{frame}'; its axes have to be those of base_link all the same"
+    checks.append(Check("IMU frame", Verdict.OK if named else Verdict.NOTE, detail))
+    return checks
+
+
+def check_foot_forces(force_n: np.ndarray, names: Sequence[str]) -> Check:
+    """Normal forces `[n, feet]` are finite and not negative."""
+    if force_n.size == 0 or not np.isfinite(force_n).all():
+        return Check("foot forces", Verdict.FAIL, "'effort' is not filled, or not finite")
+    medians = ", ".join(f"{name} {force:.0f}" for name, force in zip(names, np.median(force_n, 0), strict=True))
+    if force_n.min() < -5.0:
+        return Check("foot forces", Verdict.FAIL, f"negative: {medians} N; the ground pushes, it does not pull")
+    return Check("foot forces", Verdict.OK, f"{medians} N; press each foot by hand to see its own value rise")
+
+
+def check_motion(motion: GuidedMotion, spec: RobotSpec) -> Check:
+    """The joint that was told to moved, the way it was told, about as far, and no other."""
+    name = f"moves: {spec.joint_names[motion.joint]}"
+    moved = motion.moved_rad / motion.wanted_rad
+    own = moved[motion.joint]
+    others = np.abs(moved)
+    others[motion.joint] = 0.0
+    other = int(others.argmax())
+    told = f"told {motion.wanted_rad:+.2f} rad, moved {motion.moved_rad[motion.joint]:+.2f}"
+    if others[other] > 0.5 and abs(own) < 0.5:
+        return Check(
+            name,
+            Verdict.FAIL,
+            f"{told}; {spec.joint_names[other]} moved {motion.moved_rad[other]:+.2f}: the names are swapped",
+        )
+    if own < -0.3:
+        return Check(name, Verdict.FAIL, f"{told}: the sign is wrong")
+    if own < 0.3:
+        return Check(name, Verdict.FAIL, f"{told}: it does not follow")
+    if own > 1.7:
+        return Check(name, Verdict.FAIL, f"{told}: the unit or the gear ratio is wrong")
+    # Speeds of a motion this small are mostly noise; their sign and size show in the integral.
+    share = motion.speed_integral_rad[motion.joint] / motion.moved_rad[motion.joint]
+    if not 0.5 < share < 1.5:
+        return Check(name, Verdict.FAIL, f"{told}, but its velocity says {share:+.1f} times that: wrong sign or unit")
+    delay = "" if motion.delay_s is None else f", after {1e3 * motion.delay_s:.0f} ms"
+    if others[other] > 0.5:
+        return Check(name, Verdict.NOTE, f"{told}{delay}; {spec.joint_names[other]} moved as well: is it free?")
+    return Check(name, Verdict.OK, f"{told}{delay}")
+
+
+def safe_to_move(checks: Iterable[Check]) -> bool:
+    """Whether guided motions may follow: nothing has failed."""
+    return all(check.verdict is not Verdict.FAIL for check in checks)

@@ -1,0 +1,190 @@
+"""Makes any request a command that the robot may be sent: the last word on positions, rates and torques."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.experience.step import SAFETY_FLAGS
+from daydreamer.robots.base import JointLimits
+from daydreamer.safety.filter import LowPassFilter
+
+POSITION_MARGIN_RAD = 0.01
+"""Commands stay this far inside the mechanical limits, so that tracking errors do not hit the end stops."""
+
+TORQUE_SHARE = 0.9
+"""Of what a motor can give, the most that a command may ask for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JointCommand:
+    """What the robot is told.
+
+    Attributes:
+      position_rad: `[joints]` position targets, NaN where the joints are damped.
+      flags: bits of SAFETY_FLAGS.
+    """
+
+    position_rad: np.ndarray
+    flags: int
+
+    @property
+    def damping(self) -> bool:
+        return bool(self.flags & SAFETY_FLAGS["damping"])
+
+
+def check_limits(limits: JointLimits, joints: int) -> None:
+    """Makes sure that every limit is stated and makes sense.
+
+    Raises:
+      UserError: one is missing, not a number, of the wrong size or the wrong way round.
+    """
+    gains = limits.gains
+    arrays = {name: getattr(limits, name) for name in _POSITIVE} | {
+        "lower_rad": limits.lower_rad,
+        "upper_rad": limits.upper_rad,
+        "gains.stiffness_n_m_rad": gains and gains.stiffness_n_m_rad,
+        "gains.max_target_error_rad": gains and gains.max_target_error_rad,
+    }
+    for name, values in arrays.items():
+        if values is None or np.shape(values) != (joints,) or np.isnan(values).any():
+            raise UserError(f"The robot's folder does not state the limit {name} for each of its {joints} joints.")
+        if name not in ("lower_rad", "upper_rad") and np.any(values <= 0):
+            raise UserError(f"The robot's folder states {name} = {values}; it must be above 0.")
+    for name in ("temperature_c", "battery_fraction"):
+        value = getattr(limits, name)
+        if value is None or np.isnan(value):
+            raise UserError(f"The robot's folder does not state the limit {name}; infinity means that there is none.")
+    if np.any(limits.upper_rad - limits.lower_rad <= 2 * POSITION_MARGIN_RAD):
+        raise UserError("The robot's folder states an upper_rad that is not above lower_rad.")
+
+
+_POSITIVE = ("command_rate_rad_s", "velocity_rad_s", "torque_n_m")
+
+
+class CommandLimiter:
+    """Filters and limits. Not thread-safe.
+
+    Whatever is requested, a position command lies within the joint limits; it is no further from the previous command
+    than the rate limit allows, unless the motor's torque limit makes it give way; the first one departs from the
+    measured pose.
+
+    Attributes:
+      interventions: commands that carried a safety flag.
+      counts: commands by the name of each safety flag they carried.
+    """
+
+    def __init__(self, limits: JointLimits, low_pass_cutoff_hz: float, control_rate_hz: float):
+        """Raises UserError as `check_limits` does."""
+        check_limits(limits, len(limits.lower_rad))
+        self._lower_rad = limits.lower_rad + POSITION_MARGIN_RAD
+        self._upper_rad = limits.upper_rad - POSITION_MARGIN_RAD
+        self._largest_change_rad = limits.command_rate_rad_s / control_rate_hz
+        self._largest_error_rad = _largest_error_rad(limits)
+        self._limits_torque = bool(np.isfinite(self._largest_error_rad).any())
+        self._workspace = limits.workspace
+        self._filter = LowPassFilter(low_pass_cutoff_hz, control_rate_hz)
+        self._previous_rad: np.ndarray | None = None
+        self.interventions = 0
+        self.counts = dict.fromkeys(SAFETY_FLAGS, 0)
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether there is a commanded pose to hold."""
+        return self._previous_rad is not None
+
+    @property
+    def pose_rad(self) -> np.ndarray:
+        """`[joints]`, the pose that `hold` commands. Only when `has_pose`."""
+        return self._previous_rad.copy()
+
+    def forget(self) -> None:
+        """Forgets the previous command; call when the robot may have moved without being commanded."""
+        self._previous_rad = None
+
+    def depart(self, measured_rad: np.ndarray) -> None:
+        """The next command departs from this pose."""
+        self._set(np.clip(measured_rad, self._lower_rad, self._upper_rad))
+
+    def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
+        """The nearest command to a request that the robot may be sent.
+
+        Args:
+          requested_rad: `[joints]` wanted targets, any values, even not finite ones.
+          measured_rad: `[joints]` measured angles, finite.
+        """
+        if self._previous_rad is None:
+            self.depart(measured_rad)
+        if not np.all(np.isfinite(requested_rad)):
+            return self.hold(SAFETY_FLAGS["action_not_finite"])
+        inside = np.clip(requested_rad, self._lower_rad, self._upper_rad)
+        flags = SAFETY_FLAGS["position_clipped"] if np.any(inside != requested_rad) else 0
+        # The filter overshoots, so limits come after it as well.
+        return self._limited(np.clip(self._filter(inside), self._lower_rad, self._upper_rad), measured_rad, flags)
+
+    def follow(self, pose_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
+        """Like `command`, without the filter: for a path that is smooth by itself."""
+        if self._previous_rad is None:
+            self.depart(measured_rad)
+        command = self._limited(np.clip(pose_rad, self._lower_rad, self._upper_rad), measured_rad, 0)
+        self._filter.reset(self._previous_rad)
+        return command
+
+    def hold(self, flags: int = 0) -> JointCommand:
+        """The previous command again. Only when `has_pose`."""
+        # The filter starts again from the held pose: what it remembers would otherwise jerk at the next good action.
+        self._set(self._previous_rad)
+        return self._counted(self._previous_rad.copy(), flags | SAFETY_FLAGS["holding"])
+
+    def damp(self, flags: int = 0) -> JointCommand:
+        """Takes the torque off, but for viscous damping; the next command departs from the measured pose."""
+        self.forget()
+        return self._counted(np.full(self._lower_rad.shape, np.nan), flags | SAFETY_FLAGS["damping"])
+
+    def _set(self, pose_rad: np.ndarray) -> None:
+        self._previous_rad = pose_rad
+        self._filter.reset(pose_rad)
+
+    def _limited(self, wanted_rad: np.ndarray, measured_rad: np.ndarray, flags: int) -> JointCommand:
+        change = wanted_rad - self._previous_rad
+        limited = np.clip(change, -self._largest_change_rad, self._largest_change_rad)
+        if np.any(limited != change):
+            flags |= SAFETY_FLAGS["rate_clipped"]
+        # Two poses that are inside the position limits have only such poses between them.
+        position = self._previous_rad + limited
+        if self._limits_torque:
+            reachable = np.clip(
+                position, measured_rad - self._largest_error_rad, measured_rad + self._largest_error_rad
+            )
+            reachable = np.clip(reachable, self._lower_rad, self._upper_rad)
+            if np.any(reachable != position):
+                flags |= SAFETY_FLAGS["torque_clipped"]
+                position = reachable
+        if self._workspace is not None and not self._in_workspace(position):
+            flags |= SAFETY_FLAGS["workspace_clipped"]
+            position = self._previous_rad
+        self._previous_rad = position
+        return self._counted(position.copy(), flags)
+
+    def _in_workspace(self, position_rad: np.ndarray) -> bool:
+        tool = self._workspace.tool_position_m(position_rad)
+        return bool(np.all(tool >= self._workspace.lower_m) and np.all(tool <= self._workspace.upper_m))
+
+    def _counted(self, position_rad: np.ndarray, flags: int) -> JointCommand:
+        if flags:
+            self.interventions += 1
+            for name, bit in SAFETY_FLAGS.items():
+                if flags & bit:
+                    self.counts[name] += 1
+        return JointCommand(position_rad, flags)
+
+
+def _largest_error_rad(limits: JointLimits) -> np.ndarray:
+    """Distance `[joints]` of a target from the measured angle at which the motor's share of torque is reached.
+
+    Infinite where the driver keeps targets nearer than that.
+    """
+    error_rad = TORQUE_SHARE * limits.torque_n_m / limits.gains.stiffness_n_m_rad
+    return np.where(limits.gains.max_target_error_rad <= error_rad, np.inf, error_rad)

@@ -1,0 +1,217 @@
+"""Notices what goes wrong around the policy, says so once, and says what is to be done about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Callable
+
+import numpy as np
+
+from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
+from daydreamer.robots.base import JointLimits, Measurement
+
+TEMPERATURE_HYSTERESIS_C = 5.0
+BATTERY_HYSTERESIS = 0.05
+
+
+class Watchdog(enum.StrEnum):
+    """Names of what is watched; each is a cause to warn, hold or damp.
+
+    Attributes:
+      STATE_STALE, STATE_LOST: the newest usable state is older than the one and the other timeout.
+      COMMAND_LATE: several commands in a row left late.
+      LOOP_OVERRUN: too long between two ticks.
+      LEARNER_SILENT: no sign of life of the learner.
+      POLICY_TOO_OLD: no newer policy.
+      PARENT_GONE: the process that started this one has died.
+      OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
+    """
+
+    STATE_STALE = "state_stale"
+    STATE_LOST = "state_lost"
+    COMMAND_LATE = "command_late"
+    LOOP_OVERRUN = "loop_overrun"
+    LEARNER_SILENT = "learner_silent"
+    POLICY_TOO_OLD = "policy_too_old"
+    PARENT_GONE = "parent_gone"
+    OVER_SPEED = "over_speed"
+    OVER_TEMPERATURE = "over_temperature"
+    BATTERY_LOW = "battery_low"
+
+
+@dataclasses.dataclass(slots=True)
+class Heartbeats:
+    """When others were last heard of, on the clock of the control loop. Other threads write, the loop reads.
+
+    Attributes:
+      learner_s: the learner's last sign of life; None before the first look.
+      policy_s: when the policy in use was made; None while there is none.
+    """
+
+    learner_s: float | None = None
+    policy_s: float | None = None
+
+
+class Watchdogs:
+    """Compares what the control loop knows with thresholds, tick by tick. Not thread-safe.
+
+    Attributes:
+      raised: action by name of each watchdog that is raised now.
+      trips: how often each has been raised.
+      heartbeats: see there.
+      state_age_s: of the newest usable state, at the last tick.
+    """
+
+    def __init__(
+        self,
+        limits: JointLimits,
+        actor: ActorConfig,
+        safety: SafetyConfig | None,
+        on_event: Callable[..., None],
+    ):
+        """With `safety` None only the state and the gaps between ticks are watched: time does not pass by itself."""
+        self._limits = limits
+        self._actor = actor
+        self._config = safety
+        self._gap_limit_s = actor.state_timeout_s if safety is None else safety.loop_gap_s
+        self._on_event = on_event
+        self._last_tick_s: float | None = None
+        self._last_usable_s = -np.inf
+        self._late_commands = 0
+        self._last_late_s = -np.inf
+        self._fast_since_s: float | None = None
+        self._acknowledged_s = -np.inf
+        self.raised: dict[Watchdog, WatchdogAction] = {}
+        self.trips = dict.fromkeys(Watchdog, 0)
+        self.heartbeats = Heartbeats()
+        self.state_age_s = np.inf
+
+    def acknowledge(self, now_s: float) -> None:
+        """An operator goes on with what there is: learner and policy count as heard of now."""
+        self._acknowledged_s = now_s
+
+    def command_sent(self, tick_s: float, sent_s: float) -> None:
+        """A tick's command has left."""
+        if self._config is None:
+            return
+        if sent_s - tick_s > self._config.command_late_s:
+            self._late_commands += 1
+            self._last_late_s = sent_s
+        else:
+            self._late_commands = 0
+
+    def parent_gone(self) -> None:
+        """Nobody is left who could stop the robot; the caller ends."""
+        self._judge(Watchdog.PARENT_GONE, True, "damp", 0.0, 0.0)
+
+    def gap_s(self, tick_s: float) -> float | None:
+        """Time since the last tick if the loop stood still, else None. Begins a tick."""
+        gap_s = 0.0 if self._last_tick_s is None else tick_s - self._last_tick_s
+        self._last_tick_s = tick_s
+        if gap_s <= self._gap_limit_s:
+            return None
+        self._judge(Watchdog.LOOP_OVERRUN, True, "hold", gap_s, self._gap_limit_s)
+        self._judge(Watchdog.LOOP_OVERRUN, False, "hold", 0.0, self._gap_limit_s)
+        return gap_s
+
+    def look(self, tick_s: float, measurement: Measurement, usable: bool) -> None:
+        """Looks at everything once.
+
+        Args:
+          tick_s: now, on the clock that measurements are stamped with.
+          measurement: the newest.
+          usable: whether it can be computed with.
+        """
+        if usable:
+            self._last_usable_s = measurement.time_s
+        self.state_age_s = age_s = tick_s - self._last_usable_s
+        actor = self._actor
+        stale = age_s > actor.state_timeout_s or not usable
+        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s)
+        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s)
+        if self._config is not None:
+            self._look_at_processes(tick_s, self._config)
+            if usable:
+                self._look_at_robot(tick_s, measurement, self._config)
+
+    def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
+        late = self._late_commands >= config.command_late_count
+        if Watchdog.COMMAND_LATE in self.raised:
+            late = tick_s - self._last_late_s < 1.0
+        self._judge(
+            Watchdog.COMMAND_LATE, late, config.command_late_action, self._late_commands, config.command_late_count
+        )
+        for name, seen_s, limit_s, action in (
+            (
+                Watchdog.LEARNER_SILENT,
+                self.heartbeats.learner_s,
+                config.learner_silent_s,
+                config.learner_silent_action,
+            ),
+            (Watchdog.POLICY_TOO_OLD, self.heartbeats.policy_s, config.policy_old_s, config.policy_old_action),
+        ):
+            age_s = 0.0 if seen_s is None else tick_s - max(seen_s, self._acknowledged_s)
+            self._judge(name, age_s > limit_s, action, age_s, limit_s)
+
+    def _look_at_robot(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
+        fast = bool((np.abs(measurement.joint_velocity_rad_s) > self._limits.velocity_rad_s).any())
+        if not fast:
+            self._fast_since_s = None
+        elif self._fast_since_s is None:
+            self._fast_since_s = tick_s
+        fast_s = 0.0 if self._fast_since_s is None else tick_s - self._fast_since_s
+        self._judge(Watchdog.OVER_SPEED, fast_s > config.over_speed_s, "damp", fast_s, config.over_speed_s)
+        if (temperature_c := measurement.temperature_c) is not None:
+            limit = self._limits.temperature_c
+            relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
+            self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
+        if (charge := measurement.battery_fraction) is not None:
+            limit = self._limits.battery_fraction
+            relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
+            self._judge(Watchdog.BATTERY_LOW, charge < limit + relief, "hold", charge, limit)
+
+    def _judge(self, name: Watchdog, tripped: bool, action: WatchdogAction, value: float, threshold: float) -> None:
+        if tripped == (name in self.raised):
+            return
+        if tripped:
+            self.raised[name] = action
+            self.trips[name] += 1
+            self._on_event("watchdog", name=name.value, action=action, value=float(value), threshold=float(threshold))
+        else:
+            del self.raised[name]
+            self._on_event("watchdog_cleared", name=name.value)
+
+
+class StallWatch:
+    """Calls for help from a thread of its own when the control loop stands still.
+
+    The loop cannot damp a robot while it is stuck in a full disk or a compiler.
+    """
+
+    def __init__(self, timeout_s: float, on_stall: Callable[[float], None], clock: Callable[[], float]):
+        """`on_stall(stalled_s)` is called once a stall, on the watching thread."""
+        self._timeout_s = timeout_s
+        self._on_stall = on_stall
+        self._clock = clock
+        self._alive_s: float | None = None
+        self._called = False
+
+    def alive(self) -> None:
+        """The loop has come round."""
+        self._alive_s = self._clock()
+        self._called = False
+
+    def rest(self) -> None:
+        """The loop commands nothing from now on, and is not watched."""
+        self._alive_s = None
+
+    def look(self) -> None:
+        """To be called every now and then by the watching thread."""
+        alive_s = self._alive_s
+        if alive_s is None or self._called:
+            return
+        stalled_s = self._clock() - alive_s
+        if stalled_s > self._timeout_s:
+            self._called = True
+            self._on_stall(stalled_s)

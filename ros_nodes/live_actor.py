@@ -1,0 +1,209 @@
+"""A configured actor: the control loop with the topics, files and threads that it lives on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+from daydreamer.actor import garbage
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.loader import PolicyLoader, warm_up
+from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
+from daydreamer.actor.pacer import Pacer
+from daydreamer.actor.policy import Policy
+from daydreamer.actor.telemetry import ActorTelemetry
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
+from daydreamer.periodic import periodically
+from daydreamer.robots.base import Task
+from daydreamer.safety.states import SafetyState
+from daydreamer.safety.watchdogs import StallWatch
+from daydreamer.session.directory import Session
+from daydreamer.session.progress import logged_steps
+from daydreamer.session.status import ActorStatus, read_status
+from daydreamer.stop_request import StopRequest
+from daydreamer.telemetry.milestones import Milestones
+from ros_nodes import runtime, topics
+from ros_nodes.commands import CommandPublisher
+from ros_nodes.diagnostics import diagnostic_array
+from ros_nodes.operator_input import OperatorInput
+from ros_nodes.parameters import ActorParameters
+from ros_nodes.robot_state import RobotState
+
+WAITING_MESSAGE_PERIOD_S = 3.0
+STALL_POLL_S = 0.05
+
+
+class LiveActor:
+    """Observes from its making on; commands between `activate` and `deactivate`. A context manager.
+
+    Everything but diagnostics and the watch over a stalled loop happens on the thread that calls `tick`.
+
+    Attributes:
+      loop: the control loop.
+    """
+
+    def __init__(self, node: Node, session: Session, task: Task, parameters: ActorParameters, stop: StopRequest):
+        """Loads the newest policy, and checks that the robot is there for this actor alone and has the right joints.
+
+        Raises:
+          UserError: somebody else commands the robot, or its joints are not those of the session.
+        """
+        spec, config = task.spec, session.config
+        self._node, self._spec, self._stop = node, spec, stop
+        self._ticks = 0
+        self._activated = False
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(runtime.entities(node))
+            self._commands = CommandPublisher(node, spec.joint_names, parameters.command_interface)
+            self._begin_s = time.monotonic()
+            self._next_message_s = self._begin_s + WAITING_MESSAGE_PERIOD_S
+            self._state = RobotState(node, spec)
+            runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop)
+            self._state.take_waiting()
+            life = next_actor_life(session.experience)
+            earlier_steps, earlier = logged_steps(session), read_status(session)
+            writer = stack.enter_context(
+                RollingExperienceWriter(
+                    session.experience, spec, life, config.actor.fsync_period_s, config.actor.log_roll_bytes
+                )
+            )
+            robot_s = earlier_steps * spec.control_period_s
+            milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
+            self._telemetry = ActorTelemetry(session, life, writer, milestones)
+            self.loop = ControlLoop(
+                task,
+                config.actor,
+                writer,
+                actor_life=life,
+                seed=config.seed,
+                safety=config.safety,
+                earlier_steps=earlier_steps,
+                earlier_episodes=earlier["episodes"] or 0,
+                on_event=self._telemetry.event,
+                on_step=self._telemetry.on_step,
+            )
+            self._loader = PolicyLoader(
+                session.policy,
+                spec,
+                functools.partial(Policy.load, seed=config.seed),
+                on_policy=self.loop.set_policy,
+                on_event=self._telemetry.event,
+                poll_s=config.actor.snapshot_poll_s,
+            )
+            # Compiling holds up every thread of Python; afterwards a new snapshot only brings other parameters.
+            warm_up(Policy.untrained(spec, config.model), spec)
+            self._loader.poll()
+            garbage.take_over()
+            self._pacer = Pacer(spec.control_period_s, time.monotonic() + spec.control_period_s)
+            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic)
+            self._input = OperatorInput(
+                node, self._desk, self.request, parameters.joy_deadman_button, parameters.joy_axes
+            )
+            self._stall = StallWatch(config.actor.damp_timeout_s, self._on_stall, time.monotonic)
+            self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
+            self._diagnostics_period_s = parameters.diagnostics_period_s
+            stack.enter_context(self._telemetry.running(self.loop, self._pacer))
+            stack.enter_context(self._loader.running())
+            stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
+            stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
+            self._stack = stack.pop_all()
+
+    def read_operator(self) -> None:
+        """From now on requests also come as lines on standard input."""
+        self._stack.enter_context(self._input.reading())
+
+    def silent_topics(self) -> list[str]:
+        """Topics of the robot on which nothing has arrived yet."""
+        return self._state.silent_topics(self._begin_s)
+
+    def activate(self) -> bool:
+        """Sets out from the measured pose; False if the robot is silent or the emergency stop is latched."""
+        if self.silent_topics() or not self.loop.supervisor.activate("activated"):
+            return False
+        self._activated = True
+        self._telemetry.state = "running"
+        # A period from now, so that the newest state is taken in before.
+        self._pacer.restart(time.monotonic() + self._pacer.period_s)
+        return True
+
+    def deactivate(self, cause: str = "deactivated") -> None:
+        """Damps, and commands nothing more."""
+        if self._stop.parent_gone:
+            self.loop.supervisor.watchdogs.parent_gone()
+        # A latched stop stays latched; in either case the last thing that the robot hears is to damp.
+        if self.loop.supervisor.deactivate(cause) or self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED:
+            self._commands.damp_surely(self._state.measurement().joint_position_rad)
+        self._stall.rest()
+        self._activated = False
+        self._telemetry.state = "waiting"
+
+    def request(self, request: OperatorRequest, source: str) -> Reply:
+        """Carries out what an operator asks for; an emergency stop leaves at once, not with the next tick."""
+        if request is OperatorRequest.RESUME and not self._activated:
+            return Reply(False, "The actor is inactive; activate it first.")
+        reply = self._desk.request(request, source)
+        if request is OperatorRequest.EMERGENCY_STOP and not self.silent_topics():
+            self._commands.damp(self._state.measurement().joint_position_rad)
+        return reply
+
+    def tick(self, spinner: runtime.Spinner) -> None:
+        """Waits for the next control tick, running callbacks meanwhile, and answers the newest state."""
+        spinner.until(self._pacer.tick_s)
+        if silent := self.silent_topics():
+            self._say_what_is_silent(silent)
+            self._pacer.restart(time.monotonic() + self._pacer.period_s)
+            return
+        now_s = time.monotonic()
+        self._telemetry.tick_jitter.add(now_s - self._pacer.tick_s)
+        self._pacer.begin(now_s)
+        self._answer(self._pacer.tick_s)
+        self._collect_garbage()
+
+    def _answer(self, tick_s: float) -> None:
+        self._desk.tick()
+        measurement = self._state.measurement()
+        command = self.loop.step(measurement, tick_s)
+        if command is not None:
+            self._commands.send(command.position_rad, measurement.joint_position_rad)
+        sent_s = time.monotonic()
+        self._pacer.finish(sent_s)
+        self._telemetry.step_latency.add(sent_s - tick_s)
+        if self.loop.supervisor.active:
+            self.loop.supervisor.watchdogs.command_sent(tick_s, sent_s)
+            self._stall.alive()
+        else:
+            self._stall.rest()
+
+    def _collect_garbage(self) -> None:
+        """Once a second, only with most of the period left, and not amid the many objects of a policy in the making."""
+        self._ticks += 1
+        idle = self._pacer.tick_s - time.monotonic() > self._pacer.period_s / 2 and not self._loader.busy
+        if idle and self._ticks % round(1.0 / self._pacer.period_s) == 0:
+            garbage.collect()
+
+    def _say_what_is_silent(self, silent: list[str]) -> None:
+        if time.monotonic() > self._next_message_s:
+            self._next_message_s += WAITING_MESSAGE_PERIOD_S
+            print(f"Waiting for a message on {', '.join(silent)}; is the robot's driver running?", flush=True)
+
+    def _on_stall(self, stalled_s: float) -> None:
+        """On a thread of its own: the control loop is stuck."""
+        self._commands.damp(self._state.measurement().joint_position_rad)
+        self._telemetry.event("watchdog_stall", stalled_s=stalled_s, action="damp")
+
+    def _publish_diagnostics(self) -> None:
+        status: ActorStatus = self._telemetry.current(self.loop, self._pacer)
+        stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostic_array(stamp, self._node.get_name(), self._spec.robot, status))
+
+    def close(self, cause: str, error: BaseException | None = None) -> None:
+        """Damps if it commands, and ends all threads and files; `error` is what it ends by, if by one."""
+        try:
+            self.deactivate(cause)
+        finally:
+            self._stack.__exit__(error and type(error), error, error and error.__traceback__)

@@ -1,0 +1,131 @@
+"""Plays a session's experience back as topics, for RViz, PlotJuggler or a look at what the robot felt.
+
+Publishes joint_states, imu/data, joint_command and reward in the namespace /replay, so that no robot obeys them; the
+heading is 0, as the policy does not observe it. Parameters: `speed` (1 is real time), `life` (which life of the actor;
+0 for all, one after the other).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from std_msgs.msg import Float64
+
+from daydreamer.errors import UserError
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.step import Step
+from daydreamer.experience.tail import LogTail
+from daydreamer.robots.a1.replayed import replayed_measurement
+from daydreamer.session.directory import Session
+from daydreamer.stop_request import StopRequest
+from ros_nodes import runtime, topics
+
+NAMESPACE = "replay"
+
+FLUSH_TIMEOUT = Duration(seconds=1.0)
+
+LONGEST_PAUSE_S = 1.0
+"""Between two steps, as where the robot was held, or between two lives."""
+
+
+class Player:
+    """Publishes steps."""
+
+    def __init__(self, node: Node, session: Session):
+        self._node = node
+        self._joints = session.spec.joint_names
+        self._joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
+        self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
+        self._command = node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+        self._reward = node.create_publisher(Float64, "reward", topics.RELIABLE)
+
+    def publish(self, step: Step) -> None:
+        measurement = replayed_measurement(step.observation, 1e-9 * step.monotonic_ns)
+        position_rad = measurement.joint_position_rad
+        stamp = self._node.get_clock().now().to_msg()
+        self._joint_states.publish(
+            topics.joint_state_message(stamp, self._joints, position_rad, measurement.joint_velocity_rad_s)
+        )
+        self._imu.publish(
+            topics.imu_message(
+                stamp,
+                measurement.orientation_wxyz,
+                measurement.angular_velocity_rad_s,
+                measurement.linear_acceleration_m_s2,
+            )
+        )
+        self._command.publish(
+            topics.joint_command_message("joint_state", stamp, self._joints, step.action_sent, position_rad)
+        )
+        self._reward.publish(Float64(data=float(step.reward)))
+
+    def wait_for_listeners(self, spinner: runtime.Spinner, stop: StopRequest) -> None:
+        """Returns when somebody listens, or when whoever listens already would have been found."""
+        end_s = time.monotonic() + runtime.DISCOVERY_S
+        while not (stop or self._joint_states.get_subscription_count() or time.monotonic() > end_s):
+            spinner.once(0.05)
+
+    def flush(self) -> None:
+        """Waits until those who listen have everything."""
+        for publisher in (self._joint_states, self._imu, self._command, self._reward):
+            publisher.wait_for_all_acked(FLUSH_TIMEOUT)
+
+
+def logged_lives(session: Session, life: int) -> Iterator[list[Step]]:
+    """The steps of one life, or of each, in order.
+
+    Raises:
+      UserError: there are none.
+    """
+    logs = list_logs(session.experience)
+    if life:
+        logs = {number: path for number, path in logs.items() if number == life}
+    if not logs:
+        raise UserError(f"{session.path} has no experience{f' of life {life}' if life else ''} to play.")
+    for path in logs.values():
+        yield LogTail(path, session.spec).read()
+
+
+def play(player: Player, steps: Sequence[Step], speed: float, spinner: runtime.Spinner, stop: StopRequest) -> None:
+    due_s = time.monotonic()
+    previous_ns = steps[0].monotonic_ns if steps else 0
+    for step in steps:
+        due_s += min(1e-9 * (step.monotonic_ns - previous_ns), LONGEST_PAUSE_S) / speed
+        previous_ns = step.monotonic_ns
+        spinner.until(due_s)
+        if stop:
+            return
+        player.publish(step)
+
+
+def main(arguments: Sequence[str], stop: StopRequest) -> int:
+    options = runtime.parse_arguments(argparse.ArgumentParser(prog="replay_node", description=__doc__), arguments)
+    session = Session.open(options.session)
+    if session.spec.robot != "a1":
+        raise UserError(f"Sessions of '{session.spec.robot}' cannot be played back; those of a1 can.")
+    with contextlib.ExitStack() as stack:
+        node = stack.enter_context(
+            runtime.ros_node(lambda: rclpy.create_node("replay", namespace=NAMESPACE), arguments)
+        )
+        spinner = stack.enter_context(runtime.Spinner(node))
+        speed = node.declare_parameter("speed", 1.0).value
+        life = node.declare_parameter("life", 0).value
+        if not speed > 0:
+            raise UserError(f"Parameter speed is {speed}; it must be above 0.")
+        player = Player(node, session)
+        player.wait_for_listeners(spinner, stop)
+        for steps in logged_lives(session, life):
+            play(player, steps, speed, spinner, stop)
+        player.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(runtime.run(main))

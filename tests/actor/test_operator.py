@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S, OperatorDesk, OperatorRequest
+from daydreamer.config import SessionConfig
+from daydreamer.experience.log import ExperienceWriter, list_logs
+from daydreamer.experience.tail import LogTail
+from daydreamer.replay import Replay
+from daydreamer.robots import find_robot
+from daydreamer.robots.a1.task import OPERATOR_REACH
+from daydreamer.safety.states import SafetyState
+from sim.twin import Twin
+
+STOP, RESET, PAUSE, RESUME, INTERVENE = OperatorRequest
+
+
+class Rig:
+    """The real twin, task, log and supervisor, on the twin's clock."""
+
+    def __init__(self, directory):
+        config = SessionConfig()
+        self.task = find_robot("twin").make_task(config)
+        self.twin = Twin(config.twin, seed=0)
+        self.directory = directory
+        self.writer = ExperienceWriter(directory, self.task.spec, 1, fsync_period_s=1.0)
+        self.events = []
+        self.loop = ControlLoop(
+            self.task,
+            config.actor,
+            self.writer,
+            actor_life=1,
+            seed=0,
+            safety=config.safety,
+            clock=lambda: self.twin.time_s,
+        )
+        self.desk = OperatorDesk(
+            self.loop,
+            self.task,
+            lambda kind, **fields: self.events.append({"kind": kind} | fields),
+            lambda: self.twin.time_s,
+        )
+
+    def step(self, count=1):
+        for _ in range(count):
+            self.desk.tick()
+            command = self.loop.step(self.twin.measure(), self.twin.time_s)
+            if command is not None:
+                self.twin.command(None if command.damping else command.position_rad)
+            self.twin.advance(0.05)
+
+    def ask(self, request):
+        return self.desk.request(request, "test").accepted
+
+    def steps(self):
+        return LogTail(list_logs(self.directory)[1], self.task.spec).read()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    rig = Rig(tmp_path)
+    rig.loop.supervisor.activate()
+    while rig.loop.supervisor.state is not SafetyState.RUNNING:
+        rig.step()
+    yield rig
+    rig.twin.close()
+
+
+def test_only_running_is_experience_and_each_run_is_an_episode_of_its_own(rig):
+    assert len(rig.steps()) == 1  # nothing of the ramp
+    rig.step(4)
+    assert rig.ask(PAUSE)
+    rig.step(10)
+    assert len(rig.steps()) == 5
+    assert rig.ask(RESUME)
+    rig.step(5)
+    steps = rig.steps()
+    assert len(steps) == 10 and [step.sequence for step in steps if step.is_first] == [0, 5]
+    assert [step.sequence for step in steps] == list(range(10))
+
+
+def test_an_intervention_is_logged_flagged_and_learned_from(rig):
+    assert rig.ask(INTERVENE)
+    rig.step(5)
+    assert rig.ask(INTERVENE)
+    rig.step(5)
+    steps = rig.steps()[1:]
+    assert [step.intervention for step in steps] == [True] * 5 + [False] * 5
+    np.testing.assert_array_equal(steps[0].action_requested, np.zeros(12))
+    assert rig.loop.statistics.interventions == 5
+    replay = Replay(rig.task.spec, 5000)
+    replay.append(steps)
+    np.testing.assert_array_equal(np.asarray(replay.state.rows["action"])[:5], np.zeros((5, 12)))
+    assert [event["begins"] for event in rig.events if event["kind"] == "intervention"] == [True, False]
+
+
+def test_a_gamepad_steers_while_its_button_is_held_and_not_a_moment_longer(rig):
+    up = np.array([0.0, 1.0, 0.0, 0.0])
+    rig.desk.gamepad(up, deadman=True)
+    rig.step(2)
+    lowered = rig.steps()[-1]
+    assert lowered.intervention
+    np.testing.assert_allclose(lowered.action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
+    rig.desk.gamepad(up, deadman=False)
+    rig.step()
+    assert not rig.steps()[-1].intervention
+    rig.desk.gamepad(up, deadman=True)
+    rig.step(round(GAMEPAD_TIMEOUT_S / 0.05) + 2)
+    assert not rig.steps()[-1].intervention  # out of reach
+
+
+def test_one_operator_does_not_take_over_from_another(rig):
+    rig.desk.gamepad(np.zeros(4), deadman=True)
+    assert not rig.ask(INTERVENE)
+    rig.desk.gamepad(np.zeros(4), deadman=False)
+    assert rig.ask(INTERVENE)
+    rig.desk.gamepad(np.ones(4), deadman=True)
+    rig.step()
+    np.testing.assert_array_equal(rig.steps()[-1].action_requested, np.zeros(12))
+    rig.desk.gamepad(np.ones(4), deadman=False)
+    assert rig.loop.intervening
+
+
+def test_an_emergency_stop_ends_an_intervention_and_is_reset_only_when_released(rig):
+    rig.ask(INTERVENE)
+    rig.desk.held = True
+    assert rig.ask(STOP) and not rig.loop.intervening
+    assert not rig.ask(RESUME) and not rig.ask(PAUSE) and not rig.ask(RESET)
+    rig.desk.held = False
+    assert rig.ask(RESET) and rig.loop.supervisor.state is SafetyState.STOPPED
+    assert rig.ask(RESUME) and rig.loop.supervisor.state is SafetyState.RAMPING
+    accepted = [event["accepted"] for event in rig.events if event["kind"] == "operator"]
+    assert accepted == [True, True, False, False, False, True, True]

@@ -1,0 +1,50 @@
+"""A log that rolls is read as if it had not."""
+
+import numpy as np
+import pytest
+
+from daydreamer.experience.log import list_logs
+from daydreamer.experience.rolling import RollingExperienceWriter
+from daydreamer.experience.tail import ExperienceTail, LogTail
+
+EPISODE_STEPS = 7
+
+
+def episode_steps(make_step, count):
+    for number in range(count):
+        step = make_step(number)
+        step.is_first, step.is_last = number % EPISODE_STEPS == 0, number % EPISODE_STEPS == EPISODE_STEPS - 1
+        yield step
+
+
+@pytest.mark.parametrize("roll_bytes", [1, 20_000])
+def test_a_log_rolls_at_the_end_of_an_episode_and_nothing_is_lost(spec, make_step, tmp_path, roll_bytes):
+    written = []
+    with RollingExperienceWriter(tmp_path, spec, 3, 10.0, roll_bytes) as writer:
+        tail, read = ExperienceTail(tmp_path, spec), []
+        for step in episode_steps(make_step, 100):
+            writer.append(step)
+            assert step.actor_life == writer.actor_life or step.is_last
+            written.append((step.actor_life, step.sequence, step.monotonic_ns))
+            read += tail.read()
+        assert writer.append_latency.count == 100
+    read += tail.read()
+    assert [(step.actor_life, step.sequence, step.monotonic_ns) for step in read] == written
+    assert tail.problems == []
+    logs = list_logs(tmp_path)
+    assert list(logs) == list(range(3, 3 + len(logs))) and len(logs) > 1
+    for path in list(logs.values())[:-1]:
+        log = LogTail(path, spec)
+        steps = log.read()
+        assert steps[0].is_first and steps[-1].is_last and log.read() == [] and log.closed
+        assert path.stat().st_size < roll_bytes + (EPISODE_STEPS + 8) * path.stat().st_size / len(steps)
+    numbers = np.array([identity[:2] for identity in written])
+    assert len(np.unique(numbers, axis=0)) == 100
+
+
+def test_a_small_log_does_not_roll(spec, make_step, tmp_path):
+    with RollingExperienceWriter(tmp_path, spec, 1, 10.0, 1 << 30) as writer:
+        for step in episode_steps(make_step, 50):
+            writer.append(step)
+        assert (writer.actor_life, writer.last_sequence) == (1, 49)
+    assert list(list_logs(tmp_path)) == [1]

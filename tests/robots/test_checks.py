@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+
+from daydreamer.config import ActorConfig
+from daydreamer.robots import checks
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
+
+TASK = A1WalkTask()
+SPEC = TASK.spec
+TIMEOUT_S = ActorConfig().state_timeout_s
+UPRIGHT = np.tile([1.0, 0.0, 0.0, 0.0], (5, 1))
+STILL = np.zeros((5, 3))
+GRAVITY = np.tile([0.0, 0.0, 9.81], (5, 1))
+
+
+def record(names=SPEC.joint_names, rate_hz=100.0, latency_s=0.001, count=50):
+    times_s = [index / rate_hz for index in range(count)]
+    return TopicRecord("/joint_states", times_s, [latency_s] * count, tuple(names))
+
+
+def motion(joint=0, wanted=0.15, **changes):
+    moved = np.zeros(12)
+    moved[joint] = 0.9 * wanted
+    fields = {"joint": joint, "wanted_rad": wanted, "moved_rad": moved, "speed_integral_rad": moved, "delay_s": 0.1}
+    return GuidedMotion(**fields | changes)
+
+
+def test_joints_in_any_order_pass_and_a_missing_one_is_named():
+    assert checks.check_names(record(), SPEC.joint_names, "joint").verdict is Verdict.OK
+    backwards = checks.check_names(record(SPEC.joint_names[::-1]), SPEC.joint_names, "joint")
+    assert backwards.verdict is Verdict.OK and "another order" in backwards.detail
+    missing = checks.check_names(record(SPEC.joint_names[:-1]), SPEC.joint_names, "joint")
+    assert missing.verdict is Verdict.FAIL and "lacks RL_calf_joint" in missing.detail
+    twice = checks.check_names(record((*SPEC.joint_names, "FR_hip_joint")), SPEC.joint_names, "joint")
+    assert twice.verdict is Verdict.FAIL
+    silent = checks.check_names(TopicRecord("/joint_states"), SPEC.joint_names, "joint")
+    assert silent.verdict is Verdict.FAIL and "is the driver running" in silent.detail
+
+
+@pytest.mark.parametrize("rate_hz, verdict", [(100.0, "ok"), (30.0, "note"), (15.0, "FAIL")])
+def test_states_have_to_come_as_often_as_the_loop_runs(rate_hz, verdict):
+    assert checks.check_rate(record(rate_hz=rate_hz), SPEC, TIMEOUT_S).verdict == verdict
+
+
+def test_a_gap_fails_whatever_the_rate():
+    gap = record()
+    gap.received_s = [*gap.received_s, gap.received_s[-1] + 0.25]
+    check = checks.check_rate(gap, SPEC, TIMEOUT_S)
+    assert check.verdict is Verdict.FAIL and "longest gap 250 ms" in check.detail
+
+
+@pytest.mark.parametrize("latency_s, verdict", [(0.002, "ok"), (0.08, "FAIL"), (-0.5, "note"), (1.7e9, "note")])
+def test_latency_is_judged_where_the_clocks_allow(latency_s, verdict):
+    assert checks.check_latency(record(latency_s=latency_s), SPEC).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "wrong, complaint",
+    [
+        (lambda pose: pose[[2, 1, 0, *range(3, 12)]], "FR_hip_joint at -1.80 rad, limits -0.80 to"),  # names swapped
+        (lambda pose: np.degrees(pose), "FR_thigh_joint at"),  # degrees
+        (lambda pose: -pose, "FR_calf_joint at"),  # sign
+    ],
+)
+def test_angles_outside_their_limits_tell_of_names_units_and_signs(wrong, complaint):
+    good = np.tile(a1.STAND_POSE_RAD, (3, 1))
+    assert checks.check_joint_ranges(good, SPEC, TASK.limits).verdict is Verdict.OK
+    check = checks.check_joint_ranges(np.array([wrong(row) for row in good]), SPEC, TASK.limits)
+    assert check.verdict is Verdict.FAIL and complaint in check.detail
+
+
+def test_velocities_have_to_be_there():
+    assert checks.check_rest(np.zeros((0, 0)), SPEC).verdict is Verdict.FAIL
+    assert checks.check_rest(np.zeros((3, 12)), SPEC).verdict is Verdict.OK
+    assert checks.check_rest(np.full((3, 12), np.nan), SPEC).verdict is Verdict.FAIL
+
+
+def failed(results):
+    return [check.name for check in results if check.verdict is Verdict.FAIL]
+
+
+def test_an_imu_in_base_link_passes_in_any_attitude():
+    assert failed(checks.check_imu(UPRIGHT, STILL, GRAVITY, "base_link")) == []
+    on_its_back = np.tile([0.0, 1.0, 0.0, 0.0], (5, 1))
+    assert failed(checks.check_imu(on_its_back, STILL, -GRAVITY, "base_link")) == []
+
+
+@pytest.mark.parametrize(
+    "orientation, gyroscope, acceleration, name",
+    [
+        (UPRIGHT, STILL, -GRAVITY, "IMU axes"),  # z down
+        (UPRIGHT, STILL, GRAVITY[:, [2, 1, 0]], "IMU axes"),  # x and z swapped
+        (UPRIGHT, STILL, GRAVITY / 9.81, "IMU gravity"),  # in g
+        (UPRIGHT, STILL + 1.0, GRAVITY, "IMU gyroscope"),
+        (2 * UPRIGHT, STILL, GRAVITY, "IMU orientation"),
+    ],
+)
+def test_what_an_imu_gets_wrong_is_found(orientation, gyroscope, acceleration, name):
+    assert failed(checks.check_imu(orientation, gyroscope, acceleration, "base_link")) == [name]
+
+
+def test_a_joint_that_does_as_told_passes():
+    assert checks.check_motion(motion(), SPEC).verdict is Verdict.OK
+    assert checks.check_motion(motion(5, -0.15), SPEC).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    "moved, complaint",
+    [
+        ({0: -0.14}, "sign is wrong"),
+        ({0: 0.01}, "does not follow"),
+        ({0: 0.4}, "gear ratio"),
+        ({4: 0.14}, "FL_thigh_joint moved .0.14: the names are swapped"),
+    ],
+)
+def test_what_a_joint_gets_wrong_is_found(moved, complaint):
+    angles = np.zeros(12)
+    for joint, angle in moved.items():
+        angles[joint] = angle
+    check = checks.check_motion(motion(moved_rad=angles, speed_integral_rad=angles), SPEC)
+    assert check.verdict is Verdict.FAIL
+    assert complaint.replace(".", "+", 1) in check.detail or complaint in check.detail
+
+
+def test_a_velocity_of_the_wrong_sign_or_unit_is_found():
+    for factor in (-1.0, 57.3):
+        wrong = motion()
+        check = checks.check_motion(motion(speed_integral_rad=factor * wrong.moved_rad), SPEC)
+        assert check.verdict is Verdict.FAIL and "velocity" in check.detail
+
+
+def test_nothing_moves_after_a_failure():
+    good, bad = Check("a", Verdict.NOTE, ""), Check("b", Verdict.FAIL, "")
+    assert checks.safe_to_move([good]) and not checks.safe_to_move([good, bad])

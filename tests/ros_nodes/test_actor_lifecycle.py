@@ -1,0 +1,165 @@
+"""An operator with services, topics and lifecycle transitions, and the real actor and twin."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from daydreamer.robots.a1 import constants as a1
+from daydreamer.session.events import read_events
+from daydreamer.session.status import read_status
+from ros_nodes import topics
+
+
+class Operator:
+    """Asks the actor of a rig, as an operator's tools would."""
+
+    def __init__(self, rig):
+        self.rig = rig
+        self.diagnostics = []
+        rig.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+        self.e_stop = rig.node.create_publisher(Bool, "e_stop", topics.LATCHED)
+        self._clients = {}
+
+    def call(self, service_type, name, request):
+        if name not in self._clients:
+            self._clients[name] = self.rig.node.create_client(service_type, f"/actor/{name}")
+        client = self._clients[name]
+        self.rig.until(client.service_is_ready)
+        future = client.call_async(request)
+        self.rig.until(future.done)
+        return future.result()
+
+    def ask(self, name):
+        return self.call(Trigger, name, Trigger.Request()).success
+
+    def transition(self, number):
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, "change_state", request).success
+
+    def state(self):
+        return read_status(self.rig.session)["safety_state"]
+
+    def until_state(self, state):
+        self.rig.until(lambda: self.state() == state)
+
+    def reported(self, entry, key):
+        for status in reversed(self.diagnostics[-1].status if self.diagnostics else []):
+            if status.name == f"actor: {entry}":
+                return next(value.value for value in status.values if value.key == key)
+        return None
+
+
+def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
+    rig = make_rig(30)
+    operator = Operator(rig)
+    rig.start("twin")
+    actor = rig.start("actor", "--ros-args", "-p", "autostart:=false")
+    assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
+    # Inactive: it observes, and commands nothing.
+    rig.until(lambda: operator.reported("control loop", "rate Hz") not in (None, "unknown"))
+    assert operator.state() == "stopped" and not rig.commands and not rig.steps()
+    assert not operator.ask("resume")  # that is for the life cycle to say
+    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    rig.until(lambda: len(rig.steps()) >= 10)
+    # It set out from the measured pose.
+    first = np.array(rig.commands[0].position)
+    steps = rig.steps()
+    assert np.abs(first - a1.REST_POSE_RAD).max() < 0.5 and steps[0].is_first
+    assert len(rig.commands) > len(steps)  # the ramp is no experience
+
+    assert operator.ask("pause") and not operator.ask("pause")
+    operator.until_state("holding")
+    held = len(rig.steps())
+    assert operator.ask("resume")
+    rig.until(lambda: len(rig.steps()) > held)
+    assert rig.steps()[held].is_first
+
+    joy = rig.node.create_publisher(Joy, "joy", 1)
+    pressed = Joy(axes=[0.0] * 5, buttons=[0, 0, 0, 0, 1])
+    timer = rig.node.create_timer(0.05, lambda: joy.publish(pressed))
+    rig.until(lambda: any(step.intervention for step in rig.steps()))
+    rig.node.destroy_timer(timer)
+    rig.until(lambda: not rig.steps()[-1].intervention)
+    shown = [step.action_requested for step in rig.steps() if step.intervention]
+    np.testing.assert_array_equal(shown, np.zeros((len(shown), 12)))
+
+    assert operator.transition(Transition.TRANSITION_DEACTIVATE)
+    operator.until_state("stopped")
+    assert damping(rig.commands[-1])
+    quiet = len(rig.commands)
+    assert operator.transition(Transition.TRANSITION_CLEANUP)
+    # Again from the start: another life, in the same process.
+    assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
+    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    rig.until(lambda: len(rig.steps(life=2)) >= 5)
+    assert len(rig.commands) > quiet
+    actor.send_signal(signal.SIGINT)
+    assert rig.until_exit(actor) == 0, rig.output("actor")
+    assert damping(rig.commands[-1])
+
+
+def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
+    rig = make_rig(32, ["actor.random_steps=10"])
+    operator = Operator(rig)
+    operator.e_stop.publish(Bool(data=True))  # before there is an actor: it is latched
+    rig.start("twin")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ros_nodes.actor_node", "--session", str(rig.session.path), "--operator-input"],
+        env=rig.environment,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    rig.processes.append(process)
+    operator.until_state("emergency_stopped")
+    rig.until(lambda: rig.commands and damping(rig.commands[-1]))
+    assert not operator.ask("e_stop_reset")  # still pressed
+    assert not rig.steps() and all(damping(command) for command in rig.commands)
+    operator.e_stop.publish(Bool(data=False))
+    rig.until(lambda: operator.ask("e_stop_reset"))
+    assert operator.ask("resume")
+    rig.until(lambda: len(rig.steps()) >= 5)
+
+    def stops(ask):
+        ask()
+        operator.until_state("emergency_stopped")
+        rig.until(lambda: damping(rig.commands[-1]))
+        assert not operator.ask("resume")
+        assert operator.ask("e_stop_reset") and operator.ask("resume")
+        count = len(rig.steps())
+        rig.until(lambda: len(rig.steps()) > count)
+
+    # As `ros2 topic pub` does without options, and less reliably than that.
+    unreliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publisher = rig.node.create_publisher(Bool, "e_stop", unreliable)
+    rig.until(lambda: publisher.get_subscription_count() > 0)
+    stops(lambda: [publisher.publish(Bool(data=True)), publisher.publish(Bool(data=False))])
+    stops(lambda: operator.ask("e_stop_trigger"))
+
+    def press_space():
+        process.stdin.write("nonsense\nemergency_stop\n")
+        process.stdin.flush()
+
+    stops(press_space)
+    rig.until(lambda: operator.reported("safety", "emergency stop") == "False")
+    process.terminate()
+    assert rig.until_exit(process) == 0
+    assert damping(rig.commands[-1])
+    requests = [
+        (event["request"], event["by"])
+        for event in read_events(rig.session.events)
+        if event["kind"] == "operator" and event["request"] == "emergency_stop"
+    ]
+    assert [source for _, source in requests] == ["topic", "topic", "service", "keyboard"]

@@ -1,0 +1,53 @@
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+import yaml
+
+from daydreamer.errors import UserError
+from ros_nodes import parameters
+
+
+@pytest.fixture
+def make_node():
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=33)
+    nodes = []
+
+    def make(*arguments):
+        nodes.append(rclpy.create_node("actor", context=context, cli_args=["--ros-args", *arguments]))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+    context.shutdown()
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("diagnostics_period_s", "50.0"),
+        ("diagnostics_period_s", "2"),
+        ("joy_deadman_button", "-1"),
+        ("joy_axes", "[0, 1]"),
+        ("autostart", "7"),
+        ("command_interface", "telepathy"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused_by_name(make_node, name, wrong):
+    with pytest.raises(UserError, match=name):
+        parameters.declare(make_node("-p", f"{name}:={wrong}"))
+
+
+@pytest.mark.parametrize("name, autostart", [("actor", True), ("a1", False)])
+def test_parameter_files_name_every_parameter_and_are_taken(make_node, pytestconfig, name, autostart):
+    path = pytestconfig.rootpath / "config" / f"{name}.yaml"
+    node = make_node("--params-file", str(path))
+    assert parameters.declare(node).autostart is autostart
+    (values,) = (node["ros__parameters"] for node in yaml.safe_load(path.read_text()).values())
+    declared = {name for name in node._parameters if name in parameters.ActorParameters.__dataclass_fields__}
+    assert values.keys() == declared == parameters.ActorParameters.__dataclass_fields__.keys()
+    for name in declared:
+        assert node.describe_parameter(name).description
