@@ -36,7 +36,13 @@ def banner(status: Mapping[str, Any], total_minutes: float) -> bytes:
     draw.rounded_rectangle(box, radius=18, fill=LEVEL_COLOURS[STATE_LEVELS.get(state, "warn")])
     words = state.replace("_", " ").upper()
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    draw.text(centre, words, font=_fitting(draw, words, box[2] - box[0] - 40, 88), fill="#ffffff", anchor="mm")
+    width = box[2] - box[0] - 40
+    reasons = [status.get("safety_cause") or "", *(status.get("watchdogs_raised") or {})]
+    reason = "" if state == "running" and len(reasons) == 1 else ", ".join(filter(None, reasons)).replace("_", " ")
+    if reason:
+        draw.text((centre[0], box[3] - 26), reason, font=_fitting(draw, reason, width, 34), fill="#ffffff", anchor="mm")
+        centre = (centre[0], centre[1] - 16)
+    draw.text(centre, words, font=_fitting(draw, words, width, 88), fill="#ffffff", anchor="mm")
     _figure(draw, 1050, "reward", status["reward_recent"], "{:.1f}")
     _figure(draw, 1270, "m/s forward", status["forward_velocity_recent"], "{:+.2f}")
     for row, name in enumerate(MILESTONES):
