@@ -14,7 +14,8 @@ from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.telemetry.rules import Advice
 
 BANNER_SIZE = (1920, 190)
-HEALTH_SIZE = (960, 620)
+HEALTH_SIZE = (1400, 500)
+HEALTH_COLUMNS = 3
 COLOURS = 24
 """A palette this small keeps a picture at a few kilobytes."""
 
@@ -60,18 +61,19 @@ def health(readings: Sequence[Reading], advice: Sequence[Advice]) -> bytes:
     image = Image.new("RGB", HEALTH_SIZE, BACKGROUND)
     draw = ImageDraw.Draw(image)
     colours = {"good": TEXT, "none": TEXT, "warn": WARN, "bad": BAD}
-    half = (len(readings) + 1) // 2
+    rows = -(-len(readings) // HEALTH_COLUMNS)
+    width = (HEALTH_SIZE[0] - 20) // HEALTH_COLUMNS
     for index, reading in enumerate(readings):
-        x, y = 20 + 480 * (index // half), 14 + 36 * (index % half)
+        x, y = 20 + width * (index // rows), 12 + 36 * (index % rows)
         draw.text((x, y), reading.name, font=_font(25), fill=QUIET)
-        draw.text((x + 450, y), reading.value, font=_font(27), fill=colours[reading.level], anchor="ra")
-    y = 14 + 36 * half + 14
+        draw.text((x + width - 30, y), reading.value, font=_font(27), fill=colours[reading.level], anchor="ra")
+    y = 12 + 36 * rows + 10
     draw.line((20, y, HEALTH_SIZE[0] - 20, y), fill=IDLE, width=2)
-    y += 14
+    y += 12
     if not advice:
-        draw.text((20, y), "Nothing is wrong.", font=_font(30), fill=GOOD)
+        draw.text((20, y), "Nothing is known to be wrong.", font=_font(30), fill=GOOD)
     for item in advice:
-        lines = textwrap.wrap(item.sentence, 84)
+        lines = textwrap.wrap(item.sentence, 122)
         if y + 38 + 27 * len(lines) > HEALTH_SIZE[1]:
             draw.text((20, min(y, HEALTH_SIZE[1] - 30)), "... more in the events", font=_font(23), fill=QUIET)
             break
