@@ -38,8 +38,10 @@ def banner(status: Mapping[str, Any], total_minutes: float) -> bytes:
     words = state.replace("_", " ").upper()
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     width = box[2] - box[0] - 40
-    reasons = [status.get("safety_cause") or "", *(status.get("watchdogs_raised") or {})]
-    reason = "" if state == "running" and len(reasons) == 1 else ", ".join(filter(None, reasons)).replace("_", " ")
+    reasons = [*(status.get("watchdogs_raised") or {})]
+    if state not in ("running", "starting", "stopped") and status.get("safety_cause"):
+        reasons.insert(0, status["safety_cause"])
+    reason = ", ".join(reasons).replace("_", " ")
     if reason:
         draw.text((centre[0], box[3] - 26), reason, font=_fitting(draw, reason, width, 34), fill="#ffffff", anchor="mm")
         centre = (centre[0], centre[1] - 16)
