@@ -1,6 +1,6 @@
 """What the dashboard costs the robot: one live session during which it is switched on and off by turns.
 
-    python benchmarks/dashboard_cost.py --out DIR [--minutes 10] [--turn-s 60] [--browser] [--json FILE]
+    python benchmarks/dashboard_cost.py --out DIR [--minutes 10] [--turn-s 75] [--pictures DIR] [--json FILE]
 
 Compares control ticks, from the experience log: how late they came, and how long they took, with the dashboard and
 without. Both are thus measured beside the same learner and whatever else the machine does.
@@ -19,10 +19,12 @@ from pathlib import Path
 
 import dashboard_picture
 import numpy as np
+from PIL import Image
 
 from daydreamer.cli.dashboard import dashboard_beside
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
+from daydreamer.session.status import read_status
 from daydreamer.telemetry.columns import StepColumns, read_columns
 
 WARM_UP_S = 90.0
@@ -33,7 +35,7 @@ LATE_SHARE = 1.5
 """Of the control period; a longer one is a missed deadline."""
 
 
-def run(session_path: Path, minutes: float, turn_s: float, browser: bool) -> list[tuple[bool, float, float]]:
+def run(session_path: Path, minutes: float, turn_s: float, pictures: Path | None) -> list[tuple[bool, float, float]]:
     """Runs the session; returns (with dashboard, begin, end) of each turn, wall time."""
     command = [sys.executable, "-m", "daydreamer.cli.main", "walk", "--no-dashboard"]
     walk = subprocess.Popen([*command, "--session", str(session_path), "--minutes", f"{minutes:g}"])
@@ -46,14 +48,17 @@ def run(session_path: Path, minutes: float, turn_s: float, browser: bool) -> lis
         shown = False
         while walk.poll() is None:
             with contextlib.ExitStack() as stack:
+                page = None
                 if shown:
                     stack.enter_context(dashboard_beside(session, minutes))
-                    if browser:
-                        show_page(session, stack)
+                    page = open_page(session, stack) if pictures else None
                 wait(walk, SETTLE_S)
                 begin_s = time.time()
                 wait(walk, turn_s)
                 turns.append((shown, begin_s, time.time()))
+                if page is not None:
+                    name = f"minute_{read_status(session)['robot_seconds'] / 60:04.1f}.png"
+                    Image.fromarray(page.picture()).save(pictures / name)
             shown = not shown
             wait(walk, SETTLE_S)
     finally:
@@ -63,14 +68,16 @@ def run(session_path: Path, minutes: float, turn_s: float, browser: bool) -> lis
     return turns
 
 
-def show_page(session: Session, stack: contextlib.ExitStack) -> None:
+def open_page(session: Session, stack: contextlib.ExitStack) -> dashboard_picture.Page:
     """Opens the dashboard's page in a browser, as an operator would."""
     executable = dashboard_picture.find_chromium()
     if executable is None:
         raise SystemExit("there is no Chromium here; install it with apt-get install chromium")
     while (url := dashboard_url(session)) is None:
         time.sleep(0.5)
-    stack.enter_context(dashboard_picture.browse(executable)).open(url)
+    page = stack.enter_context(dashboard_picture.browse(executable))
+    page.open(url)
+    return page
 
 
 def wait(walk: subprocess.Popen, seconds: float) -> None:
@@ -110,11 +117,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new session directory")
     parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--turn-s", type=float, default=60.0)
-    parser.add_argument("--browser", action="store_true", help="also open the page, headless, on this machine")
+    parser.add_argument("--turn-s", type=float, default=75.0)
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="open the page on this machine; keep pictures of it"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    turns = run(options.out.absolute(), options.minutes, options.turn_s, options.browser)
+    turns = run(options.out.absolute(), options.minutes, options.turn_s, options.pictures)
     session = Session.open(options.out)
     figures = judge(read_columns(session), turns, session.spec.control_period_s)
     figures["load_average"] = {"5 minutes": os.getloadavg()[1]}

@@ -30,9 +30,8 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
     """One line of figures from `read_status`; what is not known yet is left out."""
     minutes = (status["robot_seconds"] or 0.0) / 60.0
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
-    if status["safety_state"] not in (None, "running"):
-        parts.append(f"{status['safety_state'].replace('_', ' ').upper()} ({status['safety_cause']})")
-    parts += [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
+    if why := _why_not_running(status):
+        parts.append(why)
     for name, template in (
         ("reward_recent", "reward {:.2f}"),
         ("forward_velocity_recent", "{:+.2f} m/s forward"),
@@ -45,6 +44,14 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
         if status[name] is not None:
             parts.append(template.format(status[name]))
     return ", ".join(parts)
+
+
+def _why_not_running(status: Mapping[str, Any]) -> str:
+    """What the safety supervisor has against it; empty if nothing."""
+    reasons = [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
+    if status["safety_state"] not in (None, "running"):
+        reasons.insert(0, f"{status['safety_state'].replace('_', ' ').upper()} ({status['safety_cause']})")
+    return ", ".join(reasons)
 
 
 def summarise(status: Mapping[str, Any]) -> list[str]:
@@ -84,6 +91,8 @@ class LiveView:
             self._rewards.append(status["reward_recent"])
         readings = read_health(status, self._session)
         rows = [self._clock(status), self._learning(status), self._health(readings)]
+        if why := _why_not_running(status):
+            rows.append(Text(why, style="yellow", overflow="fold"))
         if any(reading.level == "bad" for reading in readings):
             hint = f"'daydreamer status {self._session.path}' says what is wrong and what to do."
             rows.append(Text(hint, style="bold red", overflow="fold"))

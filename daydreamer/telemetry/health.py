@@ -68,6 +68,7 @@ def read_health(
     def level(bad: bool, warn: bool = False) -> str:
         return "bad" if bad else "warn" if warn else "good"
 
+    raised = status.get("watchdogs_raised") or {}
     slow = running and rate_hz is not None and rate_hz < SLOW_SHARE * nominal_hz
     return [
         Reading("control rate", _text(rate_hz, "{:.1f} Hz"), level(slow)),
@@ -76,14 +77,15 @@ def read_health(
         Reading(
             "policy age", _text(age_s, "{:.0f} s"), level((age_s or 0) > OUTDATED_POLICY_S, (age_s or 0) > OLD_POLICY_S)
         ),
+        Reading(
+            "watchdogs", ", ".join(name.replace("_", " ") for name in raised) or "quiet", level(False, bool(raised))
+        ),
         Reading("safety interventions", _text(status["safety_events"], "{:.0f}")),
         Reading("step to replay p99", _text(replay_ms.get("p99"), "{:.0f} ms")),
         Reading("replay", _text(status["replay_steps"], "{:.0f} steps")),
         Reading("gradient steps/s", _text(status["updates_per_s"], "{:.1f}")),
         Reading("gradient steps", _text(status["gradient_steps"], "{:.0f}")),
-        Reading(
-            "train ratio", _text(status["train_ratio"], "{:.0f}") + f" of {session.config.learner.train_ratio:.0f}"
-        ),
+        Reading("train ratio", _text(status["train_ratio"], "{:.0f}")),
         Reading("imagined per real step", _text(status["imagined_per_real_step"], "{:.0f}")),
         Reading("KL", _text(scalars.get("learner/model/kl"), "{:.2f}")),
         Reading("gradient norm", _text(scalars.get("learner/gradient_norm"))),

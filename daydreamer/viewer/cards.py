@@ -14,7 +14,8 @@ from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.telemetry.rules import Advice
 
 BANNER_SIZE = (1920, 190)
-HEALTH_SIZE = (960, 620)
+HEALTH_SIZE = (1400, 500)
+HEALTH_COLUMNS = 3
 COLOURS = 24
 """A palette this small keeps a picture at a few kilobytes."""
 
@@ -36,7 +37,15 @@ def banner(status: Mapping[str, Any], total_minutes: float) -> bytes:
     draw.rounded_rectangle(box, radius=18, fill=LEVEL_COLOURS[STATE_LEVELS.get(state, "warn")])
     words = state.replace("_", " ").upper()
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    draw.text(centre, words, font=_fitting(draw, words, box[2] - box[0] - 40, 88), fill="#ffffff", anchor="mm")
+    width = box[2] - box[0] - 40
+    reasons = [*(status.get("watchdogs_raised") or {})]
+    if state not in ("running", "starting", "stopped") and status.get("safety_cause"):
+        reasons.insert(0, status["safety_cause"])
+    reason = ", ".join(reasons).replace("_", " ")
+    if reason:
+        draw.text((centre[0], box[3] - 26), reason, font=_fitting(draw, reason, width, 34), fill="#ffffff", anchor="mm")
+        centre = (centre[0], centre[1] - 16)
+    draw.text(centre, words, font=_fitting(draw, words, width, 88), fill="#ffffff", anchor="mm")
     _figure(draw, 1050, "reward", status["reward_recent"], "{:.1f}")
     _figure(draw, 1270, "m/s forward", status["forward_velocity_recent"], "{:+.2f}")
     for row, name in enumerate(MILESTONES):
@@ -54,18 +63,19 @@ def health(readings: Sequence[Reading], advice: Sequence[Advice]) -> bytes:
     image = Image.new("RGB", HEALTH_SIZE, BACKGROUND)
     draw = ImageDraw.Draw(image)
     colours = {"good": TEXT, "none": TEXT, "warn": WARN, "bad": BAD}
-    half = (len(readings) + 1) // 2
+    rows = -(-len(readings) // HEALTH_COLUMNS)
+    width = (HEALTH_SIZE[0] - 20) // HEALTH_COLUMNS
     for index, reading in enumerate(readings):
-        x, y = 20 + 480 * (index // half), 14 + 36 * (index % half)
+        x, y = 20 + width * (index // rows), 12 + 36 * (index % rows)
         draw.text((x, y), reading.name, font=_font(25), fill=QUIET)
-        draw.text((x + 450, y), reading.value, font=_font(27), fill=colours[reading.level], anchor="ra")
-    y = 14 + 36 * half + 14
+        draw.text((x + width - 30, y), reading.value, font=_font(27), fill=colours[reading.level], anchor="ra")
+    y = 12 + 36 * rows + 10
     draw.line((20, y, HEALTH_SIZE[0] - 20, y), fill=IDLE, width=2)
-    y += 14
+    y += 12
     if not advice:
-        draw.text((20, y), "Nothing is wrong.", font=_font(30), fill=GOOD)
+        draw.text((20, y), "Nothing is known to be wrong.", font=_font(30), fill=GOOD)
     for item in advice:
-        lines = textwrap.wrap(item.sentence, 84)
+        lines = textwrap.wrap(item.sentence, 122)
         if y + 38 + 27 * len(lines) > HEALTH_SIZE[1]:
             draw.text((20, min(y, HEALTH_SIZE[1] - 30)), "... more in the events", font=_font(23), fill=QUIET)
             break

@@ -22,8 +22,9 @@ from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.feeds import BLOCK_STEPS, DreamFeed, EventFeed, ExperienceFeed, RobotFeed, ScalarFeed
 from daydreamer.viewer.portrayal import portray
 
-PERIOD_S = 0.5
-"""Between two looks at the experience log; half the delay of the robot's picture."""
+PERIOD_S = 1.0
+"""Between two looks at the experience log: by so much the robot's picture is late. More often would make more and
+smaller chunks, which a browser without a GPU has trouble to keep up with."""
 BANNER_PERIOD_S = 2.0
 HEALTH_PERIOD_S = 5.0
 ADVICE_PERIOD_S = 15.0

@@ -284,5 +284,12 @@ class EventFeed:
 
 def describe_event(event: dict[str, Any]) -> str:
     """One line: who, what, and the fields that say more."""
-    fields = (f"{name} {value}" for name, value in event.items() if name not in ("wall_s", "kind", "source", "pid"))
+    fields = (f"{name} {_short(value)}" for name, value in event.items() if name not in _COMMON_FIELDS)
     return f"{event['source']}: {event['kind'].replace('_', ' ')} {', '.join(fields)}".rstrip()
+
+
+_COMMON_FIELDS = ("wall_s", "monotonic_s", "kind", "source", "pid")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

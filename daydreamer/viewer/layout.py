@@ -25,7 +25,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
         name="Learning",
     )
     views = [
-        _plot(f"dream/signals/{key}", f"{title}: dream (dots) over reality", limits, DREAM_SPAN_S)
+        _plot(f"dream/signals/{key}", f"{title}, dots: dream", limits, DREAM_SPAN_S)
         for key, (title, limits) in portrayal.plots.items()
     ]
     if portrayal.skeleton_m is not None:
@@ -49,7 +49,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
             name="Curves",
         ),
         _events(),
-        column_shares=[3, 3, 2],
+        column_shares=[5, 3, 2],
         name="Health",
     )
     return rrb.Blueprint(
@@ -58,7 +58,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
             learning,
             rrb.Horizontal(*views, name="Robot and dream"),
             health,
-            row_shares=[1.0, 2.0, 2.2, 2.3],
+            row_shares=[1.0, 1.9, 2.0, 2.5],
         ),
         rrb.TimePanel(state="collapsed", timeline=TIMELINE, play_state="following"),
         rrb.BlueprintPanel(state="hidden"),
@@ -85,7 +85,7 @@ def _plot(
         origin=origin,
         name=name,
         plot_legend=rrb.PlotLegend(legend),
-        axis_y=rrb.ScalarAxis(range=limits),
+        axis_y=rrb.ScalarAxis(range=limits) if limits else None,
         axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, now)),
         time_ranges=[rr.VisibleTimeRange(TIMELINE, start=begin, end=now)],
     )

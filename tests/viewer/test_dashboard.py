@@ -63,7 +63,7 @@ def recorded(record_session):
 
 
 def print_recording(path):
-    command = [_executable(), "rrd", "print", "-vv", path]
+    command = [_executable(), "rrd", "print", "-vvv", path]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
@@ -90,7 +90,7 @@ def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
         "/events",
     ):
         assert path in text, path
-    assert "fault error" in text
+    assert "actor: fault error a cable came off" in text
     # A dashboard only looks.
     assert before == {path: path.stat().st_mtime_ns for path in recorded.path.rglob("*") if path.is_file()}
 
