@@ -174,6 +174,8 @@ class ModelConfig(_Config):
       units: width of encoder, heads, prediction of the vectors, actor and critic.
       encoder_layers, head_layers, actor_layers, critic_layers: hidden layers.
       convolution_depth: channels of the first image layer; it doubles with each of the four.
+      acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
+        alone; with a camera they always do, see `WorldModel.behavior_features`.
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
@@ -194,6 +196,7 @@ class ModelConfig(_Config):
     actor_layers: int = 2
     critic_layers: int = 2
     convolution_depth: int = 16
+    acts_on_recurrent_state: bool = False
     bins: int = 127
     bin_limit: float = 10.0
     unimix: float = 0.01

@@ -86,11 +86,17 @@ class _SensedTask:
     """A task that is updated before the control loop asks for it, because the learner needs the result before."""
 
     def __init__(self, task: Task):
-        self.spec, self.limits, self.joint_targets, self.reset = task.spec, task.limits, task.joint_targets, task.reset
-        self._update = task.update
+        self.spec, self.limits, self.joint_targets = task.spec, task.limits, task.joint_targets
+        self._task = task
 
     def sense(self, measurement: Measurement, previous_target_rad: np.ndarray) -> None:
-        self.state = self._update(measurement, previous_target_rad)
+        self._sensed = (measurement, previous_target_rad)
+        self.state = self._task.update(*self._sensed)
+
+    def reset(self) -> None:
+        """Forgets what came before the newest measurement."""
+        self._task.reset()
+        self.sense(*self._sensed)
 
     def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
         return self.state

@@ -52,6 +52,7 @@ REFERENCE = Workload(
         stochastic=32,
         classes=4,
         units=64,
+        acts_on_recurrent_state=True,
         bins=255,
         encoder_layers=3,
         head_layers=1,

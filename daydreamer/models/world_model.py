@@ -101,7 +101,9 @@ class WorldModel:
         nothing else can be held against what really happened. Where the recurrent state drifts to in imagination it
         has never been in truth, and there a critic promises anything. Robots with cameras need all features.
         """
-        return features if image_keys(self.spec.observation) else features[..., -self.rssm.vector_size :]
+        if self.config.acts_on_recurrent_state or image_keys(self.spec.observation):
+            return features
+        return features[..., -self.rssm.vector_size :]
 
     def initialize(self, key: Array) -> dict[str, Parameters]:
         """Fresh parameters by network."""

@@ -55,7 +55,7 @@ def test_a_trained_seed_leaves_a_curve_and_a_summary(trained):
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
     assert [row["robot_minutes"] for row in rows] == pytest.approx([1 / 6, 1 / 3], abs=1e-3)
     assert [row["gradient_steps"] for row in rows] == [50, 100]
-    assert rows[0]["reward"] == pytest.approx(5.0, abs=0.3)
+    assert 5.0 <= rows[0]["reward"] < 7.0  # on its back, or on the way off it
     assert 0 < rows[0]["wall_s"] < rows[1]["wall_s"]
     summary = json.loads((trained / "summary.json").read_text())
     assert summary["command"] == "daydreamer train walk --steps 400 --train-ratio 8 --preset tiny --seed SEED --out DIR"
