@@ -35,7 +35,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail, last_sequence
 from daydreamer.learner.checkpoint import checkpoint_paths
-from daydreamer.replay import Replay, to_rows
+from daydreamer.replay import APPEND_SIZES, Replay, to_rows
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_process_status
@@ -265,11 +265,11 @@ class SessionUnderFire:
     def _check_replay(self, session: Session, steps: list[Step]) -> None:
         if not steps:
             return
-        replay = Replay(session.spec, max(4096, len(steps)))
+        # Room for what a live actor logs meanwhile: it must not overwrite what is compared.
+        replay = Replay(session.spec, len(steps) + APPEND_SIZES[-1])
         tail = ExperienceTail(session.experience, session.spec)
-        while batch := tail.read(256):
+        while len(replay) < len(steps) and (batch := tail.read(APPEND_SIZES[1])):
             replay.append(batch)
-        # 'everything' or the actor may have died since; the replay can only have grown by what came in between.
         rows = to_rows(steps, session.spec)
         for name in ("reward", "actor_life", "sequence", "action", *(key for key in rows if "observation" in key)):
             held = np.asarray(replay.state.rows[name])[: len(steps)]

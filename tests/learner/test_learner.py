@@ -19,7 +19,9 @@ from daydreamer.snapshot import latest_snapshot
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
-SETTINGS = merge(find_preset("twin", "tiny"), {"learner": {"replay_capacity": 4096, "warmup_updates": 1}})
+SETTINGS = merge(
+    find_preset("twin", "tiny"), {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0}}
+)
 
 
 def make_session(path, settings=SETTINGS):
