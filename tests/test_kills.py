@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytest.importorskip("rclpy")
@@ -14,17 +15,26 @@ REPOSITORY = Path(__file__).parents[1]
 KILLS = 10
 
 
+@pytest.fixture
+def sessions(tmp_path):
+    """A directory for sessions none of whose processes is left behind."""
+    yield tmp_path / "sessions"
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(tmp_path) in argument for argument in process.info["cmdline"] or []):
+            process.kill()
+
+
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path):
+def test_nothing_is_lost_or_doubled_whatever_is_killed(sessions, tmp_path):
     result = subprocess.run(
-        [sys.executable, "benchmarks/kills.py", "--out", tmp_path / "sessions", "--json", tmp_path / "report.json"]
+        [sys.executable, "benchmarks/kills.py", "--out", sessions, "--json", tmp_path / "report.json"]
         + ["--kills", str(KILLS), "--sessions", "1", "--longest", "3", "--no-measure", "--seed", "1", "--domain", "28"],
         cwd=REPOSITORY,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
     )
-    output = "".join(path.read_text() for path in (tmp_path / "sessions").glob("*.txt"))
+    output = "".join(path.read_text() for path in sessions.glob("*.txt"))
     assert result.returncode == 0, result.stdout + result.stderr + output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["kills_in_all"] == KILLS and sum(count > 0 for count in report["kills"].values()) >= 3

@@ -80,6 +80,7 @@ class Explorer:
         self._trial_step = 0
         self._is_new = False
         self._is_rescue = False
+        self._at_first = False
         self._reward: float | None = None
         self._worst, self._best = np.inf, -np.inf
 
@@ -98,6 +99,9 @@ class Explorer:
         """
         at_first = env_steps < self._config.random_steps or not has_policy
         self._remember(reward)
+        if self._at_first and not at_first:
+            self._trial = None
+        self._at_first = at_first
         if self._trial is not None and self._is_over():
             self._judge()
         if self._trial is None and (at_first or (self._config.rescue and self.struggling)):

@@ -6,6 +6,7 @@ import collections
 import logging
 import logging.handlers
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,9 @@ class Child:
             command.append("--operator-input")
         if self.description.niceness:
             command = ["nice", "-n", str(self.description.niceness), *command]
+        # Ends it when this process is gone, even while it is importing; once it has its handlers it ends in order.
+        if setpriv := shutil.which("setpriv"):
+            command = [setpriv, "--pdeathsig", "TERM", *command]
         # A process group of its own: Ctrl-C in the terminal must reach the supervisor alone, which stops the
         # processes one after the other.
         self._process = subprocess.Popen(

@@ -78,9 +78,10 @@ def test_a_motion_that_leads_somewhere_is_followed_by_rest_and_one_that_does_not
         assert all(resting) if rests else not any(resting)
 
 
-def test_motions_go_on_until_there_is_a_policy():
+def test_motions_go_on_until_there_is_a_policy_which_takes_over_at_once():
     explorer = make(random_steps=0)
     assert share_of_motions(run(explorer, [LYING] * 30, has_policy=False)) == 1.0
+    assert explorer.choose(LYING, 30, True) is None
 
 
 def test_a_robot_that_does_as_well_as_ever_is_left_alone():

@@ -71,7 +71,7 @@ def test_a_session_in_use_is_refused(session, tmp_path):
         assert_refused(daydreamer("resume", session.path, directory=tmp_path), "already in use", str(os.getpid()))
 
 
-@pytest.mark.parametrize("command", ["resume", "status"])
+@pytest.mark.parametrize("command", ["resume", "status", "report"])
 def test_what_is_not_a_session_is_refused(command, tmp_path):
     assert_refused(daydreamer(command, "nowhere", directory=tmp_path), "does not exist", "daydreamer walk --session")
     assert_refused(daydreamer(command, tmp_path, directory=tmp_path), "no session.yaml")

@@ -42,7 +42,7 @@ def test_each_learned_stage_fades_in_with_the_one_before():
     assert [ramp(x) for x in (0.0, 0.5, 0.65, 0.8, 1.0)] == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
     assert walk_reward(0.0, STAND, TARGET)[0] == pytest.approx(0.5 + 5.0)
     terms = walk_reward(0.3, STAND, TARGET)[1]  # upright 0.65
-    assert list(terms.values()) == pytest.approx([0.65, 0.5, 0.0, 0.0, 0.0])
+    assert list(terms.values()) == pytest.approx([0.65, 0.3, 0.0, 0.0, 0.0])
     terms = walk_reward(1.0, moved(2, -0.7), TARGET)[1]
     assert list(terms.values()) == pytest.approx([1.0, 1.0, 1.0, 0.65, 0.5])
 

@@ -53,7 +53,8 @@ def test_actions_span_the_published_ranges_around_the_stand_pose():
     way = np.array([task.joint_targets(np.full(12, x)) for x in np.linspace(-1, 1, 201)])
     change = np.diff(way, axis=0)
     assert (change > 0).all()
-    assert (change[100] < 0.5 * change[-1]).all()  # finer around the stand pose
+    assert (change[100] < change[-1]).all() and (change[100, 1] < 0.1 * change[-1, 1])  # finer around the stand pose
+    np.testing.assert_allclose(change[100] / 0.01, a1.NEAR_RAD, rtol=1e-3)
     np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
     assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
     assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
@@ -91,13 +92,13 @@ def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
         assert not np.array_equal(turned[key], values), key
 
 
-def test_the_rate_limit_does_not_obstruct_the_filtered_actions():
+def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range():
     task = A1WalkTask()
     low_pass = LowPassFilter(ActorConfig().low_pass_cutoff_hz, a1.CONTROL_RATE_HZ)
-    before = task.joint_targets(-np.ones(12))
+    before = task.joint_targets(np.full(12, -0.8))
     low_pass.reset(before)
     for _ in range(40):
-        after = low_pass(task.joint_targets(np.ones(12)))
+        after = low_pass(task.joint_targets(np.full(12, 0.8)))
         assert (np.abs(after - before) * a1.CONTROL_RATE_HZ < task.limits.command_rate_rad_s).all()
         before = after
 

@@ -44,7 +44,7 @@ def test_what_is_created_can_be_opened(tmp_path):
 def test_the_record_says_what_was_run(session):
     values = load_yaml(session.path / "session.yaml")
     assert values["seed"] == 7 and values["spec_hash"] == SPEC.hash and values["started"].endswith("+00:00")
-    assert values["config"] == msgspec.to_builtins(SessionConfig(seed=7))
+    assert msgspec.convert(values["config"], SessionConfig) == SessionConfig(seed=7)
     assert {"python", "jax", "flax", "mujoco", "numpy"} <= values["versions"].keys()
 
 

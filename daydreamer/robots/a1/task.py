@@ -75,8 +75,8 @@ class A1WalkTask:
         self.limits = JointLimits(
             lower_rad=a1.JOINT_LOWER_RAD,
             upper_rad=a1.JOINT_UPPER_RAD,
-            # What the motors can follow; the control loop's filter moves targets more slowly than this, so that the
-            # limit bites only when the filter is switched off or its input jumps after an interruption.
+            # What the motors can follow. Behind the control loop's filter it bites only where an action leaps across
+            # most of the range, as random motions do, or after an interruption.
             command_rate_rad_s=a1.MOTOR_SPEED_RAD_S,
             velocity_rad_s=a1.OUT_OF_CONTROL_SPEED_RAD_S,
             torque_n_m=a1.TORQUE_LIMIT_N_M,
