@@ -89,7 +89,9 @@ def browse(executable: str) -> Iterator[Page]:
         command = [executable, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            with connect(_page_socket(Path(profile), process), max_size=None, open_timeout=60.0) as socket:
+            with connect(
+                _page_socket(Path(profile), process), max_size=None, open_timeout=60.0, ping_interval=None
+            ) as socket:
                 yield Page(socket)
         finally:
             process.terminate()

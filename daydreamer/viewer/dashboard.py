@@ -15,6 +15,7 @@ from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.advice import Advisor
 from daydreamer.telemetry.health import read_health
+from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.telemetry.rules import Advice
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
@@ -59,7 +60,6 @@ class Dashboard:
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
         self._next_s = {"banner": -math.inf, "health": -math.inf, "advice": -math.inf}
-        self._canvas.name_points("learning/reward/milestones", ["milestone"], 3, size=10.0)
 
     def run(self, stop: StopRequest) -> None:
         """Shows what there is and what is added, until it is told to stop."""
@@ -84,7 +84,9 @@ class Dashboard:
         behind = steps is not None and len(steps) == BLOCK_STEPS
         if steps is not None:
             self._robot.update(steps, PAST_FRAMES_STRIDE if behind else 1)
-        # Behind the experience, from which they take their time.
+        if behind:
+            # The rest takes its time from the experience, all of it.
+            return True
         self._events.update()
         if self._due("banner", BANNER_PERIOD_S):
             status = read_status(self._session)
@@ -95,7 +97,7 @@ class Dashboard:
         if self._due("health", HEALTH_PERIOD_S):
             readings = read_health(read_status(self._session), self._session, self._scalars.update())
             self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
-        return behind
+        return False
 
     def close(self) -> None:
         """Completes the recording."""
@@ -111,7 +113,9 @@ class Dashboard:
         for name, reached_s in (status["milestones_s"] or {}).items():
             if name not in self._milestones:
                 self._milestones[name] = reached_s
-                self._canvas.mark("learning/reward/milestones", reached_s, MILESTONE_HEIGHT)
+                path = f"learning/reward/{name}"
+                self._canvas.name_points(path, [name], MILESTONES.index(name) + 2, size=8.0)
+                self._canvas.mark(path, reached_s, MILESTONE_HEIGHT)
                 self._canvas.text("events", reached_s, f"milestone: {name}", "INFO")
 
     def _renew_advice(self) -> None:

@@ -24,7 +24,7 @@ MEAN_S = 5.0
 SIGNAL_RATE_HZ = 10.0
 FRAME_RATE_HZ = 5.0
 SHOWN_RATIO = 3.0
-"""Ratios of errors beyond this say no more, and would flatten the curve; a robot at rest has them."""
+"""Ratios of errors beyond this say no more, and would flatten the curve."""
 SHOWN_HORIZONS_S = (0.5, 1.0, 2.5)
 
 SCALAR_PLOTS = {
@@ -138,6 +138,7 @@ class DreamFeed:
         self._canvas = canvas
         self._clock = clock
         self._portrayal = portrayal
+        self._scale = ErrorScale()
         self._done: set[Path] = set()
         self._named = False
         self._newest: collections.deque[tuple[float, Dream]] = collections.deque(maxlen=400)
@@ -176,14 +177,29 @@ class DreamFeed:
             self._canvas.name_lines("dream/error/ratio", names, width=3.0)
             self._canvas.name_lines("dream/error/useless", ["no better than 'nothing changes'"], 3, width=1.0)
         self._named = True
-        self._canvas.series("dream/error/ratio", robot_s[-1:], error_ratio(dream)[None, np.array(horizons) - 1])
+        self._canvas.series("dream/error/ratio", robot_s[-1:], self._scale.ratio(dream)[None, np.array(horizons) - 1])
         self._canvas.series("dream/error/useless", robot_s[-1:], np.ones((1, 1)))
 
 
-def error_ratio(dream: Dream) -> np.ndarray:
-    """Error over that of 'nothing changes' `[horizon]`, averaged over what is observed, at most `SHOWN_RATIO`."""
-    ratios = [dream.error[key] / np.maximum(dream.unchanged_error[key], 1e-6) for key in dream.error if key != REWARD]
-    return np.minimum(np.mean(ratios, axis=0), SHOWN_RATIO)
+class ErrorScale:
+    """Puts errors in units of what a prediction that nothing changes has had so far in the session.
+
+    Of the session, because of a single moment it may be next to nothing: a robot at rest is predicted perfectly so.
+    """
+
+    def __init__(self) -> None:
+        self._squares: dict[str, float] = {}
+        self._dreams = 0
+
+    def ratio(self, dream: Dream) -> np.ndarray:
+        """Error `[horizon]`, averaged over what is observed, at most `SHOWN_RATIO`; takes the dream into account."""
+        self._dreams += 1
+        ratios = []
+        for key, unchanged in dream.unchanged_error.items():
+            if key != REWARD:
+                self._squares[key] = self._squares.get(key, 0.0) + float(np.mean(np.square(unchanged)))
+                ratios.append(dream.error[key] / max(np.sqrt(self._squares[key] / self._dreams), 1e-6))
+        return np.minimum(np.mean(ratios, axis=0), SHOWN_RATIO)
 
 
 class RobotFeed:

@@ -19,7 +19,7 @@ ERROR_RANGE = (0.0, 2.0)
 def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     """The dashboard of a session of this robot."""
     learning = rrb.Horizontal(
-        _plot("learning/reward", "Reward per step", portrayal.reward_range, legend=rrb.Corner2D.RightBottom),
+        _plot("learning/reward", "Reward per step", portrayal.reward_range),
         _plot("learning/terms", "Reward terms", (-1.0, 1.0), legend=rrb.Corner2D.LeftBottom),
         _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S),
         name="Learning",

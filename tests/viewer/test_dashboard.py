@@ -15,8 +15,11 @@ import pytest
 
 pytest.importorskip("rerun")
 
+from daydreamer.telemetry.columns import to_columns
 from daydreamer.telemetry.dreams import Dream, DreamWriter
+from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.dashboard import Dashboard
+from daydreamer.viewer.feeds import SHOWN_RATIO, ErrorScale
 from daydreamer.viewer.server import _executable
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
@@ -79,7 +82,7 @@ def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
         "/learning/reward",
         "/learning/terms",
         "/learning/speed",
-        "/learning/reward/milestones",
+        "/learning/reward/upright",
         "/robot/now",
         "/robot/dream",
         "/dream/signals/joints/reality",
@@ -175,3 +178,48 @@ def test_a_taken_port_is_named_and_a_killed_dashboard_leaves_nothing_behind(reco
     finally:
         process.kill()
     assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
+
+
+def dream_with(error, unchanged):
+    values = {"x": np.zeros((5, 1), np.float32), "reward": np.zeros(5, np.float32)}
+    return Dream(
+        gradient_step=1,
+        env_steps=100,
+        actor_life=1,
+        first_sequence=0,
+        control_rate_hz=20.0,
+        context_steps=2,
+        windows=1,
+        truth=values,
+        prediction={key: each[2:] for key, each in values.items()},
+        action=np.zeros((5, 1), np.float32),
+        error={"x": np.full(3, error), "reward": np.full(3, 9.0)},
+        unchanged_error={"x": np.full(3, unchanged), "reward": np.full(3, 9.0)},
+    )
+
+
+def test_errors_are_in_units_of_what_usually_changes():
+    scale = ErrorScale()
+    np.testing.assert_allclose(scale.ratio(dream_with(0.2, 0.4)), 0.5)
+    # A robot at rest, where the error says little, does not look like a model that is of no use.
+    np.testing.assert_allclose(scale.ratio(dream_with(0.1, 0.0)), 0.1 / (0.4 / np.sqrt(2)))
+    assert (scale.ratio(dream_with(100.0, 0.4)) == SHOWN_RATIO).all()
+
+
+def steps_of(recorder, life, count):
+    random = np.random.default_rng(0)
+    return to_columns([recorder._step(life, n, random) for n in range(count)], recorder.spec, 100 * (life - 1))
+
+
+def test_the_clock_stands_still_between_the_lives_of_the_actor(record_session):
+    recorder = record_session()
+    clock = RobotClock(recorder.spec.control_period_s)
+    assert clock.of_step(1, 0) is None and clock.of_wall(1.0) == 0.0
+    clock.add(steps_of(recorder, 1, 100))
+    assert clock.now_s == clock.of_step(1, 99) == 5.0
+    begin_wall_s = steps_of(recorder, 1, 1).wall_ns[0] * 1e-9
+    assert clock.of_wall(begin_wall_s - 10.0) == 0.0
+    assert clock.of_wall(begin_wall_s + 2.5) == pytest.approx(2.55)
+    assert clock.of_wall(begin_wall_s + 1000.0) == 5.0
+    clock.add(steps_of(recorder, 2, 20))
+    assert clock.of_step(2, 0) == pytest.approx(5.05) and clock.now_s == 6.0
