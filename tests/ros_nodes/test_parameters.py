@@ -46,7 +46,7 @@ def test_parameter_files_name_every_parameter_and_are_taken(make_node, pytestcon
     path = pytestconfig.rootpath / "config" / f"{name}.yaml"
     node = make_node("--params-file", str(path))
     assert parameters.declare(node).autostart is autostart
-    (values,) = (node["ros__parameters"] for node in yaml.safe_load(path.read_text()).values())
+    values = yaml.safe_load(path.read_text())["/**/actor"]["ros__parameters"]
     declared = {name for name in node._parameters if name in parameters.ActorParameters.__dataclass_fields__}
     assert values.keys() == declared == parameters.ActorParameters.__dataclass_fields__.keys()
     for name in declared:
