@@ -46,7 +46,7 @@ def test_a_killed_dashboard_changes_nothing(tmp_path):
     finally:
         walk.kill()
     assert walk.returncode == 0, output
-    assert "240 steps logged" in output and "Dashboard: http://127.0.0.1:" in output
+    assert "240 steps logged" in output
     assert not psutil.wait_procs(server, timeout=TIMEOUT_S)[1]
     assert dashboard_url(session) is None
     assert (path / RECORDING).stat().st_size > 0
