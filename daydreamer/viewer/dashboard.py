@@ -28,6 +28,7 @@ PERIOD_S = 1.0
 smaller chunks, which a browser without a GPU has trouble to keep up with."""
 BANNER_PERIOD_S = 2.0
 HEALTH_PERIOD_S = 5.0
+SCALARS_PERIOD_S = 10.0
 ADVICE_PERIOD_S = 15.0
 PAST_FRAMES_STRIDE = 5
 """Of what happened before the dashboard was opened, the robot is shown this much less often."""
@@ -59,7 +60,8 @@ class Dashboard:
         self._advisor = Advisor(session)
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
-        self._next_s = {"banner": -math.inf, "health": -math.inf, "advice": -math.inf}
+        self._values: dict[str, float] = {}
+        self._next_s = dict.fromkeys(("banner", "advice", "scalars", "health"), -math.inf)
 
     def run(self, stop: StopRequest) -> None:
         """Shows what there is and what is added, until it is told to stop."""
@@ -94,8 +96,10 @@ class Dashboard:
             self._mark_milestones(status)
         if self._due("advice", ADVICE_PERIOD_S):
             self._renew_advice()
+        if self._due("scalars", SCALARS_PERIOD_S):
+            self._values = self._scalars.update()
         if self._due("health", HEALTH_PERIOD_S):
-            readings = read_health(read_status(self._session), self._session, self._scalars.update())
+            readings = read_health(read_status(self._session), self._session, self._values)
             self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
         return False
 

@@ -22,6 +22,8 @@ BLOCK_STEPS = 2000
 MEAN_S = 5.0
 """Span of a point of the learning curve."""
 SIGNAL_RATE_HZ = 10.0
+SIGNAL_PERIOD_S = 3.0
+"""Of robot time between two additions to the signals."""
 FRAME_RATE_HZ = 5.0
 SHOWN_RATIO = 3.0
 """Ratios of errors beyond this say no more, and would flatten the curve."""
@@ -84,7 +86,7 @@ class ExperienceFeed:
             if names:
                 canvas.name_lines(f"learning/{plot}", [name.removesuffix("_m_s").replace("_", " ") for name in names])
         canvas.name_lines("health/control", ["mean", "longest"])
-        self._names_known = False
+        self._signals: dict[str, list[np.ndarray]] = {}
 
     def update(self) -> StepColumns | None:
         """Reads a block; None if there was nothing new."""
@@ -124,10 +126,15 @@ class ExperienceFeed:
         shown = {key: values[::stride] for key, values in steps.observation.items()}
         for plot, signals in self._portrayal.signals(shown).items():
             path = f"dream/signals/{plot}/reality"
-            if not self._names_known:
+            if plot not in self._signals:
                 self._canvas.name_lines(path, list(signals))
-            self._canvas.series(path, steps.robot_s[::stride], np.column_stack(list(signals.values())))
-        self._names_known = True
+            waiting = self._signals.setdefault(plot, [])
+            waiting.append(np.column_stack((steps.robot_s[::stride], *signals.values())))
+            # The dreams that they are compared with come every ten seconds only; few large chunks are cheaper.
+            if waiting[-1][-1, 0] - waiting[0][0, 0] >= SIGNAL_PERIOD_S:
+                rows = np.concatenate(waiting)
+                self._canvas.series(path, rows[:, 0], rows[:, 1:])
+                waiting.clear()
 
 
 class DreamFeed:
