@@ -45,7 +45,7 @@ def test_trains_exactly_as_often_as_the_ratio_says(sessions):
     assert status["state"] == "stopped"
     assert status["env_steps"] == status["replay_steps"] == STEPS
     assert status["gradient_steps"] == STEPS * 8 // 32
-    assert status["imagined_steps"] == status["gradient_steps"] * 16 * 15
+    assert status["imagined_steps"] == status["gradient_steps"] * 16 * sessions[0].config.learner.imagination_horizon
 
 
 def test_is_repeatable_for_a_seed(sessions):
