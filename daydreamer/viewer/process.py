@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import sys
+import tempfile
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,8 @@ def show(
     with contextlib.ExitStack() as stack:
         if save:
             stack.enter_context(session.lock("dashboard"))
-        server = ViewerServer(address, port, session.path / "locks")
+        settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="daydreamer-"))
+        server = ViewerServer(address, port, Path(settings))
         stack.callback(server.stop)
         # Imported here, so that a missing Rerun has been named by then.
         from daydreamer.viewer.dashboard import Dashboard
@@ -56,7 +58,10 @@ def show(
             stack.enter_context(announce_dashboard(session, server.page_url))
         print(f"Dashboard: {server.page_url}", flush=True)
         if not server.is_local:
-            print("Everybody who reaches this address can look; nobody can change anything.", flush=True)
+            print(
+                "Everybody who reaches this address can look, and draw on the page; nothing reaches the session.",
+                flush=True,
+            )
         if open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             webbrowser.open(server.page_url)
         dashboard.run(stop)

@@ -38,13 +38,13 @@ class ViewerServer:
       web_port, grpc_port: where it listens.
     """
 
-    def __init__(self, address: str, web_port: int | None, state: Path):
+    def __init__(self, address: str, web_port: int | None, settings: Path):
         """Starts it.
 
         Args:
           address: of the network interface to listen on.
           web_port: of the page; None takes the first free one from `WEB_PORT` on.
-          state: directory for Rerun's own settings.
+          settings: directory for Rerun's own.
 
         Raises:
           UserError: Rerun is not installed, the port is taken, or the address is not this machine's.
@@ -61,7 +61,7 @@ class ViewerServer:
             command += ["--cors-allow-origin", f"http://*:{self.web_port}"]
         self._process = subprocess.Popen(
             command,
-            env=os.environ | {"XDG_CONFIG_HOME": str(_settings(state)), "RUST_LOG": "warn", "NO_COLOR": "1"},
+            env=os.environ | {"XDG_CONFIG_HOME": str(_write_settings(settings)), "RUST_LOG": "warn", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
             preexec_fn=_end_with_parent,
             process_group=0,
@@ -160,14 +160,14 @@ def _executable() -> Path:
     return Path(package.origin).parent / "rerun"
 
 
-def _settings(state: Path) -> Path:
+def _write_settings(directory: Path) -> Path:
     """Rerun sends usage data to its makers unless its settings say no; a robot's dashboard says no."""
-    path = state / "rerun" / "analytics.json"
+    path = directory / "rerun" / "analytics.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"analytics_enabled": False, "analytics_id": "", "metadata": {}}
+    values = {"analytics_enabled": False, "analytics_id": "", "metadata": {}}
     paths = {"config_file_path": str(path), "data_dir_path": str(path.parent)}
-    path.write_text(json.dumps(settings | paths))
-    return state
+    path.write_text(json.dumps(values | paths))
+    return directory
 
 
 def _end_with_parent() -> None:
