@@ -22,7 +22,6 @@ import rclpy
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
 from daydreamer.periodic import periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -189,7 +188,7 @@ class TwinReport:
         """Reports inside the block, on a thread: a busy disk can hold up a file for longer than a robot may wait."""
         self._write("running")
         if self._twin.drawn:
-            self._record("robot_drawn", dataclasses.asdict(self._twin.drawn))
+            self._events.attempt("robot_drawn", "twin", **dataclasses.asdict(self._twin.drawn))
         with contextlib.closing(MetricsWriter(self._metrics_directory)) as metrics:
             with periodically(lambda: self._report(metrics), STATUS_PERIOD_S, "twin-report"):
                 yield
@@ -206,13 +205,8 @@ class TwinReport:
     def _record_events(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                self._record(*self._twin_node.events.get_nowait())
-
-    def _record(self, kind: str, fields: dict) -> None:
-        try:
-            self._events.record(kind, "twin", **fields)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+                kind, fields = self._twin_node.events.get_nowait()
+                self._events.attempt(kind, "twin", **fields)
 
     def _write(self, state: str) -> None:
         simulated_s = self._twin.time_s - self._begin_simulated_s
@@ -223,10 +217,7 @@ class TwinReport:
             command_age_s=self._twin_node.command_age_s,
             forward_velocity_m_s=self._mean_velocity_m_s(),
         )
-        try:
-            self._status.write(status)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+        self._status.attempt(status)
 
     def _mean_velocity_m_s(self) -> float | None:
         velocities = list(self.forward_velocity_m_s)
