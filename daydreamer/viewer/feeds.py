@@ -10,7 +10,7 @@ import numpy as np
 
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventTail
 from daydreamer.telemetry.columns import StepColumns, to_columns
 from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader
@@ -292,17 +292,14 @@ class EventFeed:
     """Events as lines of text."""
 
     def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
-        self._path = session.events
+        self._tail = EventTail(session.events)
         self._canvas = canvas
         self._clock = clock
-        self._shown = 0
 
     def update(self) -> None:
-        events = read_events(self._path)
-        for event in events[self._shown :]:
+        for event in self._tail.read():
             robot_s = self._clock.of_wall(event.get("wall_s", 0.0))
             self._canvas.text("events", robot_s, describe_event(event), EVENT_LEVELS.get(event["kind"], "INFO"))
-        self._shown = len(events)
 
 
 def describe_event(event: dict[str, Any]) -> str:
