@@ -104,11 +104,15 @@ class Evidence:
 
 
 class EvidenceReader:
-    """Looks at a session again and again; only what is new of metrics and events is read."""
+    """Looks at a session again and again; only what is new of metrics and events is read.
+
+    Attributes:
+      scalars: reads the metrics; also for who wants nothing else.
+    """
 
     def __init__(self, session: Session):
+        self.scalars = ScalarReader(session.metrics)
         self._session = session
-        self._scalars = ScalarReader(session.metrics)
         self._event_tail = EventTail(session.events)
         self._events: list[dict[str, Any]] = []
 
@@ -116,8 +120,8 @@ class EvidenceReader:
         """What is known now; what cannot be read is among the problems."""
         session = self._session
         status = read_status(session)
-        scalars = self._scalars.read()
-        problems = [*status["problems"], *self._scalars.problems.values()]
+        scalars = self.scalars.read()
+        problems = [*status["problems"], *self.scalars.problems.values()]
         try:
             recent = read_columns(session, _recent_steps(session))
         except UserError as error:

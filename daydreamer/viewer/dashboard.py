@@ -13,10 +13,10 @@ from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
-from daydreamer.telemetry.advice import Advisor
+from daydreamer.telemetry.advice import Advice, judge
+from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.health import read_health
 from daydreamer.telemetry.milestones import MILESTONES
-from daydreamer.telemetry.rules import Advice
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
@@ -32,7 +32,6 @@ SCALARS_PERIOD_S = 10.0
 ADVICE_PERIOD_S = 15.0
 PAST_FRAMES_STRIDE = 5
 """Of what happened before the dashboard was opened, the robot is shown this much less often."""
-
 
 MILESTONE_HEIGHT = 9.0
 """Of their dots in the plot of the reward: that of standing."""
@@ -55,9 +54,9 @@ class Dashboard:
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal)
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
-        self._scalars = ScalarFeed(session, self._canvas, self._clock)
+        self._evidence = EvidenceReader(session)
+        self._scalars = ScalarFeed(self._evidence.scalars, self._canvas, self._clock)
         self._events = EventFeed(session, self._canvas, self._clock)
-        self._advisor = Advisor(session)
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
         self._values: dict[str, float] = {}
@@ -120,11 +119,10 @@ class Dashboard:
                 path = f"learning/reward/{name}"
                 self._canvas.name_points(path, [name], MILESTONES.index(name) + 2, size=8.0)
                 self._canvas.mark(path, reached_s, MILESTONE_HEIGHT)
-                self._canvas.text("events", reached_s, f"milestone: {name}", "INFO")
 
     def _renew_advice(self) -> None:
         before = {advice.title for advice in self._advice}
-        self._advice = self._advisor.advise()
+        self._advice = judge(self._evidence.read())
         for advice in self._advice:
             if advice.title not in before:
                 level = "ERROR" if advice.level == "bad" else "WARN"

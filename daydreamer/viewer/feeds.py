@@ -53,16 +53,22 @@ EVENT_LEVELS = {
     "process_end": "ERROR",
     "process_kill": "ERROR",
     "log_problem": "ERROR",
-    "emergency_stop": "CRITICAL",
+    "log_shorter_than_checkpoint": "ERROR",
+    "checkpoint_damaged": "ERROR",
+    "checkpoint_failed": "ERROR",
+    "publish_failed": "ERROR",
+    "policy_refused": "ERROR",
+    "action_not_finite": "ERROR",
+    "steps_not_finite": "ERROR",
+    "watchdog_stall": "ERROR",
+    "fell_back": "WARN",
     "update_skipped": "WARN",
     "watchdog": "WARN",
     "operator": "WARN",
     "intervention": "WARN",
-    "action_not_finite": "ERROR",
-    "measurements_interrupted": "WARN",
     "safety_state": "WARN",
-    "milestone": "INFO",
 }
+"""By kind; all others are 'INFO'."""
 
 
 class ExperienceFeed:
@@ -265,8 +271,8 @@ def _row(values: Any, index: int) -> dict[str, np.ndarray]:
 class ScalarFeed:
     """The curves behind the health card, from the TensorBoard files."""
 
-    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
-        self._reader = ScalarReader(session.metrics)
+    def __init__(self, reader: ScalarReader, canvas: Canvas, clock: RobotClock):
+        self._reader = reader
         self._canvas = canvas
         self._clock = clock
         self._shown: collections.Counter[str] = collections.Counter()
