@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
@@ -160,7 +162,12 @@ class DreamFeed:
         for path in list_dreams(self._directory):
             if path in self._done:
                 continue
-            dream = read_dream(path)
+            try:
+                dream = read_dream(path)
+            except UserError as error:  # one that is damaged stays so, and must not hide the others
+                logging.warning("%s", error)
+                self._done.add(path)
+                continue
             begin_s = self._clock.of_step(dream.actor_life, dream.first_sequence)
             if begin_s is None:
                 return  # its steps have not been read yet
