@@ -18,7 +18,6 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
 from daydreamer.stop_request import StopRequest
-from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
@@ -54,7 +53,6 @@ class LearnerProcess:
         self._checkpoint = Schedule(config.checkpoint_period_s)
         self._scalars = Schedule(config.metrics_period_s)
         self._dream = Schedule(config.dream_period_s or math.inf)
-        self._dreams = DreamWriter(session.dreams)
         self._published_updates = learner.updates
         self._rate_start = (time.monotonic(), learner.updates)
         self._updates_per_s = 0.0
@@ -93,20 +91,10 @@ class LearnerProcess:
             for name, value in learner.metric_values().items():
                 self._metrics.add_scalar(name, value, learner.updates)
             self._metrics.add_scalar("learner/updates_per_s", self._updates_per_s, learner.updates)
-            self._metrics.add_scalar("learner/replay_steps", learner.env_steps, learner.updates)
+            self._metrics.add_scalar("learner/replay_steps", len(learner.replay), learner.updates)
             self._rate_start = (time.monotonic(), learner.updates)
-
-        if self._dream.due():
-            self._record_dream()
-
-    def _record_dream(self) -> None:
         # Also before there is anything worth recording: it is compiled while the robot still moves at random.
-        dream = self._learner.dream()
-        if dream is not None and self._learner.updates:
-            try:
-                self._dreams.write(dream)
-            except UserError as error:  # not worth ending for
-                logging.error("%s", error)
+        if self._dream.due() and (dream := learner.dream()) is not None:
             for name, value in dream.scalars().items():
                 self._metrics.add_scalar(name, value, dream.gradient_step)
 

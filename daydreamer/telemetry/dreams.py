@@ -94,7 +94,6 @@ class DreamWriter:
     """Numbers and writes the dreams of a session; about 30 kB each without images."""
 
     def __init__(self, directory: Path):
-        directory.mkdir(exist_ok=True)
         self._directory = directory
         self._number = max(_numbers(directory), default=0)
 
@@ -111,6 +110,7 @@ class DreamWriter:
             tensors |= {f"{name}/{key}": values for key, values in getattr(dream, name).items()}
         images = {name: tensors.pop(name) for name in list(tensors) if tensors[name].dtype == np.uint8}
         try:
+            self._directory.mkdir(exist_ok=True)
             if images:
                 # Images first: a reader that sees a dream sees all of it.
                 write_atomically(_images_path(path), safetensors.numpy.save(images), durable=False)

@@ -59,6 +59,7 @@ EVENT_LEVELS = {
     "checkpoint_damaged": "ERROR",
     "checkpoint_failed": "ERROR",
     "publish_failed": "ERROR",
+    "dream_failed": "ERROR",
     "policy_refused": "ERROR",
     "action_not_finite": "ERROR",
     "steps_not_finite": "ERROR",

@@ -19,6 +19,7 @@ from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
 from daydreamer.snapshot import latest_snapshot, read_snapshot
 from daydreamer.spec import RobotSpec, Space
+from daydreamer.telemetry.dreams import list_dreams
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
 PATIENCE = 3
@@ -305,6 +306,22 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
     assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1", "3"]
     with Watched(session) as resumed:
         assert resumed.events == [("restored", {"gradient_step": 3, "env_steps": 100})]
+
+
+def test_a_full_disk_costs_a_dream_and_nothing_else(tmp_path):
+    short = {"learner": {"dream_context_s": 0.2, "dream_horizon_s": 0.2}}  # than an episode
+    session = Session.create(tmp_path / "session", resolve(merge(SETTINGS, short)), SPEC)
+    write_steps(session, 100)
+    with Watched(session) as watched:
+        learner = watched.learner
+        assert learner.dream() is None and not list_dreams(session.dreams)  # nothing has been learned
+        watched.update(1)
+        with full_disk():
+            for _ in range(2):
+                assert learner.dream() is not None
+        assert watched.kinds == ["dream_failed"] and "free some space" in watched.events[0][1]["error"]
+        assert learner.dream() is not None
+        assert watched.kinds[1:] == ["dream_works_again"] and len(list_dreams(session.dreams)) == 1
 
 
 def test_old_checkpoints_go_only_when_newer_ones_are_safe(session):
