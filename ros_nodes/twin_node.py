@@ -27,7 +27,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import MetricsWriter
 from ros_nodes import runtime, topics
 from sim.incidents import IncidentChange, IncidentPlayer
@@ -250,4 +250,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

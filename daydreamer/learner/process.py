@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daydreamer.compilation import keep_compilations
-from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.learner.learner import Learner
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
@@ -141,8 +140,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:], StopRequest())
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        sys.exit(USER_ERROR_STATUS)
+    sys.exit(run_process(main))
