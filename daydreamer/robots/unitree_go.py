@@ -25,7 +25,6 @@ NO_VELOCITY = 16000.0
 _HEADER = struct.Struct("<4B4IH2x")
 _MOTOR = struct.Struct("<B3x5f3I")
 _TAIL = struct.Struct("<4B55BxI")
-STRUCTURE_BYTES = 812
 
 
 def fill_low_command(
