@@ -22,7 +22,7 @@ import rclpy
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
-from daydreamer.periodic import periodically
+from daydreamer.periodic import Schedule, periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
@@ -178,8 +178,7 @@ class TwinReport:
         self._status = StatusWriter(session, "twin")
         self._events = EventLog(session.events)
         self._metrics_directory = session.metrics / "twin"
-        self._metrics_period_s = config.learner.metrics_period_s
-        self._next_metrics_s = 0.0
+        self._metrics = Schedule(config.learner.metrics_period_s, at_once=True)
         self._begin_s = time.monotonic()
         self._begin_simulated_s = twin.time_s
 
@@ -198,8 +197,7 @@ class TwinReport:
     def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
         self._record_events()
-        if time.monotonic() >= self._next_metrics_s and self.forward_velocity_m_s:
-            self._next_metrics_s = time.monotonic() + self._metrics_period_s
+        if self.forward_velocity_m_s and self._metrics.due():
             metrics.add_scalar("twin/forward_velocity_m_s", self._mean_velocity_m_s(), round(self._twin.time_s))
 
     def _record_events(self) -> None:

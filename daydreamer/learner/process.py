@@ -13,6 +13,7 @@ from pathlib import Path
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.learner.learner import Learner
+from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
@@ -22,20 +23,6 @@ from daydreamer.telemetry.metrics import MetricsWriter
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
 IDLE_S = 0.02
-
-
-class Schedule:
-    """Says when something that is to happen once in a while is due; the first time is after one period."""
-
-    def __init__(self, period_s: float):
-        self._period_s = period_s
-        self._last_s = time.monotonic()
-
-    def due(self) -> bool:
-        if time.monotonic() - self._last_s < self._period_s:
-            return False
-        self._last_s = time.monotonic()
-        return True
 
 
 class LearnerProcess:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from daydreamer.errors import UserError
+from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
@@ -26,10 +26,7 @@ from daydreamer.viewer.portrayal import portray
 PERIOD_S = 1.0
 """Between two looks at the experience log: by so much the robot's picture is late. More often would make more and
 smaller chunks, which a browser without a GPU has trouble to keep up with."""
-BANNER_PERIOD_S = 2.0
-HEALTH_PERIOD_S = 5.0
-SCALARS_PERIOD_S = 10.0
-ADVICE_PERIOD_S = 15.0
+PERIODS_S = {"banner": 2.0, "advice": 15.0, "scalars": 10.0, "health": 5.0}
 PAST_FRAMES_STRIDE = 5
 """Of what happened before the dashboard was opened, the robot is shown this much less often."""
 
@@ -60,7 +57,7 @@ class Dashboard:
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
         self._values: dict[str, float] = {}
-        self._next_s = dict.fromkeys(("banner", "advice", "scalars", "health"), -math.inf)
+        self._schedules = {name: Schedule(period_s, at_once=True) for name, period_s in PERIODS_S.items()}
 
     def run(self, stop: StopRequest) -> None:
         """Shows what there is and what is added, until it is told to stop."""
@@ -74,7 +71,8 @@ class Dashboard:
                 logging.warning("%s", error)
             if not behind:
                 time.sleep(max(0.1, PERIOD_S - (time.monotonic() - begin_s)))
-        self._next_s = dict.fromkeys(self._next_s, -math.inf)
+        for schedule in self._schedules.values():
+            schedule.hurry()
         while self.update():
             pass
 
@@ -89,15 +87,15 @@ class Dashboard:
             # The rest takes its time from the experience, all of it.
             return True
         self._events.update()
-        if self._due("banner", BANNER_PERIOD_S):
+        if self._schedules["banner"].due():
             status = read_status(self._session)
             self._canvas.picture("banner", self._clock.now_s, banner(status, self._minutes))
             self._mark_milestones(status)
-        if self._due("advice", ADVICE_PERIOD_S):
+        if self._schedules["advice"].due():
             self._renew_advice()
-        if self._due("scalars", SCALARS_PERIOD_S):
+        if self._schedules["scalars"].due():
             self._values = self._scalars.update()
-        if self._due("health", HEALTH_PERIOD_S):
+        if self._schedules["health"].due():
             readings = read_health(read_status(self._session), self._session, self._values)
             self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
         return False
@@ -105,12 +103,6 @@ class Dashboard:
     def close(self) -> None:
         """Completes the recording."""
         self._canvas.close()
-
-    def _due(self, name: str, period_s: float) -> bool:
-        if time.monotonic() < self._next_s[name]:
-            return False
-        self._next_s[name] = time.monotonic() + period_s
-        return True
 
     def _mark_milestones(self, status: Mapping[str, Any]) -> None:
         for name, reached_s in (status["milestones_s"] or {}).items():
