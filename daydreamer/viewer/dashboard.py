@@ -10,6 +10,7 @@ from typing import Any
 
 from daydreamer.errors import UserError
 from daydreamer.periodic import Schedule
+from daydreamer.robots.portrayal import portray
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
@@ -21,7 +22,6 @@ from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.feeds import BLOCK_STEPS, DreamFeed, EventFeed, ExperienceFeed, RobotFeed, ScalarFeed
-from daydreamer.viewer.portrayal import portray
 
 PERIOD_S = 1.0
 """Between two looks at the experience log: by so much the robot's picture is late. More often would make more and

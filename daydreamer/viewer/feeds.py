@@ -11,6 +11,7 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.robots.portrayal import Portrayal
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.telemetry.columns import StepColumns, to_columns
@@ -18,7 +19,6 @@ from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
-from daydreamer.viewer.portrayal import Portrayal
 
 BLOCK_STEPS = 2000
 MEAN_S = 5.0
