@@ -58,10 +58,11 @@ class OperatorInput:
             node.create_service(Trigger, f"~/{name}", functools.partial(self._serve, request))
             for name, request in SERVICES.items()
         ]
-        # Twice: who publishes without reliability or durability, as `ros2 topic pub` does, must be heard as well.
+        # Whoever publishes must be heard, and what they send again on loss must not be lost here: a subscription takes
+        # only what it asks for, and gets only what the publisher offers.
         self._subscriptions = [
             node.create_subscription(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
-            for quality in (topics.LATCHED, topics.FROM_ANYBODY)
+            for quality in topics.FROM_ANYBODY
         ] + [node.create_subscription(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY)]
         self._guard = node.create_guard_condition(self._take_lines)
 
@@ -106,7 +107,7 @@ class OperatorInput:
         return response
 
     def _on_emergency_stop(self, message: Bool) -> None:
-        # Both subscriptions deliver it; the second time nothing is left to do.
+        # Several subscriptions may deliver it; after the first nothing is left to do.
         if message.data and not self._desk.held:
             self._desk.held = True
             self._request(OperatorRequest.EMERGENCY_STOP, "topic")

@@ -39,8 +39,15 @@ RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """The last messages also reach those who come later."""
 
-FROM_ANYBODY = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Accepts every publisher, and does not lose a message to its successor, as an emergency stop to its release."""
+FROM_ANYBODY = (
+    LATCHED,
+    QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE),
+    QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT),
+)
+"""A subscription of each accepts every publisher (`ros2 topic pub` is reliable, not latched), and gets its reliability.
+
+Deep enough not to lose a message to its successor, as an emergency stop to its release.
+"""
 
 
 class NameOrder:
