@@ -110,8 +110,9 @@ class ActorConfig(_Config):
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
-      rescue: while the robot does far worse than it has done before, motions that have helped before, or random ones,
-        take turns with the policy, see `Explorer`.
+      fallen_reward: while the mean reward of the last second is below, the robot has fallen, and motions that have
+        helped before, or random ones, take turns with the policy, see `Explorer`; null leaves it to the policy.
+      recovered_reward: the same mean from which on a motion has helped.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
         life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
@@ -123,7 +124,8 @@ class ActorConfig(_Config):
     damp_timeout_s: float = 1.0
     random_steps: int = 1000
     random_hold_s: float = 1.0
-    rescue: bool = True
+    fallen_reward: float | None = None
+    recovered_reward: float = 0.0
     fsync_period_s: float = 1.0
     log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25

@@ -17,12 +17,8 @@ SYMMETRIC = 0.5
 """Probability that a move is its own mirror image, as those are that lift a robot with legs without tipping it over."""
 REST_S = 2.0
 """After a motion the action 0 shows where it has led: on one's feet, or back where one was."""
-TROUBLE = 0.3
-"""Share of the way from the worst to the best reward below which the robot needs help."""
-HOPELESS = 0.1
-"""The same, below which a motion is given up without the rest."""
-SUCCESS = 0.8
-"""Share of the way from the worst reward to the best that a motion has led to, from which on one has led out."""
+HOPE = 0.1
+"""A motion that has not raised the reward by this much when its moves are over is given up without the rest."""
 MEMORY_S = 1.0
 """Over which the reward of now is averaged."""
 KEPT = 8
@@ -39,12 +35,10 @@ class Way:
 
     Attributes:
       moves: `[MOVES, action]`; None leaves it to the policy.
-      reward: that it led to when it was found.
       successes, failures: of its trials, recent ones in full.
     """
 
     moves: np.ndarray | None
-    reward: float = np.inf
     successes: float = 1.0
     failures: float = 1.0
 
@@ -60,8 +54,8 @@ class Way:
 class Explorer:
     """Decides step by step whether the policy acts, or a motion that is random or remembered.
 
-    Motions come first. Later they come to the rescue: while the robot does far worse than it has done before, it
-    tries ways out one after the other. A motion that led out is remembered, together with its mirror image if the
+    Motions come first. Later they come to the rescue: while the robot has fallen, as its reward tells, it tries ways
+    out one after the other. A motion that led out is remembered, together with its mirror image if the
     robot has one. Which way is tried is drawn by how well each has done (Thompson 1933): the policy is one of them, a
     new random motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves
     it to the policy as soon as that does better.
@@ -79,20 +73,21 @@ class Explorer:
         self._rest_steps = round(REST_S * spec.control_rate_hz)
         self._rate = 1.0 / (MEMORY_S * spec.control_rate_hz)
         self._policy = Way(None)
-        self._novelty = Way(None, np.inf, *NOVELTY)
+        self._novelty = Way(None, *NOVELTY)
         self._remembered: list[Way] = []
         self._trial: Way | None = None
         self._trial_step = 0
         self._is_new = False
+        self._is_rescue = False
         self._reward_before = 0.0
         self._at_first = False
         self._reward: float | None = None
-        self._worst, self._best, self._best_after_motion = np.inf, -np.inf, -np.inf
 
     @property
-    def struggling(self) -> bool:
-        """Whether the robot does far worse than it has done before."""
-        return self._reward is not None and self._reward < self._level(TROUBLE)
+    def fallen(self) -> bool:
+        """Whether the robot needs help."""
+        fallen_reward = self._config.fallen_reward
+        return None not in (self._reward, fallen_reward) and self._reward < fallen_reward
 
     def choose(self, reward: float, env_steps: int, has_policy: bool) -> np.ndarray | None:
         """The action of this step `[action]`; None if the policy is to act.
@@ -109,8 +104,8 @@ class Explorer:
         self._at_first = at_first
         if self._trial is not None and self._is_over():
             self._judge()
-        if self._trial is None and (at_first or (self._config.rescue and self.struggling)):
-            self._begin(at_first)
+        if self._trial is None and (at_first or self.fallen):
+            self._begin(at_first, reward)
         if self._trial is None:
             return None
         move = self._trial_step // self._hold_steps
@@ -119,10 +114,11 @@ class Explorer:
             return None
         return self._trial.moves[move] if move < MOVES else self._spec.action.zeros()
 
-    def _begin(self, at_first: bool) -> None:
+    def _begin(self, at_first: bool, reward: float) -> None:
         self._trial_step = 0
-        self._reward_before = self._reward
-        known = [way for way in self._remembered if way.reward >= self._success] if self.struggling else []
+        self._is_rescue = self.fallen
+        self._reward_before = reward  # of now: the mean still remembers how it was before the fall
+        known = self._remembered if self._is_rescue else []
         ways = [self._novelty, *known] if at_first else [self._novelty, self._policy, *known]
         way = max(ways, key=lambda way: way.draw(self._random))
         self._is_new = way is self._novelty
@@ -130,23 +126,21 @@ class Explorer:
 
     def _is_over(self) -> bool:
         moved = self._trial_step - MOVES * self._hold_steps
-        return moved >= self._rest_steps or (moved >= 0 and self._reward < self._level(HOPELESS))
+        return moved >= self._rest_steps or (moved >= 0 and self._reward < self._reward_before + HOPE)
 
     def _judge(self) -> None:
         trial, self._trial = self._trial, None
-        if trial.moves is not None:
-            self._best_after_motion = max(self._best_after_motion, self._reward)
-        if self._reward_before >= self._level(TROUBLE):
+        if not self._is_rescue:
             return  # there was nothing to get out of
-        succeeded = self._reward >= self._success
+        succeeded = self._reward >= self._config.recovered_reward
         (self._novelty if self._is_new else trial).count(succeeded)
         if self._is_new and succeeded:
             self._keep(trial.moves)
 
     def _keep(self, moves: np.ndarray) -> None:
-        found = [Way(moves, self._reward, successes=2.0)]
+        found = [Way(moves, successes=2.0)]
         if self._mirrors:
-            found.append(Way(self._spec.mirror_image("action", moves), self._reward))
+            found.append(Way(self._spec.mirror_image("action", moves)))
         ways = sorted(self._remembered, key=lambda way: way.successes / (way.successes + way.failures), reverse=True)
         self._remembered = found + ways[: KEPT - len(found)]
 
@@ -162,20 +156,10 @@ class Explorer:
         own, other = np.arange(len(partners)), self._spec.mirror_image("action", action)
         return np.where(partners > own, action, np.where(partners < own, other, (action + other) / 2))
 
-    @property
-    def _success(self) -> float:
-        """The reward from which on a trial has succeeded."""
-        # Measured by what motions lead to: a policy that walks may have set a best that no motion reaches.
-        return max(self._level(TROUBLE), self._worst + SUCCESS * (self._best_after_motion - self._worst))
-
-    def _level(self, share: float) -> float:
-        return self._worst + share * (self._best - self._worst)
-
     def _remember(self, reward: float) -> None:
         if self._reward is None:
             self._reward = reward
         self._reward += self._rate * (reward - self._reward)
-        self._worst, self._best = min(self._worst, self._reward), max(self._best, self._reward)
 
 
 def random_action(space: Space, generator: np.random.Generator) -> np.ndarray:

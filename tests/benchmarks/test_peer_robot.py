@@ -41,7 +41,7 @@ def run_our_loop(config):
 
 @pytest.fixture
 def config():
-    return configure(robot="twin", minutes=1, seed=3, preset="tiny", overrides=["actor.rescue=false"])
+    return configure(robot="twin", minutes=1, seed=3, preset="tiny", overrides=["actor.fallen_reward=null"])
 
 
 @pytest.fixture

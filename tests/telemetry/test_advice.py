@@ -223,7 +223,7 @@ def test_entropy_collapsed(recorder):
 
 @pytest.mark.parametrize(
     "dream_error, cause",
-    [(lambda share: 0.1, "actor.rescue"), (lambda share: 0.4 - 0.15 * share, "See to the model first")],
+    [(lambda share: 0.1, "actor.fallen_reward"), (lambda share: 0.4 - 0.15 * share, "See to the model first")],
 )
 def test_reward_flat(recorder, dream_error, cause):
     flat = {"actor/reward": lambda share: min(5.0 + 10.0 * share, 7.0), "learner/behavior/return": lambda share: 700.0}
