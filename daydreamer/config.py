@@ -220,6 +220,8 @@ class LearnerConfig(_Config):
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
+      imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
+        0 imagines a world without it.
       actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
         actions only); 'reinforce' uses the score function.
       discount, return_lambda: of the lambda return.
@@ -256,6 +258,7 @@ class LearnerConfig(_Config):
     mirror: bool = True
     imagination_starts: int = 192
     imagination_horizon: int = 5
+    imagination_noise: float = 1.0
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
@@ -272,8 +275,8 @@ class LearnerConfig(_Config):
     continue_scale: float = 1.0
     replay_value_scale: float = 1.0
     learning_rate: float = 1e-3
-    actor_learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4
+    actor_learning_rate: float = 1e-3
+    critic_learning_rate: float = 1e-3
     warmup_updates: int = 100
     actor_delay_updates: int = 250
     gradient_clip: float = 0.3

@@ -91,7 +91,7 @@ class ControlLoop:
         self._spec = task.spec
         self._writer = writer
         self._actor_life = actor_life
-        self._explorer = Explorer(task.spec, config, np.random.default_rng((seed, actor_life)))
+        self._explorer = Explorer(task.spec, config, np.random.default_rng((seed, actor_life)), task.get_up_actions)
         self._clock = clock
         self._on_event = on_event
         self._on_step = on_step

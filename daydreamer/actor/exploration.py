@@ -11,14 +11,14 @@ from daydreamer.spec import RobotSpec, Space
 
 EXTREMES = 0.6
 """Probability that an element of a random action is -1 or 1, which moves a robot farthest."""
-MOVES = 3
+MOVES = 2
 """Random actions of a motion, each held for `random_hold_s`."""
 SYMMETRIC = 0.5
 """Probability that a move is its own mirror image, as those are that lift a robot with legs without tipping it over."""
 REST_S = 2.0
-"""After a motion the action 0 shows where it has led: on one's feet, or back where one was."""
+"""How long the last action of a motion is held, to see where the motion has led."""
 HOPE = 0.1
-"""A motion that has not raised the reward by this much when its moves are over is given up without the rest."""
+"""A motion that has not raised the reward by this much when its last action begins is given up without it."""
 MEMORY_S = 1.0
 """Over which the reward of now is averaged."""
 KEPT = 8
@@ -34,7 +34,7 @@ class Way:
     """A way out of trouble, and how it has fared.
 
     Attributes:
-      moves: `[MOVES, action]`; None leaves it to the policy.
+      moves: `[MOVES, action]`, after which come the robot's `get_up_actions`; None leaves it to the policy.
       successes, failures: of its trials, recent ones in full.
     """
 
@@ -55,17 +55,26 @@ class Explorer:
     """Decides step by step whether the policy acts, or a motion that is random or remembered.
 
     Motions come first. Later they come to the rescue: while the robot has fallen, as its reward tells, it tries ways
-    out one after the other. A motion that led out is remembered, together with its mirror image if the
-    robot has one. Which way is tried is drawn by how well each has done (Thompson 1933): the policy is one of them, a
-    new random motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves
-    it to the policy as soon as that does better.
+    out one after the other. A motion is a few random actions, to roll over, and then those by which the robot gets up
+    from its belly, which are known. One that led out is remembered, together with its mirror image if the robot has
+    one. Which way is tried is drawn by how well each has done (Thompson 1933): the policy is one of them, a new random
+    motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves it to the
+    policy as soon as that does better.
 
     Actions are held because white noise hardly gets through the low-pass filter of the commands (Dabney et al. 2021
     hold them for the sake of exploration in general).
     """
 
-    def __init__(self, spec: RobotSpec, config: ActorConfig, generator: np.random.Generator):
+    def __init__(
+        self,
+        spec: RobotSpec,
+        config: ActorConfig,
+        generator: np.random.Generator,
+        get_up_actions: np.ndarray | None = None,
+    ):
+        """`get_up_actions`: see `Task`; None to rest at the action 0."""
         self._spec = spec
+        self._get_up_actions = [spec.action.zeros()] if get_up_actions is None else list(get_up_actions)
         self._config = config
         self._mirrors = bool(spec.mirror) and not spec.action.is_discrete
         self._random = generator
@@ -108,11 +117,12 @@ class Explorer:
             self._begin(at_first, reward)
         if self._trial is None:
             return None
-        move = self._trial_step // self._hold_steps
+        position = self._trial_step // self._hold_steps
         self._trial_step += 1
         if self._trial.moves is None:
             return None
-        return self._trial.moves[move] if move < MOVES else self._spec.action.zeros()
+        actions = [*self._trial.moves, *self._get_up_actions]
+        return actions[min(position, len(actions) - 1)]
 
     def _begin(self, at_first: bool, reward: float) -> None:
         self._trial_step = 0
@@ -125,7 +135,7 @@ class Explorer:
         self._trial = Way(self._random_moves()) if self._is_new else way
 
     def _is_over(self) -> bool:
-        moved = self._trial_step - MOVES * self._hold_steps
+        moved = self._trial_step - (MOVES + len(self._get_up_actions) - 1) * self._hold_steps
         return moved >= self._rest_steps or (moved >= 0 and self._reward < self._reward_before + HOPE)
 
     def _judge(self) -> None:

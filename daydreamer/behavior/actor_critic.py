@@ -14,7 +14,7 @@ from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
-from daydreamer.models.world_model import Batch, WorldModel
+from daydreamer.models.world_model import Batch, Surprises, WorldModel
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
 LARGEST_MEAN = 2.0
@@ -187,9 +187,19 @@ class ActorCritic:
         return two_hot_loss(logits, relative, self.bins)
 
     def imagine(
-        self, parameters, slow_critic, statistics: ReturnStatistics, start: LatentState, key: Array
+        self,
+        parameters,
+        slow_critic,
+        statistics: ReturnStatistics,
+        start: LatentState,
+        disturbance: Array,
+        key: Array,
     ) -> Imagined:
-        """Rolls the actor out inside the world model from `start` `[starts]`.
+        """Rolls the actor out inside the world model.
+
+        Args:
+          start: `[starts]`.
+          disturbance: `[horizon, starts, vector]`, added to each predicted vector observation.
 
         Its noise is that of acting (see `ModelConfig.noise_correlation`), so that it learns to live with it. Only
         'reinforce', whose log-probabilities are those of independent actions, draws them independently.
@@ -199,8 +209,8 @@ class ActorCritic:
         frozen = jax.lax.stop_gradient(parameters)
         rssm = self.world_model.rssm
 
-        def step(carry, key):
-            state, noise = carry
+        def step(carry, inputs):
+            (state, noise), (disturbance, key) = carry, inputs
             action_key, state_key = jax.random.split(key)
             features = jax.lax.stop_gradient(state.features)
             distribution = self.actor(parameters["actor"], features)
@@ -210,12 +220,13 @@ class ActorCritic:
             else:
                 sample = jax.lax.stop_gradient(distribution.sample(action_key))
             following = imagine_step(rssm, frozen["rssm"], state, sample.action, state_key)
+            following = following._replace(vector=following.vector + disturbance)
             return (following, noise), (following.features, distribution, sample)
 
         noise_key, key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (*start.deterministic.shape[:-1], self.world_model.action_size))
-        keys = jax.random.split(key, self.config.imagination_horizon)
-        _, (features, distribution, action) = jax.lax.scan(step, (jax.lax.stop_gradient(start), noise), keys)
+        inputs = (disturbance, jax.random.split(key, self.config.imagination_horizon))
+        _, (features, distribution, action) = jax.lax.scan(step, (jax.lax.stop_gradient(start), noise), inputs)
         features = jnp.concatenate([jax.lax.stop_gradient(start).features[None], features])
         reward, continues = self.world_model.outcomes(frozen, features)
         value = self.value(jax.lax.stop_gradient(slow_critic), features, statistics)
@@ -227,6 +238,7 @@ class ActorCritic:
         slow_critic,
         behavior: BehaviorState,
         states: LatentState,
+        surprises: Surprises,
         batch: Batch,
         key: Array,
     ):
@@ -235,15 +247,18 @@ class ActorCritic:
         Args:
           behavior: before this update.
           states: `[batch, time]` posterior states of the replayed sequences; imagination starts from some of them.
+          surprises: of the same sequences.
           batch: the replayed sequences.
 
         Returns:
           Scalar loss, updated behaviour state, and scalar metrics.
         """
         config, statistics = self.config, behavior.returns
-        start_key, imagination_key = jax.random.split(key)
-        start = choose_starts(states, config.imagination_starts, start_key)
-        imagined = self.imagine(parameters, slow_critic, statistics, start, imagination_key)
+        start_key, disturbance_key, imagination_key = jax.random.split(key, 3)
+        chosen = choose_starts(*batch.reward.shape, config.imagination_starts, start_key)
+        start = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[chosen], states)
+        disturbance = self.disturbances(surprises, chosen, disturbance_key)
+        imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         discount = config.discount * imagined.continues
         returns = lambda_returns(imagined.reward, discount, imagined.value, config.return_lambda)
         relative_returns = jax.lax.stop_gradient(returns) - statistics.baseline(config.discount)
@@ -290,6 +305,23 @@ class ActorCritic:
         total = actor_loss + critic_loss + config.replay_value_scale * replay_value_loss
         return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
 
+    def disturbances(self, surprises: Surprises, chosen: Array, key: Array) -> Array:
+        """What to disturb imagined vector observations by `[horizon, starts, vector]`.
+
+        The model predicts means. A world in which they come true is calmer than the one there is: an actor that has
+        only dreamed in it walks where one slip is the end. So each imagined step is disturbed by what the model did
+        not foresee at some step of the same replayed sequence (a bootstrap of its residuals; cf. Chua et al. 2018,
+        who sample from what their models predict).
+
+        Args:
+          chosen: indices `[starts]` of the starting positions, see `choose_starts`.
+        """
+        sequence = chosen // surprises.valid.shape[1]
+        odds = jnp.where(surprises.valid, 0.0, -1e9)[sequence]
+        step = jax.random.categorical(key, odds, shape=(self.config.imagination_horizon, *chosen.shape))
+        scale = self.config.imagination_noise * surprises.valid.any(1)[sequence]
+        return jax.lax.stop_gradient(scale[:, None] * surprises.vector[sequence, step])
+
     def replay_value_loss(
         self, parameters, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch
     ) -> Array:
@@ -305,11 +337,7 @@ class ActorCritic:
         return (weight * self.value_loss(parameters["critic"], features[:-1], returns, statistics)).mean()
 
 
-def choose_starts(states: LatentState, count: int, key: Array) -> LatentState:
-    """`count` of the states `[batch, time]`, flat `[count]`, drawn without replacement."""
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), states)
-    positions = flat.deterministic.shape[0]
-    if count == positions:
-        return flat
-    chosen = jax.random.permutation(key, positions)[:count]
-    return jax.tree.map(lambda x: x[chosen], flat)
+def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:
+    """Indices `[count]` of some of the `sequences * length` replayed positions, drawn without replacement."""
+    positions = sequences * length
+    return jnp.arange(positions) if count == positions else jax.random.permutation(key, positions)[:count]

@@ -123,9 +123,9 @@ class Agent:
     def loss(self, parameters, slow_critic, behavior: BehaviorState, batch: Batch, key: Array):
         """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""
         model_key, behavior_key = jax.random.split(key)
-        model_loss, states, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)
+        model_loss, states, surprises, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)
         behavior_loss, behavior, behavior_metrics = self.actor_critic.loss(
-            parameters, slow_critic, behavior, states, batch, behavior_key
+            parameters, slow_critic, behavior, states, surprises, batch, behavior_key
         )
         total = model_loss + behavior_loss
         return total, (behavior, model_metrics | behavior_metrics | {"loss/total": total})

@@ -168,12 +168,14 @@ class Observed(NamedTuple):
       states: posterior states, or predicted ones where the observation was withheld.
       posterior, prior: latent probabilities with and without the observation.
       vector: predicted vector observations, symlog.
+      withheld: whether the state is a predicted one.
     """
 
     states: LatentState
     posterior: Array
     prior: Array
     vector: Array
+    withheld: Array
 
 
 def observe(
@@ -210,7 +212,7 @@ def observe(
         stochastic = sample_straight_through(key, jnp.where(hidden[:, None, None], prior, posterior))
         predicted = rssm.apply(parameters, deterministic, stochastic, state.vector, method=RSSM.predict_vector)
         state = LatentState(deterministic, stochastic, jnp.where(hidden[:, None], predicted, vector))
-        return state, Observed(state, posterior, prior, predicted)
+        return state, Observed(state, posterior, prior, predicted, hidden)
 
     _, outputs = jax.lax.scan(step, rssm.initial_state(embedding.shape[:1]), (*time_major, hidden, keys))
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), outputs)

@@ -119,6 +119,9 @@ class Task(Protocol):
     limits: JointLimits
     ramp_poses_rad: Mapping[str, np.ndarray]
     """`[joints]` by name: 'rest', which the robot can take on its belly and on its back, and 'stand'."""
+    get_up_actions: np.ndarray
+    """`[actions, action]`, which one after the other lead from the belly onto the feet; action 0 alone for robots that
+    do not fall."""
 
     def reset(self) -> None:
         """Forgets filters and odometry; call when the stream of measurements was interrupted."""

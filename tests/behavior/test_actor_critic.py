@@ -10,7 +10,7 @@ from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution, Beh
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.rssm import RSSM
-from daydreamer.models.world_model import Batch, WorldModel
+from daydreamer.models.world_model import Batch, Surprises, WorldModel
 from daydreamer.spec import RobotSpec, Space
 
 MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes=4, units=32, bins=31)
@@ -29,11 +29,12 @@ def make(action, gradient):
 
 
 def replayed():
-    """Posterior states and the batch they came from: `STARTS` positions, all in the initial state."""
+    """Posterior states, surprises and the batch they came from: `STARTS` positions, all in the initial state."""
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
     batch = Batch({"x": jnp.zeros((*shape, 3))}, jnp.zeros((*shape, 2)), zeros, zeros, zeros, zeros)
-    return RSSM(MODEL, 3).initial_state(shape), batch
+    surprises = Surprises(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
+    return RSSM(MODEL, 3).initial_state(shape), surprises, batch
 
 
 @pytest.mark.parametrize(
@@ -48,14 +49,14 @@ def test_imagined_reward_rises(action, gradient):
         features[..., : MODEL.deterministic] @ direction,
         jnp.ones(features.shape[:-1]),
     )
-    states, batch = replayed()
+    states, surprises, batch = replayed()
     optimizer = optax.adam(5e-3)
     state = optimizer.init(parameters)
 
     @jax.jit
     def train(parameters, state, slow_critic, memory, key):
         def loss(parameters):
-            total, updated, metrics = behavior.loss(parameters, slow_critic, memory, states, batch, key)
+            total, updated, metrics = behavior.loss(parameters, slow_critic, memory, states, surprises, batch, key)
             return total, (updated, metrics)
 
         gradient, (memory, metrics) = jax.grad(loss, has_aux=True)(parameters)
@@ -74,11 +75,11 @@ def test_imagined_reward_rises(action, gradient):
 @pytest.mark.parametrize("gradient", ["dynamics", "reinforce"])
 def test_gradients_reach_actor_and_critic_only(gradient):
     _, behavior, parameters = make(CONTINUOUS, gradient)
-    states, batch = replayed()
+    states, surprises, batch = replayed()
 
     def loss(parameters):
         memory = BehaviorState.initial(3e-4)
-        return behavior.loss(parameters, parameters["critic"], memory, states, batch, jax.random.key(0))[0]
+        return behavior.loss(parameters, parameters["critic"], memory, states, surprises, batch, jax.random.key(0))[0]
 
     # Fresh heads are all zero, and so would be every gradient through them.
     parameters = jax.tree.map(lambda x: x + 0.01 * jax.random.normal(jax.random.key(3), x.shape), parameters)
@@ -92,7 +93,9 @@ def test_imagined_noise_is_that_of_acting(gradient, correlation):
     model, behavior, parameters = make(CONTINUOUS, gradient)
     start = model.rssm.initial_state((2000,))
     statistics = BehaviorState.initial(3e-4).returns
-    imagined = jax.jit(behavior.imagine)(parameters, parameters["critic"], statistics, start, jax.random.key(0))
+    imagined = jax.jit(behavior.imagine)(
+        parameters, parameters["critic"], statistics, start, jnp.zeros((5, 2000, 3)), jax.random.key(0)
+    )
     noise = np.asarray((imagined.action.raw - imagined.distribution.mean) / imagined.distribution.deviation)
     np.testing.assert_allclose(noise.std((1, 2)), 1.0, atol=0.08)
     for lag in (1, 2):
@@ -126,25 +129,47 @@ def test_the_critic_predicts_relative_to_the_mean_reward():
 
 
 def test_starts_are_drawn_without_replacement():
-    states, _ = replayed()
-    numbered = states._replace(deterministic=states.deterministic + jnp.arange(STARTS).reshape(-1, 4)[..., None])
-    chosen = choose_starts(numbered, 32, jax.random.key(0)).deterministic[:, 0]
-    assert chosen.shape == (32,) and len(set(chosen.tolist())) == 32
-    assert choose_starts(numbered, STARTS, jax.random.key(0)).deterministic[:, 0].tolist() == list(range(STARTS))
+    chosen = choose_starts(STARTS // 4, 4, 32, jax.random.key(0))
+    assert chosen.shape == (32,) and len(set(chosen.tolist())) == 32 and set(chosen.tolist()) < set(range(STARTS))
+    assert choose_starts(STARTS // 4, 4, STARTS, jax.random.key(0)).tolist() == list(range(STARTS))
+
+
+def test_disturbances_are_surprises_of_the_same_sequence():
+    _, behavior, _ = make(CONTINUOUS, "dynamics")
+    vector = jnp.arange(3 * 8, dtype=jnp.float32).reshape(3, 8, 1).repeat(3, -1)
+    valid = jnp.ones((3, 8), bool).at[1, ::2].set(False).at[2].set(False)
+    chosen = jnp.array([0, 5, 9, 15, 20])
+    disturbance = np.asarray(behavior.disturbances(Surprises(vector, valid), chosen, jax.random.key(0)))
+    assert disturbance.shape == (5, 5, 3)  # horizon, starts, vector
+    assert set(disturbance[:, :2, 0].ravel()) <= set(range(8)) and len(np.unique(disturbance[:, :2, 0])) > 3
+    assert set(disturbance[:, 2:4, 0].ravel()) <= {9, 11, 13, 15}
+    assert not disturbance[:, 4].any()  # nothing is known of that sequence
+
+
+def test_imagined_measurements_are_disturbed():
+    model, behavior, parameters = make(CONTINUOUS, "dynamics")
+    statistics, start = BehaviorState.initial(3e-4).returns, model.rssm.initial_state((6,))
+    calm, disturbed = (
+        behavior.imagine(parameters, parameters["critic"], statistics, start, x, jax.random.key(0)).features
+        for x in (jnp.zeros((5, 6, 3)), jnp.zeros((5, 6, 3)).at[0].set(0.5))
+    )
+    np.testing.assert_array_equal(disturbed[0], calm[0])
+    np.testing.assert_allclose(disturbed[1, :, -3:], calm[1, :, -3:] + 0.5, rtol=1e-6)
+    assert float(jnp.abs(disturbed[3] - calm[3]).max()) > 0.1  # it goes on from there
 
 
 @pytest.mark.parametrize("action", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_randomness_is_held_at_its_target(action):
     """Whether an actor starts out too random or too sure, the weight of the entropy moves towards the target."""
     _, behavior, parameters = make(action, "reinforce")
-    states, batch = replayed()
+    states, surprises, batch = replayed()
 
     @jax.jit
     def measure(actor_parameters):
         memory = BehaviorState.initial(0.01)
         updated_parameters = parameters | {"actor": actor_parameters}
         _, memory, metrics = behavior.loss(
-            updated_parameters, parameters["critic"], memory, states, batch, jax.random.key(0)
+            updated_parameters, parameters["critic"], memory, states, surprises, batch, jax.random.key(0)
         )
         return metrics["behavior/randomness"], jnp.exp(memory.log_entropy_scale)
 

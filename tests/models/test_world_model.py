@@ -55,7 +55,7 @@ def test_shapes(spec):
     def run(parameters, key):
         observed = model.observe(parameters, batch, key)
         images = model.decoder.apply(parameters["decoder"], observed.states.features)
-        loss, _, metrics = model.loss(parameters, batch, LearnerConfig(), key)
+        loss, _, _, metrics = model.loss(parameters, batch, LearnerConfig(), key)
         return observed, images, model.outcomes(parameters, observed.states.features), loss, metrics
 
     observed, images, (reward, continues), loss, metrics = run(parameters, jax.random.key(1))
@@ -179,7 +179,7 @@ def test_predictions_improve_with_training(spec):
     @jax.jit
     def train(parameters, state, key):
         def loss(parameters):
-            total, _, metrics = model.loss(parameters, batch, LearnerConfig(), key)
+            total, _, _, metrics = model.loss(parameters, batch, LearnerConfig(), key)
             return total, metrics
 
         gradient, metrics = jax.grad(loss, has_aux=True)(parameters)

@@ -62,7 +62,7 @@ class A1WalkTask:
     last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
-      spec, limits, ramp_poses_rad: see `Task`.
+      spec, limits, ramp_poses_rad, get_up_actions: see `Task`.
     """
 
     def __init__(self, camera: bool = False) -> None:
@@ -85,6 +85,7 @@ class A1WalkTask:
             battery_fraction=a1.BATTERY_LIMIT_FRACTION,
         )
         self.ramp_poses_rad = {"rest": a1.REST_POSE_RAD, "stand": a1.STAND_POSE_RAD}
+        self.get_up_actions = np.stack([self._action_towards(a1.REST_POSE_RAD), self.spec.action.zeros()])
         self._camera = camera
         self._odometry = LegOdometry()
         self.reset()
@@ -124,6 +125,13 @@ class A1WalkTask:
         action = np.clip(action, -1.0, 1.0)
         reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
         return _STAND_RAD + a1.NEAR_RAD * action + (reach - a1.NEAR_RAD) * action**CURVE
+
+    def _action_towards(self, pose_rad: np.ndarray) -> np.ndarray:
+        """The inverse of `joint_targets`, `[action]`; as far as the range of actions reaches."""
+        actions = np.linspace(-1.0, 1.0, 2001)
+        targets_rad = np.stack([self.joint_targets(np.full(a1.JOINTS, action)) for action in actions])
+        found = [np.interp(pose, target, actions) for pose, target in zip(pose_rad, targets_rad.T, strict=True)]
+        return np.array(found, np.float32)
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
         """The rewarded pose, and around it: left stick up lowers the trunk, left stick sideways leans it, right stick
