@@ -224,7 +224,8 @@ def ends_whole(session, before, minutes):
     assert again.returncode == 0, output
     after = steps_of(session)
     assert after[: len(before)] == before and len(after) == len(before) + round(minutes * 1200)
-    replay, tail = Replay(session.spec, 2048), ExperienceTail(session.experience, session.spec)
+    replay = Replay(session.spec, len(after) + APPEND_SIZES[-1])
+    tail = ExperienceTail(session.experience, session.spec)
     while batch := tail.read(APPEND_SIZES[-1]):
         replay.append(batch)
     rows = (np.asarray(replay.state.rows[name])[: len(replay)] for name in ("actor_life", "sequence", "reward"))
