@@ -63,7 +63,10 @@ class LiveActor:
             self._begin_s = time.monotonic()
             self._next_message_s = self._begin_s + WAITING_MESSAGE_PERIOD_S
             self._state = RobotState(node, spec)
-            runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop)
+            # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
+            # discovered meanwhile.
+            warm_up(Policy.untrained(spec, config.model), spec)
+            runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop, self._begin_s)
             self._state.take_waiting()
             life = next_actor_life(session.experience)
             earlier_steps, earlier = logged_steps(session), read_status(session)
@@ -95,8 +98,6 @@ class LiveActor:
                 on_event=self._telemetry.event,
                 poll_s=config.actor.snapshot_poll_s,
             )
-            # Compiling holds up every thread of Python; afterwards a new snapshot only brings other parameters.
-            warm_up(Policy.untrained(spec, config.model), spec)
             self._loader.poll()
             garbage.take_over()
             self._pacer = Pacer(spec.control_period_s, time.monotonic() + spec.control_period_s)

@@ -113,18 +113,24 @@ class Spinner:
         self._executor.shutdown()
 
 
-def refuse_second_publisher(node: Node, wait: Callable[[float], None], topic: str, stop: StopRequest) -> None:
+def refuse_second_publisher(
+    node: Node, wait: Callable[[float], None], topic: str, stop: StopRequest, since_s: float | None = None
+) -> None:
     """Waits for discovery, then makes sure that this node's publisher is the only one on `topic`.
 
     Args:
       wait: lets that many seconds pass; discovery needs no spinning.
+      since_s: of `time.monotonic()`, when the node and its publisher were there already; now if None.
 
     Raises:
       UserError: somebody else publishes there.
     """
-    end_s = time.monotonic() + DISCOVERY_S
+    end_s = (time.monotonic() if since_s is None else since_s) + DISCOVERY_S
+    waiting = True
     others: list[str] = []
-    while time.monotonic() < end_s and not stop:
+    while waiting and not stop:
+        # Looks at least once, and for the last time after the end.
+        waiting = time.monotonic() < end_s
         wait(0.05)
         publishers = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in node.get_publishers_info_by_topic(topic)]
         with contextlib.suppress(ValueError):

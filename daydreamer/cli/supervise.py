@@ -86,6 +86,7 @@ class SessionSupervisor:
         self._stop = stop
         self._events = EventLog(session.events)
         self._status = StatusWriter(session, "walk")
+        self._status_written = True
         self._children = [Child(process, session) for process in session_processes(session, minutes)]
         self._learner = next(child for child in self._children if child.name == "learner")
         self._learner_started_s = 0.0
@@ -165,6 +166,9 @@ class SessionSupervisor:
         """A learner that has stopped reporting is killed; `_keep_learner` starts another."""
         if not self._learner.running:
             return
+        if not self._status_written:  # then neither can the learner, and its silence says nothing
+            self._learner_pulse.restart(time.monotonic())
+            return
         status = read_process_status(self._session, "learner")
         own = status is not None and status.pid == self._learner.pid
         beat = (status.heartbeat_steady_s, status.state == "starting") if own else None
@@ -214,7 +218,16 @@ class SessionSupervisor:
         return True
 
     def _write_status(self, state: str, message: str | None) -> None:
-        self._status.attempt(WalkStatus(state=state, elapsed_s=time.monotonic() - self._begin_s, message=message))
+        """A disk that does not take it is complained about once; the other processes cannot report either."""
+        status = WalkStatus(state=state, elapsed_s=time.monotonic() - self._begin_s, message=message)
+        try:
+            self._status.write(status)
+        except UserError as error:
+            if self._status_written:
+                self._progress.say(str(error))
+            self._status_written = False
+        else:
+            self._status_written = True
 
     def _print_summary(self, ending: Ending) -> None:
         for line in summarise(read_status(self._session)):

@@ -9,11 +9,12 @@ import pytest
 
 from daydreamer.cli import child as child_module
 from daydreamer.cli.child import Child
-from daydreamer.cli.supervise import STARTING_PATIENCE, Pulse
+from daydreamer.cli.supervise import STARTING_PATIENCE, Pulse, SessionSupervisor
 from daydreamer.config import SessionConfig
 from daydreamer.processes import ProcessDescription
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec, Space
+from daydreamer.stop_request import StopRequest
 
 SPEC = RobotSpec("car", "drive", 10.0, 100, (), (), {"x": Space((1,))}, Space((1,), low=-1.0, high=1.0), ())
 TALKER = """
@@ -108,3 +109,22 @@ def test_a_process_hangs_when_its_heartbeat_stands_still_on_the_watchers_clock()
     assert pulse.silence((1.5, False), begin_s + 212.0) is None, "any change is a sign of life"
     pulse.restart(begin_s + 300.0)
     assert pulse.silence(None, begin_s + 301.0) is None
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_silence_counts_only_against_a_learner_that_could_report(session, writable, monkeypatch, capsys):
+    """Where the command cannot write its own status it says so, once, and kills nobody for doing no better."""
+    supervisor = SessionSupervisor(session, 1.0, StopRequest(watch_parent=False))
+    killed = []
+    monkeypatch.setattr(Child, "running", True)
+    monkeypatch.setattr(Child, "kill", lambda child: killed.append(child.name))
+    if not writable:
+        session.status.rmdir()
+        session.status.write_text("in the way")
+    now_s = time.monotonic()
+    for hours in range(3):
+        monkeypatch.setattr(time, "monotonic", lambda hours=hours: now_s + 3600 * hours)
+        supervisor._write_status("running", None)
+        supervisor._end_hung_learner()
+    assert killed == (["learner", "learner"] if writable else [])
+    assert capsys.readouterr().out.count("The status cannot be written to") == (0 if writable else 1)

@@ -23,7 +23,15 @@ SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Spa
 PATIENCE = 3
 SETTINGS = merge(
     find_preset("twin", "tiny"),
-    {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "fall_back_updates": PATIENCE}},
+    # But for the patience as in test_learner.py, so that both compile the same program.
+    {
+        "learner": {
+            "replay_capacity": 4096,
+            "warmup_updates": 1,
+            "actor_delay_updates": 0,
+            "fall_back_updates": PATIENCE,
+        }
+    },
 )
 
 

@@ -5,12 +5,13 @@ from scipy import signal
 from daydreamer.safety.filter import LowPassFilter
 
 
-def test_samples_one_by_one_equal_scipy_on_the_whole_signal():
+@pytest.mark.parametrize("cutoff_hz", [0.01, 1.5, 3.0, 9.9])
+def test_samples_one_by_one_equal_scipy_on_the_whole_signal(cutoff_hz):
     values = np.random.default_rng(0).normal(size=(200, 3))
-    low_pass = LowPassFilter(1.5, 20.0)
+    low_pass = LowPassFilter(cutoff_hz, 20.0)
     low_pass.reset(np.zeros(3))
     outputs = np.stack([low_pass(value) for value in values])
-    expected = signal.lfilter(*signal.butter(2, 1.5, fs=20.0), values, axis=0)
+    expected = signal.lfilter(*signal.butter(2, cutoff_hz, fs=20.0), values, axis=0)
     np.testing.assert_allclose(outputs, expected, atol=1e-12)
 
 
