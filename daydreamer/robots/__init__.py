@@ -38,7 +38,14 @@ def _make_a1_task(config: SessionConfig) -> Task:
     return A1WalkTask(camera=config.twin.camera)
 
 
-HARDWARE: Mapping[str, Any] = {"safety": {"policy_old_action": "hold", "command_late_action": "hold"}}
+HARDWARE: Mapping[str, Any] = {
+    "safety": {
+        "policy_old_action": "hold",
+        "command_late_action": "hold",
+        "not_following_action": "damp",
+        "imu_action": "hold",
+    }
+}
 """What is only worth a warning in a twin."""
 
 ROBOTS: dict[str, RobotEntry] = {
