@@ -38,6 +38,8 @@ def start_twin(context: LaunchContext) -> list[Action]:
     overrides = [setting.strip() for setting in settings.split(";") if setting.strip()]
     config = configure(robot="twin", minutes=60.0, seed=int(seed), overrides=overrides)
     session = new_session(Path(directory) if directory else None, config)
+    # Where walk.launch.py robot:=ros2_control sends its commands.
+    remappings = [("joint_command", "forward_position_controller/commands")] if interface == "forward_position" else []
     return [
         Node(
             package="daydreamer",
@@ -45,6 +47,7 @@ def start_twin(context: LaunchContext) -> list[Action]:
             namespace=namespace,
             arguments=["--session", str(session.path)],
             parameters=[{"command_interface": ParameterValue(interface, value_type=str)}],
+            remappings=remappings,
             additional_env=process_environment(session),
             output="screen",
             on_exit=[Shutdown(reason="the twin has ended")],

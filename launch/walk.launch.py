@@ -24,7 +24,7 @@ class Hardware:
     Attributes:
       robot: of `daydreamer walk --robot`.
       driver: executable of the driver node that is started too.
-      parameters: file in share/daydreamer/config for actor and driver.
+      parameters: file for actor and driver: absolute, or in share/daydreamer/config.
       remappings: of the actor.
     """
 
@@ -57,20 +57,28 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("session", default_value="", description="new directory; default sessions/<time>"),
             DeclareLaunchArgument("seed", default_value="0", description="of exploration, networks and twin"),
             DeclareLaunchArgument("preset", default_value="default", description="named settings of the robot"),
+            DeclareLaunchArgument(
+                "parameters",
+                default_value="",
+                description="file for actor and driver; default share/config/<robot>.yaml",
+            ),
             OpaqueFunction(function=start_session),
         ]
     )
 
 
 def start_session(context: LaunchContext) -> list[Action]:
-    robot, minutes, directory, seed, preset = (
-        LaunchConfiguration(name).perform(context) for name in ("robot", "minutes", "session", "seed", "preset")
+    robot, minutes, directory, seed, preset, parameters = (
+        LaunchConfiguration(name).perform(context)
+        for name in ("robot", "minutes", "session", "seed", "preset", "parameters")
     )
     if robot not in HARDWARE:
         raise UserError(
             GO2_MISSING if robot == "go2" else f"There is no robot:={robot}; choose one of {', '.join(HARDWARE)}."
         )
     hardware = HARDWARE[robot]
+    if parameters:
+        hardware = dataclasses.replace(hardware, parameters=str(Path(parameters).absolute()))
     config = configure(robot=hardware.robot, minutes=float(minutes), seed=int(seed), preset=preset)
     session = new_session(Path(directory) if directory else None, config)
     actions = [start_process(process, session, hardware) for process in reversed(session_processes(session))]
@@ -80,6 +88,8 @@ def start_session(context: LaunchContext) -> list[Action]:
 def parameters_of(hardware: Hardware) -> list:
     if hardware.parameters is None:
         return []
+    if Path(hardware.parameters).is_absolute():
+        return [ParameterFile(hardware.parameters)]
     return [ParameterFile([FindPackageShare("daydreamer"), f"/config/{hardware.parameters}"])]
 
 

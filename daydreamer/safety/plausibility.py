@@ -121,7 +121,8 @@ class FollowingCheck:
     """Finds a joint that stays so far from its command that its motor must long have been giving all it can.
 
     A dead motor does, and joints whose names are swapped. So does a leg that is caught under the robot, for many
-    seconds; and for one that stands upright, hardly two.
+    seconds; but for more than two hardly a leg of a robot that is upright, nor half of all joints, unless the commands
+    do not arrive or the motors are off.
     """
 
     def __init__(self, joint_names: tuple[str, ...], limits: JointLimits, config: SafetyConfig):
@@ -129,7 +130,7 @@ class FollowingCheck:
         gains = limits.gains
         explained_rad = np.minimum(limits.torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
         self._far_rad = explained_rad + FOLLOWING_MARGIN_RAD
-        self._limit_s, self._upright_limit_s = config.not_following_s, config.not_following_upright_s
+        self._limit_s, self._soon_s = config.not_following_s, config.not_following_soon_s
         self.forget()
 
     def forget(self) -> None:
@@ -149,9 +150,12 @@ class FollowingCheck:
         self._upright_s = self._upright_s + elapsed_s if upright else 0.0
         joint = int(self._far_s.argmax())
         far_s = float(self._far_s[joint])
-        upright_s = min(far_s, self._upright_s)
-        if upright_s > self._upright_limit_s:
-            return Finding(True, upright_s, self._upright_limit_s, self._names[joint])
+        if far_s <= self._soon_s:
+            return Finding(False, far_s, self._limit_s, self._names[joint])
+        half_s = float(np.sort(self._far_s)[len(self._names) // 2])
+        soon_s = max(min(far_s, self._upright_s), half_s)
+        if soon_s > self._soon_s:
+            return Finding(True, soon_s, self._soon_s, self._names[joint])
         return Finding(far_s > self._limit_s, far_s, self._limit_s, self._names[joint])
 
 

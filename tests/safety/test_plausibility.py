@@ -145,6 +145,21 @@ def test_a_joint_that_stays_where_no_working_motor_would_is_reported(orientation
     assert robot.supervisor.state == "running"  # a warning in the twin
 
 
+def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
+    """As one that does not hear its commands."""
+
+    def ignore(measurement):
+        measurement.joint_position_rad[:] = a1.STAND_POSE_RAD + np.where(np.arange(12) % 2, 0.4, 0.0)
+
+    robot = Robot()
+    robot.orientation_wxyz = ON_ITS_BACK
+    robot.live(2.0)
+    robot.change = ignore
+    assert robot.live(2.9) == []
+    ((name, subject),) = robot.live(0.2)
+    assert name == "joint_not_following" and subject in a1.JOINT_NAMES
+
+
 def test_a_joint_that_lags_by_what_its_motor_can_bear_is_in_order():
     def load(measurement):
         measurement.joint_position_rad[JOINT] += a1.MAX_TARGET_ERROR_RAD[JOINT]
