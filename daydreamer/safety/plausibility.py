@@ -17,6 +17,9 @@ from daydreamer.robots.base import JointLimits, Measurement
 UNCHANGED_RAD = 1e-9
 """Two angles that differ by no more are the same number: the noise of any encoder that works is larger."""
 
+LIVELY_RAD = 1e-5
+"""A change of more is noise or motion; of less, it may be what is left where a simulator without noise settles."""
+
 AT_COMMAND_RAD = 1e-3
 """A joint this close to its command may well stand still: a servo without load, or hardware that is only mocked."""
 
@@ -38,6 +41,12 @@ UPRIGHT = 0.9
 
 IMU_WINDOW_S = 2.0
 """Mean over which an IMU is compared with itself: speeds of 1 m/s that come or go tilt the mean by 0.05 rad."""
+
+COMPARABLE_S = 0.1
+"""Between two orientations farther apart, the mean of two angular velocities says little about the rotation."""
+
+LARGEST_BIAS_RAD_S = 1.0
+"""A larger difference counts as this one: it may be a leap of the orientation when delayed messages arrive at once."""
 
 SPECIFIC_FORCE_M_S2 = (5.0, 15.0)
 """Samples of the accelerometer between these are taken for gravity; impacts and falls are left out."""
@@ -91,12 +100,12 @@ class EncoderCheck:
           commanded_rad: `[joints]`, what the joints are told; None where they are damped.
         """
         position_rad = measurement.joint_position_rad
-        changed = np.abs(position_rad - self._position_rad) > UNCHANGED_RAD
+        change_rad = np.abs(position_rad - self._position_rad)
         self._position_rad[:] = position_rad
         self._unchanged_s += elapsed_s
-        self._unchanged_s[changed] = 0.0
+        self._unchanged_s[change_rad > UNCHANGED_RAD] = 0.0
         weight = _weight(elapsed_s, self._limit_s)
-        self._liveliness += weight * (changed - self._liveliness)
+        self._liveliness += weight * ((change_rad > LIVELY_RAD) - self._liveliness)
         self._velocity_rad_s += weight * (measurement.joint_velocity_rad_s - self._velocity_rad_s)
         joint = int(self._unchanged_s.argmax())
         unchanged_s = float(self._unchanged_s[joint])
@@ -185,11 +194,11 @@ class ImuCheck:
         weight = _weight(elapsed_s, IMU_WINDOW_S)
         if SPECIFIC_FORCE_M_S2[0] < math.hypot(*force) < SPECIFIC_FORCE_M_S2[1]:
             self._force_m_s2 = _towards(self._force_m_s2, _rotated(orientation, force), weight)
-        if self._last is not None:
+        if self._last is not None and elapsed_s <= COMPARABLE_S:
             last_orientation, last_gyroscope = self._last
             turned = _rotation_vector(last_orientation, orientation)
             differences = [
-                (before + now) / 2 - angle / elapsed_s
+                max(-LARGEST_BIAS_RAD_S, min((before + now) / 2 - angle / elapsed_s, LARGEST_BIAS_RAD_S))
                 for before, now, angle in zip(last_gyroscope, gyroscope, turned, strict=True)
             ]
             self._bias_rad_s = _towards(self._bias_rad_s, differences, weight)

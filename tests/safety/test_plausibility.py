@@ -113,6 +113,17 @@ def test_a_simulator_without_noise_may_stand_still_away_from_its_commands():
     assert Robot(noise_rad=0.0).live(20.0) == []
 
 
+def test_a_simulator_without_noise_may_settle_joint_by_joint():
+    robot = Robot(noise_rad=0.0)
+    robot.live(3.0)
+
+    def settle(measurement):
+        measurement.joint_position_rad += np.where(np.arange(12) == JOINT, 0.0, 1e-4 * math.exp(103.0 - robot.now_s))
+
+    robot.change = settle
+    assert robot.live(20.0) == []
+
+
 def test_mocked_hardware_whose_joints_are_where_they_are_told_is_in_order():
     """Exactly there: one that is told the same again and again stands still while others move."""
     robot = Robot(noise_rad=0.0)
@@ -222,6 +233,14 @@ def test_a_gyroscope_that_turns_while_the_orientation_does_not_is_reported(axis)
     robot.change = lambda measurement: None
     robot.live(6.0)
     assert robot.supervisor.state == "running"
+
+
+def test_an_orientation_that_leaps_once_is_no_bias():
+    """As where messages that were delayed arrive all at once."""
+    robot = Robot()
+    robot.live(2.0)
+    robot.orientation_wxyz = turned((0.0, 0.0, 1.0), 1.5)
+    assert robot.live(3.0) == []
 
 
 def test_an_orientation_that_contradicts_gravity_is_reported():
