@@ -147,5 +147,4 @@ def mirror(field: str, values: Array, spec: RobotSpec) -> Array:
     key = field.removeprefix("observation/")
     if key in spec.observation and spec.observation[key].is_image:
         return values[..., ::-1, :]
-    sources = np.array(spec.mirror[key])
-    return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+    return spec.mirror_image(key, values)

@@ -74,6 +74,16 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     info: tuple[str, ...] = ()
     mirror: dict[str, tuple[int, ...]] = {}
 
+    def mirror_image(self, key: str, values: np.ndarray) -> np.ndarray:
+        """What the mirror image of the robot would sense or do.
+
+        Args:
+          key: 'action', or of a vector observation; it is in `mirror`.
+          values: `[..., size]`, of numpy or of JAX.
+        """
+        sources = np.array(self.mirror[key])
+        return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+
     @property
     def control_period_s(self) -> float:
         return 1.0 / self.control_rate_hz

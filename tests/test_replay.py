@@ -38,14 +38,7 @@ def make_steps(begin, end, life=1):
 
 
 def draw(replay, count, length, seed=0):
-    return jax.jit(sample, static_argnums=(1, 2, 3))(replay.state, _Hashable(SPEC), count, length, jax.random.key(seed))
-
-
-class _Hashable:
-    """A specification holds a dictionary and so cannot be a static argument itself."""
-
-    def __init__(self, spec):
-        self.observation, self.action, self.mirror = spec.observation, spec.action, spec.mirror
+    return jax.jit(lambda state, key: sample(state, SPEC, count, length, key))(replay.state, jax.random.key(seed))
 
 
 def test_sampled_sequences_are_what_was_appended():
@@ -120,7 +113,7 @@ def test_mirror_images_are_whole_sequences_and_about_half_of_them():
             for step in make_steps(0, 40)
         ]
     )
-    batch = jax.jit(sample, static_argnums=(1, 2, 3, 5))(replay.state, _Hashable(spec), 200, 5, jax.random.key(0), True)
+    batch = jax.jit(lambda state, key: sample(state, spec, 200, 5, key, True))(replay.state, jax.random.key(0))
     x, action, camera = (np.asarray(v) for v in (batch.observation["x"], batch.action, batch.observation["camera"]))
     flipped = x[:, 0, 1] < 0
     assert 60 < flipped.sum() < 140

@@ -11,14 +11,18 @@ from daydreamer.spec import RobotSpec, Space
 
 EXTREMES = 0.6
 """Probability that an element of a random action is -1 or 1, which moves a robot farthest."""
-MOVES = 2
+MOVES = 3
 """Random actions of a motion, each held for `random_hold_s`."""
+SYMMETRIC = 0.5
+"""Probability that a move is its own mirror image, as those are that lift a robot with legs without tipping it over."""
 REST_S = 2.0
 """After a motion the action 0 shows where it has led: on one's feet, or back where one was."""
 TROUBLE = 0.3
 """Share of the way from the worst to the best reward below which the robot needs help."""
 HOPELESS = 0.1
 """The same, below which a motion is given up without the rest."""
+SUCCESS = 0.8
+"""Share of the way from the worst reward to the best that a motion has led to, from which on one has led out."""
 MEMORY_S = 1.0
 """Over which the reward of now is averaged."""
 KEPT = 8
@@ -58,9 +62,9 @@ class Explorer:
 
     Motions come first. Later they come to the rescue: while the robot does far worse than it has done before, it
     tries ways out one after the other. A motion that led out is remembered, together with its mirror image if the
-    robot has one. Which way is tried is drawn by how well each has
-    done (Thompson 1933): the policy is one of them, a new random motion another. So a robot that has fallen gets up
-    as soon as it has once got up by chance, and leaves it to the policy as soon as that does better.
+    robot has one. Which way is tried is drawn by how well each has done (Thompson 1933): the policy is one of them, a
+    new random motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves
+    it to the policy as soon as that does better.
 
     Actions are held because white noise hardly gets through the low-pass filter of the commands (Dabney et al. 2021
     hold them for the sake of exploration in general).
@@ -69,6 +73,7 @@ class Explorer:
     def __init__(self, spec: RobotSpec, config: ActorConfig, generator: np.random.Generator):
         self._spec = spec
         self._config = config
+        self._mirrors = bool(spec.mirror) and not spec.action.is_discrete
         self._random = generator
         self._hold_steps = max(1, round(config.random_hold_s * spec.control_rate_hz))
         self._rest_steps = round(REST_S * spec.control_rate_hz)
@@ -79,10 +84,10 @@ class Explorer:
         self._trial: Way | None = None
         self._trial_step = 0
         self._is_new = False
-        self._is_rescue = False
+        self._reward_before = 0.0
         self._at_first = False
         self._reward: float | None = None
-        self._worst, self._best = np.inf, -np.inf
+        self._worst, self._best, self._best_after_motion = np.inf, -np.inf, -np.inf
 
     @property
     def struggling(self) -> bool:
@@ -116,8 +121,8 @@ class Explorer:
 
     def _begin(self, at_first: bool) -> None:
         self._trial_step = 0
-        self._is_rescue = self.struggling
-        known = [way for way in self._remembered if way.reward >= self._level(TROUBLE)] if self._is_rescue else []
+        self._reward_before = self._reward
+        known = [way for way in self._remembered if way.reward >= self._success] if self.struggling else []
         ways = [self._novelty, *known] if at_first else [self._novelty, self._policy, *known]
         way = max(ways, key=lambda way: way.draw(self._random))
         self._is_new = way is self._novelty
@@ -129,23 +134,39 @@ class Explorer:
 
     def _judge(self) -> None:
         trial, self._trial = self._trial, None
-        if not self._is_rescue:
-            return
-        succeeded = not self.struggling
+        if trial.moves is not None:
+            self._best_after_motion = max(self._best_after_motion, self._reward)
+        if self._reward_before >= self._level(TROUBLE):
+            return  # there was nothing to get out of
+        succeeded = self._reward >= self._success
         (self._novelty if self._is_new else trial).count(succeeded)
         if self._is_new and succeeded:
             self._keep(trial.moves)
 
     def _keep(self, moves: np.ndarray) -> None:
         found = [Way(moves, self._reward, successes=2.0)]
-        if self._spec.mirror:
-            sources = np.array(self._spec.mirror["action"])
-            found.append(Way(moves[:, np.abs(sources) - 1] * np.sign(sources).astype(np.float32), self._reward))
+        if self._mirrors:
+            found.append(Way(self._spec.mirror_image("action", moves), self._reward))
         ways = sorted(self._remembered, key=lambda way: way.successes / (way.successes + way.failures), reverse=True)
         self._remembered = found + ways[: KEPT - len(found)]
 
     def _random_moves(self) -> np.ndarray:
-        return np.stack([random_action(self._spec.action, self._random) for _ in range(MOVES)])
+        return np.stack([self._random_move() for _ in range(MOVES)])
+
+    def _random_move(self) -> np.ndarray:
+        action = random_action(self._spec.action, self._random)
+        if not self._mirrors or self._random.random() >= SYMMETRIC:
+            return action
+        # One element of each pair decides for both; one that is its own partner takes what serves both images.
+        partners = np.abs(self._spec.mirror["action"]) - 1
+        own, other = np.arange(len(partners)), self._spec.mirror_image("action", action)
+        return np.where(partners > own, action, np.where(partners < own, other, (action + other) / 2))
+
+    @property
+    def _success(self) -> float:
+        """The reward from which on a trial has succeeded."""
+        # Measured by what motions lead to: a policy that walks may have set a best that no motion reaches.
+        return max(self._level(TROUBLE), self._worst + SUCCESS * (self._best_after_motion - self._worst))
 
     def _level(self, share: float) -> float:
         return self._worst + share * (self._best - self._worst)

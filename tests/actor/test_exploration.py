@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.actor.exploration import EXTREMES, MOVES, REST_S, Explorer, random_action
+from daydreamer.actor.exploration import EXTREMES, MOVES, REST_S, SYMMETRIC, Explorer, random_action
 from daydreamer.config import ActorConfig
 from daydreamer.spec import RobotSpec, Space
 
@@ -32,9 +32,10 @@ class Robot:
     The policy gets it up within three seconds if it `helps`.
     """
 
-    def __init__(self, way_out=1.0, policy_helps=False):
+    def __init__(self, way_out=1.0, policy_helps=False, reward_up=UP):
         self.way_out = way_out
         self.policy_helps = policy_helps
+        self.reward_up = reward_up
         self.up = False
         self._recent = []
 
@@ -43,9 +44,11 @@ class Robot:
         self._recent = [*self._recent, action][-MOVES * HOLD_STEPS - REST_STEPS // 2 :]
         if all(action is None for action in self._recent[-50:]) and len(self._recent) >= 50:
             self.up |= self.policy_helps
-        elif self._recent[0] is not None and action is not None and not np.any(action):
-            self.up |= self._recent[0][0] * self.way_out > 0.9 and np.any(self._recent[0] != 0)
-        return UP if self.up else LYING + 1.0  # not hopeless: it is let rest
+        elif len(self._recent) == MOVES * HOLD_STEPS + REST_STEPS // 2 and all(a is not None for a in self._recent):
+            moves = [bool(np.any(a)) for a in self._recent]
+            if moves == [True] * (MOVES * HOLD_STEPS) + [False] * (REST_STEPS // 2):
+                self.up |= bool(self._recent[0][0] * self.way_out > 0.9)
+        return self.reward_up if self.up else LYING + 1.0  # not hopeless: it is let rest
 
 
 def seconds_until_up(explorer, robot, first=10_000, limit_s=600):
@@ -56,7 +59,7 @@ def seconds_until_up(explorer, robot, first=10_000, limit_s=600):
         actions.append(explorer.choose(reward, first + len(actions), True))
         reward = robot.act(actions[-1])
     for _ in range(100):  # it stands; whatever is tried ends
-        explorer.choose(UP, first, True)
+        explorer.choose(robot.reward_up, first, True)
     return len(actions) / 20
 
 
@@ -112,6 +115,29 @@ def test_the_mirror_image_of_what_helped_is_known_too():
     found = [way.moves[0] for way in explorer._remembered]
     assert len(found) >= 2
     np.testing.assert_array_equal(found[1], found[0][[1, 0, 3, 2]] * [-1, -1, 1, 1])
+
+
+def test_what_leads_half_way_is_forgotten_for_what_leads_farther():
+    """As a motion that ends on the side, once one has ended on the feet."""
+    explorer, half_way, robot = make(random_steps=0), Robot(way_out=-1.0, reward_up=6.6), Robot()
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    seconds_until_up(explorer, half_way)
+    known = {id(way) for way in explorer._remembered}
+    assert known
+    for _ in range(20):
+        seconds_until_up(explorer, robot)
+    tried = explorer._remembered
+    assert [way for way in tried if id(way) not in known and way.reward > 7.0]
+    assert all(way.reward < explorer._success for way in tried if id(way) in known)
+    assert np.median([seconds_until_up(explorer, robot) for _ in range(15)]) <= 10.0
+
+
+def test_half_of_the_moves_are_their_own_mirror_image():
+    explorer = make(MIRRORED, random_steps=10**6)
+    moves = np.concatenate([explorer._random_moves() for _ in range(300)])
+    symmetric = np.all(moves == MIRRORED.mirror_image("action", moves), axis=1)
+    assert 0.8 * SYMMETRIC < symmetric.mean() < 1.2 * SYMMETRIC
+    assert len(np.unique(moves[symmetric], axis=0)) > 200 and np.abs(moves).max() == 1.0
 
 
 def test_a_policy_that_gets_up_by_itself_is_left_to_it():
