@@ -31,7 +31,7 @@ from sim.rehearsal import Rehearsed, rehearse
 CONTROL_PERIOD_MS = 50.0
 WATCHED_S = 4.0
 
-LASTING_S = {"swapped_joint_names": 10.0, "leg_stops": 20.0}
+LASTING_S = {"swapped_joint_names": 10.0, "leg_stops": 40.0}
 """These do not pass by themselves on a robot, and take longer to notice than their usual duration: played both ways."""
 
 

@@ -12,8 +12,7 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.errors import UserError
-from daydreamer.processes import ProcessDescription, process_environment, session_processes
-from daydreamer.session.directory import Session
+from daydreamer.processes import ProcessDescription, child_environment, process_environment, session_processes
 from daydreamer.session.new import configure, new_session
 
 
@@ -81,8 +80,14 @@ def start_session(context: LaunchContext) -> list[Action]:
         hardware = dataclasses.replace(hardware, parameters=str(Path(parameters).absolute()))
     config = configure(robot=hardware.robot, minutes=float(minutes), seed=int(seed), preset=preset)
     session = new_session(Path(directory) if directory else None, config)
-    actions = [start_process(process, session, hardware) for process in reversed(session_processes(session))]
-    return [*start_driver(hardware, session), *actions]
+    # Behind a launch prefix, as a debugger, the processes are not this one's children.
+    prefixed = "launch-prefix" in context.launch_configurations
+    environment = process_environment(session) if prefixed else child_environment(session)
+    processes = reversed(session_processes(session))
+    return [
+        *start_driver(hardware, environment),
+        *(start_process(process, hardware, environment) for process in processes),
+    ]
 
 
 def parameters_of(hardware: Hardware) -> list:
@@ -93,7 +98,7 @@ def parameters_of(hardware: Hardware) -> list:
     return [ParameterFile([FindPackageShare("daydreamer"), f"/config/{hardware.parameters}"])]
 
 
-def start_driver(hardware: Hardware, session: Session) -> list[Action]:
+def start_driver(hardware: Hardware, environment: dict[str, str]) -> list[Action]:
     if hardware.driver is None:
         return []
     return [
@@ -101,17 +106,17 @@ def start_driver(hardware: Hardware, session: Session) -> list[Action]:
             package="daydreamer",
             executable=hardware.driver,
             parameters=parameters_of(hardware),
-            additional_env=process_environment(session),
+            additional_env=environment,
             output="screen",
             on_exit=[Shutdown(reason="the driver has ended")],
         )
     ]
 
 
-def start_process(process: ProcessDescription, session: Session, hardware: Hardware) -> Action:
+def start_process(process: ProcessDescription, hardware: Hardware, environment: dict[str, str]) -> Action:
     options = {
         "output": "screen",
-        "additional_env": process_environment(session),
+        "additional_env": environment,
         "prefix": f"nice -n {process.niceness}" if process.niceness else None,
         "sigterm_timeout": str(process.stop_timeout_s),
     }

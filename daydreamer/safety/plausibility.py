@@ -129,9 +129,9 @@ class EncoderCheck:
 class FollowingCheck:
     """Finds a joint that stays so far from its command that its motor must long have been giving all it can.
 
-    A dead motor does, and joints whose names are swapped. So does a leg that is caught under the robot, for many
-    seconds; but for more than two hardly a leg of a robot that is upright, nor half of all joints, unless the commands
-    do not arrive or the motors are off.
+    A dead motor does, and joints whose names are swapped. So does a leg that is caught under the robot, and nobody can
+    tell the two apart: that joint is blocked. But of a robot that is upright hardly a leg does for more than two
+    seconds, nor do half of all joints, unless the commands do not arrive or the motors are off: they do not follow.
     """
 
     def __init__(self, joint_names: tuple[str, ...], limits: JointLimits, config: SafetyConfig):
@@ -139,7 +139,7 @@ class FollowingCheck:
         gains = limits.gains
         explained_rad = np.minimum(limits.torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
         self._far_rad = explained_rad + FOLLOWING_MARGIN_RAD
-        self._limit_s, self._soon_s = config.not_following_s, config.not_following_soon_s
+        self._blocked_s, self._limit_s = config.blocked_s, config.not_following_s
         self.forget()
 
     def forget(self) -> None:
@@ -147,25 +147,27 @@ class FollowingCheck:
         self._far_s = np.zeros(len(self._names))
         self._upright_s = 0.0
 
-    def update(self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> Finding:
-        """See `EncoderCheck.update`."""
+    def update(
+        self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None
+    ) -> tuple[Finding, Finding]:
+        """See `EncoderCheck.update`; whether a joint does not follow, and whether one is blocked."""
         if commanded_rad is None:
             self.forget()
-            return Finding(False, 0.0, self._limit_s, self._names[0])
-        self._far_s += elapsed_s
-        self._far_s[np.abs(commanded_rad - measurement.joint_position_rad) <= self._far_rad] = 0.0
-        _, x, y, _ = measurement.orientation_wxyz.tolist()
-        upright = 1.0 - 2.0 * (x * x + y * y) > UPRIGHT
-        self._upright_s = self._upright_s + elapsed_s if upright else 0.0
+        else:
+            self._far_s += elapsed_s
+            self._far_s[np.abs(commanded_rad - measurement.joint_position_rad) <= self._far_rad] = 0.0
+            _, x, y, _ = measurement.orientation_wxyz.tolist()
+            upright = 1.0 - 2.0 * (x * x + y * y) > UPRIGHT
+            self._upright_s = self._upright_s + elapsed_s if upright else 0.0
         joint = int(self._far_s.argmax())
-        far_s = float(self._far_s[joint])
-        if far_s <= self._soon_s:
-            return Finding(False, far_s, self._limit_s, self._names[joint])
-        half_s = float(np.sort(self._far_s)[len(self._names) // 2])
-        soon_s = max(min(far_s, self._upright_s), half_s)
-        if soon_s > self._soon_s:
-            return Finding(True, soon_s, self._soon_s, self._names[joint])
-        return Finding(far_s > self._limit_s, far_s, self._limit_s, self._names[joint])
+        far_s, name = float(self._far_s[joint]), self._names[joint]
+        certain_s = min(far_s, self._upright_s)
+        if far_s > self._limit_s:
+            certain_s = max(certain_s, float(np.sort(self._far_s)[len(self._names) // 2]))
+        return (
+            Finding(certain_s > self._limit_s, certain_s, self._limit_s, name),
+            Finding(far_s > self._blocked_s, far_s, self._blocked_s, name),
+        )
 
 
 class ImuCheck:

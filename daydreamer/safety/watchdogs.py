@@ -29,7 +29,7 @@ class Watchdog(enum.StrEnum):
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
-      ENCODER_STUCK, JOINT_NOT_FOLLOWING, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
+      ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
     """
 
     STATE_STALE = "state_stale"
@@ -44,6 +44,7 @@ class Watchdog(enum.StrEnum):
     BATTERY_LOW = "battery_low"
     ENCODER_STUCK = "encoder_stuck"
     JOINT_NOT_FOLLOWING = "joint_not_following"
+    JOINT_BLOCKED = "joint_blocked"
     IMU_INCONSISTENT = "imu_inconsistent"
 
 
@@ -238,17 +239,12 @@ class _Plausibility:
                 check.forget()
             elapsed_s = 0.0
         config = self._config
+        encoder = self._encoders.update(elapsed_s, measurement, commanded_rad)
+        following, blocked = self._following.update(elapsed_s, measurement, commanded_rad)
         return (
-            (
-                Watchdog.ENCODER_STUCK,
-                config.encoder_stuck_action,
-                self._encoders.update(elapsed_s, measurement, commanded_rad),
-            ),
-            (
-                Watchdog.JOINT_NOT_FOLLOWING,
-                config.not_following_action,
-                self._following.update(elapsed_s, measurement, commanded_rad),
-            ),
+            (Watchdog.ENCODER_STUCK, config.encoder_stuck_action, encoder),
+            (Watchdog.JOINT_NOT_FOLLOWING, config.not_following_action, following),
+            (Watchdog.JOINT_BLOCKED, config.blocked_action, blocked),
             (Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement)),
         )
 

@@ -142,17 +142,19 @@ def test_a_driver_that_repeats_all_angles_is_not_a_stuck_encoder():
     assert robot.live(2.0) == []
 
 
-@pytest.mark.parametrize("orientation, limit_s", [(UPRIGHT, 3.0), (ON_ITS_BACK, 15.0)])
-def test_a_joint_that_stays_where_no_working_motor_would_is_reported(orientation, limit_s):
+@pytest.mark.parametrize(
+    "orientation, limit_s, name", [(UPRIGHT, 4.0, "joint_not_following"), (ON_ITS_BACK, 10.0, "joint_blocked")]
+)
+def test_a_joint_that_stays_where_no_working_motor_would_is_reported(orientation, limit_s, name):
     def leave(measurement):
         measurement.joint_position_rad[JOINT] += 0.4
 
-    robot = Robot()
+    robot = Robot(blocked_s=10.0)
     robot.orientation_wxyz = orientation
     robot.live(2.0)
     robot.change = leave
     assert robot.live(limit_s - 0.1) == []
-    assert robot.live(0.2) == [("joint_not_following", a1.JOINT_NAMES[JOINT])]
+    assert robot.live(0.2) == [(name, a1.JOINT_NAMES[JOINT])]
     assert robot.supervisor.state == "running"  # a warning in the twin
 
 
@@ -166,7 +168,7 @@ def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
     robot.orientation_wxyz = ON_ITS_BACK
     robot.live(2.0)
     robot.change = ignore
-    assert robot.live(2.9) == []
+    assert robot.live(3.9) == []
     ((name, subject),) = robot.live(0.2)
     assert name == "joint_not_following" and subject in a1.JOINT_NAMES
 
@@ -196,11 +198,11 @@ def test_a_robot_that_is_damped_for_not_following_tries_again_after_two_seconds(
     robot = Robot(not_following_action="damp")
     robot.live(2.0)
     robot.change = leave
-    robot.live(3.1)
+    robot.live(4.1)
     assert robot.supervisor.state == "damping"
     robot.live(2.2)
     assert robot.supervisor.state in ("ramping", "running")
-    assert robot.live(4.0) == [("joint_not_following", a1.JOINT_NAMES[JOINT])]
+    assert robot.live(5.0) == [("joint_not_following", a1.JOINT_NAMES[JOINT])]
 
 
 def turned(axis, angle_rad):
