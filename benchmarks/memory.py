@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_process_status
 
@@ -37,7 +38,7 @@ def measure(out: Path, hours: float, settings: list[str], period_s: float) -> li
             try:
                 resident_mib = watched.memory_info().rss / 2**20
                 status = read_process_status(Session.open(out), "actor")
-            except Exception:
+            except (psutil.NoSuchProcess, UserError):
                 continue  # it has just ended, or not begun
             if status is not None:
                 rows.append((status.env_steps, resident_mib))

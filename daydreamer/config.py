@@ -198,8 +198,9 @@ class ModelConfig(_Config):
       unimix: share of the uniform distribution in every categorical.
       minimum_deviation, maximum_deviation, initial_deviation: of the actor's normal distribution over continuous
         actions, before squashing.
-      noise_correlation: of the actor's noise between two control steps while it acts; what it dreams has none. White
-        noise is lost in the low-pass filter of the commands, so that the robot would hardly explore.
+      noise_correlation: of the actor's noise between two control steps. White noise is lost in the low-pass filter of
+        the commands, so that the robot would hardly explore. Imagined actions have it, too, unless
+        learner.actor_gradient is 'reinforce'.
     """
 
     deterministic: int = 256

@@ -18,7 +18,6 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
-from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
@@ -55,7 +54,6 @@ class LockstepSession:
         self._task = task
         self._learner_config = session.config.learner
         self._events = EventLog(session.events)
-        self._dreams = DreamWriter(session.dreams)
         self._milestones = MilestoneRecorder(
             Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
         )
@@ -133,10 +131,7 @@ class LockstepSession:
 
     def _dream(self, learner: Learner) -> dict[str, float]:
         dream = learner.dream() if self._learner_config.dream_period_s else None
-        if dream is None:
-            return {}
-        self._dreams.write(dream)
-        return dream.scalars()
+        return {} if dream is None else dream.scalars()
 
     def _write_status(self, loop: ControlLoop, learner: Learner, state: str) -> None:
         recent = loop.statistics.recent()

@@ -1,9 +1,11 @@
-"""Work at intervals on a thread of its own."""
+"""Work at intervals: on a thread of its own, or by a loop that asks what is due."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 
@@ -26,3 +28,23 @@ def periodically(work: Callable[[], object], period_s: float, name: str) -> Iter
     finally:
         stopped.set()
         thread.join()
+
+
+class Schedule:
+    """Says when something that is to happen once in a while is due."""
+
+    def __init__(self, period_s: float, at_once: bool = False):
+        """The first time is after one period, or `at_once`."""
+        self._period_s = period_s
+        self._last_s = -math.inf if at_once else time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a period is over; the next one begins then."""
+        if time.monotonic() - self._last_s < self._period_s:
+            return False
+        self._last_s = time.monotonic()
+        return True
+
+    def hurry(self) -> None:
+        """It is due now."""
+        self._last_s = -math.inf

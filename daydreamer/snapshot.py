@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +13,11 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.atomic import write_atomically
+from daydreamer.session.tensors import decode_tensors
 from daydreamer.spec import RobotSpec, spec_difference
 
 FORMAT_VERSION = 1
@@ -115,11 +114,9 @@ def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], S
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
     try:
-        tensors = safetensors.numpy.load(content)
-        (header_size,) = struct.unpack_from("<Q", content)
-        header = dict(json.loads(content[8 : 8 + header_size])["__metadata__"])
+        tensors, header = decode_tensors(content)
         digest = header.pop("sha256")
-    except (safetensors.SafetensorError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError) as error:
         raise CorruptSnapshot(path, f"it is not a complete snapshot ({error!r})") from error
     if digest != _digest(header, tensors):
         raise CorruptSnapshot(path, "its checksum does not fit its content")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from daydreamer.errors import USER_ERROR_STATUS, UserError
 
 PARENT_VARIABLE = "DAYDREAMER_PARENT_PID"
 """Environment variable by which a supervisor tells its children who it is."""
@@ -57,3 +61,13 @@ class StopRequest:
     def _receive(self, number: int, frame: object) -> None:
         self.signals += 1
         self._reason = signal.Signals(number).name
+
+
+def run_process(main: Callable[[Sequence[str], StopRequest], int | None]) -> int:
+    """Runs the main function of a process and returns its exit status; a user's mistake is one line on stderr."""
+    stop = StopRequest()
+    try:
+        return main(sys.argv[1:], stop) or 0
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        return USER_ERROR_STATUS

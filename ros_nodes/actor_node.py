@@ -29,7 +29,7 @@ from daydreamer.robots import find_robot
 from daydreamer.robots.base import Task
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import total_steps
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import parameters, runtime
 from ros_nodes.live_actor import LiveActor
 
@@ -153,4 +153,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

@@ -26,7 +26,7 @@ from daydreamer.robots import checks, find_robot
 from daydreamer.robots.base import Task
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
 from daydreamer.session.new import configure
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
 
@@ -228,4 +228,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

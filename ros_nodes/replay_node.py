@@ -24,7 +24,7 @@ from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots.a1.replayed import replayed_measurement
 from daydreamer.session.directory import Session
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
 
 NAMESPACE = "replay"
@@ -128,4 +128,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

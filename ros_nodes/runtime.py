@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.errors import UserError
 
 # Other robots in the same network must not hear our commands unless somebody wants that.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -53,16 +53,6 @@ def parse_without_session(name: str, description: str, arguments: Sequence[str])
         prog=name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parse_options(parser, arguments)
-
-
-def run(main: Callable[[Sequence[str], StopRequest], int]) -> int:
-    """Runs a node's main function; a mistake of the user's becomes one line on stderr."""
-    stop = StopRequest()
-    try:
-        return main(sys.argv[1:], stop)
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        return USER_ERROR_STATUS
 
 
 NodeType = TypeVar("NodeType", bound=Node)

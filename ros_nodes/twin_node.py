@@ -22,13 +22,12 @@ import rclpy
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
-from daydreamer.periodic import periodically
+from daydreamer.periodic import Schedule, periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import MetricsWriter
 from ros_nodes import runtime, topics
 from sim.incidents import IncidentChange, IncidentPlayer
@@ -179,8 +178,7 @@ class TwinReport:
         self._status = StatusWriter(session, "twin")
         self._events = EventLog(session.events)
         self._metrics_directory = session.metrics / "twin"
-        self._metrics_period_s = config.learner.metrics_period_s
-        self._next_metrics_s = 0.0
+        self._metrics = Schedule(config.learner.metrics_period_s, at_once=True)
         self._begin_s = time.monotonic()
         self._begin_simulated_s = twin.time_s
 
@@ -189,7 +187,7 @@ class TwinReport:
         """Reports inside the block, on a thread: a busy disk can hold up a file for longer than a robot may wait."""
         self._write("running")
         if self._twin.drawn:
-            self._record("robot_drawn", dataclasses.asdict(self._twin.drawn))
+            self._events.attempt("robot_drawn", "twin", **dataclasses.asdict(self._twin.drawn))
         with contextlib.closing(MetricsWriter(self._metrics_directory)) as metrics:
             with periodically(lambda: self._report(metrics), STATUS_PERIOD_S, "twin-report"):
                 yield
@@ -199,20 +197,14 @@ class TwinReport:
     def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
         self._record_events()
-        if time.monotonic() >= self._next_metrics_s and self.forward_velocity_m_s:
-            self._next_metrics_s = time.monotonic() + self._metrics_period_s
+        if self.forward_velocity_m_s and self._metrics.due():
             metrics.add_scalar("twin/forward_velocity_m_s", self._mean_velocity_m_s(), round(self._twin.time_s))
 
     def _record_events(self) -> None:
         with contextlib.suppress(queue.Empty):
             while True:
-                self._record(*self._twin_node.events.get_nowait())
-
-    def _record(self, kind: str, fields: dict) -> None:
-        try:
-            self._events.record(kind, "twin", **fields)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+                kind, fields = self._twin_node.events.get_nowait()
+                self._events.attempt(kind, "twin", **fields)
 
     def _write(self, state: str) -> None:
         simulated_s = self._twin.time_s - self._begin_simulated_s
@@ -223,10 +215,7 @@ class TwinReport:
             command_age_s=self._twin_node.command_age_s,
             forward_velocity_m_s=self._mean_velocity_m_s(),
         )
-        try:
-            self._status.write(status)
-        except UserError as error:
-            print(error, file=sys.stderr, flush=True)
+        self._status.attempt(status)
 
     def _mean_velocity_m_s(self) -> float | None:
         velocities = list(self.forward_velocity_m_s)
@@ -259,4 +248,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

@@ -17,7 +17,7 @@ import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.a1 import low_level
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime
 from ros_nodes.unitree_driver import DriverState, UnitreeDriver
 
@@ -109,4 +109,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

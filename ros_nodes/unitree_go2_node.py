@@ -17,7 +17,7 @@ import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.unitree_go import JOINTS, fill_low_command
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
 from ros_nodes.unitree_driver import DriverState, UnitreeDriver
 
@@ -91,4 +91,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(runtime.run(main))
+    sys.exit(run_process(main))

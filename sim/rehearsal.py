@@ -124,7 +124,7 @@ class _Rehearsal:
         self._steps_per_tick = round(task.spec.control_period_s / self._period_s)
         self._loop = ControlLoop(
             task,
-            msgspec.structs.replace(config.actor, random_steps=0, rescue=0.0),
+            msgspec.structs.replace(config.actor, random_steps=0, rescue=False),
             _NoLog(),
             actor_life=1,
             seed=seed,

@@ -15,6 +15,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
 from daydreamer.session.status import StatusWriter
+from daydreamer.telemetry.dreams import Dream
 
 START_WALL_S = 1_700_000_000.0
 REPORT_S = 10.0
@@ -134,6 +135,32 @@ HEALTHY_LEARNER = {
 def record_session(tmp_path):
     """Makes a `SessionRecorder`: `record_session(name='session', **config)`."""
     return lambda name="session", **config: SessionRecorder(tmp_path / name, **config)
+
+
+@pytest.fixture
+def make_dream():
+    """`make_dream(truth, context_steps, **fields)`: a `Dream` that comes true, with `fields` otherwise."""
+
+    def make(truth, context_steps, **fields):
+        steps = len(truth["reward"])
+        error = {key: np.full(steps - context_steps, 0.1, np.float32) for key in truth}
+        values = {
+            "gradient_step": 1,
+            "env_steps": steps,
+            "actor_life": 1,
+            "first_sequence": 0,
+            "control_rate_hz": 20.0,
+            "context_steps": context_steps,
+            "windows": 1,
+            "truth": truth,
+            "prediction": {key: each[context_steps:] for key, each in truth.items()},
+            "action": np.zeros((steps, 12), np.float32),
+            "error": error,
+            "unchanged_error": {key: 2 * each for key, each in error.items()},
+        }
+        return Dream(**values | fields)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
 
 DOMAIN = "61"
-MORE_STEPS = 240
 DAYDREAMER = [sys.executable, "-m", "daydreamer.cli.main"]
 
 

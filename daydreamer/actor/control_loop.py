@@ -106,11 +106,6 @@ class ControlLoop:
     def policy(self) -> ActingPolicy | None:
         return self._policy
 
-    @property
-    def next_sequence(self) -> int:
-        """Sequence number of the next step; the last logged one is one less."""
-        return self._sequence
-
     def set_policy(self, policy: ActingPolicy) -> None:
         """Takes effect at the next step, which goes on from the recurrent state of the old policy."""
         self._policy = policy

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from jax import Array
 
-from daydreamer.behavior.actor_critic import Actor
+from daydreamer.behavior.actor_critic import Actor, correlate
 from daydreamer.config import ModelConfig
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
@@ -86,7 +86,7 @@ class PolicyFunction:
             latent_key,
         )
         distribution = self._actor(parameters["actor"], latent.features)
-        noise = self._correlate(state.noise, is_first, action_key)
+        noise = correlate(state.noise, self._model.noise_correlation * (1.0 - is_first), action_key)
         if self._spec.action.is_discrete:
             action = distribution.sample(action_key).action
             output = jnp.argmax(action[0]).astype(jnp.int32)
@@ -94,12 +94,6 @@ class PolicyFunction:
             action = distribution.at(noise).action
             output = action[0]
         return output, PolicyState(latent, action, noise, jax.random.key_data(key))
-
-    def _correlate(self, previous: Array, is_first: Array, key: Array) -> Array:
-        """First-order autoregressive noise, standard normal at every step."""
-        correlation = self._model.noise_correlation * (1.0 - is_first)
-        fresh = jax.random.normal(key, previous.shape)
-        return correlation * previous + jnp.sqrt(1.0 - correlation**2) * fresh
 
 
 @functools.lru_cache(maxsize=4)

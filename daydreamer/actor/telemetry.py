@@ -15,7 +15,7 @@ from daydreamer.actor.policy_age import PolicyAge
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
-from daydreamer.periodic import periodically
+from daydreamer.periodic import Schedule, periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
@@ -60,7 +60,7 @@ class ActorTelemetry:
         self._ticks: collections.deque[tuple[float, int]] = collections.deque(
             [(time.monotonic(), 0)], maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
         )
-        self._next_metrics_s = 0.0
+        self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
         self._learner_pulse = LearnerPulse(session)
 
     def event(self, kind: str, **fields: object) -> None:
@@ -93,8 +93,7 @@ class ActorTelemetry:
         loop.supervisor.watchdogs.heartbeats.learner_s = self._learner_pulse.last_s()
         self._ticks.append((time.monotonic(), self.step_latency.count))
         self._write(self.current(loop, pacer))
-        if time.monotonic() >= self._next_metrics_s:
-            self._next_metrics_s = time.monotonic() + self._session.config.learner.metrics_period_s
+        if self._metrics.due():
             self._add_scalars(metrics, loop, pacer)
 
     def _write(self, status: ActorStatus) -> None:

@@ -23,6 +23,12 @@ NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Of the standard normal distribution in nats."""
 
 
+def correlate(previous: Array, correlation: Array | float, key: Array) -> Array:
+    """The next step of first-order autoregressive noise, standard normal at every step if `previous` is."""
+    fresh = jax.random.normal(key, previous.shape)
+    return correlation * previous + jnp.sqrt(1.0 - correlation**2) * fresh
+
+
 class ActionSample(NamedTuple):
     """One draw from the actor.
 
@@ -185,23 +191,31 @@ class ActorCritic:
     ) -> Imagined:
         """Rolls the actor out inside the world model from `start` `[starts]`.
 
+        Its noise is that of acting (see `ModelConfig.noise_correlation`), so that it learns to live with it. Only
+        'reinforce', whose log-probabilities are those of independent actions, draws them independently.
+
         Gradients reach the actor's parameters only: model and critic are constants here.
         """
         frozen = jax.lax.stop_gradient(parameters)
         rssm = self.world_model.rssm
 
-        def step(state, key):
+        def step(carry, key):
+            state, noise = carry
             action_key, state_key = jax.random.split(key)
             features = jax.lax.stop_gradient(state.features)
             distribution = self.actor(parameters["actor"], features)
-            sample = distribution.sample(action_key)
-            if not self.dynamics_gradient:
-                sample = jax.lax.stop_gradient(sample)
+            if self.dynamics_gradient:
+                noise = correlate(noise, self.world_model.config.noise_correlation, action_key)
+                sample = distribution.at(noise)
+            else:
+                sample = jax.lax.stop_gradient(distribution.sample(action_key))
             following = imagine_step(rssm, frozen["rssm"], state, sample.action, state_key)
-            return following, (following.features, distribution, sample)
+            return (following, noise), (following.features, distribution, sample)
 
+        noise_key, key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (*start.deterministic.shape[:-1], self.world_model.action_size))
         keys = jax.random.split(key, self.config.imagination_horizon)
-        _, (features, distribution, action) = jax.lax.scan(step, jax.lax.stop_gradient(start), keys)
+        _, (features, distribution, action) = jax.lax.scan(step, (jax.lax.stop_gradient(start), noise), keys)
         features = jnp.concatenate([jax.lax.stop_gradient(start).features[None], features])
         reward, continues = self.world_model.outcomes(frozen, features)
         value = self.value(jax.lax.stop_gradient(slow_critic), features, statistics)

@@ -42,14 +42,8 @@ def check_robot(robot: str, move: bool | None, seconds: float, overrides: list[s
 
 @contextlib.contextmanager
 def _twin(session: Session) -> Iterator[None]:
-    description = next(process for process in session_processes(session) if process.name == "twin")
-    twin = Child(description, session)
-    twin.start()
-    try:
+    twin = Child(next(process for process in session_processes(session) if process.name == "twin"), session)
+    with twin.running_beside():
         yield
         if not twin.running:
             print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)
-    finally:
-        twin.interrupt()
-        if not twin.wait(description.stop_timeout_s):
-            twin.kill()

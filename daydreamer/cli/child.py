@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import logging.handlers
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,6 +106,17 @@ class Child:
         if self.running:
             self._process.kill()
             self.wait(KILL_TIMEOUT_S)
+
+    @contextlib.contextmanager
+    def running_beside(self) -> Iterator[None]:
+        """Runs it until the end of the block; one that does not end in its time is killed."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.interrupt()
+            if not self.wait(self.description.stop_timeout_s):
+                self.kill()
 
     def describe_end(self) -> str:
         """How it ended, as 'exited with status 1'."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
 from daydreamer.cli.child import Child
@@ -24,8 +23,7 @@ def is_installed() -> bool:
     return importlib.util.find_spec("rerun") is not None
 
 
-@contextlib.contextmanager
-def dashboard_beside(session: Session, minutes: float) -> Iterator[None]:
+def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractContextManager[None]:
     """Runs the dashboard in a process of its own until the end of the block; nobody misses it if it ends earlier.
 
     Args:
@@ -33,16 +31,15 @@ def dashboard_beside(session: Session, minutes: float) -> Iterator[None]:
     """
     arguments = ("--session", str(session.path), "--minutes", f"{minutes:g}")
     description = ProcessDescription(
-        "dashboard", "daydreamer.viewer.process", "dashboard", arguments, is_ros_node=False, niceness=NICENESS
+        "dashboard",
+        "daydreamer.viewer.process",
+        "dashboard",
+        arguments,
+        is_ros_node=False,
+        niceness=NICENESS,
+        stop_timeout_s=STOP_TIMEOUT_S,
     )
-    child = Child(description, session)
-    child.start()
-    try:
-        yield
-    finally:
-        child.interrupt()
-        if not child.wait(STOP_TIMEOUT_S):
-            child.kill()
+    return Child(description, session).running_beside()
 
 
 def watch(session_directory: Path, address: str, port: int | None, open_browser: bool) -> None:

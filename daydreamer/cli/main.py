@@ -23,6 +23,7 @@ Robot = Annotated[str, typer.Option(help="'twin' (simulated Unitree A1) or 'a1' 
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting in session.yaml; may be repeated."),
@@ -66,9 +67,9 @@ def resume(
 @app.command()
 def status(
     session: SessionArgument,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
-    """Show what a session is doing."""
+    """Show what a session is doing, what is wrong with it, and what to do about it."""
     from daydreamer.cli.status import show_status
 
     show_status(session, json)
@@ -77,7 +78,7 @@ def status(
 @app.command()
 def doctor(
     session: SessionArgument,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing."""
     from daydreamer.cli.doctor import doctor
@@ -112,7 +113,7 @@ def report(session: SessionArgument) -> None:
 def compare(
     sessions: Annotated[list[Path], typer.Argument(metavar="DIR DIR ...", help="Session directories.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="PNG to write.")] = Path("comparison.png"),
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Draw sessions of one robot and task into one picture, and set their milestones side by side."""
     from daydreamer.cli.compare import compare
@@ -157,7 +158,7 @@ def bench(
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long the learner is timed, once it is compiled.")] = 20.0,
-    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure this machine: gradient steps, policy calls, or steps through log and replay."""
     from daydreamer.cli.bench import bench

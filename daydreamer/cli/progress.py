@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.health import STATE_LEVELS, Reading, read_health, robot_state
 from daydreamer.telemetry.milestones import MILESTONES
@@ -82,12 +82,11 @@ class LiveView:
         self._session = session
         self._total_minutes = total_minutes
         self._rewards: collections.deque[float] = collections.deque(maxlen=HISTORY_POINTS)
-        self._next_s = 0.0
+        self._history = Schedule(HISTORY_PERIOD_S, at_once=True)
 
     def render(self, status: Mapping[str, Any], dashboard: str | None) -> Panel:
         """The view of this moment; `dashboard` is where the other one is."""
-        if status["reward_recent"] is not None and time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + HISTORY_PERIOD_S
+        if status["reward_recent"] is not None and self._history.due():
             self._rewards.append(status["reward_recent"])
         readings = read_health(status, self._session)
         rows = [self._clock(status), self._learning(status), self._health(readings)]
@@ -145,7 +144,7 @@ class ProgressView:
         self._total_minutes = total_minutes
         self._view = LiveView(session, total_minutes)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._next_s = 0.0
+        self._plain = Schedule(PLAIN_PERIOD_S, at_once=True)
         self._dashboard: str | None = None
 
     def __enter__(self) -> ProgressView:
@@ -179,6 +178,5 @@ class ProgressView:
         self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _print_now_and_then(self, line: str) -> None:
-        if time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + PLAIN_PERIOD_S
+        if self._plain.due():
             self._console.print(line, soft_wrap=True, highlight=False)

@@ -17,6 +17,7 @@ from daydreamer.cli.keyboard import Keyboard
 from daydreamer.cli.progress import ProgressView, summarise
 from daydreamer.config import SessionConfig
 from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.periodic import Schedule
 from daydreamer.processes import session_processes
 from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
@@ -124,15 +125,14 @@ class SessionSupervisor:
             self._learner_pulse.restart(self._learner_started_s)
 
     def _watch(self) -> Ending:
-        next_status_s = 0.0
+        status = Schedule(STATUS_PERIOD_S, at_once=True)
         while not self._stop:
             for child in self._children:
                 if child is self._learner:
                     self._keep_learner()
                 elif not child.running:
                     return self._judge_end(child)
-            if time.monotonic() >= next_status_s:
-                next_status_s = time.monotonic() + STATUS_PERIOD_S
+            if status.due():
                 self._progress.show(read_status(self._session), dashboard_url(self._session))
                 self._write_status("running", None)
                 self._end_hung_learner()

@@ -26,7 +26,7 @@ from daydreamer.snapshot import (
     prune_snapshots,
     write_snapshot,
 )
-from daydreamer.telemetry.dreams import Dream
+from daydreamer.telemetry.dreams import Dream, DreamWriter
 from daydreamer.telemetry.timing import LatencyStatistics
 
 KEPT_SNAPSHOTS = 10
@@ -67,6 +67,7 @@ class Learner:
         self._tail = ExperienceTail(session.experience, session.spec)
         self._checkpointer = Checkpointer(session.checkpoints, on_event)
         self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
+        self._dreams = DreamWriter(session.dreams)
         self._append_to_replay = LatencyStatistics()
         self._reported_problems = 0
         self._reported_skipped = 0
@@ -185,8 +186,21 @@ class Learner:
         return version
 
     def dream(self) -> Dream | None:
-        """What the model predicts of the newest experience, beside what happened; None while there is too little."""
-        return self._predictor.predict(self._state.parameters, self.replay, self._attempted)
+        """Records what the model predicts of the newest experience, beside what happened.
+
+        None while there is too little of it, or nothing has been learned; the first call compiles all the same. A file
+        that cannot be written is an event and no reason to end.
+        """
+        dream = self._predictor.predict(self._state.parameters, self.replay, self._attempted)
+        if dream is None or not self._attempted:
+            return None
+        try:
+            self._dreams.write(dream)
+        except UserError as error:
+            self._report_failure("dream", error)
+        else:
+            self._report_success("dream")
+        return dream
 
     def checkpoint(self) -> bool:
         """Saves everything needed to go on, written in the background; whether that has begun.

@@ -18,32 +18,17 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from daydreamer.compilation import keep_compilations
-from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.learner.learner import Learner
+from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
-from daydreamer.stop_request import StopRequest
-from daydreamer.telemetry.dreams import DreamWriter
+from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import MetricsWriter
 
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
 IDLE_S = 0.02
-
-
-class Schedule:
-    """Says when something that is to happen once in a while is due; the first time is after one period."""
-
-    def __init__(self, period_s: float):
-        self._period_s = period_s
-        self._last_s = time.monotonic()
-
-    def due(self) -> bool:
-        if time.monotonic() - self._last_s < self._period_s:
-            return False
-        self._last_s = time.monotonic()
-        return True
 
 
 class LearnerProcess:
@@ -60,7 +45,6 @@ class LearnerProcess:
         self._checkpoint = Schedule(config.checkpoint_period_s)
         self._scalars = Schedule(config.metrics_period_s)
         self._dream = Schedule(config.dream_period_s or math.inf)
-        self._dreams = DreamWriter(session.dreams)
         self._published_updates = learner.updates
         self._rate_start = (time.monotonic(), learner.updates)
         self._updates_per_s = 0.0
@@ -99,20 +83,10 @@ class LearnerProcess:
             for name, value in learner.metric_values().items():
                 self._metrics.add_scalar(name, value, learner.updates)
             self._metrics.add_scalar("learner/updates_per_s", self._updates_per_s, learner.updates)
-            self._metrics.add_scalar("learner/replay_steps", learner.env_steps, learner.updates)
+            self._metrics.add_scalar("learner/replay_steps", len(learner.replay), learner.updates)
             self._rate_start = (time.monotonic(), learner.updates)
-
-        if self._dream.due():
-            self._record_dream()
-
-    def _record_dream(self) -> None:
         # Also before there is anything worth recording: it is compiled while the robot still moves at random.
-        dream = self._learner.dream()
-        if dream is not None and self._learner.updates:
-            try:
-                self._dreams.write(dream)
-            except UserError as error:  # not worth ending for
-                logging.error("%s", error)
+        if self._dream.due() and (dream := learner.dream()) is not None:
             for name, value in dream.scalars().items():
                 self._metrics.add_scalar(name, value, dream.gradient_step)
 
@@ -159,8 +133,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:], StopRequest())
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        sys.exit(USER_ERROR_STATUS)
+    sys.exit(run_process(main))

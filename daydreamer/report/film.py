@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,10 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from daydreamer.report import style
 from daydreamer.report.figures import Missing
 from daydreamer.report.story import Story
-from daydreamer.robots.a1.skeleton import skeleton_m
-
-SKELETONS: dict[str, Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]] = {"a1": skeleton_m}
-"""Lines `[points, 3]` in m by name from one observation, by `RobotSpec.robot`."""
+from daydreamer.robots.portrayal import portray
 
 MINUTES = (5.0, 20.0, 40.0, 60.0)
 """Moments of an hour, whatever the robot does then. A shorter session is shown at its quarters."""
@@ -85,7 +81,7 @@ def film(story: Story) -> bytes:
 
 def _scenes(story: Story) -> list[np.ndarray]:
     """Indices of the steps of each scene."""
-    if story.session.spec.robot not in SKELETONS:
+    if portray(story.session.spec).skeleton_m is None:
         raise Missing(f"There is no drawing of robot '{story.session.spec.robot}'.")
     rows = round(SCENE_S * story.session.spec.control_rate_hz)
     if len(story.steps) < rows:
@@ -114,7 +110,7 @@ def _frame(story: Story, step: int, width_px: int) -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
     observation = {key: values[step] for key, values in story.steps.observation.items()}
-    for name, points in SKELETONS[story.session.spec.robot](observation).items():
+    for name, points in portray(story.session.spec).skeleton_m(observation).items():
         if name == "trunk_top":  # solid, so that it can be told from the belly
             draw.polygon(pixels(points), fill="#777777")
         draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")

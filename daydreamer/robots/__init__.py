@@ -19,7 +19,6 @@ class RobotEntry:
 
     Attributes:
       folder: of this package in which the robot is described.
-      description: one line for `--help`.
       make_task: the task for a session's configuration.
       presets: named overrides of the configuration.
       starts_twin: the session starts the MuJoCo twin; otherwise the robot's own driver is expected on the topics.
@@ -27,7 +26,6 @@ class RobotEntry:
     """
 
     folder: str
-    description: str
     make_task: Callable[[SessionConfig], Task]
     presets: Mapping[str, Mapping[str, Any]]
     starts_twin: bool
@@ -49,15 +47,8 @@ HARDWARE: Mapping[str, Any] = {
 """What is only worth a warning in a twin."""
 
 ROBOTS: dict[str, RobotEntry] = {
-    "twin": RobotEntry("a1", "MuJoCo twin of the Unitree A1", _make_a1_task, A1_PRESETS, starts_twin=True),
-    "a1": RobotEntry(
-        "a1",
-        "Unitree A1, driven by its own driver node",
-        _make_a1_task,
-        A1_PRESETS,
-        starts_twin=False,
-        overrides=HARDWARE,
-    ),
+    "twin": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=True),
+    "a1": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=False, overrides=HARDWARE),
 }
 
 

@@ -13,19 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from daydreamer.robots.unitree_crc import unitree_crc
+from daydreamer.robots.unitree import LOW_LEVEL, NO_POSITION_RAD, NO_VELOCITY_RAD_S, check_command, unitree_crc
 
 JOINTS = 12
 HEAD = (0xFE, 0xEF)
-LOW_LEVEL = 0xFF
 SERVO_MODE = 0x01
-NO_POSITION = 2.146e9
-NO_VELOCITY = 16000.0
 
 _HEADER = struct.Struct("<4B4IH2x")
 _MOTOR = struct.Struct("<B3x5f3I")
 _TAIL = struct.Struct("<4B55BxI")
-STRUCTURE_BYTES = 812
 
 
 def fill_low_command(
@@ -41,15 +37,11 @@ def fill_low_command(
     Raises:
       ValueError: a target or gain is not finite, or a gain is negative.
     """
-    gains = np.stack((stiffness_n_m_rad, damping_n_m_s_rad))
-    if not (np.isfinite(gains).all() and np.all(gains >= 0)):
-        raise ValueError(f"gains out of range: {gains}")
-    if position_rad is not None and not np.isfinite(position_rad).all():
-        raise ValueError(f"not finite: {position_rad}")
+    check_command(position_rad, stiffness_n_m_rad, damping_n_m_s_rad)
     message.head = list(HEAD)
     message.level_flag = LOW_LEVEL
     for index, motor in enumerate(message.motor_cmd):
-        motor.mode, motor.q, motor.dq = SERVO_MODE, NO_POSITION, NO_VELOCITY
+        motor.mode, motor.q, motor.dq = SERVO_MODE, NO_POSITION_RAD, NO_VELOCITY_RAD_S
         motor.tau = motor.kp = motor.kd = 0.0
         if index >= JOINTS:
             continue

@@ -73,11 +73,6 @@ class SafetySupervisor:
         return self._machine.state
 
     @property
-    def paused(self) -> bool:
-        """Whether an operator has paused."""
-        return self._paused
-
-    @property
     def active(self) -> bool:
         """Whether commands are sent that the policy or the ramp chooses, or would be if nothing were wrong."""
         return self.state not in (SafetyState.STOPPED, SafetyState.EMERGENCY_STOPPED)

@@ -72,26 +72,44 @@ class EventLog:
         return True
 
 
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """All events in the order they were recorded; empty if there is no such file.
+class EventTail:
+    """Reads the events of a session while they are recorded; each `read` goes on where the last one ended."""
 
-    A torn last line is left out. A line before it that is not an event stands as
-    `{kind: 'unreadable', source: 'events', line: number}`.
-    """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    events = []
-    # What follows the last newline is empty, or torn.
-    for number, line in enumerate(lines[:-1], start=1):
-        if not line:
-            continue
+    def __init__(self, path: Path):
+        self._path = path
+        self._offset = 0
+        self._lines = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """What has been recorded since; empty if there is no such file.
+
+        A torn last line is left for later. A line before it that is not an event stands as
+        `{kind: 'unreadable', source: 'events', line: number}`.
+        """
         try:
-            events.append(msgspec.json.decode(line, type=dict[str, Any]))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            events.append({"kind": "unreadable", "source": "events", "line": number})
-    return events
+            with open(self._path, "rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        # What follows the last newline is empty, or torn.
+        *lines, rest = content.split(b"\n")
+        events = []
+        for number, line in enumerate(lines, start=self._lines + 1):
+            if not line:
+                continue
+            try:
+                events.append(msgspec.json.decode(line, type=dict[str, Any]))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                events.append({"kind": "unreadable", "source": "events", "line": number})
+        self._offset += len(content) - len(rest)
+        self._lines += len(lines)
+        return events
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """All events in the order they were recorded, see `EventTail.read`."""
+    return EventTail(path).read()
 
 
 def _to_builtin(value: Any) -> Any:

@@ -151,7 +151,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     """What `daydreamer status --json` prints; None where it is not known.
 
     Attributes:
-      state: 'running', 'stopped', or 'crashed' if any process is gone without having said so.
+      state: 'running', 'stopped', or 'crashed' if any process ended with an error or is gone without a word.
       env_steps: as logged, over all actor lives.
       robot_seconds: of experience at the nominal control rate.
       last_logged_sequence: by actor life, taken from the logs.

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import re
-import struct
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ import safetensors.numpy
 
 from daydreamer.errors import UserError
 from daydreamer.session.atomic import write_atomically
+from daydreamer.session.tensors import decode_tensors
 
 FORMAT_VERSION = 1
 REWARD = "reward"
@@ -94,7 +94,6 @@ class DreamWriter:
     """Numbers and writes the dreams of a session; about 30 kB each without images."""
 
     def __init__(self, directory: Path):
-        directory.mkdir(exist_ok=True)
         self._directory = directory
         self._number = max(_numbers(directory), default=0)
 
@@ -111,6 +110,7 @@ class DreamWriter:
             tensors |= {f"{name}/{key}": values for key, values in getattr(dream, name).items()}
         images = {name: tensors.pop(name) for name in list(tensors) if tensors[name].dtype == np.uint8}
         try:
+            self._directory.mkdir(exist_ok=True)
             if images:
                 # Images first: a reader that sees a dream sees all of it.
                 write_atomically(_images_path(path), safetensors.numpy.save(images), durable=False)
@@ -140,17 +140,14 @@ def read_dream(path: Path) -> Dream:
       UserError: the file cannot be read, is not what was written, or another version of this program wrote it.
     """
     try:
-        content = path.read_bytes()
-        tensors = safetensors.numpy.load(content)
-        (header_size,) = struct.unpack_from("<Q", content)
-        header = json.loads(content[8 : 8 + header_size])["__metadata__"]
+        tensors, header = decode_tensors(path.read_bytes())
         fields = {name: json.loads(value) for name, value in header.items()}
         version = fields.pop("format_version")
         if _images_path(path).exists():
             tensors |= safetensors.numpy.load_file(_images_path(path))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check disk and permissions.") from error
-    except (safetensors.SafetensorError, struct.error, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error!r}); delete it, the others are not affected.") from error
     if version != FORMAT_VERSION:
         raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")

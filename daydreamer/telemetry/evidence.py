@@ -11,7 +11,7 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
@@ -55,7 +55,7 @@ class Evidence:
     Attributes:
       session: whose files these are.
       status: see `SessionStatus`, as plain values.
-      events: see `read_events`.
+      events: see `EventTail`; all of them.
       scalars: see `ScalarReader`.
       recent: the last `RECENT_S` of logged steps.
       problems: what could not be read, one sentence each.
@@ -104,24 +104,31 @@ class Evidence:
 
 
 class EvidenceReader:
-    """Looks at a session again and again; only what is new of the metrics is read."""
+    """Looks at a session again and again; only what is new of metrics and events is read.
+
+    Attributes:
+      scalars: reads the metrics; also for who wants nothing else.
+    """
 
     def __init__(self, session: Session):
+        self.scalars = ScalarReader(session.metrics)
         self._session = session
-        self._scalars = ScalarReader(session.metrics)
+        self._event_tail = EventTail(session.events)
+        self._events: list[dict[str, Any]] = []
 
     def read(self) -> Evidence:
         """What is known now; what cannot be read is among the problems."""
         session = self._session
         status = read_status(session)
-        scalars = self._scalars.read()
-        problems = [*status["problems"], *self._scalars.problems.values()]
+        scalars = self.scalars.read()
+        problems = [*status["problems"], *self.scalars.problems.values()]
         try:
             recent = read_columns(session, _recent_steps(session))
         except UserError as error:
             problems.append(str(error))
             recent = to_columns([], session.spec)
-        return Evidence(session, status, read_events(session.events), scalars, recent, tuple(problems))
+        self._events = [*self._events, *self._event_tail.read()]
+        return Evidence(session, status, self._events, scalars, recent, tuple(problems))
 
 
 def _recent_steps(session: Session) -> int:

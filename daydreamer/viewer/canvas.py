@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import rerun as rr
 
+from daydreamer.robots.portrayal import Portrayal
 from daydreamer.session.directory import Session
 from daydreamer.viewer.layout import TIMELINE, blueprint
-from daydreamer.viewer.portrayal import Portrayal
 
 APPLICATION = "daydreamer"
 FLUSH_S = 1.0

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from daydreamer.errors import UserError
+from daydreamer.periodic import Schedule
+from daydreamer.robots.portrayal import portray
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
-from daydreamer.telemetry.advice import Advisor
+from daydreamer.telemetry.advice import Advice, judge
+from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.health import read_health
 from daydreamer.telemetry.milestones import MILESTONES
-from daydreamer.telemetry.rules import Advice
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.feeds import BLOCK_STEPS, DreamFeed, EventFeed, ExperienceFeed, RobotFeed, ScalarFeed
-from daydreamer.viewer.portrayal import portray
 
 PERIOD_S = 1.0
 """Between two looks at the experience log: by so much the robot's picture is late. More often would make more and
 smaller chunks, which a browser without a GPU has trouble to keep up with."""
-BANNER_PERIOD_S = 2.0
-HEALTH_PERIOD_S = 5.0
-SCALARS_PERIOD_S = 10.0
-ADVICE_PERIOD_S = 15.0
+PERIODS_S = {"banner": 2.0, "advice": 15.0, "scalars": 10.0, "health": 5.0}
 PAST_FRAMES_STRIDE = 5
 """Of what happened before the dashboard was opened, the robot is shown this much less often."""
-
 
 MILESTONE_HEIGHT = 9.0
 """Of their dots in the plot of the reward: that of standing."""
@@ -55,13 +51,13 @@ class Dashboard:
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal)
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
-        self._scalars = ScalarFeed(session, self._canvas, self._clock)
+        self._evidence = EvidenceReader(session)
+        self._scalars = ScalarFeed(self._evidence.scalars, self._canvas, self._clock)
         self._events = EventFeed(session, self._canvas, self._clock)
-        self._advisor = Advisor(session)
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
         self._values: dict[str, float] = {}
-        self._next_s = dict.fromkeys(("banner", "advice", "scalars", "health"), -math.inf)
+        self._schedules = {name: Schedule(period_s, at_once=True) for name, period_s in PERIODS_S.items()}
 
     def run(self, stop: StopRequest) -> None:
         """Shows what there is and what is added, until it is told to stop."""
@@ -75,7 +71,8 @@ class Dashboard:
                 logging.warning("%s", error)
             if not behind:
                 time.sleep(max(0.1, PERIOD_S - (time.monotonic() - begin_s)))
-        self._next_s = dict.fromkeys(self._next_s, -math.inf)
+        for schedule in self._schedules.values():
+            schedule.hurry()
         while self.update():
             pass
 
@@ -90,15 +87,15 @@ class Dashboard:
             # The rest takes its time from the experience, all of it.
             return True
         self._events.update()
-        if self._due("banner", BANNER_PERIOD_S):
+        if self._schedules["banner"].due():
             status = read_status(self._session)
             self._canvas.picture("banner", self._clock.now_s, banner(status, self._minutes))
             self._mark_milestones(status)
-        if self._due("advice", ADVICE_PERIOD_S):
+        if self._schedules["advice"].due():
             self._renew_advice()
-        if self._due("scalars", SCALARS_PERIOD_S):
+        if self._schedules["scalars"].due():
             self._values = self._scalars.update()
-        if self._due("health", HEALTH_PERIOD_S):
+        if self._schedules["health"].due():
             readings = read_health(read_status(self._session), self._session, self._values)
             self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
         return False
@@ -107,12 +104,6 @@ class Dashboard:
         """Completes the recording."""
         self._canvas.close()
 
-    def _due(self, name: str, period_s: float) -> bool:
-        if time.monotonic() < self._next_s[name]:
-            return False
-        self._next_s[name] = time.monotonic() + period_s
-        return True
-
     def _mark_milestones(self, status: Mapping[str, Any]) -> None:
         for name, reached_s in (status["milestones_s"] or {}).items():
             if name not in self._milestones:
@@ -120,11 +111,10 @@ class Dashboard:
                 path = f"learning/reward/{name}"
                 self._canvas.name_points(path, [name], MILESTONES.index(name) + 2, size=8.0)
                 self._canvas.mark(path, reached_s, MILESTONE_HEIGHT)
-                self._canvas.text("events", reached_s, f"milestone: {name}", "INFO")
 
     def _renew_advice(self) -> None:
         before = {advice.title for advice in self._advice}
-        self._advice = self._advisor.advise()
+        self._advice = judge(self._evidence.read())
         for advice in self._advice:
             if advice.title not in before:
                 level = "ERROR" if advice.level == "bad" else "WARN"

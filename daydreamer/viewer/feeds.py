@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import collections
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.robots.portrayal import Portrayal
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventTail
 from daydreamer.telemetry.columns import StepColumns, to_columns
 from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
-from daydreamer.viewer.portrayal import Portrayal
 
 BLOCK_STEPS = 2000
 MEAN_S = 5.0
@@ -53,16 +55,23 @@ EVENT_LEVELS = {
     "process_end": "ERROR",
     "process_kill": "ERROR",
     "log_problem": "ERROR",
-    "emergency_stop": "CRITICAL",
+    "log_shorter_than_checkpoint": "ERROR",
+    "checkpoint_damaged": "ERROR",
+    "checkpoint_failed": "ERROR",
+    "publish_failed": "ERROR",
+    "dream_failed": "ERROR",
+    "policy_refused": "ERROR",
+    "action_not_finite": "ERROR",
+    "steps_not_finite": "ERROR",
+    "watchdog_stall": "ERROR",
+    "fell_back": "WARN",
     "update_skipped": "WARN",
     "watchdog": "WARN",
     "operator": "WARN",
     "intervention": "WARN",
-    "action_not_finite": "ERROR",
-    "measurements_interrupted": "WARN",
     "safety_state": "WARN",
-    "milestone": "INFO",
 }
+"""By kind; all others are 'INFO'."""
 
 
 class ExperienceFeed:
@@ -154,7 +163,12 @@ class DreamFeed:
         for path in list_dreams(self._directory):
             if path in self._done:
                 continue
-            dream = read_dream(path)
+            try:
+                dream = read_dream(path)
+            except UserError as error:  # one that is damaged stays so, and must not hide the others
+                logging.warning("%s", error)
+                self._done.add(path)
+                continue
             begin_s = self._clock.of_step(dream.actor_life, dream.first_sequence)
             if begin_s is None:
                 return  # its steps have not been read yet
@@ -265,8 +279,8 @@ def _row(values: Any, index: int) -> dict[str, np.ndarray]:
 class ScalarFeed:
     """The curves behind the health card, from the TensorBoard files."""
 
-    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
-        self._reader = ScalarReader(session.metrics)
+    def __init__(self, reader: ScalarReader, canvas: Canvas, clock: RobotClock):
+        self._reader = reader
         self._canvas = canvas
         self._clock = clock
         self._shown: collections.Counter[str] = collections.Counter()
@@ -292,17 +306,14 @@ class EventFeed:
     """Events as lines of text."""
 
     def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
-        self._path = session.events
+        self._tail = EventTail(session.events)
         self._canvas = canvas
         self._clock = clock
-        self._shown = 0
 
     def update(self) -> None:
-        events = read_events(self._path)
-        for event in events[self._shown :]:
+        for event in self._tail.read():
             robot_s = self._clock.of_wall(event.get("wall_s", 0.0))
             self._canvas.text("events", robot_s, describe_event(event), EVENT_LEVELS.get(event["kind"], "INFO"))
-        self._shown = len(events)
 
 
 def describe_event(event: dict[str, Any]) -> str:

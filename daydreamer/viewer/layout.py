@@ -5,8 +5,8 @@ from __future__ import annotations
 import rerun as rr
 import rerun.blueprint as rrb
 
+from daydreamer.robots.portrayal import Portrayal
 from daydreamer.spec import RobotSpec
-from daydreamer.viewer.portrayal import Portrayal
 
 TIMELINE = "robot_time"
 DREAM_SPAN_S = 30.0

@@ -12,10 +12,9 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.session.dashboard import announce_dashboard
 from daydreamer.session.directory import Session
-from daydreamer.stop_request import StopRequest
+from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.viewer.server import LOOPBACK, ViewerServer
 
 RECORDING = "dashboard.rrd"
@@ -77,8 +76,4 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:], StopRequest())
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        sys.exit(USER_ERROR_STATUS)
+    sys.exit(run_process(main))

@@ -87,6 +87,18 @@ def test_gradients_reach_actor_and_critic_only(gradient):
     assert all(norms[name] == 0 for name in ("encoder", "rssm", "decoder", "outcome"))
 
 
+@pytest.mark.parametrize(("gradient", "correlation"), [("dynamics", MODEL.noise_correlation), ("reinforce", 0.0)])
+def test_imagined_noise_is_that_of_acting(gradient, correlation):
+    model, behavior, parameters = make(CONTINUOUS, gradient)
+    start = model.rssm.initial_state((2000,))
+    statistics = BehaviorState.initial(3e-4).returns
+    imagined = jax.jit(behavior.imagine)(parameters, parameters["critic"], statistics, start, jax.random.key(0))
+    noise = np.asarray((imagined.action.raw - imagined.distribution.mean) / imagined.distribution.deviation)
+    np.testing.assert_allclose(noise.std((1, 2)), 1.0, atol=0.08)
+    for lag in (1, 2):
+        np.testing.assert_allclose(np.mean(noise[:-lag] * noise[lag:]), correlation**lag, atol=0.05)
+
+
 def test_actions_stay_in_range_and_deviation_in_its_bounds():
     actor = make(CONTINUOUS, "dynamics")[1].actor
     features = 100 * jax.random.normal(jax.random.key(0), (500, 32))

@@ -1,14 +1,51 @@
-"""Compiled programs are kept over the tests of this folder: they compile the same networks again and again."""
-
 import jax
+import numpy as np
 import pytest
+
+from daydreamer.experience.log import ExperienceWriter, next_actor_life
+from daydreamer.experience.step import Step
 
 
 @pytest.fixture(scope="package", autouse=True)
 def compilations(tmp_path_factory):
+    """Compiled programs are kept over the tests of this folder: they compile the same networks again and again."""
     before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
     jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compilations")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     yield
     jax.config.update("jax_compilation_cache_dir", before[0])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
+
+
+@pytest.fixture
+def write_steps():
+    """`write_steps(session, count, change)`: one more life, at random; `change(step)` alters each step."""
+
+    def write(session, count, change=lambda step: None):
+        spec, random = session.spec, np.random.default_rng(0)
+        life = next_actor_life(session.experience)
+        with ExperienceWriter(session.experience, spec, life, 1.0) as writer:
+            for n in range(count):
+                step = Step(
+                    actor_life=life,
+                    sequence=n,
+                    monotonic_ns=n,
+                    wall_ns=n,
+                    observation={"x": random.normal(size=3).astype(np.float32)},
+                    action_requested=random.uniform(-1, 1, 2).astype(np.float32),
+                    action_sent=np.full(2, np.nan, np.float32),
+                    reward=random.normal(),
+                    reward_terms=dict.fromkeys(spec.reward_terms, 0.0),
+                    info={},
+                    is_first=n % spec.episode_steps == 0,
+                    is_last=n % spec.episode_steps == spec.episode_steps - 1,
+                    is_terminal=False,
+                    policy_version=0,
+                    intervention=False,
+                    safety_flags=0,
+                    latency_s=0.0,
+                )
+                change(step)
+                writer.append(step)
+
+    return write

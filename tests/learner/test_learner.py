@@ -10,8 +10,6 @@ import pytest
 from daydreamer.actor.policy import Policy
 from daydreamer.config import merge, resolve
 from daydreamer.errors import UserError
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
-from daydreamer.experience.step import Step
 from daydreamer.learner.learner import Learner
 from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
@@ -28,34 +26,6 @@ def make_session(path, settings=SETTINGS):
     return Session.create(path, resolve(settings), SPEC)
 
 
-def write_steps(session, count, reward=lambda n: 1.0):
-    random = np.random.default_rng(0)
-    life = next_actor_life(session.experience)
-    with ExperienceWriter(session.experience, SPEC, life, 1.0) as writer:
-        for n in range(count):
-            writer.append(
-                Step(
-                    actor_life=life,
-                    sequence=n,
-                    monotonic_ns=n,
-                    wall_ns=n,
-                    observation={"x": random.normal(size=3).astype(np.float32)},
-                    action_requested=random.uniform(-1, 1, 2).astype(np.float32),
-                    action_sent=np.zeros(2, np.float32),
-                    reward=reward(n),
-                    reward_terms={"r": reward(n)},
-                    info={},
-                    is_first=n % 10 == 0,
-                    is_last=n % 10 == 9,
-                    is_terminal=False,
-                    policy_version=0,
-                    intervention=False,
-                    safety_flags=0,
-                    latency_s=0.0,
-                )
-            )
-
-
 def parameters_of(learner):
     return jax.tree.map(np.array, learner.agent.policy_parameters(learner._state))
 
@@ -64,7 +34,7 @@ def assert_equal(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-def test_life_of_a_learner(tmp_path):
+def test_life_of_a_learner(tmp_path, write_steps):
     """Reads every step, trains up to the ratio, publishes a policy that acts, and goes on after a restart."""
     session = make_session(tmp_path / "session")
     write_steps(session, 59)
@@ -104,7 +74,7 @@ def test_life_of_a_learner(tmp_path):
         assert resumed.publish() == 2
 
 
-def test_a_checkpoint_of_other_sizes_is_refused(tmp_path):
+def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, write_steps):
     session = make_session(tmp_path / "session")
     write_steps(session, 80)
     with contextlib.closing(Learner(session)) as learner:

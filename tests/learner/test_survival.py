@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from daydreamer.config import merge, resolve
-from daydreamer.experience.log import ExperienceWriter, next_actor_life
-from daydreamer.experience.step import Step
 from daydreamer.learner.agent import NORM_WARMUP_UPDATES
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer, checkpoint_paths
 from daydreamer.learner.learner import Learner
@@ -19,6 +17,7 @@ from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
 from daydreamer.snapshot import latest_snapshot, read_snapshot
 from daydreamer.spec import RobotSpec, Space
+from daydreamer.telemetry.dreams import list_dreams
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
 PATIENCE = 3
@@ -29,41 +28,10 @@ SETTINGS = merge(
 
 
 @pytest.fixture
-def session(tmp_path):
+def session(tmp_path, write_steps):
     session = Session.create(tmp_path / "session", resolve(SETTINGS), SPEC)
     write_steps(session, 100)
     return session
-
-
-def write_steps(session, count, poison=lambda n, values: values):
-    random = np.random.default_rng(0)
-    life = next_actor_life(session.experience)
-    with ExperienceWriter(session.experience, SPEC, life, 1.0) as writer:
-        for n in range(count):
-            values = {
-                "observation": {"x": random.normal(size=3).astype(np.float32)},
-                "action_requested": random.uniform(-1, 1, 2).astype(np.float32),
-                "reward": random.normal(),
-            }
-            writer.append(
-                Step(
-                    actor_life=life,
-                    sequence=n,
-                    monotonic_ns=n,
-                    wall_ns=n,
-                    **poison(n, values),
-                    action_sent=np.full(2, np.nan, np.float32),
-                    reward_terms={"r": 0.0},
-                    info={},
-                    is_first=n % 10 == 0,
-                    is_last=n % 10 == 9,
-                    is_terminal=False,
-                    policy_version=0,
-                    intervention=False,
-                    safety_flags=0,
-                    latency_s=0.0,
-                )
-            )
 
 
 class Watched:
@@ -251,15 +219,14 @@ def test_a_policy_that_is_not_finite_is_not_published(session):
         assert watched.learner.publish() == 1
 
 
-def test_steps_that_are_not_finite_are_refused_and_reported(session):
-    def poison(n, values):
-        if n == 5:
-            values["reward"] = np.nan
-        elif n == 6:
-            values["observation"]["x"][1] = np.inf
-        elif n == 7:
-            values["action_requested"][0] = np.nan
-        return values
+def test_steps_that_are_not_finite_are_refused_and_reported(session, write_steps):
+    def poison(step):
+        if step.sequence == 5:
+            step.reward = np.nan
+        elif step.sequence == 6:
+            step.observation["x"][1] = np.inf
+        elif step.sequence == 7:
+            step.action_requested[0] = np.nan
 
     write_steps(session, 10, poison)
     with Watched(session) as watched:
@@ -305,6 +272,22 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
     assert [path.name for path in checkpoint_paths(session.checkpoints)] == ["1", "3"]
     with Watched(session) as resumed:
         assert resumed.events == [("restored", {"gradient_step": 3, "env_steps": 100})]
+
+
+def test_a_full_disk_costs_a_dream_and_nothing_else(tmp_path, write_steps):
+    short = {"learner": {"dream_context_s": 0.2, "dream_horizon_s": 0.2}}  # than an episode
+    session = Session.create(tmp_path / "session", resolve(merge(SETTINGS, short)), SPEC)
+    write_steps(session, 100)
+    with Watched(session) as watched:
+        learner = watched.learner
+        assert learner.dream() is None and not list_dreams(session.dreams)  # nothing has been learned
+        watched.update(1)
+        with full_disk():
+            for _ in range(2):
+                assert learner.dream() is not None
+        assert watched.kinds == ["dream_failed"] and "free some space" in watched.events[0][1]["error"]
+        assert learner.dream() is not None
+        assert watched.kinds[1:] == ["dream_works_again"] and len(list_dreams(session.dreams)) == 1
 
 
 def test_old_checkpoints_go_only_when_newer_ones_are_safe(session):

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,7 @@ from daydreamer.cli.report import report
 from daydreamer.experience.log import log_path
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.report.page import PICTURES, write_report
+from daydreamer.robots.portrayal import portray
 
 NAMES = {picture.name: f"{picture.name}.{picture.suffix}" for picture in PICTURES}
 CURVE_RGB = (0x00, 0x72, 0xB2)
@@ -111,6 +113,6 @@ def test_a_robot_that_nobody_can_draw(record_session, monkeypatch):
 
     recorder = record_session()
     recorder.log(12.0)
-    monkeypatch.setattr(film, "SKELETONS", {})
+    monkeypatch.setattr(film, "portray", lambda spec: portray(msgspec.structs.replace(spec, robot="b1")))
     _, missing = pictures(write_report(recorder.session)[0])
     assert "no drawing of robot 'a1'" in missing["film-strip"]

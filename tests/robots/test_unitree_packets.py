@@ -8,7 +8,7 @@ import pytest
 from mcap_ros2._dynamic import generate_dynamic, serialize_dynamic
 
 from daydreamer.robots.a1 import low_level
-from daydreamer.robots.unitree_crc import unitree_crc
+from daydreamer.robots.unitree import unitree_crc
 from daydreamer.robots.unitree_go import fill_low_command, low_command_crc
 
 POSITION = 0.25 * (np.arange(12) - 5)

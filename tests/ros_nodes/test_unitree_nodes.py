@@ -14,7 +14,7 @@ pytest.importorskip("rclpy")
 from sensor_msgs.msg import Temperature
 
 from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.unitree_crc import unitree_crc
+from daydreamer.robots.unitree import unitree_crc
 from ros_nodes import topics
 
 

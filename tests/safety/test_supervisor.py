@@ -206,26 +206,29 @@ def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
     assert rig.state is SafetyState.DAMPING and rig.watchdogs() == [("over_speed", "damp")]
 
 
-def test_a_hot_motor_is_damped_until_it_has_cooled_by_five_degrees():
+@pytest.mark.parametrize(
+    "field, course",
+    [
+        (
+            "temperature_c",  # damped until it has cooled by five degrees
+            [
+                (69.0, SafetyState.RUNNING),
+                (71.0, SafetyState.DAMPING),
+                (66.0, SafetyState.DAMPING),
+                (64.0, SafetyState.RAMPING),
+            ],
+        ),
+        (
+            "battery_fraction",  # held until it is charged
+            [(0.09, SafetyState.HOLDING), (0.12, SafetyState.HOLDING), (0.2, SafetyState.RUNNING)],
+        ),
+    ],
+)
+def test_a_hot_motor_and_a_low_battery_stop_the_robot_until_they_are_well_again(field, course):
     rig = Rig().run()
-    rig.tick(temperature_c=69.0)
-    assert rig.state is SafetyState.RUNNING
-    rig.tick(temperature_c=71.0)
-    assert rig.state is SafetyState.DAMPING
-    rig.tick(temperature_c=66.0)
-    assert rig.state is SafetyState.DAMPING
-    rig.tick(temperature_c=64.0)
-    assert rig.state is SafetyState.RAMPING
-
-
-def test_a_low_battery_holds_until_it_is_charged():
-    rig = Rig().run()
-    rig.tick(battery_fraction=0.09)
-    assert rig.state is SafetyState.HOLDING
-    rig.tick(battery_fraction=0.12)
-    assert rig.state is SafetyState.HOLDING
-    rig.tick(battery_fraction=0.2)
-    assert rig.state is SafetyState.RUNNING
+    for value, expected in course:
+        rig.tick(**{field: value})
+        assert rig.state is expected, value
 
 
 def test_a_parent_that_is_gone_is_recorded():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from daydreamer.errors import UserError
-from daydreamer.session.events import EventLog, read_events
+from daydreamer.session.events import EventLog, EventTail, read_events
 
 
 @pytest.fixture
@@ -63,6 +63,18 @@ def test_a_torn_last_line_is_left_out_and_does_not_swallow_the_next(path):
     log.record("restart", "actor")
     kinds = [event["kind"] for event in read_events(path)]
     assert kinds == ["start", "unreadable", "restart"]
+
+
+def test_a_tail_reads_each_event_once_and_a_torn_one_when_it_is_whole(path):
+    log, tail = EventLog(path), EventTail(path)
+    assert tail.read() == []
+    log.record("start", "actor")
+    assert [event["kind"] for event in tail.read()] == ["start"] and tail.read() == []
+    path.write_bytes(path.read_bytes() + b"{torn")
+    assert tail.read() == []
+    log.record("restart", "actor")
+    unreadable, restart = tail.read()
+    assert unreadable == {"kind": "unreadable", "source": "events", "line": 2} and restart["kind"] == "restart"
 
 
 def test_fields_of_the_log_itself_cannot_be_overwritten(path):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from daydreamer.experience.log import log_path
-from daydreamer.telemetry.advice import RULES, Advisor, advise
+from daydreamer.telemetry.advice import RULES, judge
+from daydreamer.telemetry.evidence import EvidenceReader
 
 LOGGED_S = 30.0
 MINUTES = 20.0
@@ -23,6 +24,10 @@ def write(recorder, change=lambda step: None, metrics=None, actor=None, learner=
     recorder.log(logged_s, change)
     recorder.write_metrics(MINUTES, metrics)
     recorder.write_status(actor or {}, learner or {})
+
+
+def advise(session):
+    return judge(EvidenceReader(session).read())
 
 
 def found(recorder):
@@ -237,10 +242,11 @@ def test_the_worst_comes_first(recorder):
     assert [advice.level for advice in advise(recorder.session)] == ["bad", "bad", "warn"]
 
 
-def test_an_advisor_sees_what_is_new(recorder):
+def test_who_looks_again_sees_what_is_new(recorder):
     write(recorder, metrics={"learner/behavior/randomness": lambda share: 0.0})
-    advisor = Advisor(recorder.session)
-    assert [advice.rule for advice in advisor.advise()] == ["entropy_collapsed"]
+    reader = EvidenceReader(recorder.session)
+    assert [advice.rule for advice in judge(reader.read())] == ["entropy_collapsed"]
     recorder.write_metrics(2 * MINUTES, {"learner/behavior/return": lambda share: 1e6}, begin_minutes=MINUTES)
     recorder.write_status()
-    assert [advice.rule for advice in advisor.advise()] == ["critic_diverging"]
+    recorder.events.record("update_skipped", "learner", count=3, gradient_step=10)
+    assert [advice.rule for advice in judge(reader.read())] == ["updates_skipped", "critic_diverging"]

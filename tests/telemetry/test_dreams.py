@@ -4,33 +4,36 @@ import numpy as np
 import pytest
 
 from daydreamer.errors import UserError
-from daydreamer.telemetry.dreams import KEPT_IMAGES, KEPT_IMAGES_EVERY, Dream, DreamWriter, list_dreams, read_dream
+from daydreamer.telemetry.dreams import KEPT_IMAGES, KEPT_IMAGES_EVERY, DreamWriter, list_dreams, read_dream
 
 CONTEXT, HORIZON = 3, 5
 
 
-def make_dream(seed=0, camera=False):
-    random = np.random.default_rng(seed)
+@pytest.fixture
+def random_dream(make_dream):
+    """`random_dream(seed=0, camera=False)`."""
 
-    def values(steps):
-        result = {"x": random.normal(size=(steps, 2)).astype(np.float32), "reward": np.zeros(steps, np.float32)}
-        return result | ({"camera": random.integers(0, 255, (steps, 4, 4, 3), np.uint8)} if camera else {})
+    def make(seed=0, camera=False):
+        random = np.random.default_rng(seed)
 
-    errors = {"x": np.arange(HORIZON, dtype=np.float32), "reward": np.ones(HORIZON, np.float32)}
-    return Dream(
-        gradient_step=10 + seed,
-        env_steps=100,
-        actor_life=2,
-        first_sequence=7,
-        control_rate_hz=20.0,
-        context_steps=CONTEXT,
-        windows=4,
-        truth=values(CONTEXT + HORIZON),
-        prediction=values(HORIZON),
-        action=random.normal(size=(CONTEXT + HORIZON, 2)).astype(np.float32),
-        error=errors,
-        unchanged_error={key: 2 * value for key, value in errors.items()},
-    )
+        def values(steps):
+            result = {"x": random.normal(size=(steps, 2)).astype(np.float32), "reward": np.zeros(steps, np.float32)}
+            return result | ({"camera": random.integers(0, 255, (steps, 4, 4, 3), np.uint8)} if camera else {})
+
+        errors = {"x": np.arange(HORIZON, dtype=np.float32), "reward": np.ones(HORIZON, np.float32)}
+        return make_dream(
+            values(CONTEXT + HORIZON),
+            CONTEXT,
+            gradient_step=10 + seed,
+            actor_life=2,
+            first_sequence=7,
+            prediction=values(HORIZON),
+            action=random.normal(size=(CONTEXT + HORIZON, 2)).astype(np.float32),
+            error=errors,
+            unchanged_error={key: 2 * value for key, value in errors.items()},
+        )
+
+    return make
 
 
 def assert_same(left, right):
@@ -47,9 +50,9 @@ def assert_same(left, right):
     )
 
 
-def test_what_is_written_is_read_and_numbering_goes_on_after_a_restart(tmp_path):
+def test_what_is_written_is_read_and_numbering_goes_on_after_a_restart(tmp_path, random_dream):
     directory = tmp_path / "dreams"
-    dreams = [make_dream(seed) for seed in range(3)]
+    dreams = [random_dream(seed) for seed in range(3)]
     writer = DreamWriter(directory)
     for dream in dreams[:2]:
         writer.write(dream)
@@ -60,26 +63,26 @@ def test_what_is_written_is_read_and_numbering_goes_on_after_a_restart(tmp_path)
     assert list_dreams(tmp_path / "none") == []
 
 
-def test_errors_are_named_by_horizon():
-    scalars = make_dream().scalars()
+def test_errors_are_named_by_horizon(random_dream):
+    scalars = random_dream().scalars()
     assert scalars["dream/x/0.05s"] == 0.0 and scalars["dream/x/0.25s"] == 4.0
     assert scalars["dream_unchanged/x/0.25s"] == 8.0 and scalars["dream/reward/0.05s"] == 1.0
     assert len(scalars) == 8  # first and last step: 0.5 s lies beyond the five steps
 
 
-def test_images_of_most_old_dreams_go_and_their_vectors_stay(tmp_path):
+def test_images_of_most_old_dreams_go_and_their_vectors_stay(tmp_path, random_dream):
     writer = DreamWriter(tmp_path / "dreams")
     count = KEPT_IMAGES_EVERY + KEPT_IMAGES + 2
     for _ in range(count):
-        writer.write(make_dream(camera=True))
+        writer.write(random_dream(camera=True))
     with_images = [
         n for n, path in enumerate(list_dreams(tmp_path / "dreams"), 1) if "camera" in read_dream(path).truth
     ]
     assert with_images == [KEPT_IMAGES_EVERY, *range(count - KEPT_IMAGES + 1, count + 1)]
 
 
-def test_damage_is_named(tmp_path):
-    path = DreamWriter(tmp_path / "dreams").write(make_dream())
+def test_damage_is_named(tmp_path, random_dream):
+    path = DreamWriter(tmp_path / "dreams").write(random_dream())
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"000001\.safetensors is damaged.*delete it"):

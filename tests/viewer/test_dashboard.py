@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("rerun")
 
 from daydreamer.telemetry.columns import to_columns
-from daydreamer.telemetry.dreams import Dream, DreamWriter
+from daydreamer.telemetry.dreams import DreamWriter, list_dreams
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.dashboard import Dashboard
 from daydreamer.viewer.feeds import SHOWN_RATIO, ErrorScale
@@ -32,8 +32,8 @@ LINE = (74, 158, 255)  # the first of the viewer's colours
 
 
 @pytest.fixture
-def recorded(record_session):
-    """Two minutes of an A1 whose reward rises from 5 to 12, with a dream, metrics and events."""
+def recorded(record_session, make_dream):
+    """Two minutes of an A1 whose reward rises from 5 to 12, with a dream after a damaged one, metrics and events."""
     recorder = record_session()
 
     def rising(step):
@@ -43,25 +43,13 @@ def recorded(record_session):
     recorder.write_metrics(SECONDS / 60)
     recorder.write_status()
     recorder.events.record("fault", "actor", error="a cable came off")
-    observation = {key: np.zeros((70, *space.shape), np.float32) for key, space in recorder.spec.observation.items()}
-    truth = observation | {"reward": np.zeros(70, np.float32)}
-    errors = {key: np.full(50, 0.1, np.float32) for key in truth}
-    DreamWriter(recorder.session.dreams).write(
-        Dream(
-            gradient_step=500,
-            env_steps=STEPS,
-            actor_life=1,
-            first_sequence=2000,
-            control_rate_hz=20.0,
-            context_steps=20,
-            windows=4,
-            truth=truth,
-            prediction={key: values[20:] for key, values in truth.items()},
-            action=np.zeros((70, 12), np.float32),
-            error=errors,
-            unchanged_error={key: 2 * values for key, values in errors.items()},
-        )
-    )
+    truth = {key: np.zeros((70, *space.shape), np.float32) for key, space in recorder.spec.observation.items()}
+    truth |= {"reward": np.zeros(70, np.float32)}
+    dreams = DreamWriter(recorder.session.dreams)
+    for _ in range(2):
+        dreams.write(make_dream(truth, 20, env_steps=STEPS, first_sequence=2000))
+    damaged = list_dreams(recorder.session.dreams)[0]
+    damaged.write_bytes(damaged.read_bytes()[:1000])
     return recorder.session
 
 
@@ -180,25 +168,12 @@ def test_a_taken_port_is_named_and_a_killed_dashboard_leaves_nothing_behind(reco
     assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
 
 
-def dream_with(error, unchanged):
-    values = {"x": np.zeros((5, 1), np.float32), "reward": np.zeros(5, np.float32)}
-    return Dream(
-        gradient_step=1,
-        env_steps=100,
-        actor_life=1,
-        first_sequence=0,
-        control_rate_hz=20.0,
-        context_steps=2,
-        windows=1,
-        truth=values,
-        prediction={key: each[2:] for key, each in values.items()},
-        action=np.zeros((5, 1), np.float32),
-        error={"x": np.full(3, error), "reward": np.full(3, 9.0)},
-        unchanged_error={"x": np.full(3, unchanged), "reward": np.full(3, 9.0)},
-    )
+def test_errors_are_in_units_of_what_usually_changes(make_dream):
+    def dream_with(error, unchanged):
+        values = {"x": np.zeros((5, 1), np.float32), "reward": np.zeros(5, np.float32)}
+        errors = ({"x": np.full(3, value), "reward": np.full(3, 9.0)} for value in (error, unchanged))
+        return make_dream(values, 2, **dict(zip(("error", "unchanged_error"), errors, strict=True)))
 
-
-def test_errors_are_in_units_of_what_usually_changes():
     scale = ErrorScale()
     np.testing.assert_allclose(scale.ratio(dream_with(0.2, 0.4)), 0.5)
     # A robot at rest, where the error says little, does not look like a model that is of no use.

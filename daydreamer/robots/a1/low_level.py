@@ -40,15 +40,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.unitree_crc import unitree_crc
+from daydreamer.robots.unitree import LOW_LEVEL, NO_POSITION_RAD, NO_VELOCITY_RAD_S, check_command, unitree_crc
 
 COMMAND_BYTES = 610
 STATE_BYTES = 771
 MOTORS = 20
-LOW_LEVEL = 0xFF
 SERVO_MODE = 0x0A
-NO_POSITION_RAD = 2.146e9
-NO_VELOCITY_RAD_S = 16000.0
 
 TORQUE_SCALE = 256.0
 STIFFNESS_SCALE = 32.0
@@ -121,15 +118,9 @@ def encode_command(
     Raises:
       ValueError: a target or gain is not finite, negative, or too large for the packet.
     """
-    gains = np.stack((stiffness_n_m_rad, damping_n_m_s_rad))
-    largest = np.array([[32767 / STIFFNESS_SCALE], [32767 / DAMPING_SCALE]])
-    if not np.all((gains >= 0) & (gains <= largest)):
-        raise ValueError(f"gains out of range: {gains}")
-    if position_rad is not None and not np.isfinite(position_rad).all():
-        raise ValueError(f"not finite: {position_rad}")
+    check_command(position_rad, stiffness_n_m_rad, damping_n_m_s_rad, 32767 / STIFFNESS_SCALE, 32767 / DAMPING_SCALE)
     motors = np.zeros(MOTORS, _MOTOR_COMMAND)
     motors["mode"] = SERVO_MODE
-    # What the SDK's InitCmdData gives motors that are not to move.
     motors["q"], motors["dq"] = NO_POSITION_RAD, NO_VELOCITY_RAD_S
     joints = motors[: a1.JOINTS]
     joints["dq"] = 0.0

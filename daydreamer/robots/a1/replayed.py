@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from daydreamer.robots.a1 import constants as a1
 from daydreamer.robots.a1 import task
 from daydreamer.robots.base import Measurement
 
@@ -18,17 +19,15 @@ def replayed_measurement(observation: Mapping[str, np.ndarray], time_s: float) -
     """
     up = np.asarray(observation["gravity_up"], np.float64)
     up /= np.linalg.norm(up)
-    centre_rad, half_rad = task.normalise_joints(np.zeros(12)), task.normalise_joints(np.ones(12))
-    scale_rad = 1.0 / (half_rad - centre_rad)
     return Measurement(
         time_s=time_s,
-        joint_position_rad=(observation["joint_position"] - centre_rad) * scale_rad,
+        joint_position_rad=task.denormalise_joints(np.asarray(observation["joint_position"], np.float64)),
         joint_velocity_rad_s=task.JOINT_VELOCITY_SCALE_RAD_S * np.asarray(observation["joint_velocity"], np.float64),
         orientation_wxyz=_orientation_without_heading(up),
         angular_velocity_rad_s=task.ANGULAR_VELOCITY_SCALE_RAD_S
         * np.asarray(observation["angular_velocity"], np.float64),
-        linear_acceleration_m_s2=9.81 * up,
-        foot_force_n=np.full(4, np.nan),
+        linear_acceleration_m_s2=a1.GRAVITY_M_S2 * up,
+        foot_force_n=np.full(len(a1.FOOT_NAMES), np.nan),
         image=observation.get("camera"),
     )
 

@@ -99,8 +99,8 @@ _CAUSES = {
     None: "There are no recorded predictions to tell whether model or exploration is to blame.",
 }
 _CURES = {
-    False: "Raise actor.rescue or learner.entropy_target to explore more, or bring the robot by hand into a pose that "
-    "it has not seen.",
+    False: "Raise learner.entropy_target to explore more, see that actor.rescue is on, or bring the robot by hand into "
+    "a pose that it has not seen.",
     True: "See to the model first, with a higher learner.train_ratio, more computing power, or a look at the sensors.",
     None: "Set learner.dream_period_s above 0.",
 }

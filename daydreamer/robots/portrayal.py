@@ -1,4 +1,4 @@
-"""How each robot is shown; one without an entry is shown by its plots alone."""
+"""How each robot is shown by dashboard and report; one without an entry is shown by its plots alone."""
 
 from __future__ import annotations
 
