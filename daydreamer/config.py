@@ -150,6 +150,14 @@ class SafetyConfig(_Config):
       learner_silent_s: without a sign of life of the learner ('learner_silent').
       policy_old_s: without a newer policy ('policy_too_old').
       over_speed_s: measured joint speeds above the robot's limit for this long damp ('over_speed').
+      encoder_stuck_s: without any change of a joint's angle that should change ('encoder_stuck'). Encoders whose steps
+        are larger than a standing robot's tremor need longer.
+      not_following_s: that a joint is farther from its command than its motor's full torque explains, while the robot
+        is upright, not lying on its legs, or while half of all joints are ('joint_not_following').
+      blocked_s: the same of any joint, however the robot lies ('joint_blocked').
+      imu_tilt_rad, imu_bias_rad_s: difference of the mean orientation from accelerometer and gyroscope
+        ('imu_inconsistent').
+      encoder_stuck_action, not_following_action, blocked_action, imu_action: 'warn', 'hold' or 'damp'.
     """
 
     ramp_pose: Literal["rest", "stand"] = "rest"
@@ -163,6 +171,15 @@ class SafetyConfig(_Config):
     policy_old_s: float = 60.0
     policy_old_action: WatchdogAction = "warn"
     over_speed_s: float = 0.2
+    encoder_stuck_s: float = 0.5
+    encoder_stuck_action: WatchdogAction = "damp"
+    not_following_s: float = 4.0
+    not_following_action: WatchdogAction = "warn"
+    blocked_s: float = 30.0
+    blocked_action: WatchdogAction = "warn"
+    imu_tilt_rad: float = 0.25
+    imu_bias_rad_s: float = 0.25
+    imu_action: WatchdogAction = "warn"
 
 
 class ModelConfig(_Config):

@@ -7,6 +7,7 @@ import os
 
 from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
+from daydreamer.stop_request import PARENT_VARIABLE
 
 LEARNER_NICENESS = 19
 """On one machine the learner takes what the others leave: with it the actor misses no deadline on two cores."""
@@ -61,6 +62,11 @@ def session_processes(session: Session, minutes: float | None = None) -> list[Pr
         stop_timeout_s=60.0,
     )
     return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner]
+
+
+def child_environment(session: Session) -> dict[str, str]:
+    """`process_environment` for children of this very process, which end when it is gone, see `StopRequest`."""
+    return process_environment(session) | {PARENT_VARIABLE: str(os.getpid())}
 
 
 def process_environment(session: Session) -> dict[str, str]:

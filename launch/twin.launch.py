@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from daydreamer.processes import process_environment
+from daydreamer.processes import child_environment, process_environment
 from daydreamer.session.new import configure, new_session
 
 
@@ -38,6 +38,10 @@ def start_twin(context: LaunchContext) -> list[Action]:
     overrides = [setting.strip() for setting in settings.split(";") if setting.strip()]
     config = configure(robot="twin", minutes=60.0, seed=int(seed), overrides=overrides)
     session = new_session(Path(directory) if directory else None, config)
+    # Behind a launch prefix, as a debugger, the twin is not this process's child.
+    prefixed = "launch-prefix" in context.launch_configurations
+    # Where walk.launch.py robot:=ros2_control sends its commands.
+    remappings = [("joint_command", "forward_position_controller/commands")] if interface == "forward_position" else []
     return [
         Node(
             package="daydreamer",
@@ -45,7 +49,8 @@ def start_twin(context: LaunchContext) -> list[Action]:
             namespace=namespace,
             arguments=["--session", str(session.path)],
             parameters=[{"command_interface": ParameterValue(interface, value_type=str)}],
-            additional_env=process_environment(session),
+            remappings=remappings,
+            additional_env=process_environment(session) if prefixed else child_environment(session),
             output="screen",
             on_exit=[Shutdown(reason="the twin has ended")],
         )

@@ -12,8 +12,7 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.errors import UserError
-from daydreamer.processes import ProcessDescription, process_environment, session_processes
-from daydreamer.session.directory import Session
+from daydreamer.processes import ProcessDescription, child_environment, process_environment, session_processes
 from daydreamer.session.new import configure, new_session
 
 
@@ -24,7 +23,7 @@ class Hardware:
     Attributes:
       robot: of `daydreamer walk --robot`.
       driver: executable of the driver node that is started too.
-      parameters: file in share/daydreamer/config for actor and driver.
+      parameters: file for actor and driver: absolute, or in share/daydreamer/config.
       remappings: of the actor.
     """
 
@@ -57,33 +56,49 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("session", default_value="", description="new directory; default sessions/<time>"),
             DeclareLaunchArgument("seed", default_value="0", description="of exploration, networks and twin"),
             DeclareLaunchArgument("preset", default_value="default", description="named settings of the robot"),
+            DeclareLaunchArgument(
+                "parameters",
+                default_value="",
+                description="file for actor and driver; default share/config/<robot>.yaml",
+            ),
             OpaqueFunction(function=start_session),
         ]
     )
 
 
 def start_session(context: LaunchContext) -> list[Action]:
-    robot, minutes, directory, seed, preset = (
-        LaunchConfiguration(name).perform(context) for name in ("robot", "minutes", "session", "seed", "preset")
+    robot, minutes, directory, seed, preset, parameters = (
+        LaunchConfiguration(name).perform(context)
+        for name in ("robot", "minutes", "session", "seed", "preset", "parameters")
     )
     if robot not in HARDWARE:
         raise UserError(
             GO2_MISSING if robot == "go2" else f"There is no robot:={robot}; choose one of {', '.join(HARDWARE)}."
         )
     hardware = HARDWARE[robot]
+    if parameters:
+        hardware = dataclasses.replace(hardware, parameters=str(Path(parameters).absolute()))
     config = configure(robot=hardware.robot, minutes=float(minutes), seed=int(seed), preset=preset)
     session = new_session(Path(directory) if directory else None, config)
-    actions = [start_process(process, session, hardware) for process in reversed(session_processes(session))]
-    return [*start_driver(hardware, session), *actions]
+    # Behind a launch prefix, as a debugger, the processes are not this one's children.
+    prefixed = "launch-prefix" in context.launch_configurations
+    environment = process_environment(session) if prefixed else child_environment(session)
+    processes = reversed(session_processes(session))
+    return [
+        *start_driver(hardware, environment),
+        *(start_process(process, hardware, environment) for process in processes),
+    ]
 
 
 def parameters_of(hardware: Hardware) -> list:
     if hardware.parameters is None:
         return []
+    if Path(hardware.parameters).is_absolute():
+        return [ParameterFile(hardware.parameters)]
     return [ParameterFile([FindPackageShare("daydreamer"), f"/config/{hardware.parameters}"])]
 
 
-def start_driver(hardware: Hardware, session: Session) -> list[Action]:
+def start_driver(hardware: Hardware, environment: dict[str, str]) -> list[Action]:
     if hardware.driver is None:
         return []
     return [
@@ -91,17 +106,17 @@ def start_driver(hardware: Hardware, session: Session) -> list[Action]:
             package="daydreamer",
             executable=hardware.driver,
             parameters=parameters_of(hardware),
-            additional_env=process_environment(session),
+            additional_env=environment,
             output="screen",
             on_exit=[Shutdown(reason="the driver has ended")],
         )
     ]
 
 
-def start_process(process: ProcessDescription, session: Session, hardware: Hardware) -> Action:
+def start_process(process: ProcessDescription, hardware: Hardware, environment: dict[str, str]) -> Action:
     options = {
         "output": "screen",
-        "additional_env": process_environment(session),
+        "additional_env": environment,
         "prefix": f"nice -n {process.niceness}" if process.niceness else None,
         "sigterm_timeout": str(process.stop_timeout_s),
     }

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+
+if __name__ == "__main__":
+    # See daydreamer.learner.process: an interrupt must not be lost while libraries load.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # The actor belongs on the CPU, next to the robot, whatever device the learner has. NPROC is what XLA sizes its
 # thread pool by; at batch size 1 a second thread gains nothing and takes a core from the learner.

@@ -51,6 +51,11 @@ class Rehearsed:
         return next((t - self.incident.start_s for t, state, _ in self._later_states if state != "running"), None)
 
     @property
+    def noticed(self) -> list[tuple[float, str]]:
+        """Watchdogs that were raised from the incident on, with the time since its beginning."""
+        return [(t - self.incident.start_s, name) for t, name in self.watchdogs if t >= self.incident.start_s]
+
+    @property
     def damping_s(self) -> float | None:
         """From the incident until the motors are damped, by the supervisor or by the driver; None if they never are."""
         return next((t - self.incident.start_s for t in self.damped_s if t >= self.incident.start_s), None)

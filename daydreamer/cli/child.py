@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from daydreamer.processes import ProcessDescription, process_environment
+from daydreamer.processes import ProcessDescription, child_environment
 from daydreamer.session.directory import Session
-from daydreamer.stop_request import PARENT_VARIABLE
 
 KILL_TIMEOUT_S = 2.0
 LOG_BYTES = 4 << 20
@@ -34,7 +33,7 @@ class Child:
     def __init__(self, description: ProcessDescription, session: Session):
         self.description = description
         self.log_path = session.path / "log" / f"{description.name}.log"
-        self._environment = os.environ | process_environment(session) | {PARENT_VARIABLE: str(os.getpid())}
+        self._environment = os.environ | child_environment(session)
         self._process: subprocess.Popen | None = None
         self._output: _Output | None = None
 

@@ -6,10 +6,16 @@ import argparse
 import contextlib
 import logging
 import math
+import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+if __name__ == "__main__":
+    # While libraries load, an interrupt simply ends the process. As an exception it is lost if it happens to be raised
+    # in one of JAX's callbacks of the garbage collector, and there is nothing to save yet.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.learner.learner import Learner

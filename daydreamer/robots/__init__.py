@@ -39,7 +39,14 @@ def _make_a1_task(config: SessionConfig) -> Task:
 LEGGED: Mapping[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0}}
 """By the A1's reward: it is about 5 on the back, at most 6.7 on the belly, 9 on the feet."""
 
-HARDWARE: Mapping[str, Any] = {"safety": {"policy_old_action": "hold", "command_late_action": "hold"}}
+HARDWARE: Mapping[str, Any] = {
+    "safety": {
+        "policy_old_action": "hold",
+        "command_late_action": "hold",
+        "not_following_action": "damp",
+        "imu_action": "hold",
+    }
+}
 """What is only worth a warning in a twin."""
 
 ROBOTS: dict[str, RobotEntry] = {

@@ -55,7 +55,7 @@ class SafetySupervisor:
         """
         rate_hz = task.spec.control_rate_hz
         self.limiter = CommandLimiter(task.limits, actor.low_pass_cutoff_hz, rate_hz)
-        self.watchdogs = Watchdogs(task.limits, actor, safety, on_event)
+        self.watchdogs = Watchdogs(task, actor, safety, on_event)
         self.runs = 0
         self.cause = ""
         self._machine = StateMachine(self._on_transition)
@@ -123,7 +123,8 @@ class SafetySupervisor:
           usable: whether every number in it is finite.
         """
         gap_s = self.watchdogs.gap_s(tick_s)
-        self.watchdogs.look(tick_s, measurement, usable)
+        commanded_rad = self.limiter.pose_rad if self.limiter.has_pose else None
+        self.watchdogs.look(tick_s, measurement, usable, commanded_rad)
         if not self.active:
             return self.state
         if gap_s is not None:

@@ -9,10 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.robots.base import JointLimits, Measurement
+from daydreamer.robots.base import Measurement, Task
+from daydreamer.safety.plausibility import EncoderCheck, Finding, FollowingCheck, ImuCheck
 
 TEMPERATURE_HYSTERESIS_C = 5.0
 BATTERY_HYSTERESIS = 0.05
+IMPLAUSIBLE_S = 2.0
+"""What was implausible has to be in order for this long: a damped joint, for one, has no command to disobey."""
 
 
 class Watchdog(enum.StrEnum):
@@ -26,6 +29,7 @@ class Watchdog(enum.StrEnum):
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
+      ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
     """
 
     STATE_STALE = "state_stale"
@@ -38,6 +42,10 @@ class Watchdog(enum.StrEnum):
     OVER_SPEED = "over_speed"
     OVER_TEMPERATURE = "over_temperature"
     BATTERY_LOW = "battery_low"
+    ENCODER_STUCK = "encoder_stuck"
+    JOINT_NOT_FOLLOWING = "joint_not_following"
+    JOINT_BLOCKED = "joint_blocked"
+    IMU_INCONSISTENT = "imu_inconsistent"
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,13 +73,13 @@ class Watchdogs:
 
     def __init__(
         self,
-        limits: JointLimits,
+        task: Task,
         actor: ActorConfig,
         safety: SafetyConfig | None,
         on_event: Callable[..., None],
     ):
         """With `safety` None only the state and the gaps between ticks are watched: time does not pass by itself."""
-        self._limits = limits
+        self._limits = task.limits
         self._actor = actor
         self._config = safety
         self._gap_limit_s = actor.state_timeout_s if safety is None else safety.loop_gap_s
@@ -82,6 +90,8 @@ class Watchdogs:
         self._last_late_s = -np.inf
         self._fast_since_s: float | None = None
         self._acknowledged_s = -np.inf
+        self._plausibility = None if safety is None else _Plausibility(task, safety, actor.state_timeout_s)
+        self._implausible_s = dict.fromkeys(Watchdog, -np.inf)
         self.raised: dict[Watchdog, WatchdogAction] = {}
         self.trips = dict.fromkeys(Watchdog, 0)
         self.heartbeats = Heartbeats()
@@ -115,13 +125,16 @@ class Watchdogs:
         self._judge(Watchdog.LOOP_OVERRUN, False, "hold", 0.0, self._gap_limit_s)
         return gap_s
 
-    def look(self, tick_s: float, measurement: Measurement, usable: bool) -> None:
+    def look(
+        self, tick_s: float, measurement: Measurement, usable: bool, commanded_rad: np.ndarray | None = None
+    ) -> None:
         """Looks at everything once.
 
         Args:
           tick_s: now, on the clock that measurements are stamped with.
           measurement: the newest.
           usable: whether it can be computed with.
+          commanded_rad: `[joints]`, the command that the robot is following; None if there is none.
         """
         if usable:
             self._last_usable_s = measurement.time_s
@@ -134,6 +147,7 @@ class Watchdogs:
             self._look_at_processes(tick_s, self._config)
             if usable:
                 self._look_at_robot(tick_s, measurement, self._config)
+                self._look_at_plausibility(tick_s, measurement, commanded_rad)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
         late = self._late_commands >= config.command_late_count
@@ -171,16 +185,68 @@ class Watchdogs:
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
             self._judge(Watchdog.BATTERY_LOW, charge < limit + relief, "hold", charge, limit)
 
-    def _judge(self, name: Watchdog, tripped: bool, action: WatchdogAction, value: float, threshold: float) -> None:
+    def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> None:
+        for name, action, finding in self._plausibility.look(measurement, commanded_rad):
+            if finding.wrong:
+                self._implausible_s[name] = tick_s
+            wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
+            self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
+
+    def _judge(
+        self,
+        name: Watchdog,
+        tripped: bool,
+        action: WatchdogAction,
+        value: float,
+        threshold: float,
+        **details: str,
+    ) -> None:
         if tripped == (name in self.raised):
             return
         if tripped:
             self.raised[name] = action
             self.trips[name] += 1
-            self._on_event("watchdog", name=name.value, action=action, value=float(value), threshold=float(threshold))
+            self._on_event(
+                "watchdog", name=name.value, action=action, value=float(value), threshold=float(threshold), **details
+            )
         else:
             del self.raised[name]
             self._on_event("watchdog_cleared", name=name.value)
+
+
+class _Plausibility:
+    """The checks of `daydreamer.safety.plausibility`, each with its watchdog and action."""
+
+    def __init__(self, task: Task, config: SafetyConfig, gap_s: float):
+        """After more than `gap_s` between two measurements the checks begin anew."""
+        names = task.spec.joint_names
+        self._config = config
+        self._gap_s = gap_s
+        self._encoders = EncoderCheck(names, config)
+        self._following = FollowingCheck(names, task.limits, config)
+        self._imu = ImuCheck(config)
+        self._last_s = -np.inf
+
+    def look(
+        self, measurement: Measurement, commanded_rad: np.ndarray | None
+    ) -> tuple[tuple[Watchdog, WatchdogAction, Finding], ...]:
+        """Nothing if this measurement has been looked at before: that it is old is the concern of others."""
+        elapsed_s, self._last_s = measurement.time_s - self._last_s, measurement.time_s
+        if elapsed_s <= 0.0:
+            return ()
+        if elapsed_s > self._gap_s:
+            for check in (self._encoders, self._following, self._imu):
+                check.forget()
+            elapsed_s = 0.0
+        config = self._config
+        encoder = self._encoders.update(elapsed_s, measurement, commanded_rad)
+        following, blocked = self._following.update(elapsed_s, measurement, commanded_rad)
+        return (
+            (Watchdog.ENCODER_STUCK, config.encoder_stuck_action, encoder),
+            (Watchdog.JOINT_NOT_FOLLOWING, config.not_following_action, following),
+            (Watchdog.JOINT_BLOCKED, config.blocked_action, blocked),
+            (Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement)),
+        )
 
 
 class StallWatch:

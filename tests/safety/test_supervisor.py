@@ -196,7 +196,7 @@ def test_an_operator_who_resumes_accepts_the_policy_there_is():
 
 
 def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
-    rig = Rig(over_speed_s=0.2).run()
+    rig = Rig(over_speed_s=0.2, encoder_stuck_s=10.0).run()  # of a joint that is fast but stays where it is
     fast = np.zeros(12)
     fast[4] = -a1.OUT_OF_CONTROL_SPEED_RAD_S[4] - 1.0
     rig.tick(4, joint_velocity_rad_s=fast)
