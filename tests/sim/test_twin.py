@@ -27,6 +27,15 @@ def hold(twin, targets, seconds):
         twin.advance(1 / a1.CONTROL_RATE_HZ)
 
 
+def test_gets_up_from_its_belly():
+    """By the actions that the task states for it."""
+    twin, task = Twin(TwinConfig(), seed=0), A1WalkTask()
+    twin.reset(standing=True)
+    for action, height_m in zip(task.get_up_actions, ((0.05, 0.17), (0.24, 0.30)), strict=True):
+        hold(twin, task.joint_targets(action), 2.0)
+        assert twin.truth().up_z > 0.95 and height_m[0] < twin.data.qpos[2] < height_m[1]
+
+
 def test_weighs_what_was_published():
     model = Twin(TwinConfig(), seed=0).model
     assert model.body("trunk").subtreemass[0] == pytest.approx(a1.TOTAL_MASS_KG)
