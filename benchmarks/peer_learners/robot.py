@@ -52,12 +52,12 @@ class PeerRobot:
     @property
     def is_first(self) -> bool:
         """Whether the next step begins an episode."""
-        return self._loop.next_sequence % self.spec.episode_steps == 0
+        return self._loop.statistics.own_steps % self.spec.episode_steps == 0
 
     @property
     def is_last(self) -> bool:
         """Whether the next step ends an episode."""
-        return (self._loop.next_sequence + 1) % self.spec.episode_steps == 0
+        return (self._loop.statistics.own_steps + 1) % self.spec.episode_steps == 0
 
     def step(self, action: np.ndarray) -> Step:
         """One control period; `action_requested` of the result was carried out, in random steps another than given."""
@@ -87,6 +87,7 @@ class _SensedTask:
 
     def __init__(self, task: Task):
         self.spec, self.limits, self.joint_targets = task.spec, task.limits, task.joint_targets
+        self.get_up_actions = task.get_up_actions
         self._task = task
 
     def sense(self, measurement: Measurement, previous_target_rad: np.ndarray) -> None:
