@@ -269,7 +269,7 @@ class LearnerConfig(_Config):
 
     batch_size: int = 16
     batch_length: int = 32
-    train_ratio: float = 128.0
+    train_ratio: float = 144.0
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
     mirror: bool = True
