@@ -88,7 +88,7 @@ def test_process_gone(recorder):
 
 def test_learner_slow(recorder):
     write(recorder, learner={"train_ratio": 50.0, "updates_per_s": 1.9}, logged_s=240)
-    assert_only(recorder, "learner_slow", "warn", "50 times", "128", "1.9 gradient steps/s", "GPU")
+    assert_only(recorder, "learner_slow", "warn", "50 times", "144", "1.9 gradient steps/s", "GPU")
 
 
 def test_a_learner_that_has_just_begun_is_not_slow(recorder):
