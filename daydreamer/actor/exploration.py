@@ -79,6 +79,7 @@ class Explorer:
         self._mirrors = bool(spec.mirror) and not spec.action.is_discrete
         self._random = generator
         self._hold_steps = max(1, round(config.random_hold_s * spec.control_rate_hz))
+        self._last_action_step = (MOVES + len(self._get_up_actions) - 1) * self._hold_steps
         self._rest_steps = round(REST_S * spec.control_rate_hz)
         self._rate = 1.0 / (MEMORY_S * spec.control_rate_hz)
         self._policy = Way(None)
@@ -117,12 +118,11 @@ class Explorer:
             self._begin(at_first, reward)
         if self._trial is None:
             return None
-        position = self._trial_step // self._hold_steps
-        self._trial_step += 1
+        step, self._trial_step = self._trial_step, self._trial_step + 1
         if self._trial.moves is None:
             return None
-        actions = [*self._trial.moves, *self._get_up_actions]
-        return actions[min(position, len(actions) - 1)]
+        position = min(step, self._last_action_step) // self._hold_steps
+        return self._trial.moves[position] if position < MOVES else self._get_up_actions[position - MOVES]
 
     def _begin(self, at_first: bool, reward: float) -> None:
         self._trial_step = 0
@@ -135,8 +135,8 @@ class Explorer:
         self._trial = Way(self._random_moves()) if self._is_new else way
 
     def _is_over(self) -> bool:
-        moved = self._trial_step - (MOVES + len(self._get_up_actions) - 1) * self._hold_steps
-        return moved >= self._rest_steps or (moved >= 0 and self._reward < self._reward_before + HOPE)
+        rested = self._trial_step - self._last_action_step
+        return rested >= self._rest_steps or (rested >= 0 and self._reward < self._reward_before + HOPE)
 
     def _judge(self) -> None:
         trial, self._trial = self._trial, None

@@ -197,14 +197,14 @@ class ActorCritic:
     ) -> Imagined:
         """Rolls the actor out inside the world model.
 
-        Args:
-          start: `[starts]`.
-          disturbance: `[horizon, starts, vector]`, added to each predicted vector observation.
-
         Its noise is that of acting (see `ModelConfig.noise_correlation`), so that it learns to live with it. Only
         'reinforce', whose log-probabilities are those of independent actions, draws them independently.
 
         Gradients reach the actor's parameters only: model and critic are constants here.
+
+        Args:
+          start: `[starts]`.
+          disturbance: `[horizon, starts, vector]`, added to each predicted vector observation.
         """
         frozen = jax.lax.stop_gradient(parameters)
         rssm = self.world_model.rssm

@@ -155,9 +155,7 @@ class WorldModel:
         vector = flatten_vectors(batch.observation, self.spec.observation)
         vector_nll, deviation = vector_loss(observed.vector, vector, 1.0 - batch.is_first)
         images = self.decoder.apply(parameters["decoder"], states.features)
-        reward_logits, continue_logit = self.outcome.apply(
-            parameters["outcome"], self.behavior_features(states.features)
-        )
+        reward_logits, continue_logit = self._outcome_logits(parameters, states.features)
         continues = 1.0 - batch.is_terminal
         losses = {
             "dynamics": config.dynamics_scale * jnp.maximum(dynamics_kl, config.free_nats),
@@ -180,8 +178,11 @@ class WorldModel:
 
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
         """Expected reward and probability to continue `[...]` at features `[..., features]`."""
-        reward_logits, continue_logit = self.outcome.apply(parameters["outcome"], self.behavior_features(features))
+        reward_logits, continue_logit = self._outcome_logits(parameters, features)
         return two_hot_mean(reward_logits, self.bins), nn.sigmoid(continue_logit)
+
+    def _outcome_logits(self, parameters, features: Array) -> tuple[Array, Array]:
+        return self.outcome.apply(parameters["outcome"], self.behavior_features(features))
 
 
 def binary_cross_entropy(logit: Array, target: Array) -> Array:

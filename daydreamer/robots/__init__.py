@@ -8,6 +8,7 @@ from typing import Any
 
 from daydreamer.config import SessionConfig, merge
 from daydreamer.errors import UserError
+from daydreamer.robots.a1.presets import OVERRIDES as A1_OVERRIDES
 from daydreamer.robots.a1.presets import PRESETS as A1_PRESETS
 from daydreamer.robots.a1.task import A1WalkTask
 from daydreamer.robots.base import Task
@@ -36,9 +37,6 @@ def _make_a1_task(config: SessionConfig) -> Task:
     return A1WalkTask(camera=config.twin.camera)
 
 
-LEGGED: Mapping[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0}}
-"""By the A1's reward: it is about 5 on the back, at most 6.7 on the belly, 9 on the feet."""
-
 HARDWARE: Mapping[str, Any] = {
     "safety": {
         "policy_old_action": "hold",
@@ -50,8 +48,8 @@ HARDWARE: Mapping[str, Any] = {
 """What is only worth a warning in a twin."""
 
 ROBOTS: dict[str, RobotEntry] = {
-    "twin": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=True, overrides=LEGGED),
-    "a1": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=False, overrides=merge(LEGGED, HARDWARE)),
+    "twin": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=True, overrides=A1_OVERRIDES),
+    "a1": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=False, overrides=merge(A1_OVERRIDES, HARDWARE)),
 }
 
 

@@ -11,7 +11,7 @@ SPEC = RobotSpec("toy", "toy", 20.0, 250, ("a", "b", "c", "d"), (), {"x": Space(
 MIRRORED = msgspec.structs.replace(SPEC, mirror={"x": (1,), "action": (-2, -1, 4, 3)})
 HOLD_STEPS = 20
 REST_STEPS = round(REST_S * SPEC.control_rate_hz)
-LYING, FALLEN, RECOVERED, UP = 5.0, 7.0, 7.5, 9.0
+LYING, FALLEN, RECOVERED, UP = 5.0, 6.2, 7.5, 9.0
 
 
 def make(spec=SPEC, seed=0, **actor):
@@ -109,7 +109,7 @@ def test_a_robot_that_has_not_fallen_is_left_alone():
 def test_a_stumble_is_no_fall():
     explorer = make(random_steps=0)
     run(explorer, [LYING] * 100 + [UP] * 400)
-    assert share_of_motions(run(explorer, [LYING] * 10 + [UP] * 100)) == 0.0
+    assert share_of_motions(run(explorer, [LYING] * 15 + [UP] * 100)) == 0.0
 
 
 def test_what_once_helped_is_tried_again():

@@ -129,7 +129,7 @@ class A1WalkTask:
     def _action_towards(self, pose_rad: np.ndarray) -> np.ndarray:
         """The inverse of `joint_targets`, `[action]`; as far as the range of actions reaches."""
         actions = np.linspace(-1.0, 1.0, 2001)
-        targets_rad = np.stack([self.joint_targets(np.full(a1.JOINTS, action)) for action in actions])
+        targets_rad = self.joint_targets(np.tile(actions[:, None], a1.JOINTS))
         found = [np.interp(pose, target, actions) for pose, target in zip(pose_rad, targets_rad.T, strict=True)]
         return np.array(found, np.float32)
 
