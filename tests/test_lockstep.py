@@ -65,7 +65,7 @@ class StandStillTask(A1WalkTask):
     """Whatever the action, the stand pose is commanded."""
 
     def joint_targets(self, action):
-        return a1.STAND_POSE_RAD
+        return np.broadcast_to(a1.STAND_POSE_RAD, action.shape)
 
 
 class ConveyedTwin(Twin):

@@ -11,6 +11,8 @@ import hashlib
 import json
 import logging
 import os
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,6 +28,8 @@ from daydreamer.session.atomic import fsync_tree
 
 KEPT = 3
 SET_ASIDE_SUFFIX = ".damaged"
+UNFINISHED_SUFFIX = ".orbax-checkpoint-tmp"
+REMOVAL_TIMEOUT_S = 1.0
 
 
 class CorruptCheckpoint(UserError):
@@ -190,10 +194,21 @@ class Checkpointer:
             self._manager.close()
         except Exception as again:
             logging.info("closing the checkpoints: %r", again)
+        self._remove_unfinished()
         self._manager = self._open()
         raise UserError(
             f"The checkpoint cannot be written to {self._directory} ({cause}); free some space or check the disk."
         ) from error
+
+    def _remove_unfinished(self) -> None:
+        """Orbax removes it as well, but once: while threads of the failed save still add files, that fails."""
+        end_s = time.monotonic() + REMOVAL_TIMEOUT_S
+        while unfinished := list(self._directory.glob(f"*{UNFINISHED_SUFFIX}*")):
+            for path in unfinished:
+                shutil.rmtree(path, ignore_errors=True)
+            if time.monotonic() > end_s:  # such a disk cannot be saved to either; the next save says so
+                break
+            time.sleep(0.05)
 
 
 def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainState, Progress]:

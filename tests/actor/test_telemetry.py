@@ -1,5 +1,6 @@
 """What an actor reports about a robot that stands, in lock-step."""
 
+import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
@@ -19,7 +20,7 @@ class StandStillTask(A1WalkTask):
     """Whatever the action, the stand pose is commanded."""
 
     def joint_targets(self, action):
-        return a1.STAND_POSE_RAD
+        return np.broadcast_to(a1.STAND_POSE_RAD, action.shape)
 
 
 @pytest.fixture
