@@ -76,7 +76,7 @@ def command(tmp_path, request):
 
 @pytest.mark.parametrize("command", [91], indirect=True)
 def test_an_interrupt_ends_all_processes_and_resume_goes_on_to_the_end(command):
-    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny", "--minutes", "0.1")
+    walk = command.start("walk", "--session", command.session_path, "--preset", "tiny", "--minutes", "0.2")
     command.wait_for_steps(20)
     walk.send_signal(signal.SIGINT)
     output, _ = walk.communicate(timeout=TIMEOUT_S)
@@ -87,7 +87,7 @@ def test_an_interrupt_ends_all_processes_and_resume_goes_on_to_the_end(command):
     resume = command.start("resume", command.session_path)
     output, _ = resume.communicate(timeout=TIMEOUT_S)
     assert resume.returncode == 0, output
-    assert "120 steps logged" in output
+    assert "240 steps logged" in output
     assert not command.problems() and not leftover(command)
     again = command.start("resume", command.session_path)
     output, _ = again.communicate(timeout=TIMEOUT_S)
