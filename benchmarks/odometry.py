@@ -19,9 +19,10 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.config import SessionConfig
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
-from daydreamer.robots.a1.task import VELOCITY_WINDOW_STEPS, A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
 from daydreamer.safety.filter import LowPassFilter
 from sim.twin import Twin
 
@@ -37,17 +38,17 @@ Controller = Callable[[int], np.ndarray]
 
 def scramble(seed: int, start_rad: np.ndarray) -> Controller:
     """Random joint targets `[12]` by control step."""
-    task, random, config = A1WalkTask(), np.random.default_rng(seed), SessionConfig().actor
-    low_pass = LowPassFilter(config.low_pass_cutoff_hz, a1.CONTROL_RATE_HZ)
+    task, random, config = QuadrupedWalkTask(A1), np.random.default_rng(seed), SessionConfig().actor
+    low_pass = LowPassFilter(config.low_pass_cutoff_hz, CONTROL_RATE_HZ)
     low_pass.reset(start_rad)
-    action = np.zeros(a1.JOINTS)
+    action = np.zeros(JOINTS)
 
     def targets(step: int) -> np.ndarray:
         nonlocal action
         if step // SCRAMBLE_BLOCK_STEPS % 2 == 0:
-            action = random.uniform(-1, 1, a1.JOINTS)
+            action = random.uniform(-1, 1, JOINTS)
         elif step % SCRAMBLE_HOLD_STEPS == 0:
-            action = random.choice((-1.0, 1.0), a1.JOINTS)
+            action = random.choice((-1.0, 1.0), JOINTS)
         return low_pass(task.joint_targets(action))
 
     return targets
@@ -55,8 +56,8 @@ def scramble(seed: int, start_rad: np.ndarray) -> Controller:
 
 def trot(step: int) -> np.ndarray:
     """Joint targets `[12]` by control step: diagonal pairs of legs swing in turn."""
-    phase = 2 * math.pi * TROT_FREQUENCY_HZ * step / a1.CONTROL_RATE_HZ
-    targets = a1.STAND_POSE_RAD.copy().reshape(4, 3)
+    phase = 2 * math.pi * TROT_FREQUENCY_HZ * step / CONTROL_RATE_HZ
+    targets = A1.stand_pose_rad.copy().reshape(4, 3)
     for leg, leg_phase in enumerate((phase, phase + math.pi, phase + math.pi, phase)):
         lift = max(0.0, math.sin(leg_phase))
         # The foot goes forward (smaller thigh angle) while it is lifted.
@@ -76,11 +77,11 @@ class Trace:
 
 def record(twin: Twin, controller: Controller, minutes: float) -> Trace:
     """Drives the twin and notes what the odometry says and what is true."""
-    task, odometry = A1WalkTask(), LegOdometry()
+    task, odometry = QuadrupedWalkTask(A1), LegOdometry(A1)
     estimate, rewarded, truth = [], [], []
-    for step in range(round(minutes * 60 * a1.CONTROL_RATE_HZ)):
+    for step in range(round(minutes * 60 * CONTROL_RATE_HZ)):
         twin.command(controller(step))
-        twin.advance(1 / a1.CONTROL_RATE_HZ)
+        twin.advance(1 / CONTROL_RATE_HZ)
         measurement = twin.measure()
         info = task.update(measurement, measurement.joint_position_rad).info
         estimate.append(odometry.update(measurement, rotation_matrix(measurement.orientation_wxyz)))

@@ -14,9 +14,10 @@ import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.experience.step import SAFETY_FLAGS
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement, MotorGains
+from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.limiter import TORQUE_SHARE
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
@@ -46,12 +47,12 @@ class Fuzz:
 
     def live(self, steps: int) -> None:
         """One life of a supervisor: filter, gains and pose drawn anew."""
-        random, task = self._random, A1WalkTask()
+        random, task = self._random, QuadrupedWalkTask(A1)
         if random.random() < 0.5:  # a driver that follows any target, so that torque has to be limited
-            far = MotorGains(a1.STIFFNESS_N_M_RAD, np.full(a1.JOINTS, np.inf))
+            far = MotorGains(A1.limits.gains.stiffness_n_m_rad, np.full(JOINTS, np.inf))
             task.limits = dataclasses.replace(task.limits, gains=far)
         rate_rad_s = random.choice([5.0, 21.0])
-        task.limits = dataclasses.replace(task.limits, command_rate_rad_s=np.full(a1.JOINTS, rate_rad_s))
+        task.limits = dataclasses.replace(task.limits, command_rate_rad_s=np.full(JOINTS, rate_rad_s))
         actor = ActorConfig(low_pass_cutoff_hz=random.choice([0.0, 1.5, 9.0]))
         supervisor = SafetySupervisor(task, actor, SafetyConfig())
         supervisor.activate()
@@ -76,25 +77,25 @@ class Fuzz:
                 previous = None  # the robot may be anywhere; it departs from there
             previous = self._check(task.limits, rate_rad_s, state, command, measurement, previous)
 
-    def _request(self, task: A1WalkTask) -> np.ndarray:
+    def _request(self, task: QuadrupedWalkTask) -> np.ndarray:
         kind = self._random.integers(5)
         if kind == 0:
-            return task.joint_targets(self._random.uniform(-1, 1, a1.JOINTS))
+            return task.joint_targets(self._random.uniform(-1, 1, JOINTS))
         if kind == 1:
-            return task.joint_targets(self._random.standard_cauchy(a1.JOINTS))
+            return task.joint_targets(self._random.standard_cauchy(JOINTS))
         if kind == 2:
-            return self._random.standard_normal(a1.JOINTS) * 10.0 ** self._random.integers(-3, 300)
+            return self._random.standard_normal(JOINTS) * 10.0 ** self._random.integers(-3, 300)
         if kind == 3:
-            return self._random.choice(SPECIAL, a1.JOINTS)
-        bits = self._random.integers(0, 2**64, a1.JOINTS, np.uint64, endpoint=False)
+            return self._random.choice(SPECIAL, JOINTS)
+        bits = self._random.integers(0, 2**64, JOINTS, np.uint64, endpoint=False)
         return bits.view(np.float64)
 
     def _measurement(self, time_s: float) -> Measurement:
         random = self._random
         return Measurement(
             time_s=time_s,
-            joint_position_rad=random.uniform(a1.JOINT_LOWER_RAD - 0.5, a1.JOINT_UPPER_RAD + 0.5),
-            joint_velocity_rad_s=random.normal(0.0, 5.0, a1.JOINTS),
+            joint_position_rad=random.uniform(A1.limits.lower_rad - 0.5, A1.limits.upper_rad + 0.5),
+            joint_velocity_rad_s=random.normal(0.0, 5.0, JOINTS),
             orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
             angular_velocity_rad_s=np.zeros(3),
             linear_acceleration_m_s2=np.zeros(3),

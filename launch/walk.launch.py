@@ -36,15 +36,11 @@ class Hardware:
 HARDWARE = {
     "twin": Hardware("twin"),
     "a1": Hardware("a1", driver="unitree_a1_node", parameters="a1.yaml"),
+    "go2": Hardware("go2", driver="unitree_go2_node", parameters="go2.yaml"),
     "ros2_control": Hardware(
         "a1", parameters="ros2_control.yaml", remappings=(("joint_command", "forward_position_controller/commands"),)
     ),
 }
-
-GO2_MISSING = (
-    "robot:=go2 cannot walk yet: there is no daydreamer/robots/go2 with its limits, kinematics and reward. Its driver "
-    "is there (ros2 run daydreamer unitree_go2_node); docs/robots.md says how to add the folder."
-)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -72,9 +68,7 @@ def start_session(context: LaunchContext) -> list[Action]:
         for name in ("robot", "minutes", "session", "seed", "preset", "parameters")
     )
     if robot not in HARDWARE:
-        raise UserError(
-            GO2_MISSING if robot == "go2" else f"There is no robot:={robot}; choose one of {', '.join(HARDWARE)}."
-        )
+        raise UserError(f"There is no robot:={robot}; choose one of {', '.join(HARDWARE)}.")
     hardware = HARDWARE[robot]
     if parameters:
         hardware = dataclasses.replace(hardware, parameters=str(Path(parameters).absolute()))

@@ -22,7 +22,8 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
-from daydreamer.robots.a1.replayed import replayed_measurement
+from daydreamer.robots import QUADRUPEDS
+from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
@@ -40,6 +41,7 @@ class Player:
 
     def __init__(self, node: Node, session: Session):
         self._node = node
+        self._robot = QUADRUPEDS[session.spec.robot]
         self._joints = session.spec.joint_names
         self._joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
@@ -47,7 +49,7 @@ class Player:
         self._reward = node.create_publisher(Float64, "reward", topics.RELIABLE)
 
     def publish(self, step: Step) -> None:
-        measurement = replayed_measurement(step.observation, 1e-9 * step.monotonic_ns)
+        measurement = replayed_measurement(self._robot, step.observation, 1e-9 * step.monotonic_ns)
         position_rad = measurement.joint_position_rad
         stamp = self._node.get_clock().now().to_msg()
         self._joint_states.publish(
@@ -108,8 +110,10 @@ def play(player: Player, steps: Sequence[Step], speed: float, spinner: runtime.S
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
     options = runtime.parse_arguments(argparse.ArgumentParser(prog="replay_node", description=__doc__), arguments)
     session = Session.open(options.session)
-    if session.spec.robot != "a1":
-        raise UserError(f"Sessions of '{session.spec.robot}' cannot be played back; those of a1 can.")
+    if session.spec.robot not in QUADRUPEDS:
+        raise UserError(
+            f"Sessions of '{session.spec.robot}' cannot be played back; those of {', '.join(QUADRUPEDS)} can."
+        )
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(
             runtime.ros_node(lambda: rclpy.create_node("replay", namespace=NAMESPACE), arguments)

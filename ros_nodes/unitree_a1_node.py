@@ -17,11 +17,11 @@ import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.a1 import low_level
+from daydreamer.robots.a1.constants import A1
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime
 from ros_nodes.unitree_driver import DriverState, UnitreeDriver
 
-STIFFNESS_N_M_RAD = (80.0, 80.0, 80.0)
 DAMPING_N_M_S_RAD = (1.0, 2.0, 2.0)
 
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_a1"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
-        driver = UnitreeDriver(node, STIFFNESS_N_M_RAD, DAMPING_N_M_S_RAD)
+        driver = UnitreeDriver(node, A1, DAMPING_N_M_S_RAD)
         address = node.declare_parameter("robot_address", "192.168.123.10").value
         port = node.declare_parameter("robot_port", 8007).value
         local_port = node.declare_parameter("local_port", 8090).value

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, Quadruped
 from daydreamer.robots.target_stream import TargetStream
 from daydreamer.stop_request import StopRequest
 from ros_nodes import runtime, topics
-
-# Leg and joint names, and their order, are those of all of Unitree's quadrupeds.
-JOINT_NAMES = a1.JOINT_NAMES
-FOOT_NAMES = a1.FOOT_NAMES
 
 DAMPING_REPEATS = 10
 
@@ -50,23 +46,29 @@ class UnitreeDriver:
       rate_hz: see above.
     """
 
-    def __init__(self, node, stiffness_n_m_rad: tuple[float, ...], damping_n_m_s_rad: tuple[float, ...]):
-        """Gains are the defaults of the parameters.
+    def __init__(self, node, robot: Quadruped, damping_n_m_s_rad: Sequence[float]):
+        """Makes the driver.
+
+        Args:
+          node: rclpy node.
+          robot: whose gains are the defaults of the parameters.
+          damping_n_m_s_rad: of hip, thigh and calf, likewise.
 
         Raises:
           UserError: a parameter cannot be used.
         """
+        gains = robot.limits.gains
         self._node = node
         self.rate_hz = self._positive("rate_hz", 250.0)
         self._state_period_s = 1.0 / self._positive("state_rate_hz", 100.0)
         self._newton_per_foot_force = self._positive("newton_per_foot_force", 1.0)
-        self.stiffness_n_m_rad = self._each_leg("stiffness_n_m_rad", stiffness_n_m_rad)
+        self.stiffness_n_m_rad = self._each_leg("stiffness_n_m_rad", gains.stiffness_n_m_rad[:3].tolist())
         self.damping_n_m_s_rad = self._each_leg("damping_n_m_s_rad", damping_n_m_s_rad)
         self._targets = TargetStream(
             interpolate_s=self._positive("interpolate_s", 0.05),
             # Never 0: a real robot must not go on by itself for ever.
             timeout_s=self._positive("command_timeout_s", 0.25),
-            max_error_rad=self._positive("max_target_error_rad", 0.2),
+            max_error_rad=self._positive("max_target_error_rad", float(gains.max_target_error_rad.min())),
         )
         self._next_state_s = 0.0
         self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", JOINT_NAMES)
@@ -133,7 +135,7 @@ class UnitreeDriver:
             raise UserError(f"Parameter {name} is {value}; it must be above 0.")
         return value
 
-    def _each_leg(self, name: str, default: tuple[float, ...]) -> np.ndarray:
+    def _each_leg(self, name: str, default: Sequence[float]) -> np.ndarray:
         values = self._node.declare_parameter(name, list(default)).value
         if len(values) != 3 or not all(0 <= value < 1000 for value in values):
             raise UserError(f"Parameter {name} is {list(values)}; give hip, thigh and calf, 0 or more each.")

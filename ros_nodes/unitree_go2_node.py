@@ -16,7 +16,9 @@ import numpy as np
 import rclpy
 
 from daydreamer.errors import UserError
-from daydreamer.robots.unitree_go import JOINTS, fill_low_command
+from daydreamer.robots.go2.constants import GO2
+from daydreamer.robots.go2.low_level import fill_low_command
+from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
 from ros_nodes.unitree_driver import DriverState, UnitreeDriver
@@ -24,8 +26,7 @@ from ros_nodes.unitree_driver import DriverState, UnitreeDriver
 LOW_COMMAND = "lowcmd"
 LOW_STATE = "lowstate"
 
-# Those of Unitree's own example of standing up (unitree_sdk2_python, example/go2/low_level/go2_stand_example.py).
-STIFFNESS_N_M_RAD = (60.0, 60.0, 60.0)
+# That of Unitree's own example of standing up (unitree_sdk2_python, example/go2/low_level/go2_stand_example.py).
 DAMPING_N_M_S_RAD = (5.0, 5.0, 5.0)
 
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_go2"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
-        driver = UnitreeDriver(node, STIFFNESS_N_M_RAD, DAMPING_N_M_S_RAD)
+        driver = UnitreeDriver(node, GO2, DAMPING_N_M_S_RAD)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
         newest: list[DriverState] = []
 

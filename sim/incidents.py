@@ -19,7 +19,7 @@ import numpy as np
 
 from daydreamer.config import IncidentConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.quadruped.description import JOINT_NAMES, JOINTS, LEG_NAMES
 from sim.link import Link
 from sim.twin import Twin
 
@@ -140,7 +140,7 @@ class IncidentPlayer:
         self._push_direction = np.zeros(3)
         self._frozen_at_rad: dict[Incident, np.ndarray] = {}
         self.to_robot, self.from_robot = Link(self._random), Link(self._random)
-        self.temperature_c = np.full(a1.JOINTS, AMBIENT_C)
+        self.temperature_c = np.full(JOINTS, AMBIENT_C)
         self.active: list[Incident] = []
         self._next_random = self._draw(0.0) if random_per_minute else None
 
@@ -160,10 +160,10 @@ class IncidentPlayer:
     @property
     def joint_order(self) -> np.ndarray:
         """`[12]`: under the name of joint i the state of joint `joint_order[i]` is published."""
-        order = np.arange(a1.JOINTS)
+        order = np.arange(JOINTS)
         for incident in self.active:
             if incident.kind == "swapped_joint_names":
-                first, second = (a1.JOINT_NAMES.index(name) for name in incident.target.split())
+                first, second = (JOINT_NAMES.index(name) for name in incident.target.split())
                 order[[first, second]] = order[[second, first]]
         return order
 
@@ -174,7 +174,7 @@ class IncidentPlayer:
 
     def _indices(self, kind: str) -> np.ndarray:
         targets = [incident.target for incident in self.active if incident.kind == kind]
-        return np.array([i for i, name in enumerate(a1.JOINT_NAMES) if name in targets or name[:2] in targets], int)
+        return np.array([i for i, name in enumerate(JOINT_NAMES) if name in targets or name[:2] in targets], int)
 
     def _begin(self, incident: Incident, changes: list[IncidentChange]) -> None:
         self.active.append(incident)
@@ -200,7 +200,7 @@ class IncidentPlayer:
         twin.frozen_rad[:] = math.nan
         for incident in self.active:
             if incident.kind == "frozen_encoder":
-                joint = a1.JOINT_NAMES.index(incident.target)
+                joint = JOINT_NAMES.index(incident.target)
                 twin.frozen_rad[joint] = self._frozen_at_rad[incident][joint]
         bias_rad_s = largest["imu_bias"]
         twin.gyroscope_bias_rad_s[:] = (bias_rad_s, 0.0, 0.0)
@@ -235,7 +235,7 @@ class IncidentPlayer:
         return Incident(name, start_s, duration_s, magnitude, self._choose_target(kind.target))
 
     def _choose_target(self, kind: str) -> str:
-        choices = a1.LEG_NAMES if kind == "leg" else a1.JOINT_NAMES
+        choices = LEG_NAMES if kind == "leg" else JOINT_NAMES
         count = {"": 0, "two joints": 2}.get(kind, 1)
         return " ".join(self._random.choice(choices, count, replace=False))
 
@@ -253,7 +253,7 @@ def find_kind(name: str) -> IncidentKind:
 
 def _check_target(kind: str, wanted: str, target: str) -> None:
     names = target.split()
-    choices = {"leg": a1.LEG_NAMES, "": ()}.get(wanted, a1.JOINT_NAMES)
+    choices = {"leg": LEG_NAMES, "": ()}.get(wanted, JOINT_NAMES)
     count = {"": 0, "two joints": 2}.get(wanted, 1)
     if len(set(names)) != count or len(names) != count or not set(names) <= set(choices):
         needed = f"{wanted} of {', '.join(choices)}" if wanted else "no target"

@@ -10,12 +10,12 @@ import numpy as np
 
 from daydreamer.config import RandomisationConfig, TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINTS
 
 _STREAM = 1
 """Draws have a random stream of their own: with and without them a seed gives the same initial state and noise."""
 
-BODIES = 1 + a1.JOINTS
+BODIES = 1 + JOINTS
 NOISES = (
     "joint_position_noise_rad",
     "joint_velocity_noise_rad_s",
@@ -55,7 +55,7 @@ class DrawnRobot:
         model.body_inertia[1:] *= scale[:, None]
         trunk = model.body("trunk").id
         self._add_payload(model, trunk)
-        for foot in a1.FOOT_NAMES:
+        for foot in FOOT_NAMES:
             model.geom(foot).friction[0] = self.friction
         # What MuJoCo derives from masses, as the subtree masses, follows.
         mujoco.mj_setConst(model, mujoco.MjData(model))
@@ -87,7 +87,7 @@ def draw_robot(config: RandomisationConfig, seed: int) -> DrawnRobot:
         payload_forward_m=random.uniform(*config.payload_offset_m),
         payload_left_m=random.uniform(*config.payload_offset_m),
         friction=random.uniform(*config.friction),
-        motor_strength=tuple(random.uniform(*config.motor_strength, a1.JOINTS).tolist()),
+        motor_strength=tuple(random.uniform(*config.motor_strength, JOINTS).tolist()),
         command_latency_s=random.uniform(*config.command_latency_s),
         noise_scale=random.uniform(*config.noise_scale),
     )

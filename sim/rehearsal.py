@@ -14,8 +14,9 @@ import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import IncidentConfig, SessionConfig
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.limiter import JointCommand
 from sim.incidents import Incident, IncidentPlayer
 from sim.twin import Twin
@@ -120,7 +121,7 @@ class _Rehearsal:
         self._result: Rehearsed | None = None
         self._states: list[tuple[float, str, str]] = []
         self._watchdogs: list[tuple[float, str]] = []
-        task = A1WalkTask()
+        task = QuadrupedWalkTask(A1)
         self._steps_per_tick = round(task.spec.control_period_s / self._period_s)
         self._loop = ControlLoop(
             task,

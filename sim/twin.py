@@ -12,8 +12,9 @@ import numpy as np
 
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.description import JOINTS
 from sim.driver import MotorDriver
 from sim.randomisation import DrawnRobot, draw_robot
 from sim.rendering import Renderer
@@ -99,11 +100,11 @@ class Twin:
         self.model = mujoco.MjModel.from_xml_string((resources.files("sim") / robot / f"{robot}.xml").read_text())
         self.model.opt.timestep = config.physics_timestep_s
         self.data = mujoco.MjData(self.model)
-        self.driver = MotorDriver(config, a1.TORQUE_LIMIT_N_M)
+        self.driver = MotorDriver(config, A1.limits.torque_n_m)
         if self.drawn:
             self.drawn.apply(self.model)
             self.driver.strength[:] = self.drawn.motor_strength
-        self.frozen_rad = np.full(a1.JOINTS, math.nan)
+        self.frozen_rad = np.full(JOINTS, math.nan)
         self.gyroscope_bias_rad_s = np.zeros(3)
         self.orientation_bias_rad = np.zeros(3)
         self._random = np.random.default_rng(seed)
@@ -117,7 +118,7 @@ class Twin:
                 config.angular_velocity_noise_rad_s,
                 config.linear_acceleration_noise_m_s2,
             ),
-            (a1.JOINTS, a1.JOINTS, 3, 3, 3),
+            (JOINTS, JOINTS, 3, 3, 3),
         )
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self.reset()
@@ -138,10 +139,10 @@ class Twin:
         mujoco.mj_resetData(self.model, self.data)
         self.driver.reset()
         yaw = self._random.uniform(-math.pi, math.pi)
-        pose = a1.STAND_POSE_RAD if standing else REST_POSE_RAD
-        self._joint_position[:] = pose + REST_POSE_SPREAD_RAD * self._random.uniform(-1, 1, a1.JOINTS)
+        pose = A1.stand_pose_rad if standing else REST_POSE_RAD
+        self._joint_position[:] = pose + REST_POSE_SPREAD_RAD * self._random.uniform(-1, 1, JOINTS)
         if standing:
-            self.data.qpos[2] = a1.STAND_HEIGHT_M
+            self.data.qpos[2] = A1.stand_height_m
             self.data.qpos[3:7] = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
         else:
             self.data.qpos[2] = BACK_HEIGHT_M

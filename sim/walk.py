@@ -15,8 +15,9 @@ from dm_control.rl import control
 from dm_env import specs
 
 from daydreamer.config import SessionConfig
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import TaskState
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.spec import Space
 from sim.twin import Twin, TwinTruth
@@ -63,7 +64,7 @@ class WalkTask(control.Task):
       state: what it made of the latest measurement.
     """
 
-    def __init__(self, robot_task: A1WalkTask, low_pass_cutoff_hz: float) -> None:
+    def __init__(self, robot_task: QuadrupedWalkTask, low_pass_cutoff_hz: float) -> None:
         self.robot_task = robot_task
         self.state: TaskState | None = None
         self._filter = LowPassFilter(low_pass_cutoff_hz, robot_task.spec.control_rate_hz)
@@ -125,7 +126,7 @@ def make_environment(config: SessionConfig | None = None) -> dm_env.Environment:
       UserError: see `Twin`.
     """
     config = config or SessionConfig()
-    robot_task = A1WalkTask(camera=config.twin.camera)
+    robot_task = QuadrupedWalkTask(A1, camera=config.twin.camera)
     spec = robot_task.spec
     return WalkEnvironment(
         TwinPhysics(Twin(config.twin, config.seed)),

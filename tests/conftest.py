@@ -10,7 +10,8 @@ from tensorboardX import SummaryWriter
 
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
 from daydreamer.experience.step import Step
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
@@ -25,7 +26,7 @@ class SessionRecorder:
     """An A1 that gets up and walks, and a learner that keeps up with it; tests say what is to be otherwise."""
 
     def __init__(self, path, **config):
-        self.spec = A1WalkTask().spec
+        self.spec = QuadrupedWalkTask(A1).spec
         self.session = Session.create(
             path, configure(**{"robot": "twin", "minutes": 60.0, "seed": 0} | config), self.spec
         )

@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS, LockstepSession
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
@@ -61,11 +61,11 @@ def test_is_repeatable_for_a_seed(sessions):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-class StandStillTask(A1WalkTask):
+class StandStillTask(QuadrupedWalkTask):
     """Whatever the action, the stand pose is commanded."""
 
     def joint_targets(self, action):
-        return np.broadcast_to(a1.STAND_POSE_RAD, action.shape)
+        return np.broadcast_to(A1.stand_pose_rad, action.shape)
 
 
 class ConveyedTwin(Twin):
@@ -81,7 +81,7 @@ def test_milestones_are_judged_by_the_truth(tmp_path):
     twin = ConveyedTwin(config.twin, seed=0)
     twin.reset(standing=True)
     reports = []
-    LockstepSession(session, twin, StandStillTask()).run(4 * REPORT_STEPS, reports.append)
+    LockstepSession(session, twin, StandStillTask(A1)).run(4 * REPORT_STEPS, reports.append)
     twin.close()
     expected = {UPRIGHT: UPRIGHT_HOLD_S, WALKING: MEAN_S + HOLD_S - session.spec.control_period_s}
     events = [event for event in read_events(session.events) if event["kind"] == "milestone"]

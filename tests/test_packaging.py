@@ -43,7 +43,7 @@ def test_ros_package_is_complete(prefix):
     assert (prefix / "share/daydreamer/package.xml").is_file()
     for launch_file in ("walk", "twin", "replay"):
         assert (prefix / f"share/daydreamer/launch/{launch_file}.launch.py").is_file()
-    for parameters in ("actor", "a1", "ros2_control"):
+    for parameters in ("actor", "a1", "go2", "ros2_control"):
         assert (prefix / f"share/daydreamer/config/{parameters}.yaml").is_file()
     executables = {path.name for path in (prefix / "lib/daydreamer").iterdir() if os.access(path, os.X_OK)}
     assert executables == set(EXECUTABLES)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.spec import RobotSpec, Space
 
 
@@ -68,7 +69,7 @@ REFERENCE = Workload(
     ),
 )
 
-DEFAULT = Workload("default", A1WalkTask().spec, ModelConfig(), LearnerConfig())
+DEFAULT = Workload("default", QuadrupedWalkTask(A1).spec, ModelConfig(), LearnerConfig())
 """What `daydreamer walk` runs for the A1."""
 
 WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT)}

@@ -19,7 +19,9 @@ app = typer.Typer(
 )
 
 SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session directory.")]
-Robot = Annotated[str, typer.Option(help="'twin' (simulated Unitree A1) or 'a1' (its driver node is running).")]
+Robot = Annotated[
+    str, typer.Option(help="'twin' (simulated Unitree A1), or 'a1' or 'go2' (its driver node is running).")
+]
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]

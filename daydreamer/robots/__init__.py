@@ -8,10 +8,12 @@ from typing import Any
 
 from daydreamer.config import SessionConfig, merge
 from daydreamer.errors import UserError
-from daydreamer.robots.a1.presets import OVERRIDES as A1_OVERRIDES
-from daydreamer.robots.a1.presets import PRESETS as A1_PRESETS
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Task
+from daydreamer.robots.go2.constants import GO2
+from daydreamer.robots.quadruped import presets
+from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +35,6 @@ class RobotEntry:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def _make_a1_task(config: SessionConfig) -> Task:
-    return A1WalkTask(camera=config.twin.camera)
-
-
 HARDWARE: Mapping[str, Any] = {
     "safety": {
         "policy_old_action": "hold",
@@ -47,9 +45,22 @@ HARDWARE: Mapping[str, Any] = {
 }
 """What is only worth a warning in a twin."""
 
+
+def _walking(robot: Quadruped, starts_twin: bool = False) -> RobotEntry:
+    def make_task(config: SessionConfig) -> Task:
+        return QuadrupedWalkTask(robot, camera=config.twin.camera)
+
+    overrides = presets.OVERRIDES if starts_twin else merge(presets.OVERRIDES, HARDWARE)
+    return RobotEntry(robot.name, make_task, presets.PRESETS, starts_twin, overrides)
+
+
+QUADRUPEDS: Mapping[str, Quadruped] = {robot.name: robot for robot in (A1, GO2)}
+"""By folder."""
+
 ROBOTS: dict[str, RobotEntry] = {
-    "twin": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=True, overrides=A1_OVERRIDES),
-    "a1": RobotEntry("a1", _make_a1_task, A1_PRESETS, starts_twin=False, overrides=merge(A1_OVERRIDES, HARDWARE)),
+    "twin": _walking(A1, starts_twin=True),
+    "a1": _walking(A1),
+    "go2": _walking(GO2),
 }
 
 

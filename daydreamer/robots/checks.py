@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from daydreamer.robots.a1.odometry import rotation_matrix
 from daydreamer.robots.base import JointLimits
+from daydreamer.robots.quadruped.odometry import rotation_matrix
 from daydreamer.spec import RobotSpec
 
 GRAVITY_M_S2 = 9.81

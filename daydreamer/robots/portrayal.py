@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from daydreamer.robots.a1.signals import signals as a1_signals
-from daydreamer.robots.a1.skeleton import skeleton_m as a1_skeleton_m
+from daydreamer.robots import QUADRUPEDS
+from daydreamer.robots.quadruped.signals import signals as quadruped_signals
+from daydreamer.robots.quadruped.skeleton import skeleton_m
 from daydreamer.spec import RobotSpec
 
 Observation = Mapping[str, np.ndarray]
@@ -33,13 +35,18 @@ class Portrayal:
 
 def portray(spec: RobotSpec) -> Portrayal:
     """The robot's own portrayal, or the first elements of each vector that it observes."""
-    if spec.robot == "a1":
+    if (robot := QUADRUPEDS.get(spec.robot)) is not None:
         plots = {
             "joints": ("Front left leg (degrees)", (-160.0, 220.0)),
             "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
             "speed": ("Speed (m/s)", (-0.6, 0.6)),
         }
-        return Portrayal(plots, a1_signals, a1_skeleton_m, reward_range=(4.0, 14.0))
+        return Portrayal(
+            plots,
+            functools.partial(quadruped_signals, robot),
+            functools.partial(skeleton_m, robot),
+            reward_range=(4.0, 14.0),
+        )
     keys = [key for key, space in spec.observation.items() if not space.is_image][:3]
 
     def signals(observation: Observation) -> dict[str, dict[str, np.ndarray]]:

@@ -11,7 +11,7 @@ from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots import find_robot
-from daydreamer.robots.a1.task import normalise_joints
+from daydreamer.robots.a1.constants import A1
 from sim.twin import Twin
 
 
@@ -97,10 +97,12 @@ def test_the_task_is_told_the_command_that_the_robot_followed_also_across_episod
         rig.step()
     steps = rig.logged()
     np.testing.assert_allclose(
-        steps[0].observation["joint_target"], normalise_joints(measured.joint_position_rad), atol=1e-6
+        steps[0].observation["joint_target"], A1.joint_range.normalise(measured.joint_position_rad), atol=1e-6
     )
     for before, step in itertools.pairwise(steps):
-        np.testing.assert_allclose(step.observation["joint_target"], normalise_joints(before.action_sent), atol=1e-6)
+        np.testing.assert_allclose(
+            step.observation["joint_target"], A1.joint_range.normalise(before.action_sent), atol=1e-6
+        )
 
 
 def test_after_an_interruption_the_robot_is_where_it_is_and_follows_nothing(rig):
@@ -108,7 +110,7 @@ def test_after_an_interruption_the_robot_is_where_it_is_and_follows_nothing(rig)
     rig.twin.advance(2.0)
     measured = rig.twin.measure()
     rig.step(measured)
-    expected = normalise_joints(measured.joint_position_rad)
+    expected = A1.joint_range.normalise(measured.joint_position_rad)
     np.testing.assert_allclose(rig.logged()[-1].observation["joint_target"], expected, atol=1e-6)
 
 

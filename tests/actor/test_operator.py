@@ -8,7 +8,7 @@ from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.replay import Replay
 from daydreamer.robots import find_robot
-from daydreamer.robots.a1.task import OPERATOR_REACH
+from daydreamer.robots.quadruped.task import OPERATOR_REACH
 from daydreamer.safety.states import SafetyState
 from sim.twin import Twin
 

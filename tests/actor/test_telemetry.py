@@ -7,8 +7,8 @@ from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.experience.log import ExperienceWriter
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import read_status
@@ -16,11 +16,11 @@ from daydreamer.telemetry.milestones import UPRIGHT, UPRIGHT_HOLD_S, Milestones
 from sim.twin import Twin
 
 
-class StandStillTask(A1WalkTask):
+class StandStillTask(QuadrupedWalkTask):
     """Whatever the action, the stand pose is commanded."""
 
     def joint_targets(self, action):
-        return np.broadcast_to(a1.STAND_POSE_RAD, action.shape)
+        return np.broadcast_to(A1.stand_pose_rad, action.shape)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def live(session, life, steps, earlier_steps=0):
     with ExperienceWriter(session.experience, session.spec, life, fsync_period_s=10.0) as writer:
         telemetry = ActorTelemetry(session, life, writer, milestones)
         loop = ControlLoop(
-            StandStillTask(),
+            StandStillTask(A1),
             session.config.actor,
             writer,
             actor_life=life,

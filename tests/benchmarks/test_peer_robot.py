@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.new import configure
 from sim.twin import Twin
 
@@ -30,7 +31,7 @@ class Waving:
 
 
 def run_our_loop(config):
-    twin, task, policy, log = Twin(config.twin, config.seed), A1WalkTask(), Waving(), []
+    twin, task, policy, log = Twin(config.twin, config.seed), QuadrupedWalkTask(A1), Waving(), []
     loop = ControlLoop(task, config.actor, log, actor_life=1, seed=config.seed, clock=lambda: twin.time_s)
     loop.set_policy(policy)
     for policy.steps in range(STEPS):

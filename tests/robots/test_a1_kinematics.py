@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from daydreamer.config import TwinConfig
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.kinematics import leg_kinematics
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINTS, LEG_NAMES
+from daydreamer.robots.quadruped.kinematics import leg_kinematics
 from sim.twin import Twin
 
 
@@ -14,7 +15,7 @@ def twin():
 
 
 def random_pose(seed):
-    return np.random.default_rng(seed).uniform(a1.JOINT_LOWER_RAD, a1.JOINT_UPPER_RAD)
+    return np.random.default_rng(seed).uniform(A1.limits.lower_rad, A1.limits.upper_rad)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -24,8 +25,8 @@ def test_feet_and_knee_axes_are_where_mujoco_puts_them(twin, seed):
     data.qpos[:7] = (0, 0, 1, 1, 0, 0, 0)
     data.qpos[7:] = pose
     mujoco.mj_kinematics(twin.model, data)
-    legs = leg_kinematics(pose)
-    for leg, name in enumerate(a1.LEG_NAMES):
+    legs = leg_kinematics(A1, pose)
+    for leg, name in enumerate(LEG_NAMES):
         foot = data.site(f"{name}_foot").xpos - data.body("trunk").xpos
         np.testing.assert_allclose(legs.foot_position_m[leg], foot, atol=1e-9)
         axis = data.joint(f"{name}_calf_joint").xaxis
@@ -35,15 +36,15 @@ def test_feet_and_knee_axes_are_where_mujoco_puts_them(twin, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_jacobian_is_the_derivative_of_the_foot_position(seed):
     pose, step = random_pose(seed), 1e-6
-    jacobian = leg_kinematics(pose).jacobian_m_rad
-    for joint in range(a1.JOINTS):
-        offset = step * np.eye(a1.JOINTS)[joint]
-        after, before = (leg_kinematics(pose + sign * offset).foot_position_m for sign in (1, -1))
+    jacobian = leg_kinematics(A1, pose).jacobian_m_rad
+    for joint in range(JOINTS):
+        offset = step * np.eye(JOINTS)[joint]
+        after, before = (leg_kinematics(A1, pose + sign * offset).foot_position_m for sign in (1, -1))
         expected = np.zeros((4, 3))
         expected[joint // 3] = jacobian[joint // 3, :, joint % 3]
         np.testing.assert_allclose((after - before) / (2 * step), expected, atol=1e-8)
 
 
 def test_standing_feet_are_a_stand_height_below_the_trunk():
-    feet = leg_kinematics(a1.STAND_POSE_RAD).foot_position_m
-    np.testing.assert_allclose(feet[:, 2] - a1.FOOT_RADIUS_M, -a1.STAND_HEIGHT_M, atol=0.002)
+    feet = leg_kinematics(A1, A1.stand_pose_rad).foot_position_m
+    np.testing.assert_allclose(feet[:, 2] - A1.foot_radius_m, -A1.stand_height_m, atol=0.002)

@@ -3,12 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.kinematics import leg_kinematics
-from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINTS
+from daydreamer.robots.quadruped.kinematics import leg_kinematics
+from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ
 
-PERIOD_S = 1 / a1.CONTROL_RATE_HZ
+PERIOD_S = 1 / CONTROL_RATE_HZ
 STANDING_FORCE_N = np.full(4, 30.0)
 
 
@@ -16,11 +18,11 @@ def measurement(time_s, **changes):
     """Standing still, upright."""
     at_rest = Measurement(
         time_s=time_s,
-        joint_position_rad=a1.STAND_POSE_RAD,
-        joint_velocity_rad_s=np.zeros(a1.JOINTS),
+        joint_position_rad=A1.stand_pose_rad,
+        joint_velocity_rad_s=np.zeros(JOINTS),
         orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
         angular_velocity_rad_s=np.zeros(3),
-        linear_acceleration_m_s2=np.array([0.0, 0.0, a1.GRAVITY_M_S2]),
+        linear_acceleration_m_s2=np.array([0.0, 0.0, GRAVITY_M_S2]),
         foot_force_n=STANDING_FORCE_N,
     )
     return dataclasses.replace(at_rest, **changes)
@@ -35,7 +37,7 @@ def stance_joint_velocity(trunk_velocity_m_s):
 
     The rolling of the feet, which is second order here, is left to the tests against the simulator.
     """
-    jacobian = leg_kinematics(a1.STAND_POSE_RAD).jacobian_m_rad
+    jacobian = leg_kinematics(A1, A1.stand_pose_rad).jacobian_m_rad
     return np.concatenate([np.linalg.solve(leg, -np.asarray(trunk_velocity_m_s)) for leg in jacobian])
 
 
@@ -46,7 +48,7 @@ def test_rotation_matrix_turns_body_vectors_into_the_world():
 
 
 def test_standing_feet_tell_the_velocity():
-    odometry, velocity = LegOdometry(), (0.3, 0.1, 0.0)
+    odometry, velocity = LegOdometry(A1), (0.3, 0.1, 0.0)
     for step in range(40):
         sample = measurement(step * PERIOD_S, joint_velocity_rad_s=stance_joint_velocity(velocity))
         estimate = update(odometry, sample)
@@ -56,7 +58,7 @@ def test_standing_feet_tell_the_velocity():
 
 
 def test_a_slipping_foot_is_outvoted():
-    odometry = LegOdometry()
+    odometry = LegOdometry(A1)
     slipping = np.zeros((4, 3))
     slipping[0] = stance_joint_velocity((1.0, 0.0, 0.0))[:3]
     for step in range(40):
@@ -66,8 +68,8 @@ def test_a_slipping_foot_is_outvoted():
 
 def test_turning_on_the_spot_is_not_moving():
     """The hips turn the feet back as fast as the trunk turns: the trunk's centre stays."""
-    odometry, yaw_rate = LegOdometry(), 0.5
-    legs = leg_kinematics(a1.STAND_POSE_RAD)
+    odometry, yaw_rate = LegOdometry(A1), 0.5
+    legs = leg_kinematics(A1, A1.stand_pose_rad)
     spin = np.array([0.0, 0.0, yaw_rate])
     feet_velocity = -np.cross(spin, legs.foot_position_m)
     joint_velocity = np.concatenate(
@@ -80,9 +82,9 @@ def test_turning_on_the_spot_is_not_moving():
 
 
 def test_a_push_is_felt_before_the_feet_tell():
-    odometry = LegOdometry()
+    odometry = LegOdometry(A1)
     update(odometry, measurement(0.0, foot_force_n=np.zeros(4)))
-    pushed = np.array([4.0, 0.0, a1.GRAVITY_M_S2])
+    pushed = np.array([4.0, 0.0, GRAVITY_M_S2])
     estimate = update(odometry, measurement(PERIOD_S, foot_force_n=np.zeros(4), linear_acceleration_m_s2=pushed))
     assert 0.02 < estimate[0] < 0.2
 
@@ -90,9 +92,9 @@ def test_a_push_is_felt_before_the_feet_tell():
 @pytest.mark.parametrize("upside_down", [False, True])
 def test_without_contact_the_velocity_decays_instead_of_drifting(upside_down):
     """An accelerometer with a bias of 0.2 m/s2, integrated for two minutes, would tell 24 m/s."""
-    odometry = LegOdometry()
+    odometry = LegOdometry(A1)
     orientation = np.array([0.0, 1.0, 0.0, 0.0]) if upside_down else np.array([1.0, 0.0, 0.0, 0.0])
-    gravity = -a1.GRAVITY_M_S2 if upside_down else a1.GRAVITY_M_S2
+    gravity = -GRAVITY_M_S2 if upside_down else GRAVITY_M_S2
     moving = measurement(0.0, joint_velocity_rad_s=stance_joint_velocity((0.5, 0.0, 0.0)))
     for step in range(20):
         start = update(odometry, dataclasses.replace(moving, time_s=step * PERIOD_S))
@@ -113,13 +115,13 @@ def test_without_contact_the_velocity_decays_instead_of_drifting(upside_down):
 
 def test_a_trunk_that_rolls_on_its_shell_moves():
     """Upside down and pitching at 2 rad/s, world frame: the centre moves by about the shell's radius times that."""
-    odometry = LegOdometry()
+    odometry = LegOdometry(A1)
     for step in range(20):
         sample = measurement(
             step * PERIOD_S,
             foot_force_n=np.zeros(4),
             orientation_wxyz=np.array([0.0, 1.0, 0.0, 0.0]),
-            linear_acceleration_m_s2=np.array([0.0, 0.0, -a1.GRAVITY_M_S2]),
+            linear_acceleration_m_s2=np.array([0.0, 0.0, -GRAVITY_M_S2]),
             angular_velocity_rad_s=np.array([0.0, -2.0, 0.0]),
         )
         estimate = update(odometry, sample)
@@ -127,7 +129,7 @@ def test_a_trunk_that_rolls_on_its_shell_moves():
 
 
 def test_recovers_from_an_impact_within_a_second():
-    odometry = LegOdometry()
+    odometry = LegOdometry(A1)
     update(odometry, measurement(0.0))
     update(odometry, measurement(PERIOD_S, linear_acceleration_m_s2=np.array([200.0, 0.0, 0.0])))
     for step in range(2, 22):
@@ -137,7 +139,7 @@ def test_recovers_from_an_impact_within_a_second():
 
 def test_forgets_the_velocity_over_a_gap_and_on_reset():
     for forget in (lambda odometry: odometry.reset(), lambda odometry: None):
-        odometry = LegOdometry()
+        odometry = LegOdometry(A1)
         moving = measurement(0.0, joint_velocity_rad_s=stance_joint_velocity((0.5, 0.0, 0.0)))
         for step in range(20):
             update(odometry, dataclasses.replace(moving, time_s=step * PERIOD_S))

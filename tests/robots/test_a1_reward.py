@@ -1,13 +1,23 @@
 import numpy as np
 import pytest
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.reward import TERMS, published_reward, ramp, walk_reward
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped import reward
+from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.quadruped.reward import TERMS, pose_errors, ramp
 
-STAND = a1.REWARD_STAND_POSE
+STAND = A1.reward_stand_pose
 REST = np.zeros(3)
 PUBLISHED_TARGET = np.array([0.3, 0.0, 0.0])
 TARGET = np.array([0.4, 0.0, 0.0])
+
+
+def walk_reward(up_z, pose, velocity):
+    return reward.walk_reward(up_z, pose_errors(pose, STAND), velocity)
+
+
+def published_reward(up_z, pose, velocity):
+    return reward.published_reward(up_z, pose_errors(pose, STAND), velocity)
 
 
 def moved(joint, amount):
@@ -84,7 +94,7 @@ def test_velocity_counts_forward_and_straight(velocity, published, learned):
 def test_the_terms_add_up_to_the_reward():
     random = np.random.default_rng(0)
     for _ in range(200):
-        pose = STAND + 0.4 * random.standard_normal(a1.JOINTS)
+        pose = STAND + 0.4 * random.standard_normal(JOINTS)
         total, terms = walk_reward(random.uniform(-1, 1), pose, random.standard_normal(3))
         assert tuple(terms) == TERMS
         staged = sum(terms[name] for name in ("r_upright", "r_hip", "r_shoulder", "r_knee"))

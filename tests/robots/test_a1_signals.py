@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.signals import signals
-from daydreamer.robots.a1.task import VELOCITY_SCALE_M_S, normalise_joints
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.signals import signals
+from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S
 
 
 def test_angles_are_in_degrees_and_speed_in_metres_per_second():
     observation = {
-        "joint_position": np.stack([normalise_joints(a1.STAND_POSE_RAD)] * 3),
+        "joint_position": np.stack([A1.joint_range.normalise(A1.stand_pose_rad)] * 3),
         "gravity_up": np.array([(0.0, 0.0, 1.0), (0.0, 0.0, -1.0), (np.sin(0.5), 0.0, np.cos(0.5))]),
         "velocity": np.array([(0.2 / VELOCITY_SCALE_M_S, 9.0, 9.0)] * 3),
     }
-    shown = signals(observation)
+    shown = signals(A1, observation)
     np.testing.assert_allclose(shown["joints"]["thigh"], np.rad2deg(0.9))
     np.testing.assert_allclose(shown["joints"]["calf"], np.rad2deg(-1.8))
     np.testing.assert_allclose(shown["attitude"]["tilt"], (0.0, 180.0, np.rad2deg(0.5)), atol=1e-6)

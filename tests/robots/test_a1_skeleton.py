@@ -1,40 +1,39 @@
 import numpy as np
 import pytest
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.skeleton import leg_points_m, level_rotation, skeleton_m
-from daydreamer.robots.a1.task import denormalise_joints, normalise_joints
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.skeleton import leg_points_m, level_rotation, skeleton_m
 
 RANDOM = np.random.default_rng(0)
 
 
 def observe(up, joints_rad):
-    return {"gravity_up": np.array(up), "joint_position": normalise_joints(joints_rad)}
+    return {"gravity_up": np.array(up), "joint_position": A1.joint_range.normalise(joints_rad)}
 
 
 def test_joints_survive_the_way_there_and_back():
-    angles = RANDOM.uniform(a1.JOINT_LOWER_RAD, a1.JOINT_UPPER_RAD)
-    np.testing.assert_allclose(denormalise_joints(normalise_joints(angles)), angles)
+    angles = RANDOM.uniform(A1.limits.lower_rad, A1.limits.upper_rad)
+    np.testing.assert_allclose(A1.joint_range.denormalise(A1.joint_range.normalise(angles)), angles)
 
 
 def test_links_keep_their_lengths_in_every_pose():
     """Hip offset, thigh and calf; the foot comes from the odometry's kinematics, the knee from the skeleton's own."""
     for _ in range(100):
-        points = leg_points_m(RANDOM.uniform(a1.JOINT_LOWER_RAD, a1.JOINT_UPPER_RAD))
+        points = leg_points_m(A1, RANDOM.uniform(A1.limits.lower_rad, A1.limits.upper_rad))
         lengths_m = np.linalg.norm(np.diff(points, axis=1), axis=-1)
-        expected_m = (abs(a1.THIGH_OFFSET_M[0]), a1.THIGH_LENGTH_M, a1.CALF_LENGTH_M)
+        expected_m = (abs(A1.thigh_offset_m[0]), A1.thigh_length_m, A1.calf_length_m)
         np.testing.assert_allclose(lengths_m, np.tile(expected_m, (4, 1)), atol=1e-9)
 
 
 def test_standing_is_as_high_as_published():
-    lines = skeleton_m(observe((0.0, 0.0, 1.0), a1.STAND_POSE_RAD))
+    lines = skeleton_m(A1, observe((0.0, 0.0, 1.0), A1.stand_pose_rad))
     hip_height_m = lines["FL"][0, 2]
-    assert hip_height_m == pytest.approx(a1.STAND_HEIGHT_M, abs=a1.FOOT_RADIUS_M + 0.01)
+    assert hip_height_m == pytest.approx(A1.stand_height_m, abs=A1.foot_radius_m + 0.01)
     assert lines["FL"][1, 1] > 0 > lines["FR"][1, 1] and lines["head"][1, 0] > 0
 
 
 def test_on_its_back_the_feet_point_up():
-    lines = skeleton_m(observe((0.0, 0.0, -1.0), a1.STAND_POSE_RAD))
+    lines = skeleton_m(A1, observe((0.0, 0.0, -1.0), A1.stand_pose_rad))
     assert lines["RR"][-1, 2] > lines["RR"][0, 2] and lines["trunk_top"][:, 2].max() == pytest.approx(0.0)
 
 

@@ -5,14 +5,15 @@ from daydreamer.config import ActorConfig, SessionConfig, TwinConfig, resolve
 from daydreamer.errors import UserError
 from daydreamer.replay import mirror
 from daydreamer.robots import ROBOTS, find_preset, find_robot
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.kinematics import leg_kinematics
-from daydreamer.robots.a1.task import A1WalkTask, normalise_joints
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.quadruped.kinematics import leg_kinematics
+from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.session.new import configure
 from sim.twin import Twin
 
-STAND_RAD = a1.STAND_POSE_RAD
+STAND_RAD = A1.stand_pose_rad
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +22,8 @@ def measurement():
 
 
 def test_observation_matches_the_spec(measurement):
-    task = A1WalkTask()
-    target = np.linspace(-1, 1, a1.JOINTS)
+    task = QuadrupedWalkTask(A1)
+    target = np.linspace(-1, 1, JOINTS)
     state = task.update(measurement, task.joint_targets(target))
     assert list(state.observation) == list(task.spec.observation)
     for key, space in task.spec.observation.items():
@@ -31,51 +32,51 @@ def test_observation_matches_the_spec(measurement):
     assert tuple(state.reward_terms) == task.spec.reward_terms
     assert tuple(state.info) == task.spec.info
     np.testing.assert_allclose(state.observation["gravity_up"], [0, 0, -1], atol=0.05)
-    expected = normalise_joints(task.joint_targets(target))
+    expected = A1.joint_range.normalise(task.joint_targets(target))
     np.testing.assert_allclose(state.observation["joint_target"], expected, atol=1e-6)
     assert state.info["published_reward"] == pytest.approx(5.0, abs=0.1)
 
 
 def test_observation_keeps_nothing_of_its_inputs(measurement):
     target_rad = STAND_RAD.copy()
-    state = A1WalkTask().update(measurement, target_rad)
+    state = QuadrupedWalkTask(A1).update(measurement, target_rad)
     before = state.observation["joint_target"].copy()
     target_rad[:] = 7
     np.testing.assert_array_equal(state.observation["joint_target"], before)
 
 
 def test_actions_span_the_published_ranges_around_the_stand_pose():
-    task = A1WalkTask()
+    task = QuadrupedWalkTask(A1)
     np.testing.assert_allclose(task.joint_targets(np.full(12, -1.0))[:3], [-0.787, -0.995, -2.679])
     np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0))[-3:], [0.787, 3.665, -1.2])
-    standing = normalise_joints(task.joint_targets(np.zeros(12)))
-    np.testing.assert_allclose(standing, a1.REWARD_STAND_POSE, atol=1e-3)
+    standing = A1.joint_range.normalise(task.joint_targets(np.zeros(12)))
+    np.testing.assert_allclose(standing, A1.reward_stand_pose, atol=1e-3)
     way = np.array([task.joint_targets(np.full(12, x)) for x in np.linspace(-1, 1, 201)])
     change = np.diff(way, axis=0)
     assert (change > 0).all()
     assert (change[100] < change[-1]).all() and (change[100, 1] < 0.1 * change[-1, 1])  # finer around the stand pose
-    np.testing.assert_allclose(change[100] / 0.01, a1.NEAR_RAD, rtol=1e-3)
+    np.testing.assert_allclose(change[100] / 0.01, A1.near_rad, rtol=1e-3)
     np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
     assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
     assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
 
 
 def test_observed_joints_are_in_units_of_the_action(measurement):
-    task, action = A1WalkTask(), np.linspace(-0.9, 0.9, a1.JOINTS)
+    task, action = QuadrupedWalkTask(A1), np.linspace(-0.9, 0.9, JOINTS)
     measurement.joint_position_rad = task.joint_targets(action)
     observed = task.update(measurement, STAND_RAD).observation["joint_position"]
-    np.testing.assert_allclose(observed, normalise_joints(task.joint_targets(action)), atol=1e-6)
+    np.testing.assert_allclose(observed, A1.joint_range.normalise(task.joint_targets(action)), atol=1e-6)
 
 
 def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
     """Mirrored actions move the real twin through mirrored observations: signs and order of every element."""
-    spec = A1WalkTask().spec
+    spec = QuadrupedWalkTask(A1).spec
     random = np.random.default_rng(0)
     actions = np.repeat(random.uniform(-0.4, 0.4, (2, 12)), 5, 0)
     quiet = TwinConfig(**{name: 0.0 for name in TwinConfig.__struct_fields__ if "noise" in name})
 
     def observe(actions):
-        twin, task = Twin(quiet, seed=0), A1WalkTask()
+        twin, task = Twin(quiet, seed=0), QuadrupedWalkTask(A1)
         twin.reset(standing=True)
         twin.data.qpos[2] += 5.0  # in free fall: contacts are chaotic
         for action in actions:
@@ -93,18 +94,18 @@ def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
 
 
 def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range():
-    task = A1WalkTask()
-    low_pass = LowPassFilter(ActorConfig().low_pass_cutoff_hz, a1.CONTROL_RATE_HZ)
+    task = QuadrupedWalkTask(A1)
+    low_pass = LowPassFilter(ActorConfig().low_pass_cutoff_hz, CONTROL_RATE_HZ)
     before = task.joint_targets(np.full(12, -0.8))
     low_pass.reset(before)
     for _ in range(40):
         after = low_pass(task.joint_targets(np.full(12, 0.8)))
-        assert (np.abs(after - before) * a1.CONTROL_RATE_HZ < task.limits.command_rate_rad_s).all()
+        assert (np.abs(after - before) * CONTROL_RATE_HZ < task.limits.command_rate_rad_s).all()
         before = after
 
 
 def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measurement):
-    task = A1WalkTask(camera=True)
+    task = QuadrupedWalkTask(A1, camera=True)
     with pytest.raises(UserError, match="no image has arrived"):
         task.update(measurement, STAND_RAD)
     measurement.image = np.zeros((48, 64, 3), np.uint8)
@@ -115,7 +116,7 @@ def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measuremen
 
 
 def test_the_camera_changes_the_spec():
-    assert A1WalkTask(camera=True).spec.hash != A1WalkTask().spec.hash
+    assert QuadrupedWalkTask(A1, camera=True).spec.hash != QuadrupedWalkTask(A1).spec.hash
 
 
 def test_robots_are_found_by_name():
@@ -143,9 +144,9 @@ def test_on_hardware_an_old_policy_is_worth_more_than_a_warning():
 
 
 def test_an_operator_who_touches_nothing_asks_for_the_stand_pose():
-    task = A1WalkTask()
+    task = QuadrupedWalkTask(A1)
     targets = task.joint_targets(task.operator_action(np.zeros(4)))
-    np.testing.assert_allclose(normalise_joints(targets), a1.REWARD_STAND_POSE, atol=1e-6)
+    np.testing.assert_allclose(A1.joint_range.normalise(targets), A1.reward_stand_pose, atol=1e-6)
     lowered = task.joint_targets(task.operator_action(np.array([0.0, 1.0, 0.0, 0.0])))
-    legs = leg_kinematics(lowered).foot_position_m
-    assert np.all(legs[:, 2] > leg_kinematics(targets).foot_position_m[:, 2] + 0.03)  # feet nearer to the trunk
+    legs = leg_kinematics(A1, lowered).foot_position_m
+    assert np.all(legs[:, 2] > leg_kinematics(A1, targets).foot_position_m[:, 2] + 0.03)  # feet nearer to the trunk

@@ -3,11 +3,11 @@ import pytest
 
 from daydreamer.config import ActorConfig
 from daydreamer.robots import checks
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 
-TASK = A1WalkTask()
+TASK = QuadrupedWalkTask(A1)
 SPEC = TASK.spec
 TIMEOUT_S = ActorConfig().state_timeout_s
 UPRIGHT = np.tile([1.0, 0.0, 0.0, 0.0], (5, 1))
@@ -65,7 +65,7 @@ def test_latency_is_judged_where_the_clocks_allow(latency_s, verdict):
     ],
 )
 def test_angles_outside_their_limits_tell_of_names_units_and_signs(wrong, complaint):
-    good = np.tile(a1.STAND_POSE_RAD, (3, 1))
+    good = np.tile(A1.stand_pose_rad, (3, 1))
     assert checks.check_joint_ranges(good, SPEC, TASK.limits).verdict is Verdict.OK
     check = checks.check_joint_ranges(np.array([wrong(row) for row in good]), SPEC, TASK.limits)
     assert check.verdict is Verdict.FAIL and complaint in check.detail

@@ -8,8 +8,8 @@ import pytest
 from mcap_ros2._dynamic import generate_dynamic, serialize_dynamic
 
 from daydreamer.robots.a1 import low_level
+from daydreamer.robots.go2.low_level import fill_low_command, low_command_crc
 from daydreamer.robots.unitree import unitree_crc
-from daydreamer.robots.unitree_go import fill_low_command, low_command_crc
 
 POSITION = 0.25 * (np.arange(12) - 5)
 STIFFNESS = np.full(12, 80.0)

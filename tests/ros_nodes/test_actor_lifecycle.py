@@ -17,7 +17,7 @@ from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
 from ros_nodes import topics
@@ -77,7 +77,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     # It set out from the measured pose.
     first = np.array(rig.commands[0].position)
     steps = rig.steps()
-    assert np.abs(first - a1.REST_POSE_RAD).max() < 0.5 and steps[0].is_first
+    assert np.abs(first - A1.rest_pose_rad).max() < 0.5 and steps[0].is_first
     assert len(rig.commands) > len(steps)  # the ramp is no experience
 
     assert operator.ask("pause") and not operator.ask("pause")

@@ -41,7 +41,7 @@ def test_a_value_out_of_its_range_is_refused_by_name(make_node, name, wrong):
         parameters.declare(make_node("-p", f"{name}:={wrong}"))
 
 
-@pytest.mark.parametrize("name, autostart", [("actor", True), ("a1", False)])
+@pytest.mark.parametrize("name, autostart", [("actor", True), ("a1", False), ("go2", False)])
 def test_parameter_files_name_every_parameter_and_are_taken(make_node, pytestconfig, name, autostart):
     path = pytestconfig.rootpath / "config" / f"{name}.yaml"
     node = make_node("--params-file", str(path))

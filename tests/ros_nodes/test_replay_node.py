@@ -8,9 +8,10 @@ pytest.importorskip("rclpy")
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.experience.log import ExperienceWriter
-from daydreamer.robots.a1.odometry import rotation_matrix
-from daydreamer.robots.a1.replayed import replayed_measurement
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.odometry import rotation_matrix
+from daydreamer.robots.quadruped.replayed import replayed_measurement
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import topics
 from sim.twin import Twin
 
@@ -21,7 +22,7 @@ STEPS = 30
 def recorded(make_rig):
     """A rig whose session has a short life in it, and what was measured and commanded."""
     rig = make_rig(44)
-    twin, task = Twin(rig.session.config.twin, seed=0), A1WalkTask()
+    twin, task = Twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
     measurements, commands = [], []
     with ExperienceWriter(rig.session.experience, task.spec, 1, 1.0) as writer:
         loop = ControlLoop(task, rig.session.config.actor, writer, actor_life=1, seed=0, clock=lambda: twin.time_s)
@@ -38,7 +39,7 @@ def recorded(make_rig):
 def test_an_observation_is_turned_back_into_its_measurement(recorded):
     rig, measurements, _ = recorded
     for step, measured in zip(rig.steps(), measurements, strict=True):
-        replayed = replayed_measurement(step.observation, 0.0)
+        replayed = replayed_measurement(A1, step.observation, 0.0)
         for field in ("joint_position_rad", "joint_velocity_rad_s", "angular_velocity_rad_s"):
             np.testing.assert_allclose(getattr(replayed, field), getattr(measured, field), atol=1e-5)
         # All but the heading: the world's up, in the robot.

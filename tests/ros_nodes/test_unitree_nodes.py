@@ -13,7 +13,8 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import Temperature
 
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.unitree import unitree_crc
 from ros_nodes import topics
 
@@ -43,7 +44,7 @@ class MotorController:
             state = bytearray(771)
             state[0] = 0xFF
             struct.pack_into("<4f", state, 10, 1.0, 0.0, 0.0, 0.0)
-            for joint, angle in enumerate(a1.STAND_POSE_RAD):
+            for joint, angle in enumerate(A1.stand_pose_rad):
                 struct.pack_into("<Bff", state, 63 + 32 * joint, 10, angle, 0.0)
                 state[63 + 32 * joint + 23] = 30 + joint
             struct.pack_into("<4h", state, 703, 10, 20, 30, 40)
@@ -73,21 +74,21 @@ def test_the_a1_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig):
     rig.processes.append(driver)
     rig.until(lambda: len(states) > 20)
     assert {0.0} == set().union(*controller.stiffness)  # no command yet
-    np.testing.assert_allclose(states[-1].position, a1.STAND_POSE_RAD, atol=1e-6)
-    assert tuple(states[-1].name) == a1.JOINT_NAMES
+    np.testing.assert_allclose(states[-1].position, A1.stand_pose_rad, atol=1e-6)
+    assert tuple(states[-1].name) == JOINT_NAMES
     assert temperatures[-1].temperature == 41.0
     assert list(contacts[-1].effort) == [5.0, 10.0, 15.0, 20.0]
 
-    target = a1.STAND_POSE_RAD + 0.1
+    target = A1.stand_pose_rad + 0.1
     target[2] += 5.0  # further from the measured angle than the driver goes
-    message = topics.joint_command_message("joint_state", topics.Time(), a1.JOINT_NAMES, target, target)
+    message = topics.joint_command_message("joint_state", topics.Time(), JOINT_NAMES, target, target)
 
     def reached():
         commands.publish(message)
         return controller.stiffness[-1] == {80.0} and abs(controller.targets[-1][1] - target[1]) < 1e-6
 
     rig.until(reached)
-    assert controller.targets[-1][2] == pytest.approx(a1.STAND_POSE_RAD[2] + 0.2)
+    assert controller.targets[-1][2] == pytest.approx(A1.stand_pose_rad[2] + 0.2)
     # Commands cease: the driver damps.
     rig.until(lambda: controller.stiffness[-1] == {0.0})
 

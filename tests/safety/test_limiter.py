@@ -8,8 +8,9 @@ import pytest
 
 from daydreamer.errors import UserError
 from daydreamer.experience.step import SAFETY_FLAGS
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import JointLimits, MotorGains, WorkspaceBox
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE, CommandLimiter, check_limits
 
 RATE_HZ = 20.0
@@ -103,7 +104,7 @@ def test_a_command_that_would_leave_the_workspace_stays_where_it_is():
 
 
 def test_the_a1_states_every_limit():
-    check_limits(A1WalkTask().limits, 12)
+    check_limits(QuadrupedWalkTask(A1).limits, 12)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import pytest
 
 from daydreamer.config import ActorConfig, SafetyConfig, resolve
 from daydreamer.robots import find_preset
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINT_NAMES
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.supervisor import SafetySupervisor
 
 PERIOD_S = 0.05
-TASK = A1WalkTask()
+TASK = QuadrupedWalkTask(A1)
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 ON_ITS_BACK = np.array([0.0, 1.0, 0.0, 0.0])
 JOINT = 4
@@ -36,9 +37,9 @@ class Robot:
         )
         self.change = change
         self.now_s = 100.0
-        self.joint_rad = a1.STAND_POSE_RAD + 0.05
+        self.joint_rad = A1.stand_pose_rad + 0.05
         self.orientation_wxyz = UPRIGHT
-        self.target_rad = a1.STAND_POSE_RAD
+        self.target_rad = A1.stand_pose_rad
         self.sag_rad = 0.05
         self._noise_rad = noise_rad
         self._random = np.random.default_rng(0)
@@ -53,7 +54,7 @@ class Robot:
             joint_velocity_rad_s=np.zeros(12),
             orientation_wxyz=self.orientation_wxyz.copy(),
             angular_velocity_rad_s=np.zeros(3),
-            linear_acceleration_m_s2=a1.GRAVITY_M_S2 * up,
+            linear_acceleration_m_s2=GRAVITY_M_S2 * up,
             foot_force_n=np.zeros(4),
         )
         self.change(measurement)
@@ -87,7 +88,7 @@ def test_an_angle_that_is_stuck_among_noisy_ones_damps_until_it_has_changed_for_
     robot.live(3.0)
     robot.change = freeze
     assert robot.live(0.45) == []
-    assert robot.live(0.15) == [("encoder_stuck", a1.JOINT_NAMES[JOINT])]
+    assert robot.live(0.15) == [("encoder_stuck", JOINT_NAMES[JOINT])]
     assert robot.supervisor.state == "damping"
     # Damped, it has no command that it could disobey; it is stuck all the same.
     robot.live(5.0)
@@ -106,7 +107,7 @@ def test_an_angle_that_does_not_change_contradicts_a_velocity_even_without_noise
     robot = Robot(noise_rad=0.0)
     robot.live(3.0)
     robot.change = move
-    assert robot.live(1.0) == [("encoder_stuck", a1.JOINT_NAMES[JOINT])]
+    assert robot.live(1.0) == [("encoder_stuck", JOINT_NAMES[JOINT])]
 
 
 def test_a_simulator_without_noise_may_stand_still_away_from_its_commands():
@@ -130,7 +131,7 @@ def test_mocked_hardware_whose_joints_are_where_they_are_told_is_in_order():
     robot.sag_rad = 0.0
     robot.live(3.0)
     for step in range(100):
-        robot.target_rad = a1.STAND_POSE_RAD + np.where(np.arange(12) == JOINT, 0.0, 0.2 * math.sin(step / 3))
+        robot.target_rad = A1.stand_pose_rad + np.where(np.arange(12) == JOINT, 0.0, 0.2 * math.sin(step / 3))
         assert robot.live(PERIOD_S) == []
 
 
@@ -154,7 +155,7 @@ def test_a_joint_that_stays_where_no_working_motor_would_is_reported(orientation
     robot.live(2.0)
     robot.change = leave
     assert robot.live(limit_s - 0.1) == []
-    assert robot.live(0.2) == [(name, a1.JOINT_NAMES[JOINT])]
+    assert robot.live(0.2) == [(name, JOINT_NAMES[JOINT])]
     assert robot.supervisor.state == "running"  # a warning in the twin
 
 
@@ -162,7 +163,7 @@ def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
     """As one that does not hear its commands."""
 
     def ignore(measurement):
-        measurement.joint_position_rad[:] = a1.STAND_POSE_RAD + np.where(np.arange(12) % 2, 0.4, 0.0)
+        measurement.joint_position_rad[:] = A1.stand_pose_rad + np.where(np.arange(12) % 2, 0.4, 0.0)
 
     robot = Robot()
     robot.orientation_wxyz = ON_ITS_BACK
@@ -170,12 +171,12 @@ def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
     robot.change = ignore
     assert robot.live(3.9) == []
     ((name, subject),) = robot.live(0.2)
-    assert name == "joint_not_following" and subject in a1.JOINT_NAMES
+    assert name == "joint_not_following" and subject in JOINT_NAMES
 
 
 def test_a_joint_that_lags_by_what_its_motor_can_bear_is_in_order():
     def load(measurement):
-        measurement.joint_position_rad[JOINT] += a1.MAX_TARGET_ERROR_RAD[JOINT]
+        measurement.joint_position_rad[JOINT] += A1.limits.gains.max_target_error_rad[JOINT]
 
     assert Robot(change=load).live(20.0) == []
 
@@ -202,7 +203,7 @@ def test_a_robot_that_is_damped_for_not_following_tries_again_after_two_seconds(
     assert robot.supervisor.state == "damping"
     robot.live(2.2)
     assert robot.supervisor.state in ("ramping", "running")
-    assert robot.live(5.0) == [("joint_not_following", a1.JOINT_NAMES[JOINT])]
+    assert robot.live(5.0) == [("joint_not_following", JOINT_NAMES[JOINT])]
 
 
 def turned(axis, angle_rad):

@@ -7,16 +7,16 @@ import pytest
 
 from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.experience.step import SAFETY_FLAGS
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from daydreamer.safety.watchdogs import StallWatch
 
 PERIOD_S = 0.05
 FOLDED_RAD = np.array([0.1, 2.0, -2.0] * 4)
-TASK = A1WalkTask()
+TASK = QuadrupedWalkTask(A1)
 
 
 class Rig:
@@ -53,7 +53,7 @@ class Rig:
             state = self.supervisor.begin_tick(self.now_s, self.measurement, usable)
             position_rad = self.measurement.joint_position_rad
             if state is SafetyState.RUNNING:
-                command = self.supervisor.command(a1.STAND_POSE_RAD, position_rad)
+                command = self.supervisor.command(A1.stand_pose_rad, position_rad)
             else:
                 command = self.supervisor.command_without_policy(position_rad)
             self.supervisor.watchdogs.command_sent(self.now_s, self.now_s + sent_after_s)
@@ -75,7 +75,7 @@ def test_it_starts_stopped_and_sends_nothing():
     assert rig.tick() is None and rig.state is SafetyState.STOPPED
 
 
-@pytest.mark.parametrize("pose, end_rad", [("rest", a1.REST_POSE_RAD), ("stand", a1.STAND_POSE_RAD)])
+@pytest.mark.parametrize("pose, end_rad", [("rest", A1.rest_pose_rad), ("stand", A1.stand_pose_rad)])
 def test_the_ramp_goes_slowly_from_the_measured_pose_and_ends_at_the_robots_pose(pose, end_rad):
     rig = Rig(ramp_pose=pose, ramp_speed_rad_s=1.0)
     rig.supervisor.activate()
@@ -198,7 +198,7 @@ def test_an_operator_who_resumes_accepts_the_policy_there_is():
 def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
     rig = Rig(over_speed_s=0.2, encoder_stuck_s=10.0).run()  # of a joint that is fast but stays where it is
     fast = np.zeros(12)
-    fast[4] = -a1.OUT_OF_CONTROL_SPEED_RAD_S[4] - 1.0
+    fast[4] = -A1.limits.velocity_rad_s[4] - 1.0
     rig.tick(4, joint_velocity_rad_s=fast)
     rig.tick(joint_velocity_rad_s=np.zeros(12))
     assert rig.state is SafetyState.RUNNING

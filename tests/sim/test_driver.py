@@ -2,16 +2,17 @@ import numpy as np
 import pytest
 
 from daydreamer.config import TwinConfig
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINTS
 from sim.driver import MotorDriver
 
-POSITION = a1.STAND_POSE_RAD
-STILL = np.zeros(a1.JOINTS)
+POSITION = A1.stand_pose_rad
+STILL = np.zeros(JOINTS)
 IMMEDIATE = {"command_latency_s": 0.0, "interpolate_s": 0.0}
 
 
 def make_driver(**changes):
-    return MotorDriver(TwinConfig(**changes), a1.TORQUE_LIMIT_N_M)
+    return MotorDriver(TwinConfig(**changes), A1.limits.torque_n_m)
 
 
 def test_damps_before_the_first_command():
@@ -37,8 +38,8 @@ def test_keeps_the_target_near_the_measured_angle():
 def test_never_exceeds_the_motors_torque():
     driver = make_driver(**IMMEDIATE, max_target_error_rad=10.0)
     driver.command(POSITION + 1.0, 0.0)
-    np.testing.assert_array_equal(driver.torque(0.0, POSITION, STILL), a1.TORQUE_LIMIT_N_M)
-    np.testing.assert_array_equal(driver.torque(0.0, POSITION, np.full(12, 1000.0)), -a1.TORQUE_LIMIT_N_M)
+    np.testing.assert_array_equal(driver.torque(0.0, POSITION, STILL), A1.limits.torque_n_m)
+    np.testing.assert_array_equal(driver.torque(0.0, POSITION, np.full(12, 1000.0)), -A1.limits.torque_n_m)
 
 
 def test_a_command_takes_effect_after_the_latency():

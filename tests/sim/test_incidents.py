@@ -3,7 +3,7 @@ import pytest
 
 from daydreamer.config import IncidentConfig, TwinConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
 from sim.incidents import AMBIENT_C, KINDS, IncidentPlayer
 from sim.link import Link
 from sim.twin import Twin
@@ -33,7 +33,7 @@ def play(twin, kind, **fields):
 
 def hold(twin, seconds):
     for _ in range(round(seconds / 0.05)):
-        twin.command(a1.STAND_POSE_RAD)
+        twin.command(A1.stand_pose_rad)
         twin.advance(0.05)
 
 
@@ -69,7 +69,7 @@ def test_a_frozen_encoder_stands_still_for_sensors_and_driver_and_recovers(stand
     player, end = play(standing, "frozen_encoder", target="FR_calf_joint")
     before = standing.measure().joint_position_rad[2]
     for _ in range(10):
-        standing.command(a1.STAND_POSE_RAD - 0.15)
+        standing.command(A1.stand_pose_rad - 0.15)
         standing.advance(0.05)
     measured, true = standing.measure().joint_position_rad[2], standing.data.qpos[7 + 2]
     assert measured == pytest.approx(before, abs=0.02)

@@ -4,7 +4,7 @@ import pytest
 
 from daydreamer.config import RandomisationConfig, TwinConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.a1.constants import A1
 from sim.randomisation import draw_robot
 from sim.twin import Twin
 
@@ -18,7 +18,7 @@ def test_off_by_default_and_then_without_influence():
     nothing |= {"payload_kg": (0.0, 0.0), "friction": (0.8, 0.8), "command_latency_s": (0.004, 0.004)}
     same = Twin(TwinConfig(randomisation=RandomisationConfig(enabled=True, **nothing)), seed=3)
     for twin in (plain, same):
-        twin.command(a1.STAND_POSE_RAD)
+        twin.command(A1.stand_pose_rad)
         twin.advance(0.2)
     np.testing.assert_allclose(same.measure().joint_position_rad, plain.measure().joint_position_rad, atol=1e-6)
 
@@ -61,7 +61,7 @@ def test_every_drawn_robot_stands():
         twin = Twin(TwinConfig(randomisation=ON), seed)
         twin.reset(standing=True)
         for _ in range(20):
-            twin.command(a1.STAND_POSE_RAD)
+            twin.command(A1.stand_pose_rad)
             twin.advance(0.05)
         assert twin.truth().height_m > 0.2, twin.drawn
 

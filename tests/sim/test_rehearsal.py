@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from daydreamer.config import IncidentConfig, SessionConfig, resolve
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from sim.incidents import KINDS
 from sim.rehearsal import rehearse
 
-TICK_S = A1WalkTask().spec.control_period_s
+TICK_S = QuadrupedWalkTask(A1).spec.control_period_s
 STATE_S = 0.01  # between two states of the twin
 HELD = ["holding: state_stale", "running: all clear"]
 
@@ -81,9 +81,9 @@ def test_what_the_policy_has_to_bear_leaves_every_command_within_the_limits(kind
 def assert_within_limits(result):
     positions = np.array([command.position_rad for _, command in result.commands if command is not None])
     positions = positions[~np.isnan(positions).any(1)]
-    assert np.all((positions >= a1.JOINT_LOWER_RAD) & (positions <= a1.JOINT_UPPER_RAD))
+    assert np.all((positions >= A1.limits.lower_rad) & (positions <= A1.limits.upper_rad))
     speeds = np.abs(np.diff(positions, axis=0)) / TICK_S
-    assert np.all(speeds <= a1.MOTOR_SPEED_RAD_S + 1e-6)
+    assert np.all(speeds <= A1.limits.command_rate_rad_s + 1e-6)
 
 
 def test_a_stuck_encoder_damps_and_the_robot_goes_on_two_seconds_after_it_works_again():

@@ -8,8 +8,9 @@ import pytest
 
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1, TRUNK_MASS_KG
+from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINT_NAMES
+from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
 from sim.twin import SimulationUnstable, Twin
 
 NOISELESS = TwinConfig(
@@ -22,14 +23,14 @@ NOISELESS = TwinConfig(
 
 
 def hold(twin, targets, seconds):
-    for _ in range(round(seconds * a1.CONTROL_RATE_HZ)):
+    for _ in range(round(seconds * CONTROL_RATE_HZ)):
         twin.command(targets)
-        twin.advance(1 / a1.CONTROL_RATE_HZ)
+        twin.advance(1 / CONTROL_RATE_HZ)
 
 
 def test_gets_up_from_its_belly():
     """By the actions that the task states for it."""
-    twin, task = Twin(TwinConfig(), seed=0), A1WalkTask()
+    twin, task = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
     twin.reset(standing=True)
     for action, height_m in zip(task.get_up_actions, ((0.05, 0.17), (0.24, 0.30)), strict=True):
         hold(twin, task.joint_targets(action), 2.0)
@@ -38,19 +39,19 @@ def test_gets_up_from_its_belly():
 
 def test_weighs_what_was_published():
     model = Twin(TwinConfig(), seed=0).model
-    assert model.body("trunk").subtreemass[0] == pytest.approx(a1.TOTAL_MASS_KG)
-    assert pytest.approx(12.453) == a1.TOTAL_MASS_KG
-    assert model.body("trunk").mass[0] == pytest.approx(a1.TRUNK_MASS_KG)
+    assert model.body("trunk").subtreemass[0] == pytest.approx(A1.mass_kg)
+    assert pytest.approx(12.453) == A1.mass_kg
+    assert model.body("trunk").mass[0] == pytest.approx(TRUNK_MASS_KG)
 
 
 def test_joints_are_in_the_order_and_within_the_limits_of_the_constants():
     model = Twin(TwinConfig(), seed=0).model
-    for index, name in enumerate(a1.JOINT_NAMES):
+    for index, name in enumerate(JOINT_NAMES):
         joint = model.joint(name)
         assert joint.qposadr[0] == 7 + index
         assert model.actuator(name).trnid[0] == joint.id and model.actuator(name).id == index
-        np.testing.assert_allclose(joint.range, [a1.JOINT_LOWER_RAD[index], a1.JOINT_UPPER_RAD[index]])
-        assert model.actuator(name).ctrlrange[1] == a1.TORQUE_LIMIT_N_M[index]
+        np.testing.assert_allclose(joint.range, [A1.limits.lower_rad[index], A1.limits.upper_rad[index]])
+        assert model.actuator(name).ctrlrange[1] == A1.limits.torque_n_m[index]
 
 
 def test_starts_at_rest_on_its_back_where_the_reward_is_five():
@@ -58,7 +59,7 @@ def test_starts_at_rest_on_its_back_where_the_reward_is_five():
     truth = twin.truth()
     assert truth.up_z < -0.95
     assert np.linalg.norm(truth.velocity_m_s) < 0.01
-    assert A1WalkTask().update(twin.measure(), a1.STAND_POSE_RAD).reward == pytest.approx(5.0, abs=0.1)
+    assert QuadrupedWalkTask(A1).update(twin.measure(), A1.stand_pose_rad).reward == pytest.approx(5.0, abs=0.1)
 
 
 def test_headings_differ_by_seed():
@@ -79,33 +80,33 @@ def test_lies_on_its_back_without_jitter():
 def test_stands_still():
     twin = Twin(TwinConfig(), seed=0)
     twin.reset(standing=True)
-    hold(twin, a1.STAND_POSE_RAD, 2.0)
+    hold(twin, A1.stand_pose_rad, 2.0)
     start = twin.truth()
-    hold(twin, a1.STAND_POSE_RAD, 2.0)
+    hold(twin, A1.stand_pose_rad, 2.0)
     end = twin.truth()
-    assert end.height_m == pytest.approx(a1.STAND_HEIGHT_M, abs=0.02)
+    assert end.height_m == pytest.approx(A1.stand_height_m, abs=0.02)
     assert end.up_z > 0.99
     assert np.linalg.norm(end.position_m - start.position_m) < 0.01
     force = twin.measure().foot_force_n
-    assert force.sum() == pytest.approx(a1.TOTAL_MASS_KG * a1.GRAVITY_M_S2, rel=0.05)
+    assert force.sum() == pytest.approx(A1.mass_kg * GRAVITY_M_S2, rel=0.05)
     assert (force > 10).all()
 
 
 def test_standing_as_the_reward_asks_gives_nine():
-    twin, task = Twin(TwinConfig(), seed=0), A1WalkTask()
+    twin, task = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
     twin.reset(standing=True)
     # The PD controller sags under the weight: the target leads the pose that it is to give.
     for _ in range(60):
         pose_rad = task.joint_targets(np.zeros(12))
         hold(twin, pose_rad + 0.5 * (pose_rad - twin.data.qpos[7:]), 0.05)
-        state = task.update(twin.measure(), a1.STAND_POSE_RAD)
+        state = task.update(twin.measure(), A1.stand_pose_rad)
     assert state.reward == pytest.approx(9.0, abs=0.2)
     assert state.info["published_reward"] == pytest.approx(9.0, abs=0.2)
 
 
 def test_rolls_over():
     """The body allows what the robot is to learn: random swings of the legs turn it over within a minute."""
-    twin, task, random = Twin(TwinConfig(), seed=0), A1WalkTask(), np.random.default_rng(0)
+    twin, task, random = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1), np.random.default_rng(0)
     for _ in range(100):
         hold(twin, task.joint_targets(random.choice((-1.0, 1.0), 12)), 0.6)
         if twin.truth().up_z > 0.7:
@@ -116,7 +117,7 @@ def test_rolls_over():
 def test_an_accelerometer_and_a_gyroscope_at_rest():
     twin = Twin(NOISELESS, seed=0)
     twin.reset(standing=True)
-    hold(twin, a1.STAND_POSE_RAD, 1.0)
+    hold(twin, A1.stand_pose_rad, 1.0)
     standing = twin.measure()
     np.testing.assert_allclose(standing.linear_acceleration_m_s2, [0, 0, 9.81], atol=0.2)
     np.testing.assert_allclose(standing.angular_velocity_rad_s, 0, atol=0.02)
@@ -148,7 +149,7 @@ def test_a_seed_repeats():
     def run(seed):
         twin, random = Twin(TwinConfig(), seed), np.random.default_rng(1)
         for _ in range(40):
-            twin.command(A1WalkTask().joint_targets(random.uniform(-1, 1, 12)))
+            twin.command(QuadrupedWalkTask(A1).joint_targets(random.uniform(-1, 1, 12)))
             twin.advance(0.05)
         return twin.measure()
 
@@ -181,7 +182,7 @@ def test_a_dead_actor_lets_the_robot_sink_but_not_without_a_timeout():
     for timeout_s in (0.25, 0.0):
         twin = Twin(TwinConfig(command_timeout_s=timeout_s), seed=0)
         twin.reset(standing=True)
-        hold(twin, a1.STAND_POSE_RAD, 0.5)
+        hold(twin, A1.stand_pose_rad, 0.5)
         twin.advance(3.0)
         heights[timeout_s] = twin.truth().height_m
     assert heights[0.25] < 0.15

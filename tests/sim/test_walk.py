@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 from daydreamer.config import SessionConfig
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.task import A1WalkTask
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.quadruped.task import EPISODE_STEPS, QuadrupedWalkTask
 from sim.walk import make_environment
 
-LAST_STEP = a1.EPISODE_STEPS - 1
+LAST_STEP = EPISODE_STEPS - 1
 
 
 @pytest.fixture
@@ -18,14 +19,14 @@ def environment():
 def random_actions(seed=0):
     random = np.random.default_rng(seed)
     while True:
-        yield random.uniform(-1, 1, a1.JOINTS)
+        yield random.uniform(-1, 1, JOINTS)
 
 
 def test_specs_are_dm_controls(environment):
     action = environment.action_spec()
     assert action.shape == (12,) and (action.minimum == -1).all() and (action.maximum == 1).all()
     observation = environment.observation_spec()
-    assert list(observation) == list(A1WalkTask().spec.observation)
+    assert list(observation) == list(QuadrupedWalkTask(A1).spec.observation)
     first = environment.reset()
     for key, spec in observation.items():
         spec.validate(first.observation[key])
@@ -35,7 +36,7 @@ def test_time_steps_follow_the_conventions(environment):
     first = environment.step(np.zeros(12))  # a step before the first reset resets
     assert first.first() and first.reward is None and first.discount is None
     actions = random_actions()
-    for step in range(a1.EPISODE_STEPS):
+    for step in range(EPISODE_STEPS):
         time_step = environment.step(next(actions))
         assert time_step.discount == 1.0
         assert time_step.reward == environment.task_state.reward
@@ -53,7 +54,7 @@ def test_starts_on_its_back_with_a_reward_of_five(environment):
 def test_nobody_picks_the_robot_up_between_episodes(environment):
     environment.reset()
     actions = random_actions()
-    for _ in range(a1.EPISODE_STEPS):
+    for _ in range(EPISODE_STEPS):
         last = environment.step(next(actions))
     assert last.last()
     before = environment.physics.get_state()
@@ -70,7 +71,7 @@ def test_the_reward_is_made_from_sensors_not_from_truth(environment):
         environment.step(next(actions))
         differences.append(environment.task_state.info["up_z"] - environment.truth.up_z)
     assert np.ptp(differences) > 0  # the sensor's noise is in it
-    assert set(environment.task_state.reward_terms) == set(A1WalkTask().spec.reward_terms)
+    assert set(environment.task_state.reward_terms) == set(QuadrupedWalkTask(A1).spec.reward_terms)
 
 
 def test_actions_reach_the_motors_filtered(environment):

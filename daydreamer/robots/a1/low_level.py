@@ -29,7 +29,7 @@ LowState begins likewise:
 | 703 | 8, 8, 4 | foot force, estimated foot force (raw sensor units), tick |
 | 723 | 40, 4, 4 | remote control, reserve, CRC of the 764 bytes before |
 
-Motors and feet are in the order of `constants.JOINT_NAMES` and `FOOT_NAMES`. None of this has met a robot.
+Motors and feet are in the order of `description.JOINT_NAMES` and `FOOT_NAMES`. None of this has met a robot.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINTS
 from daydreamer.robots.unitree import LOW_LEVEL, NO_POSITION_RAD, NO_VELOCITY_RAD_S, check_command, unitree_crc
 
 COMMAND_BYTES = 610
@@ -122,7 +122,7 @@ def encode_command(
     motors = np.zeros(MOTORS, _MOTOR_COMMAND)
     motors["mode"] = SERVO_MODE
     motors["q"], motors["dq"] = NO_POSITION_RAD, NO_VELOCITY_RAD_S
-    joints = motors[: a1.JOINTS]
+    joints = motors[:JOINTS]
     joints["dq"] = 0.0
     joints["kd"] = np.rint(damping_n_m_s_rad * DAMPING_SCALE)
     if position_rad is not None:
@@ -147,7 +147,7 @@ def decode_state(packet: bytes) -> LowState:
     if packet[0] != LOW_LEVEL:
         raise BadPacket(f"level 0x{packet[0]:02X}, not low level")
     imu = np.frombuffer(packet, "<f4", 10, _IMU_OFFSET).astype(np.float64)
-    motors = np.frombuffer(packet, _MOTOR_STATE, a1.JOINTS, _MOTORS_OFFSET)
+    motors = np.frombuffer(packet, _MOTOR_STATE, JOINTS, _MOTORS_OFFSET)
     return LowState(
         joint_position_rad=motors["q"].astype(np.float64),
         joint_velocity_rad_s=motors["dq"].astype(np.float64),
@@ -156,5 +156,5 @@ def decode_state(packet: bytes) -> LowState:
         orientation_wxyz=imu[:4],
         angular_velocity_rad_s=imu[4:7],
         linear_acceleration_m_s2=imu[7:10],
-        foot_force=np.frombuffer(packet, "<i2", len(a1.FOOT_NAMES), _FEET_OFFSET).astype(np.float64),
+        foot_force=np.frombuffer(packet, "<i2", len(FOOT_NAMES), _FEET_OFFSET).astype(np.float64),
     )

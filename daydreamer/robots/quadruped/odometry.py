@@ -1,4 +1,4 @@
-"""How fast the A1's trunk moves, from its own sensors: a Kalman filter over inertial and leg measurements.
+"""How fast the trunk moves, from its own sensors: a Kalman filter over inertial and leg measurements.
 
 The idea is that of Bloesch et al. 2012 ("State Estimation for Legged Robots - Consistent Fusion of Leg Kinematics
 and IMU"), reduced to the velocity: the accelerometer predicts, every foot that carries load and is assumed to stand
@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1.kinematics import leg_kinematics
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.description import GRAVITY_M_S2, Quadruped
+from daydreamer.robots.quadruped.kinematics import leg_kinematics
 
 CONTACT_FORCE_N = 10.0
-"""A foot that carries less may be sliding or just touching; the trunk's weight is 122 N."""
+"""A foot that carries less may be sliding or just touching; the A1 weighs 122 N, the Go2 149 N."""
 
 ACCELERATION_DEVIATION_M_S2 = 3.0
 """Of the mean over a control period, of which the filter sees only the two ends; impacts lie in between."""
@@ -68,7 +68,8 @@ class LegOdometry:
       feet_in_contact: how many feet carried load in the last `update`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, robot: Quadruped) -> None:
+        self._robot = robot
         self.reset()
 
     def reset(self) -> None:
@@ -94,7 +95,7 @@ class LegOdometry:
         loaded = measurement.foot_force_n > CONTACT_FORCE_N
         self.feet_in_contact = int(np.count_nonzero(loaded))
         if self.feet_in_contact:
-            stance_velocity_world = stance_velocities_m_s(measurement, rotation)[loaded] @ rotation.T
+            stance_velocity_world = stance_velocities_m_s(self._robot, measurement, rotation)[loaded] @ rotation.T
             self._correct_by_feet(stance_velocity_world)
         else:
             roll_rate, pitch_rate, _ = (rotation @ measurement.angular_velocity_rad_s).tolist()
@@ -107,7 +108,7 @@ class LegOdometry:
         period_s = measurement.time_s - self._time_s
         self._time_s = measurement.time_s
         acceleration = rotation @ measurement.linear_acceleration_m_s2
-        acceleration[2] -= a1.GRAVITY_M_S2
+        acceleration[2] -= GRAVITY_M_S2
         previous, self._acceleration_world = self._acceleration_world, acceleration
         if previous is None:
             return
@@ -134,7 +135,7 @@ class LegOdometry:
         self._variance *= 1.0 - gain
 
 
-def stance_velocities_m_s(measurement: Measurement, rotation: np.ndarray) -> np.ndarray:
+def stance_velocities_m_s(robot: Quadruped, measurement: Measurement, rotation: np.ndarray) -> np.ndarray:
     """Velocity of base_link `[4, 3]`, base_link frame, that each foot tells if it stands still.
 
     The point that stands still is where the round foot touches the ground, below its centre; it belongs to the calf,
@@ -144,9 +145,9 @@ def stance_velocities_m_s(measurement: Measurement, rotation: np.ndarray) -> np.
       measurement: joint angles and velocities and the gyroscope are used.
       rotation: `[3, 3]`, the matrix of the measurement's orientation.
     """
-    legs = leg_kinematics(measurement.joint_position_rad)
+    legs = leg_kinematics(robot, measurement.joint_position_rad)
     joint_velocity = measurement.joint_velocity_rad_s.reshape(4, 3)
-    to_ground = -a1.FOOT_RADIUS_M * rotation[2]
+    to_ground = -robot.foot_radius_m * rotation[2]
     calf_rate = legs.knee_axis * (joint_velocity[:, 1] + joint_velocity[:, 2])[:, None]
     calf_rate[:, 0] += joint_velocity[:, 0]
     by_joints = np.matmul(legs.jacobian_m_rad, joint_velocity[:, :, None])[:, :, 0] + _cross(calf_rate, to_ground)

@@ -1,4 +1,4 @@
-"""What the A1 observes, in units that people read."""
+"""What the robot observes, in units that people read."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daydreamer.robots.a1.constants import JOINT_NAMES
-from daydreamer.robots.a1.task import VELOCITY_SCALE_M_S, denormalise_joints
+from daydreamer.robots.quadruped.description import JOINT_NAMES, Quadruped
+from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S
 
 SHOWN_LEG = "FL"
 """One leg is enough for a glance; all four look alike."""
 
 
-def signals(observation: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+def signals(robot: Quadruped, observation: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Quantities worth a look, by plot and name, each `[steps]`.
 
     Args:
-      observation: `joint_position`, `gravity_up` and `velocity` as in `A1WalkTask`, each `[steps, ...]`.
+      observation: `joint_position`, `gravity_up` and `velocity` as in `QuadrupedWalkTask`, each `[steps, ...]`.
     """
-    angles_deg = np.rad2deg(denormalise_joints(np.asarray(observation["joint_position"], np.float64)))
+    angles_deg = np.rad2deg(robot.joint_range.denormalise(np.asarray(observation["joint_position"], np.float64)))
     up = np.asarray(observation["gravity_up"], np.float64)
     joints = {
         name.removesuffix("_joint").removeprefix(f"{SHOWN_LEG}_"): angles_deg[:, index]

@@ -1,4 +1,4 @@
-"""Where the A1's feet are and how joint velocities move them, for all four legs at once, in base_link."""
+"""Where the feet are and how joint velocities move them, for all four legs at once, in base_link."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daydreamer.robots.a1 import constants as a1
+from daydreamer.robots.quadruped.description import Quadruped
 
 
 class LegKinematics(NamedTuple):
-    """Result of `leg_kinematics`, legs in the order of `constants.LEG_NAMES`.
+    """Result of `leg_kinematics`, legs in the order of `description.LEG_NAMES`.
 
     Attributes:
       foot_position_m: `[4, 3]`, centre of the spherical foot, base_link.
@@ -23,24 +23,24 @@ class LegKinematics(NamedTuple):
     knee_axis: np.ndarray
 
 
-def leg_kinematics(joint_position_rad: np.ndarray) -> LegKinematics:
+def leg_kinematics(robot: Quadruped, joint_position_rad: np.ndarray) -> LegKinematics:
     """Forward kinematics of four legs: a hip turning about x carries a planar two-link leg, `offset` to its side.
 
     Args:
-      joint_position_rad: `[12]`, in the order of `constants.JOINT_NAMES`.
+      joint_position_rad: `[12]`, in the order of `description.JOINT_NAMES`.
     """
     angles = joint_position_rad.reshape(4, 3)
     sin_hip, cos_hip = np.sin(angles[:, 0]), np.cos(angles[:, 0])
     thigh = angles[:, 1]
     calf = thigh + angles[:, 2]
-    calf_x, calf_z = -a1.CALF_LENGTH_M * np.sin(calf), -a1.CALF_LENGTH_M * np.cos(calf)
+    calf_x, calf_z = -robot.calf_length_m * np.sin(calf), -robot.calf_length_m * np.cos(calf)
     # The leg's plane, before the hip turns it.
-    leg_x = calf_x - a1.THIGH_LENGTH_M * np.sin(thigh)
-    leg_z = calf_z - a1.THIGH_LENGTH_M * np.cos(thigh)
+    leg_x = calf_x - robot.thigh_length_m * np.sin(thigh)
+    leg_z = calf_z - robot.thigh_length_m * np.cos(thigh)
 
-    from_hip_y = a1.THIGH_OFFSET_M * cos_hip - leg_z * sin_hip
-    from_hip_z = a1.THIGH_OFFSET_M * sin_hip + leg_z * cos_hip
-    position = a1.HIP_POSITION_M.copy()
+    from_hip_y = robot.thigh_offset_m * cos_hip - leg_z * sin_hip
+    from_hip_z = robot.thigh_offset_m * sin_hip + leg_z * cos_hip
+    position = robot.hip_position_m.copy()
     position[:, 0] += leg_x
     position[:, 1] += from_hip_y
     position[:, 2] += from_hip_z

@@ -11,10 +11,9 @@ published target.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-
-from daydreamer.robots.a1.constants import REWARD_STAND_POSE
 
 TERMS = ("r_upright", "r_hip", "r_shoulder", "r_knee", "r_velocity")
 STAGE_THRESHOLD = 0.7
@@ -26,33 +25,32 @@ TARGET_SPEED_M_S = 0.4
 PUBLISHED_TARGET_SPEED_M_S = 0.3
 VELOCITY_WEIGHT = 5.0
 
-_LARGEST_ERROR = np.maximum(1 - REWARD_STAND_POSE, 1 + REWARD_STAND_POSE)
 
-
-def pose_errors(joint_position_normalised: np.ndarray) -> list[float]:
+def pose_errors(joint_position: np.ndarray, stand_pose: np.ndarray) -> list[float]:
     """Distance of hips, thighs and calves to the stand pose, each the mean of four legs.
 
     It is 0 at the pose and 1 at the far end of the range.
+
+    Args:
+      joint_position, stand_pose: `[12]`, -1 to 1 over the range.
     """
-    error = np.abs(joint_position_normalised - REWARD_STAND_POSE) / _LARGEST_ERROR
+    error = np.abs(joint_position - stand_pose) / (1.0 + np.abs(stand_pose))
     return (np.minimum(error, 1.0).reshape(4, 3).sum(axis=0) / 4).tolist()
 
 
-def walk_reward(
-    up_z: float, joint_position_normalised: np.ndarray, velocity_m_s: np.ndarray
-) -> tuple[float, dict[str, float]]:
+def walk_reward(up_z: float, errors: Sequence[float], velocity_m_s: np.ndarray) -> tuple[float, dict[str, float]]:
     """The reward that is learned from, and its terms.
 
     Args:
       up_z: cosine of the angle between the robot's up and the world's.
-      joint_position_normalised: `[12]`, -1 to 1 over the range.
+      errors: of `pose_errors`.
       velocity_m_s: `[3]` of the base, base_link frame.
 
     Returns:
       The sum r_upright + r_hip + r_shoulder + r_knee + 5 (r_velocity + 1), and the terms by name; all lie in [0, 1]
       but r_velocity, which lies in [-1, 1].
     """
-    hip_error, shoulder_error, knee_error = pose_errors(joint_position_normalised)
+    hip_error, shoulder_error, knee_error = errors
     upright = up_z / 2 + 0.5
     hip = ramp(upright, UPRIGHT_RAMP) * (1.0 - hip_error)
     shoulder = ramp(hip) * (1.0 - shoulder_error)
@@ -74,9 +72,9 @@ def velocity_term(velocity_m_s: np.ndarray) -> float:
     return float(velocity_m_s[0]) / max(speed, TARGET_SPEED_M_S)
 
 
-def published_reward(up_z: float, joint_position_normalised: np.ndarray, velocity_m_s: np.ndarray) -> float:
+def published_reward(up_z: float, errors: Sequence[float], velocity_m_s: np.ndarray) -> float:
     """The reward of Wu et al. 2022; arguments as for `walk_reward`."""
-    hip_error, shoulder_error, knee_error = pose_errors(joint_position_normalised)
+    hip_error, shoulder_error, knee_error = errors
     upright = up_z / 2 + 0.5
     hip = 1.0 - hip_error if upright > STAGE_THRESHOLD else 0.0
     shoulder = 1.0 - shoulder_error if hip > STAGE_THRESHOLD else 0.0

@@ -1,11 +1,11 @@
-"""Named overrides of the session's configuration for the A1."""
+"""Named overrides of the session's configuration for robots that do `QuadrupedWalkTask`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 OVERRIDES: dict[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0}}
-"""For every preset. The reward is about 5 on the back, at most 6.7 on the belly, 9 on the feet."""
+"""For every preset. The A1's reward is about 5 on the back, at most 6.7 on the belly, 9 on the feet."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -1,15 +1,19 @@
-"""The A1 learning to roll over, stand up and walk forward."""
+"""A quadruped learning to roll over, stand up and walk forward."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1 import reward
-from daydreamer.robots.a1.odometry import LegOdometry, rotation_matrix
-from daydreamer.robots.base import JointLimits, Measurement, MotorGains, TaskState
+from daydreamer.robots.base import Measurement, TaskState
+from daydreamer.robots.quadruped import reward
+from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, JOINTS, LEG_NAMES, Quadruped
+from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix
 from daydreamer.spec import RobotSpec, Space
+
+# Of Wu et al. 2022, DayDreamer.
+CONTROL_RATE_HZ = 20.0
+EPISODE_STEPS = 250
 
 ANGULAR_VELOCITY_SCALE_RAD_S = 5.0
 JOINT_VELOCITY_SCALE_RAD_S = 10.0
@@ -35,24 +39,8 @@ INFO = (
     "feet_in_contact",
 )
 
-_RANGE_CENTRE_RAD = (a1.RANGE_UPPER_RAD + a1.RANGE_LOWER_RAD) / 2
-_HALF_RANGE_RAD = (a1.RANGE_UPPER_RAD - a1.RANGE_LOWER_RAD) / 2
-_STAND_RAD = _RANGE_CENTRE_RAD + _HALF_RANGE_RAD * a1.REWARD_STAND_POSE
-_REACH_UP_RAD = a1.ACTION_UPPER_RAD - _STAND_RAD
-_REACH_DOWN_RAD = _STAND_RAD - a1.ACTION_LOWER_RAD
 
-
-def normalise_joints(joint_position_rad: np.ndarray) -> np.ndarray:
-    """Joint angles `[12]` in units of the range: -1 and 1 are its ends."""
-    return (joint_position_rad - _RANGE_CENTRE_RAD) / _HALF_RANGE_RAD
-
-
-def denormalise_joints(joint_position: np.ndarray) -> np.ndarray:
-    """Joint angles `[12]` in rad: the inverse of `normalise_joints`."""
-    return _RANGE_CENTRE_RAD + _HALF_RANGE_RAD * joint_position
-
-
-class A1WalkTask:
+class QuadrupedWalkTask:
     """Implements `daydreamer.robots.base.Task`.
 
     The policy sees `gravity_up` (the world's up in base_link), `angular_velocity` (gyroscope, in units of 5 rad/s),
@@ -65,29 +53,23 @@ class A1WalkTask:
       spec, limits, ramp_poses_rad, get_up_actions: see `Task`.
     """
 
-    def __init__(self, camera: bool = False) -> None:
+    def __init__(self, robot: Quadruped, camera: bool = False) -> None:
         """Makes the task.
 
         Args:
+          robot: who does it.
           camera: the policy also sees the 64x64 image of the robot's camera.
         """
-        self.spec = _spec(camera)
-        self.limits = JointLimits(
-            lower_rad=a1.JOINT_LOWER_RAD,
-            upper_rad=a1.JOINT_UPPER_RAD,
-            # What the motors can follow. Behind the control loop's filter it bites only where an action leaps across
-            # most of the range, as random motions do, or after an interruption.
-            command_rate_rad_s=a1.MOTOR_SPEED_RAD_S,
-            velocity_rad_s=a1.OUT_OF_CONTROL_SPEED_RAD_S,
-            torque_n_m=a1.TORQUE_LIMIT_N_M,
-            gains=MotorGains(a1.STIFFNESS_N_M_RAD, a1.MAX_TARGET_ERROR_RAD),
-            temperature_c=a1.TEMPERATURE_LIMIT_C,
-            battery_fraction=a1.BATTERY_LIMIT_FRACTION,
-        )
-        self.ramp_poses_rad = {"rest": a1.REST_POSE_RAD, "stand": a1.STAND_POSE_RAD}
-        self.get_up_actions = np.stack([self._action_towards(a1.REST_POSE_RAD), self.spec.action.zeros()])
+        self.spec = _spec(robot.name, camera)
+        self.limits = robot.limits
+        self.ramp_poses_rad = {"rest": robot.rest_pose_rad, "stand": robot.stand_pose_rad}
+        self._robot = robot
+        self._stand_rad = robot.joint_range.denormalise(robot.reward_stand_pose)
+        self._reach_up_rad = robot.action_upper_rad - self._stand_rad
+        self._reach_down_rad = self._stand_rad - robot.action_lower_rad
+        self.get_up_actions = np.stack([self._action_towards(robot.rest_pose_rad), self.spec.action.zeros()])
         self._camera = camera
-        self._odometry = LegOdometry()
+        self._odometry = LegOdometry(robot)
         self.reset()
 
     def reset(self) -> None:
@@ -98,21 +80,23 @@ class A1WalkTask:
     def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
         rotation = rotation_matrix(measurement.orientation_wxyz)
         velocity = self._mean_velocity(self._odometry.update(measurement, rotation))
-        joint_position = normalise_joints(measurement.joint_position_rad)
+        normalise = self._robot.joint_range.normalise
+        joint_position = normalise(measurement.joint_position_rad)
         up = rotation[2]
         observation = {
             "gravity_up": up.astype(np.float32),
             "angular_velocity": (measurement.angular_velocity_rad_s / ANGULAR_VELOCITY_SCALE_RAD_S).astype(np.float32),
             "joint_position": joint_position.astype(np.float32),
             "joint_velocity": (measurement.joint_velocity_rad_s / JOINT_VELOCITY_SCALE_RAD_S).astype(np.float32),
-            "joint_target": normalise_joints(previous_target_rad).astype(np.float32),
+            "joint_target": normalise(previous_target_rad).astype(np.float32),
             "velocity": (velocity / VELOCITY_SCALE_M_S).astype(np.float32),
         }
         if self._camera:
             observation["camera"] = _image(measurement)
         up_z = float(up[2])
-        total, terms = reward.walk_reward(up_z, joint_position, velocity)
-        published = reward.published_reward(up_z, joint_position, velocity)
+        errors = reward.pose_errors(joint_position, self._robot.reward_stand_pose)
+        total, terms = reward.walk_reward(up_z, errors, velocity)
+        published = reward.published_reward(up_z, errors, velocity)
         info = (*velocity.tolist(), up_z, published, float(self._odometry.feet_in_contact))
         return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
@@ -123,13 +107,14 @@ class A1WalkTask:
         one that errs a little still does.
         """
         action = np.clip(action, -1.0, 1.0)
-        reach = np.where(action > 0, _REACH_UP_RAD, _REACH_DOWN_RAD)
-        return _STAND_RAD + a1.NEAR_RAD * action + (reach - a1.NEAR_RAD) * action**CURVE
+        near_rad = self._robot.near_rad
+        reach_rad = np.where(action > 0, self._reach_up_rad, self._reach_down_rad)
+        return self._stand_rad + near_rad * action + (reach_rad - near_rad) * action**CURVE
 
     def _action_towards(self, pose_rad: np.ndarray) -> np.ndarray:
         """The inverse of `joint_targets`, `[action]`; as far as the range of actions reaches."""
         actions = np.linspace(-1.0, 1.0, 2001)
-        targets_rad = self.joint_targets(np.tile(actions[:, None], a1.JOINTS))
+        targets_rad = self.joint_targets(np.tile(actions[:, None], JOINTS))
         found = [np.interp(pose, target, actions) for pose, target in zip(pose_rad, targets_rad.T, strict=True)]
         return np.array(found, np.float32)
 
@@ -151,26 +136,26 @@ class A1WalkTask:
         return self._velocities_m_s.sum(axis=0) / VELOCITY_WINDOW_STEPS
 
 
-def _spec(camera: bool) -> RobotSpec:
+def _spec(robot: str, camera: bool) -> RobotSpec:
     observation = {
         "gravity_up": Space((3,)),
         "angular_velocity": Space((3,)),
-        "joint_position": Space((a1.JOINTS,)),
-        "joint_velocity": Space((a1.JOINTS,)),
-        "joint_target": Space((a1.JOINTS,)),
+        "joint_position": Space((JOINTS,)),
+        "joint_velocity": Space((JOINTS,)),
+        "joint_target": Space((JOINTS,)),
         "velocity": Space((3,)),
     }
     if camera:
         observation["camera"] = Space(IMAGE_SHAPE, "uint8", 0, 255)
     return RobotSpec(
-        robot="a1",
+        robot=robot,
         task="walk",
-        control_rate_hz=a1.CONTROL_RATE_HZ,
-        episode_steps=a1.EPISODE_STEPS,
-        joint_names=a1.JOINT_NAMES,
-        foot_names=a1.FOOT_NAMES,
+        control_rate_hz=CONTROL_RATE_HZ,
+        episode_steps=EPISODE_STEPS,
+        joint_names=JOINT_NAMES,
+        foot_names=FOOT_NAMES,
         observation=observation,
-        action=Space((a1.JOINTS,), low=-1.0, high=1.0),
+        action=Space((JOINTS,), low=-1.0, high=1.0),
         reward_terms=reward.TERMS,
         info=INFO,
         mirror=_mirror(),
@@ -179,10 +164,10 @@ def _spec(camera: bool) -> RobotSpec:
 
 def _mirror() -> dict[str, tuple[int, ...]]:
     """Left for right: legs swap in pairs, and what turns or points sideways changes its sign."""
-    legs = {name: index for index, name in enumerate(a1.LEG_NAMES)}
+    legs = {name: index for index, name in enumerate(LEG_NAMES)}
     other_side = {"FR": "FL", "FL": "FR", "RR": "RL", "RL": "RR"}
     joints = tuple(
-        sign * (3 * legs[other_side[leg]] + joint) for leg in a1.LEG_NAMES for joint, sign in ((1, -1), (2, 1), (3, 1))
+        sign * (3 * legs[other_side[leg]] + joint) for leg in LEG_NAMES for joint, sign in ((1, -1), (2, 1), (3, 1))
     )
     sideways, turning = (1, -2, 3), (-1, 2, -3)
     return {

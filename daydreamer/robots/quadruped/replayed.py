@@ -1,4 +1,4 @@
-"""What the A1's sensors must have said for an observation to come of it: the task's observation, turned round."""
+"""What the sensors must have said for an observation to come of it: the task's observation, turned round."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daydreamer.robots.a1 import constants as a1
-from daydreamer.robots.a1 import task
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped import task
+from daydreamer.robots.quadruped.description import FOOT_NAMES, GRAVITY_M_S2, Quadruped
 
 
-def replayed_measurement(observation: Mapping[str, np.ndarray], time_s: float) -> Measurement:
+def replayed_measurement(robot: Quadruped, observation: Mapping[str, np.ndarray], time_s: float) -> Measurement:
     """The measurement behind a logged observation, as far as it can be known.
 
     The heading was not observed: it is 0. The acceleration is gravity alone. Foot forces were not observed: NaN.
@@ -21,13 +21,13 @@ def replayed_measurement(observation: Mapping[str, np.ndarray], time_s: float) -
     up /= np.linalg.norm(up)
     return Measurement(
         time_s=time_s,
-        joint_position_rad=task.denormalise_joints(np.asarray(observation["joint_position"], np.float64)),
+        joint_position_rad=robot.joint_range.denormalise(np.asarray(observation["joint_position"], np.float64)),
         joint_velocity_rad_s=task.JOINT_VELOCITY_SCALE_RAD_S * np.asarray(observation["joint_velocity"], np.float64),
         orientation_wxyz=_orientation_without_heading(up),
         angular_velocity_rad_s=task.ANGULAR_VELOCITY_SCALE_RAD_S
         * np.asarray(observation["angular_velocity"], np.float64),
-        linear_acceleration_m_s2=a1.GRAVITY_M_S2 * up,
-        foot_force_n=np.full(len(a1.FOOT_NAMES), np.nan),
+        linear_acceleration_m_s2=GRAVITY_M_S2 * up,
+        foot_force_n=np.full(len(FOOT_NAMES), np.nan),
         image=observation.get("camera"),
     )
 
