@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from daydreamer.errors import UserError
 from daydreamer.replay import mirror
 from daydreamer.robots import ROBOTS, find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
@@ -13,16 +16,14 @@ from daydreamer.safety.filter import LowPassFilter
 from daydreamer.session.new import configure
 from sim.twin import Twin
 
-STAND_RAD = A1.stand_pose_rad
-
 
 @pytest.fixture(scope="module")
 def measurement():
     return Twin(TwinConfig(), seed=0).measure()
 
 
-def test_observation_matches_the_spec(measurement):
-    task = QuadrupedWalkTask(A1)
+def test_observation_matches_the_spec(measurement, robot):
+    task = QuadrupedWalkTask(robot)
     target = np.linspace(-1, 1, JOINTS)
     state = task.update(measurement, task.joint_targets(target))
     assert list(state.observation) == list(task.spec.observation)
@@ -32,40 +33,46 @@ def test_observation_matches_the_spec(measurement):
     assert tuple(state.reward_terms) == task.spec.reward_terms
     assert tuple(state.info) == task.spec.info
     np.testing.assert_allclose(state.observation["gravity_up"], [0, 0, -1], atol=0.05)
-    expected = A1.joint_range.normalise(task.joint_targets(target))
+    expected = robot.joint_range.normalise(task.joint_targets(target))
     np.testing.assert_allclose(state.observation["joint_target"], expected, atol=1e-6)
     assert state.info["published_reward"] == pytest.approx(5.0, abs=0.1)
 
 
 def test_observation_keeps_nothing_of_its_inputs(measurement):
-    target_rad = STAND_RAD.copy()
+    target_rad = A1.stand_pose_rad.copy()
     state = QuadrupedWalkTask(A1).update(measurement, target_rad)
     before = state.observation["joint_target"].copy()
     target_rad[:] = 7
     np.testing.assert_array_equal(state.observation["joint_target"], before)
 
 
-def test_actions_span_the_published_ranges_around_the_stand_pose():
+def test_an_a1s_actions_span_the_published_range():
     task = QuadrupedWalkTask(A1)
     np.testing.assert_allclose(task.joint_targets(np.full(12, -1.0))[:3], [-0.787, -0.995, -2.679])
     np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0))[-3:], [0.787, 3.665, -1.2])
-    standing = A1.joint_range.normalise(task.joint_targets(np.zeros(12)))
-    np.testing.assert_allclose(standing, A1.reward_stand_pose, atol=1e-3)
+
+
+def test_actions_span_their_range_around_the_stand_pose(robot):
+    task = QuadrupedWalkTask(robot)
+    np.testing.assert_allclose(task.joint_targets(np.full(12, -1.0)), robot.action_lower_rad)
+    np.testing.assert_allclose(task.joint_targets(np.full(12, 1.0)), robot.action_upper_rad)
+    standing = robot.joint_range.normalise(task.joint_targets(np.zeros(12)))
+    np.testing.assert_allclose(standing, robot.reward_stand_pose, atol=1e-3)
     way = np.array([task.joint_targets(np.full(12, x)) for x in np.linspace(-1, 1, 201)])
     change = np.diff(way, axis=0)
     assert (change > 0).all()
     assert (change[100] < change[-1]).all() and (change[100, 1] < 0.1 * change[-1, 1])  # finer around the stand pose
-    np.testing.assert_allclose(change[100] / 0.01, A1.near_rad, rtol=1e-3)
+    np.testing.assert_allclose(change[100] / 0.01, robot.near_rad, rtol=1e-3)
     np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
     assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
     assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
 
 
-def test_observed_joints_are_in_units_of_the_action(measurement):
-    task, action = QuadrupedWalkTask(A1), np.linspace(-0.9, 0.9, JOINTS)
+def test_observed_joints_are_in_units_of_the_range(measurement, robot):
+    task, action = QuadrupedWalkTask(robot), np.linspace(-0.9, 0.9, JOINTS)
     measurement.joint_position_rad = task.joint_targets(action)
-    observed = task.update(measurement, STAND_RAD).observation["joint_position"]
-    np.testing.assert_allclose(observed, A1.joint_range.normalise(task.joint_targets(action)), atol=1e-6)
+    observed = task.update(measurement, robot.stand_pose_rad).observation["joint_position"]
+    np.testing.assert_allclose(observed, robot.joint_range.normalise(task.joint_targets(action)), atol=1e-6)
 
 
 def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
@@ -93,8 +100,8 @@ def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
         assert not np.array_equal(turned[key], values), key
 
 
-def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range():
-    task = QuadrupedWalkTask(A1)
+def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range(robot):
+    task = QuadrupedWalkTask(robot)
     low_pass = LowPassFilter(ActorConfig().low_pass_cutoff_hz, CONTROL_RATE_HZ)
     before = task.joint_targets(np.full(12, -0.8))
     low_pass.reset(before)
@@ -107,12 +114,12 @@ def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range():
 def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measurement):
     task = QuadrupedWalkTask(A1, camera=True)
     with pytest.raises(UserError, match="no image has arrived"):
-        task.update(measurement, STAND_RAD)
+        task.update(measurement, A1.stand_pose_rad)
     measurement.image = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(UserError, match="shape"):
-        task.update(measurement, STAND_RAD)
+        task.update(measurement, A1.stand_pose_rad)
     measurement.image = np.zeros((64, 64, 3), np.uint8)
-    assert task.update(measurement, STAND_RAD).observation["camera"].shape == (64, 64, 3)
+    assert task.update(measurement, A1.stand_pose_rad).observation["camera"].shape == (64, 64, 3)
 
 
 def test_the_camera_changes_the_spec():
@@ -125,28 +132,66 @@ def test_robots_are_found_by_name():
         for preset in entry.presets:
             config = resolve({"robot": name}, find_preset(name, preset))
             assert entry.make_task(config).spec.robot == entry.folder
-    assert ROBOTS["twin"].starts_twin and not ROBOTS["a1"].starts_twin
+    assert [name for name, entry in ROBOTS.items() if entry.starts_twin] == ["twin"]
     image = resolve(find_preset("twin", "image"))
     assert "camera" in find_robot("twin").make_task(image).spec.observation
     assert "camera" not in find_robot("twin").make_task(SessionConfig()).spec.observation
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(UserError, match="twin, a1"):
+    with pytest.raises(UserError, match="twin, a1, go2"):
         find_robot("spot")
     with pytest.raises(UserError, match="default, image, tiny"):
         find_preset("twin", "huge")
 
 
 def test_on_hardware_an_old_policy_is_worth_more_than_a_warning():
-    actions = {robot: configure(robot=robot, minutes=1.0, seed=0).safety.policy_old_action for robot in ("twin", "a1")}
-    assert actions == {"twin": "warn", "a1": "hold"}
+    actions = {robot: configure(robot=robot, minutes=1.0, seed=0).safety.policy_old_action for robot in ROBOTS}
+    assert actions == {"twin": "warn", "a1": "hold", "go2": "hold"}
 
 
-def test_an_operator_who_touches_nothing_asks_for_the_stand_pose():
-    task = QuadrupedWalkTask(A1)
+def standing(robot, time_s=0.0, **changes):
+    """As the reward wants it, upright, four feet loaded."""
+    at_rest = Measurement(
+        time_s=time_s,
+        joint_position_rad=robot.joint_range.denormalise(robot.reward_stand_pose),
+        joint_velocity_rad_s=np.zeros(JOINTS),
+        orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+        angular_velocity_rad_s=np.zeros(3),
+        linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
+        foot_force_n=np.full(4, 30.0),
+    )
+    return dataclasses.replace(at_rest, **changes)
+
+
+def test_standing_pays_nine_and_lying_folded_on_the_belly_counts_as_getting_up(robot):
+    task, target = QuadrupedWalkTask(robot), robot.stand_pose_rad
+    state = task.update(standing(robot), target)
+    assert state.reward == state.info["published_reward"] == pytest.approx(9.0)
+    assert list(state.reward_terms.values()) == pytest.approx([1.0, 1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_allclose(state.observation["velocity"], 0.0, atol=1e-9)
+    on_its_back = standing(robot, orientation_wxyz=np.array([0.0, 1.0, 0.0, 0.0]))
+    assert task.update(on_its_back, target).reward == pytest.approx(5.0)
+    # Half a range away from the pose in every knee: the far end is two away.
+    bent = robot.joint_range.denormalise(robot.reward_stand_pose - np.tile([0.0, 0.0, 1.0], 4))
+    assert task.update(standing(robot, joint_position_rad=bent), target).reward == pytest.approx(8.5)
+
+
+def test_walking_pays_fourteen(robot):
+    """Feet pushed back at 0.4 m/s each, without rolling: hips and calves as the leg's triangle demands."""
+    task, pose = QuadrupedWalkTask(robot), robot.joint_range.denormalise(robot.reward_stand_pose)
+    jacobian = leg_kinematics(robot, pose).jacobian_m_rad
+    rates = np.concatenate([np.linalg.solve(leg, [-0.4, 0.0, 0.0]) for leg in jacobian])
+    for step in range(20):
+        state = task.update(standing(robot, 0.05 * step, joint_velocity_rad_s=rates), robot.stand_pose_rad)
+    assert state.reward == pytest.approx(14.0, abs=0.5)
+    assert state.info["forward_velocity_m_s"] == pytest.approx(0.4, abs=0.05)
+
+
+def test_an_operator_who_touches_nothing_asks_for_the_stand_pose(robot):
+    task = QuadrupedWalkTask(robot)
     targets = task.joint_targets(task.operator_action(np.zeros(4)))
-    np.testing.assert_allclose(A1.joint_range.normalise(targets), A1.reward_stand_pose, atol=1e-6)
+    np.testing.assert_allclose(robot.joint_range.normalise(targets), robot.reward_stand_pose, atol=1e-6)
     lowered = task.joint_targets(task.operator_action(np.array([0.0, 1.0, 0.0, 0.0])))
-    legs = leg_kinematics(A1, lowered).foot_position_m
-    assert np.all(legs[:, 2] > leg_kinematics(A1, targets).foot_position_m[:, 2] + 0.03)  # feet nearer to the trunk
+    legs = leg_kinematics(robot, lowered).foot_position_m
+    assert np.all(legs[:, 2] > leg_kinematics(robot, targets).foot_position_m[:, 2] + 0.03)  # feet nearer to the trunk
