@@ -1,7 +1,9 @@
 """Against bytes that Unitree's own software made or took; the layouts are written out again here on purpose."""
 
+import re
 import struct
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,35 +101,18 @@ def test_what_is_no_a1_state_is_refused():
             low_level.decode_state(packet)
 
 
-# unitreerobotics/unitree_ros2, unitree_go/msg.
-LOW_COMMAND = """uint8[2] head
-uint8 level_flag
-uint8 frame_reserve
-uint32[2] sn
-uint32[2] version
-uint16 bandwidth
-unitree_go/MotorCmd[20] motor_cmd
-unitree_go/BmsCmd bms_cmd
-uint8[40] wireless_remote
-uint8[12] led
-uint8[2] fan
-uint8 gpio
-uint32 reserve
-uint32 crc
-================================================================================
-MSG: unitree_go/MotorCmd
-uint8 mode
-float32 q
-float32 dq
-float32 tau
-float32 kp
-float32 kd
-uint32[3] reserve
-================================================================================
-MSG: unitree_go/BmsCmd
-uint8 off
-uint8[3] reserve
-"""
+def definition(message, *parts):
+    """In the form of MCAP's schemas: the message, then each message that it is made of."""
+    folder = Path(__file__).parents[1] / "unitree_go/msg"
+    named = [(folder / f"{name}.msg").read_text() for name in (message, *parts)]
+    whole = re.sub(rf"^({'|'.join(parts)})\b", r"unitree_go/\1", named[0], flags=re.MULTILINE)
+    separator = "=" * 80
+    return whole + "".join(
+        f"{separator}\nMSG: unitree_go/{name}\n{text}" for name, text in zip(parts, named[1:], strict=True)
+    )
+
+
+LOW_COMMAND = definition("LowCmd", "MotorCmd", "BmsCmd")
 
 
 def go2_command():
