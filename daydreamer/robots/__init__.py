@@ -11,8 +11,8 @@ from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Task
 from daydreamer.robots.go2.constants import GO2
-from daydreamer.robots.quadruped import presets
 from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.presets import OVERRIDES, PRESETS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 
 
@@ -50,8 +50,8 @@ def _walking(robot: Quadruped, starts_twin: bool = False) -> RobotEntry:
     def make_task(config: SessionConfig) -> Task:
         return QuadrupedWalkTask(robot, camera=config.twin.camera)
 
-    overrides = presets.OVERRIDES if starts_twin else merge(presets.OVERRIDES, HARDWARE)
-    return RobotEntry(robot.name, make_task, presets.PRESETS, starts_twin, overrides)
+    overrides = OVERRIDES if starts_twin else merge(OVERRIDES, HARDWARE)
+    return RobotEntry(robot.name, make_task, PRESETS, starts_twin, overrides)
 
 
 QUADRUPEDS: Mapping[str, Quadruped] = {robot.name: robot for robot in (A1, GO2)}

@@ -2,8 +2,8 @@
 
     python build.py DIR    # then PYTHONPATH=DIR finds it
 
-A ROS package would do this with CMake and colcon, which a virtual environment of ROS wheels does not have. All of it goes
-into one library, the Python extension that `unitree_go.msg` loads; its data type support is that of Fast DDS.
+A ROS package would do this with CMake and colcon, which a virtual environment of ROS wheels does not have. All of it
+goes into one library, the Python extension that `unitree_go.msg` loads; its data type support is that of Fast DDS.
 """
 
 import itertools

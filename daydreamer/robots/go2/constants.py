@@ -11,8 +11,8 @@ from daydreamer.robots.base import JointLimits, MotorGains
 from daydreamer.robots.quadruped.description import JointRange, Quadruped, constant, each_leg, front_and_rear
 
 LIMITS = JointLimits(
-    # Mechanical limits, rad, and what the motors can do [urdf]. Hind thighs turn 60 degrees further forward than front
-    # thighs; the calf's motor drives it through a longer lever, stronger and slower.
+    # Mechanical limits, rad, and what the motors can do [urdf]. The range of hind thighs lies 60 degrees further back
+    # than that of front thighs. For calves, an older file beside the URDF has 35.55 N m and 20.06 rad/s.
     lower_rad=front_and_rear((-1.0472, -1.5708, -2.7227), (-1.0472, -0.5236, -2.7227)),
     upper_rad=front_and_rear((1.0472, 3.4907, -0.83776), (1.0472, 4.5379, -0.83776)),
     torque_n_m=each_leg(23.7, 23.7, 45.43),
@@ -20,7 +20,7 @@ LIMITS = JointLimits(
     # Ours: a third above what the motors can do, as with the [a1].
     velocity_rad_s=each_leg(40.0, 40.0, 21.0),
     # Stiffness of the [example]. How near to the measured angle the driver keeps its targets is ours: 18 N m, less than
-    # any motor gives, and half as much again as a knee needs when two legs carry the robot in its stand pose.
+    # any motor gives, and two fifths more than a knee needs when two legs carry the robot in its stand pose.
     gains=MotorGains(each_leg(60.0, 60.0, 60.0), each_leg(0.3, 0.3, 0.3)),
     # Ours, on the careful side; no source states limits.
     temperature_c=70.0,
