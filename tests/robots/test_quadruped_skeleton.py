@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from daydreamer.robots.portrayal import portray
 from daydreamer.robots.quadruped.skeleton import leg_points_m, level_rotation, skeleton_m
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 
 RANDOM = np.random.default_rng(0)
 
@@ -29,6 +31,12 @@ def test_standing_is_as_high_as_published(robot):
     hip_height_m = lines["FL"][0, 2]
     assert hip_height_m == pytest.approx(robot.stand_height_m, abs=robot.foot_radius_m + 0.01)
     assert lines["FL"][1, 1] > 0 > lines["FR"][1, 1] and lines["head"][1, 0] > 0
+
+
+def test_dashboard_and_report_draw_it(robot):
+    portrayal = portray(QuadrupedWalkTask(robot).spec)
+    seen = observe(robot, (0.0, 0.0, 1.0), robot.stand_pose_rad)
+    np.testing.assert_array_equal(portrayal.skeleton_m(seen)["FL"], skeleton_m(robot, seen)["FL"])
 
 
 def test_on_its_back_the_feet_point_up(robot):
