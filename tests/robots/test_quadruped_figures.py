@@ -1,7 +1,8 @@
-"""The Go2's figures against what follows from its URDF by hand."""
+"""Each robot's figures against what follows by hand from its URDF and from what it has to do."""
 
 import numpy as np
 import pytest
+import yaml
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.go2.constants import GO2
@@ -66,6 +67,13 @@ def test_the_driver_can_give_what_two_legs_need_and_no_more_than_the_motors_can(
     lever_m = robot.thigh_length_m * np.sin(robot.stand_pose_rad[1])
     assert torque_n_m[2] > 1.4 * lever_m * robot.mass_kg * 9.81 / 2
     assert (torque_n_m < robot.limits.torque_n_m).all()
+
+
+def test_the_drivers_parameters_are_what_the_folder_says(robot, pytestconfig):
+    parameters = yaml.safe_load((pytestconfig.rootpath / "config" / f"{robot.name}.yaml").read_text())
+    driver, gains = parameters[f"/**/unitree_{robot.name}"]["ros__parameters"], robot.limits.gains
+    assert driver["stiffness_n_m_rad"] * 4 == gains.stiffness_n_m_rad.tolist()
+    assert [driver["max_target_error_rad"]] * 12 == gains.max_target_error_rad.tolist()
 
 
 def test_folded_legs_get_up_and_sit_down(robot):
