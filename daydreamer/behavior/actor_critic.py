@@ -317,8 +317,12 @@ class ActorCritic:
           chosen: indices `[starts]` of the starting positions, see `choose_starts`.
         """
         sequence = chosen // surprises.valid.shape[1]
-        odds = jnp.where(surprises.valid, 0.0, -1e9)[sequence]
-        step = jax.random.categorical(key, odds, shape=(self.config.imagination_horizon, *chosen.shape))
+        valid_first = jnp.argsort(~surprises.valid, axis=1)
+        share = jax.random.uniform(key, (self.config.imagination_horizon, *chosen.shape))
+        # Of the valid ones; a product that rounds up would be one too many.
+        count = surprises.valid.sum(1)[sequence]
+        drawn = jnp.minimum((share * count).astype(jnp.int32), jnp.maximum(count - 1, 0))
+        step = valid_first[sequence, drawn]
         scale = self.config.imagination_noise * surprises.valid.any(1)[sequence]
         return jax.lax.stop_gradient(scale[:, None] * surprises.vector[sequence, step])
 
