@@ -40,7 +40,7 @@ def measure(out: Path, hours: float, settings: list[str], period_s: float) -> li
                 status = read_process_status(Session.open(out), "actor")
             except (psutil.NoSuchProcess, UserError):
                 continue  # it has just ended, or not begun
-            if status is not None:
+            if status is not None and resident_mib:  # a process that has ended holds nothing
                 rows.append((status.env_steps, resident_mib))
     if process.returncode:
         sys.exit(f"the session ended with status {process.returncode}, see {out.with_suffix('.txt')}")
