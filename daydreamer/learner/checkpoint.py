@@ -165,8 +165,9 @@ class Checkpointer:
             self._manager.close()
 
     def _open(self) -> ocp.CheckpointManager:
+        self._remove_unfinished()
         # Orbax would delete old checkpoints before the new one has reached the disk; `_settle` does it after.
-        options = ocp.CheckpointManagerOptions(max_to_keep=None, create=True, cleanup_tmp_directories=True)
+        options = ocp.CheckpointManagerOptions(max_to_keep=None, create=True)
         return ocp.CheckpointManager(self._directory, options=options)
 
     def _settle(self) -> int | None:
@@ -194,14 +195,16 @@ class Checkpointer:
             self._manager.close()
         except Exception as again:
             logging.info("closing the checkpoints: %r", again)
-        self._remove_unfinished()
         self._manager = self._open()
         raise UserError(
             f"The checkpoint cannot be written to {self._directory} ({cause}); free some space or check the disk."
         ) from error
 
     def _remove_unfinished(self) -> None:
-        """Orbax removes it as well, but once: while threads of the failed save still add files, that fails."""
+        """What a save has left that failed or was cut off.
+
+        Orbax would try once, and spoil the next save where threads of the failed one still add files.
+        """
         end_s = time.monotonic() + REMOVAL_TIMEOUT_S
         while unfinished := list(self._directory.glob(f"*{UNFINISHED_SUFFIX}*")):
             for path in unfinished:
