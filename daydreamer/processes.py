@@ -64,14 +64,15 @@ def session_processes(session: Session, minutes: float | None = None) -> list[Pr
     return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner]
 
 
-def child_environment(session: Session) -> dict[str, str]:
-    """`process_environment` for children of this very process, which end when it is gone, see `StopRequest`."""
-    return process_environment(session) | {PARENT_VARIABLE: str(os.getpid())}
+def process_environment(session: Session, own_children: bool = False) -> dict[str, str]:
+    """Environment variables that all of them need, beside those there are.
 
-
-def process_environment(session: Session) -> dict[str, str]:
-    """Environment variables that all of them need, beside those there are."""
+    Args:
+      own_children: they are children of this very process, and end when it is gone, see `StopRequest`.
+    """
     environment = {"PYTHONUNBUFFERED": "1"}
+    if own_children:
+        environment[PARENT_VARIABLE] = str(os.getpid())
     # Other robots in the same network must not hear this session's commands unless the operator wants that.
     for name, default in (
         ("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),

@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from daydreamer.processes import child_environment, process_environment
+from daydreamer.processes import process_environment
 from daydreamer.session.new import configure, new_session
 
 
@@ -39,7 +39,7 @@ def start_twin(context: LaunchContext) -> list[Action]:
     config = configure(robot="twin", minutes=60.0, seed=int(seed), overrides=overrides)
     session = new_session(Path(directory) if directory else None, config)
     # Behind a launch prefix, as a debugger, the twin is not this process's child.
-    prefixed = "launch-prefix" in context.launch_configurations
+    own_child = "launch-prefix" not in context.launch_configurations
     # Where walk.launch.py robot:=ros2_control sends its commands.
     remappings = [("joint_command", "forward_position_controller/commands")] if interface == "forward_position" else []
     return [
@@ -50,7 +50,7 @@ def start_twin(context: LaunchContext) -> list[Action]:
             arguments=["--session", str(session.path)],
             parameters=[{"command_interface": ParameterValue(interface, value_type=str)}],
             remappings=remappings,
-            additional_env=process_environment(session) if prefixed else child_environment(session),
+            additional_env=process_environment(session, own_children=own_child),
             output="screen",
             on_exit=[Shutdown(reason="the twin has ended")],
         )

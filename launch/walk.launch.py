@@ -12,7 +12,7 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.errors import UserError
-from daydreamer.processes import ProcessDescription, child_environment, process_environment, session_processes
+from daydreamer.processes import ProcessDescription, process_environment, session_processes
 from daydreamer.session.new import configure, new_session
 
 
@@ -75,8 +75,8 @@ def start_session(context: LaunchContext) -> list[Action]:
     config = configure(robot=hardware.robot, minutes=float(minutes), seed=int(seed), preset=preset)
     session = new_session(Path(directory) if directory else None, config)
     # Behind a launch prefix, as a debugger, the processes are not this one's children.
-    prefixed = "launch-prefix" in context.launch_configurations
-    environment = process_environment(session) if prefixed else child_environment(session)
+    own_children = "launch-prefix" not in context.launch_configurations
+    environment = process_environment(session, own_children)
     processes = reversed(session_processes(session))
     return [
         *start_driver(hardware, environment),

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from daydreamer.processes import ProcessDescription, child_environment
+from daydreamer.processes import ProcessDescription, process_environment
 from daydreamer.session.directory import Session
 
 KILL_TIMEOUT_S = 2.0
@@ -33,7 +33,7 @@ class Child:
     def __init__(self, description: ProcessDescription, session: Session):
         self.description = description
         self.log_path = session.path / "log" / f"{description.name}.log"
-        self._environment = os.environ | child_environment(session)
+        self._environment = os.environ | process_environment(session, own_children=True)
         self._process: subprocess.Popen | None = None
         self._output: _Output | None = None
 
