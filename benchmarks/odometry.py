@@ -20,8 +20,9 @@ import numpy as np
 
 from daydreamer.config import SessionConfig
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.frames import rotation_matrix
 from daydreamer.robots.quadruped.description import JOINTS
-from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.quadruped.odometry import LegOdometry
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
 from daydreamer.safety.filter import LowPassFilter
 from sim.twin import Twin

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from daydreamer.robots.base import JointLimits
-from daydreamer.robots.quadruped.odometry import rotation_matrix
+from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
 from daydreamer.spec import RobotSpec
-
-GRAVITY_M_S2 = 9.81
 
 RANGE_MARGIN_RAD = 0.05
 """A calibrated encoder may say this much more than the mechanical limit."""

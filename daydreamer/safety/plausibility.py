@@ -13,6 +13,7 @@ import numpy as np
 
 from daydreamer.config import SafetyConfig
 from daydreamer.robots.base import JointLimits, Measurement
+from daydreamer.robots.frames import GRAVITY_M_S2
 
 UNCHANGED_RAD = 1e-9
 """Two angles that differ by no more are the same number: the noise of any encoder that works is larger."""
@@ -184,7 +185,7 @@ class ImuCheck:
 
     def forget(self) -> None:
         """Begins anew, as after a gap."""
-        self._force_m_s2 = (0.0, 0.0, 9.81)
+        self._force_m_s2 = (0.0, 0.0, GRAVITY_M_S2)
         self._bias_rad_s = (0.0, 0.0, 0.0)
         self._last: tuple[list[float], list[float]] | None = None
 

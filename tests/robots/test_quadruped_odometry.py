@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINTS
+from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
-from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix, stance_velocities_m_s
+from daydreamer.robots.quadruped.odometry import LegOdometry, stance_velocities_m_s
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ
 
 PERIOD_S = 1 / CONTROL_RATE_HZ

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy")
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.quadruped.odometry import rotation_matrix
+from daydreamer.robots.frames import rotation_matrix
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import topics

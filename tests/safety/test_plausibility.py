@@ -9,7 +9,8 @@ from daydreamer.config import ActorConfig, SafetyConfig, resolve
 from daydreamer.robots import find_preset
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINT_NAMES
+from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.supervisor import SafetySupervisor
 

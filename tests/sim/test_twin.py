@@ -9,7 +9,8 @@ import pytest
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1, TRUNK_MASS_KG
-from daydreamer.robots.quadruped.description import GRAVITY_M_S2, JOINT_NAMES
+from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
 from sim.twin import SimulationUnstable, Twin
 

@@ -19,8 +19,6 @@ JOINT_NAMES = tuple(f"{leg}_{part}_joint" for leg in LEG_NAMES for part in ("hip
 FOOT_NAMES = tuple(f"{leg}_foot" for leg in LEG_NAMES)
 JOINTS = len(JOINT_NAMES)
 
-GRAVITY_M_S2 = 9.81
-
 
 def constant(values: object) -> np.ndarray:
     """`values` as an array that nobody can change."""

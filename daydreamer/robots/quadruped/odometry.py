@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.description import GRAVITY_M_S2, Quadruped
+from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
 
 CONTACT_FORCE_N = 10.0
@@ -40,19 +41,6 @@ accelerometer's errors cannot add up, and makes it too small in long flight phas
 
 LONGEST_PERIOD_S = 0.5
 """After a longer gap the old velocity says nothing about the new one."""
-
-
-def rotation_matrix(orientation_wxyz: np.ndarray) -> np.ndarray:
-    """`[3, 3]` matrix of a quaternion, which need not be normalised."""
-    w, x, y, z = orientation_wxyz.tolist()
-    s = 2.0 / (w * w + x * x + y * y + z * z)
-    return np.array(
-        (
-            (1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)),
-            (s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)),
-            (s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)),
-        )
-    )
 
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

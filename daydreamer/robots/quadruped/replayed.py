@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.frames import GRAVITY_M_S2
 from daydreamer.robots.quadruped import task
-from daydreamer.robots.quadruped.description import FOOT_NAMES, GRAVITY_M_S2, Quadruped
+from daydreamer.robots.quadruped.description import FOOT_NAMES, Quadruped
 
 
 def replayed_measurement(robot: Quadruped, observation: Mapping[str, np.ndarray], time_s: float) -> Measurement:

@@ -6,9 +6,10 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.robots.base import Measurement, TaskState
+from daydreamer.robots.frames import rotation_matrix
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, JOINTS, LEG_NAMES, Quadruped
-from daydreamer.robots.quadruped.odometry import LegOdometry, rotation_matrix
+from daydreamer.robots.quadruped.odometry import LegOdometry
 from daydreamer.spec import RobotSpec, Space
 
 # Of Wu et al. 2022, DayDreamer.

@@ -1,0 +1,20 @@
+"""Gravity and orientations, the same for every robot."""
+
+from __future__ import annotations
+
+import numpy as np
+
+GRAVITY_M_S2 = 9.81
+
+
+def rotation_matrix(orientation_wxyz: np.ndarray) -> np.ndarray:
+    """`[3, 3]` matrix of a quaternion, which need not be normalised."""
+    w, x, y, z = orientation_wxyz.tolist()
+    s = 2.0 / (w * w + x * x + y * y + z * z)
+    return np.array(
+        (
+            (1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)),
+            (s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)),
+            (s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)),
+        )
+    )
