@@ -4,8 +4,9 @@ Both are about 5 on the back, 9 standing still, 14 walking straight ahead, and e
 The published one (Wu et al. 2022, DayDreamer) is what results are compared by. It is a staircase: a term appears
 whole once the one before exceeds a threshold, and going backwards costs nothing. The one that is learned from has
 ramps in place of the steps, because a policy that climbs the gradient of a learned reward sees no steps; it takes
-away for going backwards what it gives for going forwards; and it pays up to a speed that leaves a margin over the
-published target.
+away for going backwards what it gives for going forwards; it pays up to a speed that leaves a margin over the
+published target; and it pays less beyond a speed at which robots of this size walk, and nothing for leaping, which
+otherwise earns the most until the fall.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ RAMP = (0.5, 0.8)
 UPRIGHT_RAMP = (0.5, 1.0)
 """The same of r_upright: a robot that leans or sits on its haunches misses much of what standing pays."""
 TARGET_SPEED_M_S = 0.4
+HASTE_M_S = (0.6, 1.2)
+"""Where the learned reward for going forwards begins to fade, and where nothing is left of it."""
 PUBLISHED_TARGET_SPEED_M_S = 0.3
 VELOCITY_WEIGHT = 5.0
 
@@ -69,7 +72,8 @@ def ramp(term: float, ends: tuple[float, float] = RAMP) -> float:
 def velocity_term(velocity_m_s: np.ndarray) -> float:
     """Forward speed in units of the target, or of the whole speed where that is larger: -1 to 1."""
     speed = math.sqrt(float(velocity_m_s @ velocity_m_s))
-    return float(velocity_m_s[0]) / max(speed, TARGET_SPEED_M_S)
+    forward = float(velocity_m_s[0]) / max(speed, TARGET_SPEED_M_S)
+    return forward * (1.0 - ramp(speed, HASTE_M_S)) if forward > 0.0 else forward
 
 
 def published_reward(up_z: float, errors: Sequence[float], velocity_m_s: np.ndarray) -> float:
