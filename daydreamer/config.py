@@ -220,7 +220,7 @@ class ModelConfig(_Config):
     bins: int = 127
     bin_limit: float = 10.0
     unimix: float = 0.01
-    minimum_deviation: float = 0.1
+    minimum_deviation: float = 0.03
     maximum_deviation: float = 1.0
     initial_deviation: float = 0.2
     noise_correlation: float = 0.9

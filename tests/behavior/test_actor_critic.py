@@ -108,7 +108,7 @@ def test_actions_stay_in_range_and_deviation_in_its_bounds():
     parameters = actor.initialize(jax.random.key(1), features)
     parameters = jax.tree.map(lambda x: 100 * x, parameters)
     distribution = actor(parameters, features)
-    assert MODEL.minimum_deviation <= float(distribution.deviation.min())
+    assert np.float32(MODEL.minimum_deviation) <= distribution.deviation.min()
     assert float(distribution.deviation.max()) <= MODEL.maximum_deviation
     assert float(jnp.abs(distribution.sample(jax.random.key(2)).action).max()) <= 1.0
 
@@ -174,7 +174,7 @@ def test_randomness_is_held_at_its_target(action):
         return metrics["behavior/randomness"], jnp.exp(memory.log_entropy_scale)
 
     randomness, entropy_scale = measure(parameters["actor"])
-    expected = 1.0 if action.is_discrete else 0.42  # of the initial deviation, 0.2
+    expected = 1.0 if action.is_discrete else 0.67  # of the initial deviation, 0.2
     assert float(randomness) == pytest.approx(expected, abs=0.03) and float(entropy_scale) < 0.01
     # The last layer's bias makes the actor sure of itself in every state.
     sure = jax.tree.map(lambda x: x, parameters["actor"])
