@@ -234,6 +234,8 @@ class LearnerConfig(_Config):
       train_ratio: ceiling on replayed steps per environment step; there is no floor.
       minimum_steps: training starts when the replay holds this many steps.
       replay_capacity: steps; the oldest go first.
+      recent_share: of the replayed sequences that is drawn from the newest recent_steps steps alone; the others are
+        drawn from all. A robot that begins to fall in a new way thus learns to avoid it within a minute, not ten.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
@@ -272,6 +274,8 @@ class LearnerConfig(_Config):
     train_ratio: float = 144.0
     minimum_steps: int = 1000
     replay_capacity: int = 200_000
+    recent_share: float = 0.5
+    recent_steps: int = 2400
     mirror: bool = True
     imagination_starts: int = 192
     imagination_horizon: int = 5

@@ -115,9 +115,20 @@ class Replay:
 
 
 def sample(
-    state: ReplayState, spec: RobotSpec, batch_size: int, batch_length: int, key: Array, mirrored: bool = False
+    state: ReplayState,
+    spec: RobotSpec,
+    batch_size: int,
+    batch_length: int,
+    key: Array,
+    *,
+    recent_share: float = 0.0,
+    recent_steps: int = 1,
+    mirrored: bool = False,
 ) -> Batch:
     """Sequences of consecutive steps, drawn uniformly over their starts.
+
+    This share of the batch, rounded, is drawn from the newest `recent_steps` starts alone. What has just gone wrong is
+    a small part of all that has ever happened, and would otherwise be learned from too seldom to do better soon.
 
     If `mirrored`, half of the sequences are the mirror image of what happened, by `RobotSpec.mirror`: a symmetric
     robot learns from twice the experience, and what it learns on one side it can do on the other.
@@ -127,7 +138,10 @@ def sample(
     """
     capacity = state.rows["reward"].shape[0]
     offset_key, mirror_key = jax.random.split(key)
-    offset = jax.random.randint(offset_key, (batch_size,), 0, state.size - batch_length + 1)
+    starts = state.size - batch_length + 1
+    is_recent = jnp.arange(batch_size) < round(recent_share * batch_size)
+    oldest = jnp.where(is_recent, jnp.maximum(starts - recent_steps, 0), 0)
+    offset = jax.random.randint(offset_key, (batch_size,), oldest, starts)
     index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
     rows = {name: values[index] for name, values in state.rows.items()}
     flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal"))

@@ -65,6 +65,21 @@ def test_every_start_is_drawn_and_none_beyond():
     assert set(starts) == set(range(7))
 
 
+def test_a_share_comes_from_the_newest_steps():
+    replay = Replay(SPEC, CAPACITY)
+    replay.append(make_steps(0, 1000))
+
+    def first_steps(**recent):
+        drawn = jax.jit(lambda state, key: sample(state, SPEC, 1000, 5, key, **recent))
+        return np.asarray(drawn(replay.state, jax.random.key(0)).reward[:, 0])
+
+    newest = first_steps(recent_share=0.3, recent_steps=100)
+    assert set(newest[:300]) <= set(range(896, 996)) and {896, 995} <= set(newest[:300])
+    assert newest[300:].min() < 20 and newest[300:].max() < 996
+    # A replay that does not yet hold so many gives what it has.
+    assert first_steps(recent_share=1.0, recent_steps=5000).min() < 20
+
+
 def test_the_oldest_go_first_and_no_sequence_crosses_the_seam():
     replay = Replay(SPEC, CAPACITY)
     replay.append(make_steps(0, CAPACITY + 1000))
@@ -113,7 +128,7 @@ def test_mirror_images_are_whole_sequences_and_about_half_of_them():
             for step in make_steps(0, 40)
         ]
     )
-    batch = jax.jit(lambda state, key: sample(state, spec, 200, 5, key, True))(replay.state, jax.random.key(0))
+    batch = jax.jit(lambda state, key: sample(state, spec, 200, 5, key, mirrored=True))(replay.state, jax.random.key(0))
     x, action, camera = (np.asarray(v) for v in (batch.observation["x"], batch.action, batch.observation["camera"]))
     flipped = x[:, 0, 1] < 0
     assert 60 < flipped.sum() < 140

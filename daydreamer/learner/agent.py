@@ -139,8 +139,16 @@ class Agent:
         """
         key, sample_key, loss_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         config = self.config
-        mirrored = config.mirror and bool(self.spec.mirror)
-        batch = replay_lib.sample(replay, self.spec, config.batch_size, config.batch_length, sample_key, mirrored)
+        batch = replay_lib.sample(
+            replay,
+            self.spec,
+            config.batch_size,
+            config.batch_length,
+            sample_key,
+            recent_share=config.recent_share,
+            recent_steps=config.recent_steps,
+            mirrored=config.mirror and bool(self.spec.mirror),
+        )
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(
             state.parameters, state.slow_critic, state.behavior, batch, loss_key
         )
