@@ -199,26 +199,34 @@ def collect(session: Session, path: Path) -> dict[str, Any]:
         figures = (rewards[rows].mean(), odometry_m_s[rows].mean(), event.value)
         wall_s = event.wall_time - started_wall_s
         table.append((minutes, *figures, gradient_steps[event.step], wall_s))
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(
-            (f"{minutes:.4f}", *(f"{figure:.3f}" for figure in figures), updates, f"{wall_s:.1f}")
-            for minutes, *figures, updates, wall_s in table
-        )
+    write_curve(path, table)
     status = read_status(session)
-    reached_s = status["milestones_s"]
     final_speeds_m_s = [row[COLUMNS.index("true_forward_m_s")] for row in table[-FINAL_STEPS // REPORT_STEPS :]]
     return {
-        "milestones_minutes": {
-            name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in MILESTONES
-        },
+        "milestones_minutes": milestones_minutes(status),
         f"reward_of_last_{FINAL_STEPS}_steps": round(float(rewards[-FINAL_STEPS:].mean()), 3),
         f"true_forward_m_s_of_last_{FINAL_STEPS}_steps": round(float(np.mean(final_speeds_m_s)), 3),
         "robot_minutes": round(status["robot_seconds"] / 60, 4),
         "gradient_steps": status["gradient_steps"],
         "wall_s": round(table[-1][-1], 1),
     }
+
+
+def write_curve(path: Path, rows: Iterable[tuple[float, ...]]) -> None:
+    """Writes rows of `COLUMNS`."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(
+            (f"{minutes:.4f}", *(f"{figure:.3f}" for figure in figures), updates, f"{wall_s:.1f}")
+            for minutes, *figures, updates, wall_s in rows
+        )
+
+
+def milestones_minutes(status: Mapping[str, Any]) -> dict[str, float | None]:
+    """When each milestone was reached, of a session's status; None for never."""
+    reached_s = status["milestones_s"]
+    return {name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in MILESTONES}
 
 
 def summarise(results: list[Any]) -> dict[str, Any]:
