@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 from curves import markdown_table, read_runs
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from daydreamer.cli.train import FINAL_STEPS
 from daydreamer.config import SessionConfig
@@ -41,6 +40,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.telemetry.spread import Spread
 
 TRUE_SPEED = "truth/forward_velocity_m_s"
@@ -189,16 +189,16 @@ def collect(session: Session, path: Path) -> dict[str, Any]:
     steps = ExperienceTail(session.experience, session.spec).read()
     rewards = np.array([step.info["published_reward"] for step in steps])
     odometry_m_s = np.array([step.info["forward_velocity_m_s"] for step in steps])
-    metrics = EventAccumulator(str(session.metrics / "lockstep"), size_guidance={"scalars": 0}).Reload()
-    gradient_steps = {event.step: int(event.value) for event in metrics.Scalars(GRADIENT_STEPS)}
+    metrics = ScalarReader(session.metrics).read()
+    true_speed = metrics[TRUE_SPEED]
+    gradient_steps = dict(zip(metrics[GRADIENT_STEPS].step, metrics[GRADIENT_STEPS].value.astype(int), strict=True))
     started_wall_s = datetime.datetime.fromisoformat(session.record.started).timestamp()
     table = []
-    for event in metrics.Scalars(TRUE_SPEED):
-        rows = slice(event.step - REPORT_STEPS, event.step)
-        minutes = event.step * session.spec.control_period_s / 60
-        figures = (rewards[rows].mean(), odometry_m_s[rows].mean(), event.value)
-        wall_s = event.wall_time - started_wall_s
-        table.append((minutes, *figures, gradient_steps[event.step], wall_s))
+    for wall_s, step, true_m_s in zip(true_speed.wall_s, true_speed.step, true_speed.value, strict=True):
+        rows = slice(step - REPORT_STEPS, step)
+        minutes = step * session.spec.control_period_s / 60
+        figures = (rewards[rows].mean(), odometry_m_s[rows].mean(), true_m_s)
+        table.append((minutes, *figures, gradient_steps[step], wall_s - started_wall_s))
     write_curve(path, table)
     status = read_status(session)
     final_speeds_m_s = [row[COLUMNS.index("true_forward_m_s")] for row in table[-FINAL_STEPS // REPORT_STEPS :]]

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from learning_curves import describe_machine, milestones_minutes, write_curve
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
@@ -26,6 +25,7 @@ from daydreamer.lockstep import REPORT_STEPS
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
+from daydreamer.telemetry.scalars import ScalarReader
 
 TRUE_SPEED = "twin/forward_velocity_m_s"
 OF_EVERY_UPDATE = "learner/gradient_norm"
@@ -74,37 +74,30 @@ def write_summary(session: Session, out: Path, beside: str) -> None:
 
 
 def curve(session: Session) -> list[tuple[float, ...]]:
-    """Rows of `learning_curves.COLUMNS`."""
+    """Rows of `learning_curves.COLUMNS`.
+
+    Raises:
+      UserError: see `write_summary`.
+    """
+    metrics = ScalarReader(session.metrics).read()
+    if missing := {TRUE_SPEED, OF_EVERY_UPDATE} - metrics.keys():
+        raise UserError(f"{session.path} has no metric {min(missing)}: it takes a session on the twin, with a learner.")
     steps = ExperienceTail(session.experience, session.spec).read()
     if len(steps) < REPORT_STEPS:
         raise UserError(f"{session.path} has logged {len(steps)} steps; a row of a curve takes {REPORT_STEPS}.")
     wall_s = np.array([step.wall_ns for step in steps]) * 1e-9
     reward = np.array([step.info["published_reward"] for step in steps])
     odometry_m_s = np.array([step.info["forward_velocity_m_s"] for step in steps])
-    reported_s, _, speed_m_s = scalars(session, "twin", TRUE_SPEED)
-    true_m_s = np.interp(wall_s, reported_s, speed_m_s)
-    updated_s, updates, _ = scalars(session, "learner", OF_EVERY_UPDATE)
+    true_m_s = np.interp(wall_s, metrics[TRUE_SPEED].wall_s, metrics[TRUE_SPEED].value)
+    updates = metrics[OF_EVERY_UPDATE]
     rows = []
     for end in range(REPORT_STEPS, len(steps) + 1, REPORT_STEPS):
         row = slice(end - REPORT_STEPS, end)
-        gradient_steps = int(np.interp(wall_s[end - 1], updated_s, updates, left=0))
+        gradient_steps = int(np.interp(wall_s[end - 1], updates.wall_s, updates.step, left=0))
         figures = (float(values[row].mean()) for values in (reward, odometry_m_s, true_m_s))
         minutes = end * session.spec.control_period_s / 60
         rows.append((minutes, *figures, gradient_steps, wall_s[end - 1] - wall_s[0]))
     return rows
-
-
-def scalars(session: Session, process: str, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Wall times, steps and values `[events]` of a metric.
-
-    Raises:
-      UserError: there is none.
-    """
-    metrics = EventAccumulator(str(session.metrics / process), size_guidance={"scalars": 0}).Reload()
-    if tag not in metrics.Tags()["scalars"]:
-        raise UserError(f"{session.path} has no metric {tag}: it takes a session on the twin, with a learner.")
-    events = metrics.Scalars(tag)
-    return tuple(np.array([getattr(event, name) for event in events]) for name in ("wall_time", "step", "value"))
 
 
 if __name__ == "__main__":
