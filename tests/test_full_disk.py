@@ -4,6 +4,7 @@ import collections
 import contextlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ class SmallDisk:
         self._path = path
         self._image = path.with_suffix(".image")
         with open(self._image, "wb") as file:
-            file.truncate(12 << 20)
+            file.truncate(64 << 20)
         run("mkfs.ext4", "-q", "-m", "0", self._image)
         self._mount()
         try:
@@ -64,9 +65,15 @@ class SmallDisk:
         self._trigger = Path("/sys/fs/ext4") / name / "trigger_fs_error"
 
     def fill(self, processes):
-        with open(self._path / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(256))
+        with open(self._path / "filler", "wb", buffering=0) as file:
+            for size in (1 << 20, 256):  # what is left for the small ones is soon filled
+                with contextlib.suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
+
+    def fill_but(self, free_bytes):
+        with open(self._path / "filler", "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self._path).free - free_bytes)
 
     def empty(self):
         (self._path / "filler").unlink()
@@ -249,13 +256,16 @@ def test_a_disk_that_is_full_or_read_only_stops_the_robot_before_a_step_is_lost(
 
     if isinstance(disk, SmallDisk):
         refused_for_lack_of(disk.full_message, "resume", disk.session, "--minutes", "0.05")
-        # The event of the beginning may just fit; then it is the next log that does not.
-        assert steps_of(session) == before
+        assert list(list_logs(session.experience)) == [1]
+        # Room for a log, but not for long.
+        disk.empty()
+        disk.fill_but(8 << 20)
+        refused_for_lack_of("a beginning takes", "resume", disk.session, "--minutes", "0.05")
+        assert list(list_logs(session.experience)) == [1] and steps_of(session) == before
     disk.empty()
     if isinstance(disk, SmallDisk):
-        lives = len(list_logs(session.experience))
         again = start("resume", disk.session, "--no-dashboard")
-        wait_for(lambda: len(list_logs(session.experience)) == lives + 1 and logged(disk.session) >= 20, again)
+        wait_for(lambda: len(list_logs(session.experience)) == 2 and logged(disk.session) >= 20, again)
         disk.make_read_only()
         output = ends_for_lack_of(disk.read_only_message, again, listener)
         assert "Check the disk and its permissions" in output

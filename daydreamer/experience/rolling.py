@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -11,6 +14,9 @@ from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
+
+LEAST_SPACE_BYTES = 32 << 20
+"""What a beginning takes: some checkpoints, and a few minutes of experience, metrics and dashboard."""
 
 
 class RollingExperienceWriter:
@@ -21,7 +27,12 @@ class RollingExperienceWriter:
     """
 
     def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float, roll_bytes: int):
-        """Creates the first log; raises UserError as `ExperienceWriter` does."""
+        """Creates the first log.
+
+        Raises:
+          UserError: as `ExperienceWriter` does; or the disk is so full that the robot would be stopped before long.
+        """
+        _require_space(directory)
         self._directory = directory
         self._spec = spec
         self._fsync_period_s = fsync_period_s
@@ -84,6 +95,21 @@ class RollingExperienceWriter:
         self._closing = threading.Thread(target=_complete, args=(self._writer,), name="experience-roll")
         self._closing.start()
         self._writer, self._actor_life = following, life
+
+
+def _require_space(directory: Path) -> None:
+    # What a full disk did not let a session finish is removed again, and may leave just enough room for a robot to be
+    # set in motion and stopped at once.
+    try:
+        free_bytes = shutil.disk_usage(directory).free
+    except OSError:
+        return  # what is wrong is told where the log is made
+    if free_bytes < LEAST_SPACE_BYTES:
+        raise UserError(
+            f"Experience cannot be written to {directory} ({os.strerror(errno.ENOSPC)}): {free_bytes / 1e6:.1f} MB are "
+            f"free, and a beginning takes {LEAST_SPACE_BYTES / 1e6:.0f} MB. Free some space, then go on with "
+            "'daydreamer resume'."
+        )
 
 
 def _complete(writer: ExperienceWriter) -> None:
