@@ -39,11 +39,11 @@ from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
+from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.telemetry.spread import Spread
 
-TRUE_SPEED = "truth/forward_velocity_m_s"
 GRADIENT_STEPS = "learner/gradient_steps"
 COLUMNS = ("robot_minutes", "reward", "odometry_m_s", "true_forward_m_s", "gradient_steps", "wall_s")
 

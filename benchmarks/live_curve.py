@@ -25,9 +25,9 @@ from daydreamer.lockstep import REPORT_STEPS
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
+from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.scalars import ScalarReader
 
-TRUE_SPEED = "twin/forward_velocity_m_s"
 OF_EVERY_UPDATE = "learner/gradient_norm"
 """Any metric that the learner reports by gradient step."""
 

@@ -18,7 +18,7 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
-from daydreamer.telemetry.metrics import MetricsWriter
+from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
 REPORT_STEPS = 200
@@ -161,4 +161,4 @@ class _Window:
     def means(self) -> dict[str, float]:
         velocity, up = np.mean(self._rows, 0)
         self._rows.clear()
-        return {"truth/forward_velocity_m_s": float(velocity), "truth/up_z": float(up)}
+        return {TRUE_SPEED: float(velocity), "truth/up_z": float(up)}

@@ -19,6 +19,7 @@ from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
+from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import MILESTONES
 
 FINAL_STEPS = 2000
@@ -70,7 +71,7 @@ def train(
         ]
         console.print(
             f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}  "
-            f"true speed {figures['truth/forward_velocity_m_s']:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
+            f"true speed {figures[TRUE_SPEED]:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
             f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s"
             + "".join(milestones),
             highlight=False,

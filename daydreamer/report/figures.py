@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.report import style
 from daydreamer.report.story import Story
+from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import STANDING_REWARD, WALKING_SPEED_M_S
 
 ROW_S = 10.0
@@ -15,8 +16,6 @@ ROW_S = 10.0
 
 SMOOTHED_ROWS = 6
 """Rows of the running mean that is drawn bold: a minute."""
-
-TRUE_SPEED = "truth/forward_velocity_m_s"
 
 
 class Missing(Exception):
@@ -45,7 +44,9 @@ def learning_curve(story: Story) -> Figure:
         _curve(axes["speed"], minutes, style.block_means(speed, rows), style.ORANGE, "odometry, minute's mean")
         true = story.evidence.series(TRUE_SPEED)
         if len(true):
-            true_speed = style.running_means(true.value, SMOOTHED_ROWS)
+            # A live twin and lock-step report it at different intervals.
+            points = round(len(true) * SMOOTHED_ROWS * ROW_S / max(true.robot_s[-1], ROW_S))
+            true_speed = style.running_means(true.value, max(1, points))
             axes["speed"].plot(
                 true.robot_s / 60.0, true_speed, color=style.BLACK, linewidth=1, label="simulator's truth"
             )

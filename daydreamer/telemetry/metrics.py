@@ -14,6 +14,9 @@ from tensorboardX.summary import scalar
 
 FLUSH_PERIOD_S = 5.0
 
+TRUE_SPEED = "truth/forward_velocity_m_s"
+"""Tag of what a simulator says of the base's forward speed, in base_link: for evaluation only."""
+
 
 class MetricsWriter:
     """Writes scalars to an event file of its own in a directory.
