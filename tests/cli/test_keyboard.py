@@ -11,11 +11,13 @@ from daydreamer.cli.keyboard import KEYS
 SCRIPT = """
 import os, sys, time
 from daydreamer.cli.keyboard import Keyboard
-with Keyboard(lambda request: print("got", request.value, flush=True), lambda line: print("said", line, flush=True)):
+def tell(*words):  # in one piece, because two threads do
+    os.write(1, (" ".join(words) + "\\n").encode())
+with Keyboard(lambda request: tell("got", request.value), lambda line: tell("said", line)):
     while not os.path.exists(sys.argv[1]):
         time.sleep(0.05)
 import termios
-print("echo", bool(termios.tcgetattr(0)[3] & termios.ECHO), flush=True)
+tell("echo", str(bool(termios.tcgetattr(0)[3] & termios.ECHO)))
 """
 
 
