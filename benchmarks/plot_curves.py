@@ -122,7 +122,7 @@ def draw_legend(figure: plt.Figure, named: dict[str, list[Run]]) -> None:
         for colour, (name, runs) in zip(COLOURS, named.items(), strict=False)
     ]
     handles += [Line2D([], [], color="0.4", marker=MARKERS[name], linestyle="", label=name) for name in MARKERS]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
 
 
 if __name__ == "__main__":
