@@ -47,6 +47,15 @@ def next_actor_life(directory: Path) -> int:
     return max(list_logs(directory), default=0) + 1
 
 
+def disk_error(path: Path, error: OSError) -> UserError:
+    """What to tell somebody whose experience cannot be written to `path`, with the cure."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    cure = "Free some space" if full else "Check the disk and its permissions"
+    return UserError(
+        f"Experience cannot be written to {path} ({error.strerror}). {cure}, then go on with 'daydreamer resume'."
+    )
+
+
 class ExperienceWriter:
     """Appends the steps of one actor life to `actor-NNNN.mcap`.
 
@@ -87,7 +96,7 @@ class ExperienceWriter:
             # A log without a whole header tells nobody anything, and would count as a life.
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-            raise self._disk_error(error) from error
+            raise disk_error(self.path, error) from error
         self._closing = threading.Event()
         self._unsynced = False
         self._fsync_thread = threading.Thread(
@@ -114,7 +123,7 @@ class ExperienceWriter:
         """
         started_s = time.perf_counter()
         if self._failure is not None:
-            raise self._disk_error(self._failure) from self._failure
+            raise disk_error(self.path, self._failure) from self._failure
         if (step.actor_life, step.sequence) != (self.actor_life, self._next_sequence):
             raise ValueError(
                 f"step {step.sequence} of life {step.actor_life} where step {self._next_sequence} of life "
@@ -125,7 +134,7 @@ class ExperienceWriter:
             self._writer.add_message(self._channel, step.wall_ns, payload, step.wall_ns, step.sequence)
         except OSError as error:
             self._fail(error)
-            raise self._disk_error(error) from error
+            raise disk_error(self.path, error) from error
         self._stream.commit()
         self._next_sequence += 1
         self._unsynced = True
@@ -153,7 +162,7 @@ class ExperienceWriter:
         finally:
             self._stream.close()
         if self._failure is not None:
-            raise self._disk_error(self._failure) from self._failure
+            raise disk_error(self.path, self._failure) from self._failure
 
     def __enter__(self) -> ExperienceWriter:
         return self
@@ -183,14 +192,6 @@ class ExperienceWriter:
                 os.fdatasync(self._stream.descriptor)
             except OSError as error:
                 self._failure = error
-
-    def _disk_error(self, error: OSError) -> UserError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        cure = "Free some space" if full else "Check the disk and its permissions"
-        return UserError(
-            f"Experience cannot be written to {self.path} ({error.strerror}). {cure}, then go on with "
-            "'daydreamer resume'."
-        )
 
 
 class _KernelStream:

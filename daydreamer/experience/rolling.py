@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from daydreamer.errors import UserError
-from daydreamer.experience.log import ExperienceWriter, list_logs
+from daydreamer.experience.log import ExperienceWriter, disk_error, list_logs
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
@@ -105,11 +105,8 @@ def _require_space(directory: Path) -> None:
     except OSError:
         return  # what is wrong is told where the log is made
     if free_bytes < LEAST_SPACE_BYTES:
-        raise UserError(
-            f"Experience cannot be written to {directory} ({os.strerror(errno.ENOSPC)}): {free_bytes / 1e6:.1f} MB are "
-            f"free, and a beginning takes {LEAST_SPACE_BYTES / 1e6:.0f} MB. Free some space, then go on with "
-            "'daydreamer resume'."
-        )
+        sizes = f"{free_bytes / 1e6:.1f} MB are free, a beginning takes {LEAST_SPACE_BYTES / 1e6:.0f} MB"
+        raise disk_error(directory, OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {sizes}"))
 
 
 def _complete(writer: ExperienceWriter) -> None:
