@@ -113,6 +113,9 @@ class ActorConfig(_Config):
       fallen_reward: while the mean reward of the last second is below, the robot has fallen, and motions that have
         helped before, or random ones, take turns with the policy, see `Explorer`; null leaves it to the policy.
       recovered_reward: the same mean from which on a motion has helped.
+      rhythm_hz: lowest and highest frequency of the rhythms that a standing robot tries, see `Rhythms`; null for none.
+        Gaits of animals and robots of about 12 kg lie between 1.5 and 2.5.
+      rhythm_steps: the first steps of a session, after which no rhythm is tried any more.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
         life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
@@ -126,6 +129,8 @@ class ActorConfig(_Config):
     random_hold_s: float = 1.0
     fallen_reward: float | None = None
     recovered_reward: float = 0.0
+    rhythm_hz: tuple[float, float] | None = None
+    rhythm_steps: int = 6000
     fsync_period_s: float = 1.0
     log_roll_bytes: int = 1 << 30
     snapshot_poll_s: float = 0.25
@@ -240,7 +245,7 @@ class LearnerConfig(_Config):
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
-        0 imagines a world without it.
+        0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
         actions only); 'reinforce' uses the score function.
       discount, return_lambda: of the lambda return.
@@ -249,6 +254,8 @@ class LearnerConfig(_Config):
         above it; randomness is 1 for uniform actions and 0 at the minimum deviation.
       withheld: share of replayed steps at which the model goes on from its own prediction, see `rssm.observe`.
       free_nats: KL below this is not penalised.
+      imitation_scale: weight of imitating replayed actions that led to more than the critic expected, see
+        `ActorCritic.imitation_loss`.
       dynamics_scale, representation_scale, vector_scale, image_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
@@ -279,7 +286,7 @@ class LearnerConfig(_Config):
     mirror: bool = True
     imagination_starts: int = 192
     imagination_horizon: int = 5
-    imagination_noise: float = 1.0
+    imagination_noise: float = 2.0
     actor_gradient: str = "dynamics"
     discount: float = 0.99
     return_lambda: float = 0.95
@@ -295,6 +302,7 @@ class LearnerConfig(_Config):
     reward_scale: float = 5.0
     continue_scale: float = 1.0
     replay_value_scale: float = 1.0
+    imitation_scale: float = 3.0
     learning_rate: float = 1e-3
     actor_learning_rate: float = 1e-3
     critic_learning_rate: float = 1e-3

@@ -24,6 +24,8 @@ LARGEST_MEAN = 2.0
 """Of an action before squashing: beyond it tanh is flat and nothing is learned any more, so it costs the actor."""
 NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
 """Of the standard normal distribution in nats."""
+CONVINCING_ADVANTAGE = 1.0 / 3.0
+"""Of a replayed action, in units of the return's scale, from which on it is imitated in full."""
 
 
 def correlate(previous: Array, correlation: Array | float, key: Array) -> Array:
@@ -151,6 +153,24 @@ class Imagined(NamedTuple):
     reward: Array
     continues: Array
     value: Array
+
+
+class Replayed(NamedTuple):
+    """Replayed sequences, time first, without their last step; constants.
+
+    Attributes:
+      features: `[time, batch, features]`.
+      action: `[time, batch, size]`, as the model sees it.
+      returns: `[time, batch]`, lambda returns along the sequence.
+      advantage: `[time, batch]`, how much more that is than the slow critic's value, in units of the return's scale.
+      weight: `[time, batch]`, 0 where an episode ends.
+    """
+
+    features: Array
+    action: Array
+    returns: Array
+    advantage: Array
+    weight: Array
 
 
 class ActorCritic:
@@ -292,11 +312,15 @@ class ActorCritic:
         log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * (config.entropy_target - randomness)
 
         critic_loss = (weight * self.value_loss(parameters["critic"], features, returns, statistics)).mean()
-        replay_value_loss = self.replay_value_loss(parameters, slow_critic, statistics, states, batch)
+        replayed = self.replayed(slow_critic, statistics, states, batch)
+        value_loss = self.value_loss(parameters["critic"], replayed.features, replayed.returns, statistics)
+        replay_value_loss = (replayed.weight * value_loss).mean()
+        imitation_loss = self.imitation_loss(parameters, replayed)
         metrics = {
             "loss/actor": actor_loss,
             "loss/critic": critic_loss,
             "loss/replay_value": replay_value_loss,
+            "loss/imitation": imitation_loss,
             "behavior/entropy": entropy.mean(),
             "behavior/randomness": randomness,
             "behavior/entropy_scale": entropy_scale,
@@ -306,7 +330,8 @@ class ActorCritic:
             "behavior/imagined_reward": imagined.reward[1:].mean(),
             "behavior/action_magnitude": jnp.abs(imagined.action.action).mean(),
         }
-        total = actor_loss + critic_loss + config.replay_value_scale * replay_value_loss
+        total = actor_loss + critic_loss
+        total += config.replay_value_scale * replay_value_loss + config.imitation_scale * imitation_loss
         return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
 
     def disturbances(self, surprises: Surprises, chosen: Array, key: Array) -> Array:
@@ -330,19 +355,34 @@ class ActorCritic:
         scale = self.config.imagination_noise * surprises.valid.any(1)[sequence]
         return jax.lax.stop_gradient(scale[:, None] * surprises.vector[sequence, step])
 
-    def replay_value_loss(
-        self, parameters, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch
-    ) -> Array:
-        """Critic loss on the replayed sequences themselves, which ties the values to rewards really received."""
+    def replayed(self, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch) -> Replayed:
+        """What the replayed sequences themselves earned, which ties values and actor to rewards really received."""
         config = self.config
         features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
-        reward, is_last, is_terminal = (x.swapaxes(0, 1) for x in (batch.reward, batch.is_last, batch.is_terminal))
+        reward, is_last, is_terminal, action = (
+            x.swapaxes(0, 1) for x in (batch.reward, batch.is_last, batch.is_terminal, batch.action)
+        )
         value = self.value(slow_critic, features, statistics)
         # Past the last step of an episode comes a state that does not follow from it: cut the return there.
         discount = config.discount * (1.0 - is_terminal)
         returns = lambda_returns(reward, discount, value, config.return_lambda * (1.0 - is_last))
-        weight = 1.0 - is_last[:-1]
-        return (weight * self.value_loss(parameters["critic"], features[:-1], returns, statistics)).mean()
+        advantage = (returns - value[:-1]) / statistics.scale
+        return Replayed(*jax.lax.stop_gradient((features[:-1], action[:-1], returns, advantage, 1.0 - is_last[:-1])))
+
+    def imitation_loss(self, parameters, replayed: Replayed) -> Array:
+        """Distance of the actor to the replayed actions that led to more than the critic expected.
+
+        Self-imitation (Oh et al. 2018), with squared errors of continuous actions in place of their log-probability,
+        which has no bound where the actor is sure. An actor that only climbs the model's gradient is led to where the
+        model is wrong; this holds it to what has worked, and shows it what others, as `Rhythms`, have found.
+        """
+        distribution = self.actor(parameters["actor"], replayed.features)
+        if distribution.mean is None:
+            error = -distribution.log_probability(replayed.action)
+        else:
+            error = jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
+        conviction = jnp.clip(replayed.advantage / CONVINCING_ADVANTAGE, 0.0, 1.0)
+        return (replayed.weight * conviction * error).mean()
 
 
 def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:

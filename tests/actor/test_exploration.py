@@ -130,6 +130,17 @@ def test_the_mirror_image_of_what_helped_is_known_too():
     np.testing.assert_array_equal(found[1], found[0][[1, 0, 3, 2]] * [-1, -1, 1, 1])
 
 
+def test_what_has_just_failed_gives_way_to_something_else():
+    """From where a robot lies now what has often helped may fail for ever, as with its legs crossed under it."""
+    explorer, robot = make(random_steps=0), Robot()
+    run(explorer, [LYING] * 100 + [UP] * 400)
+    for _ in range(20):
+        seconds_until_up(explorer, robot)
+    successes = max(way.successes for way in explorer._remembered)
+    times_s = [seconds_until_up(explorer, Robot(way_out=-1.0)) for _ in range(3)]
+    assert successes > 5.0 and np.median(times_s) < 60.0
+
+
 def test_what_leads_half_way_is_no_way_out():
     """As a motion that ends on the side."""
     explorer, half_way = make(random_steps=0), Robot(reward_up=(FALLEN + RECOVERED) / 2)
@@ -146,7 +157,7 @@ def test_half_of_the_moves_are_their_own_mirror_image():
     moves = np.concatenate([explorer._random_moves() for _ in range(450)])
     symmetric = np.all(moves == MIRRORED.mirror_image("action", moves), axis=1)
     assert 0.8 * SYMMETRIC < symmetric.mean() < 1.2 * SYMMETRIC
-    assert len(np.unique(moves[symmetric], axis=0)) > 200 and np.abs(moves).max() == 1.0
+    assert len(np.unique(moves[symmetric], axis=0)) > 50 and np.abs(moves).max() == 1.0
 
 
 def test_a_policy_that_gets_up_by_itself_is_left_to_it():
@@ -163,6 +174,21 @@ def test_a_policy_that_gets_up_by_itself_is_left_to_it():
             shares.append(action is not None)
             reward = robot.act(action)
     assert np.mean(shares) < 0.3
+
+
+def test_a_robot_on_its_feet_tries_rhythms_in_the_first_minutes():
+    explorer = make(random_steps=0, rhythm_hz=(1.0, 2.0), rhythm_steps=2000)
+    actions = run(explorer, [UP] * 2200)
+    assert 0.5 < share_of_motions(actions[:2000]) < 0.8 and share_of_motions(actions[2100:]) == 0.0
+
+
+def test_a_fall_ends_a_rhythm_and_brings_the_rescue():
+    explorer = make(random_steps=0, rhythm_hz=(1.0, 2.0))
+    actions = run(explorer, [UP] * 70)
+    assert actions[-1] is not None
+    actions = run(explorer, [LYING] * 200)
+    held = [np.array_equal(a, b) for a, b in zip(actions[100:], actions[101:], strict=False) if a is not None]
+    assert explorer.fallen and np.mean(held) > 0.9  # moves are held, rhythms are not
 
 
 def test_without_rescue_the_policy_is_left_to_itself():

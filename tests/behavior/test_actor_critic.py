@@ -10,7 +10,7 @@ from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution, Beh
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.rssm import RSSM
-from daydreamer.models.world_model import Batch, Surprises, WorldModel
+from daydreamer.models.world_model import Batch, Surprises, WorldModel, to_action_vector
 from daydreamer.spec import RobotSpec, Space
 
 MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes=4, units=32, bins=31)
@@ -19,20 +19,21 @@ DISCRETE = Space((), classes=5)
 STARTS = 128
 
 
-def make(action, gradient):
+def make(action, gradient, **learner):
     spec = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, action, ("r",))
-    config = LearnerConfig(actor_gradient=gradient, imagination_horizon=5)
+    config = LearnerConfig(actor_gradient=gradient, imagination_horizon=5, **learner)
     model = WorldModel(spec, MODEL)
     behavior = ActorCritic(model, config)
     parameters = model.initialize(jax.random.key(0)) | behavior.initialize(jax.random.key(1))
     return model, behavior, parameters
 
 
-def replayed():
+def replayed(action=CONTINUOUS):
     """Posterior states, surprises and the batch they came from: `STARTS` positions, all in the initial state."""
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
-    batch = Batch({"x": jnp.zeros((*shape, 3))}, jnp.zeros((*shape, 2)), zeros, zeros, zeros, zeros)
+    actions = to_action_vector(jnp.zeros((*shape, *action.shape)), action)
+    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros)
     surprises = Surprises(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
     return RSSM(MODEL, 3).initial_state(shape), surprises, batch
 
@@ -49,7 +50,7 @@ def test_imagined_reward_rises(action, gradient):
         features[..., : MODEL.deterministic] @ direction,
         jnp.ones(features.shape[:-1]),
     )
-    states, surprises, batch = replayed()
+    states, surprises, batch = replayed(action)
     optimizer = optax.adam(5e-3)
     state = optimizer.init(parameters)
 
@@ -128,6 +129,50 @@ def test_the_critic_predicts_relative_to_the_mean_reward():
     assert losses.shape == (5,) and float(losses[0]) == pytest.approx(np.log(MODEL.bins), rel=1e-4)
 
 
+def replayed_actions(behavior, parameters, action, reward):
+    """`Replayed` of sequences `[4, 6]` with these actions `[4, 6, ...]` and rewards, in states that differ."""
+    states = RSSM(MODEL, 3).initial_state((4, 6))
+    states = states._replace(vector=jax.random.normal(jax.random.key(5), states.vector.shape))
+    zeros = jnp.zeros((4, 6))
+    batch = Batch({}, action, reward, zeros, zeros.at[1, 3].set(1.0), zeros)
+    return behavior.replayed(parameters["critic"], ReturnStatistics.initial(), states, batch)
+
+
+def test_replayed_returns_end_with_the_episode():
+    """In the second sequence after its fourth step: from there on only the value counts, which is 0."""
+    _, behavior, parameters = make(CONTINUOUS, "dynamics")
+    reward = jnp.zeros((4, 6)).at[:, 4].set(1.0)
+    replay = replayed_actions(behavior, parameters, jnp.zeros((4, 6, 2)), reward)
+    discounted = 0.99 * 0.95
+    np.testing.assert_allclose(replay.returns[:, 0], [discounted**3, discounted**2, discounted, 1.0, 0.0], atol=1e-5)
+    np.testing.assert_allclose(replay.returns[:3, 1], 0.0, atol=1e-5)
+    assert replay.weight[3, 1] == 0.0 and float(replay.weight.sum()) == 19.0
+
+
+@pytest.mark.parametrize("action", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
+def test_actions_that_paid_more_than_expected_are_imitated_and_no_others(action):
+    _, behavior, parameters = make(action, "reinforce")
+    shown = 0.5 * jnp.ones((4, 6, 2)) if action is CONTINUOUS else jnp.full((4, 6), 3)
+    actions = to_action_vector(shown, action)
+    optimizer = optax.adam(1e-2)
+
+    def after(reward):
+        replay = replayed_actions(behavior, parameters, actions, jnp.full((4, 6), reward))
+        learned, state = parameters, optimizer.init(parameters)
+        for _ in range(100):
+            gradient = jax.grad(behavior.imitation_loss)(learned, replay)
+            assert float(optax.tree.norm(gradient["critic"])) == 0.0
+            changes, state = optimizer.update(gradient, state)
+            learned = optax.apply_updates(learned, changes)
+        distribution = behavior.actor(learned["actor"], replay.features)
+        if action is CONTINUOUS:
+            return float(jnp.abs(jnp.tanh(distribution.mean) - 0.5).max())
+        return float(1.0 - distribution.probabilities[..., 3].min())
+
+    assert after(1.0) < 0.1
+    assert after(-1.0) > 0.4
+
+
 def test_starts_are_drawn_without_replacement():
     chosen = choose_starts(STARTS // 4, 4, 32, jax.random.key(0))
     assert chosen.shape == (32,) and len(set(chosen.tolist())) == 32 and set(chosen.tolist()) < set(range(STARTS))
@@ -135,7 +180,7 @@ def test_starts_are_drawn_without_replacement():
 
 
 def test_disturbances_are_surprises_of_the_same_sequence():
-    _, behavior, _ = make(CONTINUOUS, "dynamics")
+    _, behavior, _ = make(CONTINUOUS, "dynamics", imagination_noise=1.0)
     vector = jnp.arange(3 * 8, dtype=jnp.float32).reshape(3, 8, 1).repeat(3, -1)
     valid = jnp.ones((3, 8), bool).at[1, ::2].set(False).at[2].set(False)
     chosen = jnp.array([0, 5, 9, 15, 20])
@@ -162,7 +207,7 @@ def test_imagined_measurements_are_disturbed():
 def test_randomness_is_held_at_its_target(action):
     """Whether an actor starts out too random or too sure, the weight of the entropy moves towards the target."""
     _, behavior, parameters = make(action, "reinforce")
-    states, surprises, batch = replayed()
+    states, surprises, batch = replayed(action)
 
     @jax.jit
     def measure(actor_parameters):

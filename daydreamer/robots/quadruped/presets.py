@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-OVERRIDES: dict[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0}}
+OVERRIDES: dict[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0, "rhythm_hz": (1.5, 2.5)}}
 """For every preset. The A1's reward is about 5 on the back, at most 6.7 on the belly, 9 on the feet; the Go2's is
 the same to a tenth in the same poses."""
 

@@ -1,0 +1,149 @@
+"""Rhythms: random periodic motions, by which a robot that stands comes upon walking."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.spec import RobotSpec
+
+AMPLITUDE = 0.4
+"""Root mean square over all random rhythms of an action's amplitude."""
+BOUT_S = 4.0
+"""How long a rhythm is followed; too short for it to be what holds a milestone."""
+PAUSE_S = 2.0
+"""How long the policy acts, at least, between two bouts."""
+STILL_S = 0.5
+"""A bout begins with action 0 for so long, and rises to its full amplitude within as long again."""
+KEPT = 4
+"""Rhythms that are remembered."""
+FRESH = 0.2
+"""Share of the bouts that try something new; the others vary what is remembered."""
+VARIATION = 0.25
+"""Of a new rhythm is added to a remembered one to vary it, and a tenth of this logarithmically to its frequency."""
+DISAPPOINTMENT = 0.1
+"""How far the score of a rhythm moves towards that of a variation that does worse: it may have been luck."""
+TRIED_AT_LEAST = 32
+"""Bouts before it is asked whether they are worth it."""
+PROMISE = 0.5
+"""By how much the reward of those remembered has to exceed the policy's, on average."""
+POLICY_MEMORY_S = 10.0
+"""Over which the policy's reward is averaged."""
+
+
+@dataclasses.dataclass
+class Rhythm:
+    """A periodic motion: action(t) = Re(amplitude exp(2 pi i frequency t)).
+
+    Attributes:
+      amplitude: complex `[action]`.
+      score: mean reward of its bout.
+    """
+
+    frequency_hz: float
+    amplitude: np.ndarray
+    score: float = -np.inf
+
+    def action(self, time_s: float) -> np.ndarray:
+        """In [-1, 1] `[action]`, `time_s` after the beginning of a bout."""
+        wave = (self.amplitude * np.exp(2j * np.pi * self.frequency_hz * time_s)).real
+        rise = min(max(time_s / STILL_S - 1.0, 0.0), 1.0)
+        return np.clip(rise * wave, -1.0, 1.0).astype(np.float32)
+
+
+class Rhythms:
+    """Looks for rhythms that pay, and shows them to the learner.
+
+    White or correlated noise about standing does not walk; of random rhythms one in ten does, if left and right take
+    turns. So bouts of rhythms alternate with the policy, new ones or variations of the best (a small evolution
+    strategy, Rechenberg 1973), until the policy does as well. What they lead to is replayed like everything else: the
+    model learns how the robot moves when it walks, and the actor imitates what paid, see `ActorCritic.imitation_loss`.
+    That gaits are periodic and alternate is prior knowledge, as are the pattern generators through which robots act in
+    Bohlinger et al. 2025, Gait in Eight; here only the exploration has it, and the policy is free.
+    """
+
+    def __init__(self, spec: RobotSpec, frequency_hz: tuple[float, float], generator: np.random.Generator):
+        """`frequency_hz`: lowest and highest. Raises UserError if there are none of discrete actions."""
+        if spec.action.is_discrete:
+            raise UserError(
+                f"The actions of {spec.robot} are discrete and have no rhythms; set actor.rhythm_hz to null."
+            )
+        self._spec = spec
+        self._frequency_hz = frequency_hz
+        self._random = generator
+        self._period_s = spec.control_period_s
+        self._best: list[Rhythm] = []
+        self._tried = 0
+        self._rhythm: Rhythm | None = None
+        self._parent: Rhythm | None = None
+        self._rewards: list[float] = []
+        self._paused_s = PAUSE_S
+        self._policy_reward: float | None = None
+
+    def choose(
+        self, reward: float, *, stands: bool, fallen: bool, has_policy: bool, may_begin: bool
+    ) -> np.ndarray | None:
+        """The action of this step `[action]`; None if no rhythm is followed.
+
+        Args:
+          reward: of this step.
+          stands: whether a bout may begin from here.
+          fallen: ends a bout.
+          has_policy: or nobody else would act: bouts then follow one another.
+          may_begin: a bout at all.
+        """
+        if self._rhythm is not None:
+            self._rewards.append(reward)
+            if fallen or self._time_s >= BOUT_S:
+                self._judge()
+        elif has_policy and not fallen:
+            self._watch_policy(reward)
+        if self._rhythm is None and may_begin and stands and not fallen:
+            if not has_policy or (self._paused_s >= PAUSE_S and self._promising()):
+                self._begin()
+        return None if self._rhythm is None else self._rhythm.action(self._time_s)
+
+    @property
+    def _time_s(self) -> float:
+        return len(self._rewards) * self._period_s
+
+    def _watch_policy(self, reward: float) -> None:
+        self._paused_s += self._period_s
+        before = reward if self._policy_reward is None else self._policy_reward
+        self._policy_reward = before + self._period_s / POLICY_MEMORY_S * (reward - before)
+
+    def _promising(self) -> bool:
+        if self._tried < TRIED_AT_LEAST or self._policy_reward is None:
+            return True
+        return np.mean([rhythm.score for rhythm in self._best]) > self._policy_reward + PROMISE
+
+    def _begin(self) -> None:
+        self._rewards, self._paused_s = [], 0.0
+        rhythm, self._parent = self._draw(), None
+        if self._best and self._random.random() >= FRESH:
+            ranks = np.arange(len(self._best), 0, -1)
+            self._parent = parent = self._best[self._random.choice(len(ranks), p=ranks / ranks.sum())]
+            factor = np.exp(0.1 * self._random.normal())
+            rhythm.frequency_hz = float(np.clip(factor * parent.frequency_hz, *self._frequency_hz))
+            rhythm.amplitude = parent.amplitude + VARIATION * rhythm.amplitude
+        self._rhythm = rhythm
+
+    def _draw(self) -> Rhythm:
+        """A random rhythm in which each side does, half a period later, what the other one did."""
+        parts = self._random.normal(size=(2, self._spec.action.size)) * np.sqrt(0.5)
+        if self._spec.mirror:
+            parts = (parts - self._spec.mirror_image("action", parts)) * np.sqrt(0.5)
+        return Rhythm(float(self._random.uniform(*self._frequency_hz)), AMPLITUDE * (parts[0] + 1j * parts[1]))
+
+    def _judge(self) -> None:
+        """By the mean reward since full amplitude; what a fall has cut off counts as the last step before."""
+        rhythm, self._rhythm = self._rhythm, None
+        self._tried += 1
+        missing = [self._rewards[-1]] * (round(BOUT_S / self._period_s) - len(self._rewards))
+        counted = [*self._rewards, *missing][round(2 * STILL_S / self._period_s) :]
+        rhythm.score = float(np.mean(counted))
+        if self._parent is not None and rhythm.score < self._parent.score:
+            self._parent.score += DISAPPOINTMENT * (rhythm.score - self._parent.score)
+        self._best = sorted([*self._best, rhythm], key=lambda rhythm: rhythm.score, reverse=True)[:KEPT]
