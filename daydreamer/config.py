@@ -114,7 +114,7 @@ class ActorConfig(_Config):
         helped before, or random ones, take turns with the policy, see `Explorer`; null leaves it to the policy.
       recovered_reward: the same mean from which on a motion has helped.
       rhythm_hz: lowest and highest frequency of the rhythms that a standing robot tries, see `Rhythms`; null for none.
-        Gaits of animals and robots of about 12 kg lie between 1.5 and 2.5.
+        Of an A1's random ones, 22 % walk between 1.4 and 2.5 Hz, 10 % between 0.6 and 1.4 Hz.
       rhythm_steps: the first steps of a session, after which no rhythm is tried any more.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor

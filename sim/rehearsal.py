@@ -125,7 +125,7 @@ class _Rehearsal:
         self._steps_per_tick = round(task.spec.control_period_s / self._period_s)
         self._loop = ControlLoop(
             task,
-            msgspec.structs.replace(config.actor, random_steps=0, fallen_reward=None),
+            msgspec.structs.replace(config.actor, random_steps=0, fallen_reward=None, rhythm_hz=None),
             _NoLog(),
             actor_life=1,
             seed=seed,

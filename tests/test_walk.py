@@ -65,7 +65,7 @@ def policy_versions(path):
 def test_ctrl_c_leaves_a_session_that_can_be_resumed(tmp_path):
     path = tmp_path / "session"
     # A fallen robot would leave it to its policy now and then only.
-    policy_acts = ["--preset", "tiny", "--set", "actor.fallen_reward=null"]
+    policy_acts = ["--preset", "tiny", "--set", "actor.fallen_reward=null", "--set", "actor.rhythm_hz=null"]
     walk = start("walk", "--minutes", "60", "--session", str(path), *policy_acts, "--no-dashboard")
     try:
         wait_until(lambda: policy_versions(path) > {0, 1}, walk)

@@ -17,7 +17,7 @@ class PeerRobot:
 
     Nothing is ever reset: an episode ends by its number of steps, and the next one begins where the robot is. The
     first `actor.random_steps` steps ignore the given actions; with one seed they are those of `daydreamer train`. So do
-    the random moves after a fall (`actor.fallen_reward`).
+    the random moves after a fall (`actor.fallen_reward`) and the rhythms of a standing robot (`actor.rhythm_hz`).
 
     Attributes:
       spec: of the robot and its task.

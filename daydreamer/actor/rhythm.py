@@ -65,10 +65,16 @@ class Rhythms:
     """
 
     def __init__(self, spec: RobotSpec, frequency_hz: tuple[float, float], generator: np.random.Generator):
-        """`frequency_hz`: lowest and highest. Raises UserError if there are none of discrete actions."""
+        """`frequency_hz`: lowest and highest. Raises UserError if the robot cannot follow them."""
         if spec.action.is_discrete:
             raise UserError(
                 f"The actions of {spec.robot} are discrete and have no rhythms; set actor.rhythm_hz to null."
+            )
+        lowest, highest = frequency_hz
+        if not 0.0 < lowest <= highest <= spec.control_rate_hz / 2:
+            raise UserError(
+                f"actor.rhythm_hz is [{lowest:g}, {highest:g}]; give the lowest and the highest frequency, above 0 and "
+                f"at most {spec.control_rate_hz / 2:g} Hz, half the control rate."
             )
         self._spec = spec
         self._frequency_hz = frequency_hz

@@ -66,6 +66,12 @@ def test_actions_without_rhythm_are_refused():
         make(discrete)
 
 
+@pytest.mark.parametrize("frequency_hz", [(2.0, 1.0), (0.0, 1.0), (1.0, 11.0)])
+def test_frequencies_that_cannot_be_are_refused(frequency_hz):
+    with pytest.raises(UserError, match="actor.rhythm_hz"):
+        Rhythms(MIRRORED, frequency_hz, np.random.default_rng(0))
+
+
 def test_bouts_and_policy_take_turns():
     actions = run(make(), 20 * 60, 9.0)
     lengths = np.diff(np.flatnonzero(np.diff([0, *[action is not None for action in actions], 0])))

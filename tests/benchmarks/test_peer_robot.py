@@ -42,7 +42,8 @@ def run_our_loop(config):
 
 @pytest.fixture
 def config():
-    return configure(robot="twin", minutes=1, seed=3, preset="tiny", overrides=["actor.fallen_reward=null"])
+    overrides = ["actor.fallen_reward=null", "actor.rhythm_hz=null"]
+    return configure(robot="twin", minutes=1, seed=3, preset="tiny", overrides=overrides)
 
 
 @pytest.fixture
