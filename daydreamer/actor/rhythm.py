@@ -56,10 +56,11 @@ class Rhythm:
 class Rhythms:
     """Looks for rhythms that pay, and shows them to the learner.
 
-    White or correlated noise about standing does not walk; of random rhythms one in ten does, if left and right take
-    turns. So bouts of rhythms alternate with the policy, new ones or variations of the best (a small evolution
-    strategy, Rechenberg 1973), until the policy does as well. What they lead to is replayed like everything else: the
-    model learns how the robot moves when it walks, and the actor imitates what paid, see `ActorCritic.imitation_loss`.
+    The noise of acting hardly moves a robot that stands; of random rhythms one in five to ten walks. So bouts of
+    rhythms alternate with the policy, new ones or variations of the best (a small evolution strategy, Rechenberg 1973),
+    until the policy does as well. What they lead to is replayed like everything else: the model learns how the robot
+    moves when it walks, and the actor imitates what paid, see `ActorCritic.imitation_loss`.
+
     That gaits are periodic and alternate is prior knowledge, as are the pattern generators through which robots act in
     Bohlinger et al. 2025, Gait in Eight; here only the exploration has it, and the policy is free.
     """

@@ -155,12 +155,13 @@ def test_actions_that_paid_more_than_expected_are_imitated_and_no_others(action)
     shown = 0.5 * jnp.ones((4, 6, 2)) if action is CONTINUOUS else jnp.full((4, 6), 3)
     actions = to_action_vector(shown, action)
     optimizer = optax.adam(1e-2)
+    gradient_of = jax.jit(jax.grad(behavior.imitation_loss))
 
     def after(reward):
         replay = replayed_actions(behavior, parameters, actions, jnp.full((4, 6), reward))
         learned, state = parameters, optimizer.init(parameters)
         for _ in range(100):
-            gradient = jax.grad(behavior.imitation_loss)(learned, replay)
+            gradient = gradient_of(learned, replay)
             assert float(optax.tree.norm(gradient["critic"])) == 0.0
             changes, state = optimizer.update(gradient, state)
             learned = optax.apply_updates(learned, changes)
