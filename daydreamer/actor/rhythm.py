@@ -12,7 +12,7 @@ from daydreamer.spec import RobotSpec
 AMPLITUDE = 0.4
 """Root mean square over all random rhythms of an action's amplitude."""
 BOUT_S = 4.0
-"""How long a rhythm is followed; too short for it to be what holds a milestone."""
+"""How long a rhythm is followed."""
 PAUSE_S = 2.0
 """How long the policy acts, at least, between two bouts."""
 STILL_S = 0.5
