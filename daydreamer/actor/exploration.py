@@ -126,12 +126,9 @@ class Explorer:
             self._judge()
         if self._trial is None:
             action = self._rhythm_action(reward, env_steps, at_first)
-            if action is not None:
+            if action is not None or not (at_first or self.fallen):
                 return action
-        if self._trial is None and (at_first or self.fallen):
             self._begin(at_first, reward)
-        if self._trial is None:
-            return None
         step, self._trial_step = self._trial_step, self._trial_step + 1
         if self._trial.moves is None:
             return None
@@ -145,7 +142,7 @@ class Explorer:
             reward,
             stands=min(reward, self._reward) >= self._config.recovered_reward,
             fallen=self.fallen,
-            has_policy=not at_first,
+            policy_acts=not at_first,
             may_begin=env_steps < self._config.rhythm_steps,
         )
 

@@ -90,7 +90,7 @@ class Rhythms:
         self._policy_reward: float | None = None
 
     def choose(
-        self, reward: float, *, stands: bool, fallen: bool, has_policy: bool, may_begin: bool
+        self, reward: float, *, stands: bool, fallen: bool, policy_acts: bool, may_begin: bool
     ) -> np.ndarray | None:
         """The action of this step `[action]`; None if no rhythm is followed.
 
@@ -98,17 +98,17 @@ class Rhythms:
           reward: of this step.
           stands: whether a bout may begin from here.
           fallen: ends a bout.
-          has_policy: or nobody else would act: bouts then follow one another.
+          policy_acts: where no rhythm is followed; otherwise bouts follow one another.
           may_begin: a bout at all.
         """
         if self._rhythm is not None:
             self._rewards.append(reward)
             if fallen or self._time_s >= BOUT_S:
                 self._judge()
-        elif has_policy and not fallen:
+        elif policy_acts and not fallen:
             self._watch_policy(reward)
         if self._rhythm is None and may_begin and stands and not fallen:
-            if not has_policy or (self._paused_s >= PAUSE_S and self._promising()):
+            if not policy_acts or (self._paused_s >= PAUSE_S and self._promising()):
                 self._begin()
         return None if self._rhythm is None else self._rhythm.action(self._time_s)
 

@@ -154,10 +154,10 @@ def test_what_leads_half_way_is_no_way_out():
 
 def test_half_of_the_moves_are_their_own_mirror_image():
     explorer = make(MIRRORED, random_steps=10**6)
-    moves = np.concatenate([explorer._random_moves() for _ in range(450)])
+    moves = np.concatenate([explorer._random_moves() for _ in range(1800)])
     symmetric = np.all(moves == MIRRORED.mirror_image("action", moves), axis=1)
     assert 0.8 * SYMMETRIC < symmetric.mean() < 1.2 * SYMMETRIC
-    assert len(np.unique(moves[symmetric], axis=0)) > 50 and np.abs(moves).max() == 1.0
+    assert len(np.unique(moves[symmetric], axis=0)) > 200 and np.abs(moves).max() == 1.0
 
 
 def test_a_policy_that_gets_up_by_itself_is_left_to_it():

@@ -6,7 +6,7 @@ from typing import Any
 
 OVERRIDES: dict[str, Any] = {"actor": {"fallen_reward": 7.0, "recovered_reward": 8.0, "rhythm_hz": (1.5, 2.5)}}
 """For every preset. The A1's reward is about 5 on the back, at most 6.7 on the belly, 9 on the feet; the Go2's is
-the same to a tenth in the same poses."""
+the same to a tenth in the same poses. Rhythms: see `ActorConfig.rhythm_hz`."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
