@@ -13,7 +13,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from daydreamer.scheduling import ROBOT_NICENESS, be_nice
+
 if __name__ == "__main__":
+    be_nice(ROBOT_NICENESS)
     # See daydreamer.learner.process: an interrupt must not be lost while libraries load.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -25,6 +25,7 @@ from daydreamer.config import ActorConfig
 from daydreamer.robots import checks, find_robot
 from daydreamer.robots.base import Task
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
+from daydreamer.scheduling import missing_permissions
 from daydreamer.session.new import configure
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
@@ -129,6 +130,7 @@ def judge(recorder: Recorder, task: Task, state_timeout_s: float) -> list[Check]
         values = record.field("value")
         detail = f"{scale * values[-1, 0]:.0f} {unit}" if values.size else "not reported, so not watched"
         results.append(Check(record.topic, Verdict.OK if values.size else Verdict.NOTE, detail))
+    results.append(checks.check_permissions(missing_permissions()))
     return results
 
 

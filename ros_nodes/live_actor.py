@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 
@@ -22,6 +23,7 @@ from daydreamer.periodic import periodically
 from daydreamer.robots.base import Task
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.watchdogs import StallWatch
+from daydreamer.scheduling import ACTOR_PRIORITY, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
 from daydreamer.session.status import ActorStatus, read_status
@@ -112,6 +114,8 @@ class LiveActor:
             stack.enter_context(self._loader.running())
             stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
             stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
+            # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
+            self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
             self._stack = stack.pop_all()
 
     def read_operator(self) -> None:

@@ -23,6 +23,7 @@ from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
+from daydreamer.scheduling import ROBOT_NICENESS, TWIN_PRIORITY, be_nice, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
@@ -223,6 +224,7 @@ class TwinReport:
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
+    be_nice(ROBOT_NICENESS)
     options = runtime.parse_arguments(argparse.ArgumentParser(prog="twin_node", description=__doc__), arguments)
     session = Session.open(options.session)
     config = session.config
@@ -234,6 +236,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
         twin_node = TwinNode(node, session.spec, twin, player)
         runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
+        if not config.twin.camera:  # drawn in software, its pictures would take the machine from everybody else
+            twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(TWIN_PRIORITY))))
         twin_node.begin()
         report = TwinReport(session, twin_node, twin)
         stack.enter_context(report.running())

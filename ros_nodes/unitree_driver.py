@@ -13,6 +13,7 @@ from daydreamer.actor.pacer import Pacer
 from daydreamer.errors import UserError
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, Quadruped
 from daydreamer.robots.target_stream import TargetStream
+from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest
 from ros_nodes import runtime, topics
 
@@ -111,6 +112,7 @@ class UnitreeDriver:
 
     def run(self, spinner: runtime.Spinner, tick: Callable[[bool], None], stop: StopRequest) -> None:
         """Calls `tick(damp)` at the motors' rate until a stop is requested; at the end, however it comes, with True."""
+        self._node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
         pacer = Pacer(1.0 / self.rate_hz, time.monotonic())
         try:
             while not stop:

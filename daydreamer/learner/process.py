@@ -6,16 +6,20 @@ import argparse
 import contextlib
 import logging
 import math
+import os
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from daydreamer.scheduling import LEARNER_NICENESS, be_nice
+
 if __name__ == "__main__":
     # While libraries load, an interrupt simply ends the process. As an exception it is lost if it happens to be raised
     # in one of JAX's callbacks of the garbage collector, and there is nothing to save yet.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    be_nice(LEARNER_NICENESS)
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.learner.learner import Learner
@@ -113,7 +117,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         logging.info("%s %s", kind, fields)
 
     with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
-        on_event("start")
+        on_event("start", nice=os.getpriority(os.PRIO_PROCESS, 0))
         status.attempt(LearnerStatus(state="starting"))
         process = None
         state = "failed"

@@ -174,6 +174,19 @@ def check_joint_ranges(position_rad: np.ndarray, spec: RobotSpec, limits: JointL
     return Check("joint ranges", Verdict.OK, "all within the mechanical limits")
 
 
+def check_permissions(missing: Sequence[str]) -> Check:
+    """The robot's processes may go before all others.
+
+    Args:
+      missing: see `daydreamer.scheduling.missing_permissions`.
+    """
+    name = "permissions"
+    if not missing:
+        return Check(name, Verdict.OK, "real-time scheduling and locked memory")
+    detail = f"no {' and no '.join(missing)}: commands come late while the machine is busy; see docs/realtime.md"
+    return Check(name, Verdict.NOTE, detail)
+
+
 def check_rest(velocity_rad_s: np.ndarray, spec: RobotSpec) -> Check:
     """Reported speeds `[n, joints]` of a robot that does not move are small."""
     if velocity_rad_s.size == 0:

@@ -84,6 +84,9 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     else:
         cause = "something else takes the processor from it now and then."
         cure = "Leave a core free, stop other programs, or put the learner on another machine."
+        granted = [event for event in evidence.events if event["kind"] == "scheduling" and event["source"] == "actor"]
+        if granted and granted[-1].get("real_time_priority") is None:
+            cure = f"Permit real-time scheduling, which was refused (docs/realtime.md). {cure}"
     return Advice(
         rule="deadline_misses",
         level="bad" if share >= MISS_SHARE_BAD else "warn",

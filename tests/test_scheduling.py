@@ -1,0 +1,71 @@
+"""Scheduling as the kernel sees it: each case in a process of its own, which reports on all of its threads."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from daydreamer.scheduling import ACTOR_PRIORITY, LEARNER_NICENESS, ROBOT_NICENESS, missing_permissions
+
+WITHOUT = ("setpriv", "--bounding-set=-sys_nice,-ipc_lock")
+"""As a user without any special permission."""
+
+PROGRAM = """
+import dataclasses, json, os, threading
+from daydreamer import scheduling
+
+def start_thread():
+    threading.Thread(target=stop.wait, daemon=True).start()
+
+def threads():
+    each = map(int, os.listdir("/proc/self/task"))
+    return [[os.sched_getscheduler(t), os.sched_getparam(t).sched_priority, os.getpriority(0, t)] for t in each]
+
+stop = threading.Event()
+start_thread()
+{work}
+start_thread()
+locked = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmLck"))
+print(json.dumps({{"missing": scheduling.missing_permissions(), "result": result, "threads": threads(),
+                  "locked_kb": int(locked)}}))
+"""
+FIRST = f"result = dataclasses.asdict(scheduling.put_robot_first({ACTOR_PRIORITY}))"
+FIFO, ORDINARY = 1, 0
+
+
+def run(work, prefix=()):
+    command = [*prefix, sys.executable, "-c", PROGRAM.format(work=work)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.skipif(bool(missing_permissions()), reason="this user may not: " + " and ".join(missing_permissions()))
+def test_where_it_is_permitted_all_threads_run_in_real_time_and_memory_is_locked():
+    seen = run(FIRST)
+    assert seen["result"] == {"real_time_priority": ACTOR_PRIORITY, "niceness": ROBOT_NICENESS[0], "memory_locked": True}
+    assert [thread[:2] for thread in seen["threads"]] == [[FIFO, ACTOR_PRIORITY]] * 3
+    assert seen["locked_kb"] > 0
+
+
+def test_where_nothing_is_permitted_the_robot_runs_all_the_same_and_it_is_said_what_is_missing():
+    seen = run(FIRST, WITHOUT)
+    assert seen["result"] == {"real_time_priority": None, "niceness": 0, "memory_locked": False}
+    assert seen["threads"] == [[ORDINARY, 0, 0]] * 3
+    assert seen["missing"] == ["real-time scheduling", "locked memory"]
+    assert seen["locked_kb"] == 0
+
+
+def test_a_limited_amount_of_memory_is_not_locked_at_all():
+    """With a limit, what goes beyond it could not be allocated any more."""
+    assert run(FIRST, ("prlimit", "--memlock=1000000", *WITHOUT))["result"]["memory_locked"] is False
+
+
+def test_asking_what_is_permitted_changes_nothing():
+    assert run("result = scheduling.missing_permissions()")["threads"] == [[ORDINARY, 0, 0]] * 3
+
+
+def test_the_learner_gives_way_to_a_robot_that_is_no_better_than_strangers():
+    work = "result = scheduling.be_nice(scheduling.LEARNER_NICENESS)"
+    seen = run(work, WITHOUT)
+    assert seen["result"] == LEARNER_NICENESS[-1]
+    assert seen["threads"] == [[ORDINARY, 0, LEARNER_NICENESS[-1]]] * 3
