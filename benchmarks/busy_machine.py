@@ -77,7 +77,13 @@ def run(directory: Path, minutes: float, seed: int, domain: int, permission: boo
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
     with open(f"{directory}.log", "wb") as log:
         ended = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=90 * minutes + START_S
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=90 * minutes + START_S,
+            start_new_session=True,  # as from a terminal of its own
         )
     if ended.returncode:
         sys.exit(Path(f"{directory}.log").read_text() + f"\nThe session ended with status {ended.returncode}.")
@@ -86,12 +92,9 @@ def run(directory: Path, minutes: float, seed: int, domain: int, permission: boo
 
 def summarise(session: Session, strangers: int) -> dict[str, object]:
     """Figures of one session."""
-    status, steps = read_status(session), read_columns(session)
-    granted = {
-        event["source"]: event.get("real_time_priority")
-        for event in read_events(session.events)
-        if event["kind"] == "scheduling"
-    }
+    status, steps, events = read_status(session), read_columns(session), read_events(session.events)
+    granted = {event["source"]: event["real_time_priority"] for event in events if event["kind"] == "scheduling"}
+    states = [event["after"] for event in events if event["kind"] == "safety_state"]
     late_ms = 1e3 * steps.latency_s
     learned_s = (steps.wall_ns[-1] - steps.wall_ns[0]) * 1e-9
     return {
@@ -103,7 +106,7 @@ def summarise(session: Session, strangers: int) -> dict[str, object]:
         "late_p50_ms": float(np.percentile(late_ms, 50)),
         "late_p99_ms": float(np.percentile(late_ms, 99)),
         "late_max_ms": float(late_ms.max()),
-        "holds": sum(status["watchdog_trips"].values()),
+        "holds": states.count("holding") + states.count("damping"),
         "watchdog_trips": status["watchdog_trips"],
         "gradient_steps": status["gradient_steps"],
         "gradient_steps_per_s": status["gradient_steps"] / learned_s,

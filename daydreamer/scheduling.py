@@ -11,7 +11,7 @@ import ctypes
 import dataclasses
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ACTOR_PRIORITY = 50
@@ -88,6 +88,22 @@ def be_nice(wishes: Sequence[int]) -> int:
     return os.getpriority(os.PRIO_PROCESS, 0)
 
 
+@contextlib.contextmanager
+def group_before_others() -> Iterator[None]:
+    """Inside the block the processes that were started from the same terminal go before other terminals', if permitted.
+
+    Linux divides the processor among terminals first, and by niceness only within each (sched(7), autogroup). Nothing
+    is changed unless this process's own niceness is negative; a process that is killed leaves it changed.
+    """
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
+    before = _write_group_niceness(niceness) if niceness < 0 else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            _write_group_niceness(before)
+
+
 def missing_permissions() -> list[str]:
     """What `put_robot_first` would not get here, in words; empty if it would get all."""
     missing = []
@@ -107,6 +123,17 @@ def _may_run_in_real_time(priority: int) -> bool:
         return False
     os.sched_setscheduler(0, *before)
     return True
+
+
+def _write_group_niceness(niceness: int) -> int | None:
+    """The one before; None if the kernel has no such groups, or does not permit it."""
+    group = Path("/proc/self/autogroup")
+    try:
+        before = int(group.read_text().split()[-1])  # "/autogroup-12 nice 0"
+        group.write_text(str(niceness))
+    except OSError:
+        return None
+    return before
 
 
 def _threads() -> list[int]:

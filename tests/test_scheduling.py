@@ -42,7 +42,11 @@ def run(work, prefix=()):
 @pytest.mark.skipif(bool(missing_permissions()), reason="this user may not: " + " and ".join(missing_permissions()))
 def test_where_it_is_permitted_all_threads_run_in_real_time_and_memory_is_locked():
     seen = run(FIRST)
-    assert seen["result"] == {"real_time_priority": ACTOR_PRIORITY, "niceness": ROBOT_NICENESS[0], "memory_locked": True}
+    assert seen["result"] == {
+        "real_time_priority": ACTOR_PRIORITY,
+        "niceness": ROBOT_NICENESS[0],
+        "memory_locked": True,
+    }
     assert [thread[:2] for thread in seen["threads"]] == [[FIFO, ACTOR_PRIORITY]] * 3
     assert seen["locked_kb"] > 0
 
@@ -58,6 +62,23 @@ def test_where_nothing_is_permitted_the_robot_runs_all_the_same_and_it_is_said_w
 def test_a_limited_amount_of_memory_is_not_locked_at_all():
     """With a limit, what goes beyond it could not be allocated any more."""
     assert run(FIRST, ("prlimit", "--memlock=1000000", *WITHOUT))["result"]["memory_locked"] is False
+
+
+def test_the_terminal_of_a_learner_that_may_goes_before_others_and_is_put_back():
+    work = """
+def group():
+    return int(open("/proc/self/autogroup").read().split()[-1])
+os.setsid()
+granted, before = scheduling.be_nice({wishes}), group()
+with scheduling.group_before_others():
+    result = [before, group()]
+result += [group(), granted]
+"""
+    permitted = LEARNER_NICENESS[-1 if missing_permissions() else 0]
+    may = run(work.format(wishes="scheduling.LEARNER_NICENESS"))["result"]
+    assert may == [0, min(permitted, 0), 0, permitted]
+    may_not = run(work.format(wishes="scheduling.LEARNER_NICENESS"), WITHOUT)["result"]
+    assert may_not == [0, 0, 0, LEARNER_NICENESS[-1]]
 
 
 def test_asking_what_is_permitted_changes_nothing():

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from daydreamer.scheduling import LEARNER_NICENESS, be_nice
+from daydreamer.scheduling import LEARNER_NICENESS, be_nice, group_before_others
 
 if __name__ == "__main__":
     # While libraries load, an interrupt simply ends the process. As an exception it is lost if it happens to be raised
@@ -116,7 +116,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         # Not print: the reader of our output may be gone, and that must not keep us from the last checkpoint.
         logging.info("%s %s", kind, fields)
 
-    with session.lock("learner"), contextlib.closing(MetricsWriter(session.metrics / "learner")) as metrics:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(session.lock("learner"))
+        stack.enter_context(group_before_others())
+        metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "learner")))
         on_event("start", nice=os.getpriority(os.PRIO_PROCESS, 0))
         status.attempt(LearnerStatus(state="starting"))
         process = None
