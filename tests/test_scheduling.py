@@ -1,12 +1,13 @@
 """Scheduling as the kernel sees it: each case in a process of its own, which reports on all of its threads."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from daydreamer.scheduling import ACTOR_PRIORITY, LEARNER_NICENESS, ROBOT_NICENESS, missing_permissions
+from daydreamer.scheduling import ACTOR_PRIORITY, LEARNER_NICENESS, ROBOT_NICENESS, TIME_SLICE_S, missing_permissions
 
 WITHOUT = ("setpriv", "--bounding-set=-sys_nice,-ipc_lock")
 """As a user without any special permission."""
@@ -27,8 +28,13 @@ start_thread()
 {work}
 start_thread()
 locked = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmLck"))
+def slices_ns():
+    for each in os.listdir("/proc/self/task"):
+        lines = open(f"/proc/self/task/{{each}}/sched").read().splitlines()
+        yield next((int(line.split()[-1]) for line in lines if line.startswith("se.slice")), None)
+
 print(json.dumps({{"missing": scheduling.missing_permissions(), "result": result, "threads": threads(),
-                  "locked_kb": int(locked)}}))
+                  "locked_kb": int(locked), "slices_ns": list(slices_ns())}}))
 """
 FIRST = f"result = dataclasses.asdict(scheduling.put_robot_first({ACTOR_PRIORITY}))"
 FIFO, ORDINARY = 1, 0
@@ -57,6 +63,8 @@ def test_where_nothing_is_permitted_the_robot_runs_all_the_same_and_it_is_said_w
     assert seen["threads"] == [[ORDINARY, 0, 0]] * 3
     assert seen["missing"] == ["real-time scheduling", "locked memory"]
     assert seen["locked_kb"] == 0
+    if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 12):  # earlier ones have no slices to ask for
+        assert set(seen["slices_ns"]) == {round(TIME_SLICE_S * 1e9)}
 
 
 def test_a_limited_amount_of_memory_is_not_locked_at_all():
