@@ -9,9 +9,6 @@ from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import PARENT_VARIABLE
 
-LEARNER_NICENESS = 19
-"""On one machine the learner takes what the others leave: with it the actor misses no deadline on two cores."""
-
 
 @dataclasses.dataclass(frozen=True)
 class ProcessDescription:
@@ -23,7 +20,6 @@ class ProcessDescription:
       executable: run by ros2 launch, in lib/daydreamer.
       arguments: of either.
       is_ros_node: takes --ros-args.
-      niceness: added to the scheduling priority number.
       stop_timeout_s: time to end in after SIGINT.
       takes_operator_input: with --operator-input it reads `OperatorRequest`s on standard input.
     """
@@ -33,7 +29,6 @@ class ProcessDescription:
     executable: str
     arguments: tuple[str, ...]
     is_ros_node: bool = True
-    niceness: int = 0
     stop_timeout_s: float = 10.0
     takes_operator_input: bool = False
 
@@ -51,17 +46,46 @@ def session_processes(session: Session, minutes: float | None = None) -> list[Pr
         "actor", "ros_nodes.actor_node", "actor_node", (*where, *length), takes_operator_input=True
     )
     twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where)
-    learner = ProcessDescription(
+    return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner_process(session)]
+
+
+def learner_process(session: Session) -> ProcessDescription:
+    return ProcessDescription(
         "learner",
         "daydreamer.learner.process",
         "learner",
-        where,
+        ("--session", str(session.path)),
         is_ros_node=False,
-        niceness=LEARNER_NICENESS,
         # Reads the rest of the log, finishes its update and writes a checkpoint.
         stop_timeout_s=60.0,
     )
-    return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner]
+
+
+def keeper_process(session: Session) -> ProcessDescription:
+    """Starts the learner, and again when it has died, where no `daydreamer walk` does."""
+    timeout_s = learner_process(session).stop_timeout_s + 5.0
+    where = ("--session", str(session.path))
+    return ProcessDescription(
+        "keeper", "daydreamer.cli.keeper", "keeper", where, is_ros_node=False, stop_timeout_s=timeout_s
+    )
+
+
+def dashboard_process(session: Session, minutes: float) -> ProcessDescription:
+    """Shows the session in a browser; `minutes` of robot time is what it is to have."""
+    arguments = ("--session", str(session.path), "--minutes", f"{minutes:g}")
+    # The last steps have to get into the recording.
+    return ProcessDescription(
+        "dashboard", "daydreamer.viewer.process", "dashboard", arguments, is_ros_node=False, stop_timeout_s=15.0
+    )
+
+
+def narrator_process(session: Session, minutes: float) -> ProcessDescription:
+    """Tells how the session is doing, where no `daydreamer walk` does."""
+    arguments = ("--session", str(session.path), "--minutes", f"{minutes:g}")
+    # Waits for all others, and writes the report.
+    return ProcessDescription(
+        "narrator", "daydreamer.cli.narrator", "narrator", arguments, is_ros_node=False, stop_timeout_s=300.0
+    )
 
 
 def process_environment(session: Session, own_children: bool = False) -> dict[str, str]:

@@ -12,7 +12,17 @@ import pytest
 
 import daydreamer
 
-EXECUTABLES = ("actor_node", "learner", "replay_node", "twin_node", "unitree_a1_node", "unitree_go2_node")
+EXECUTABLES = (
+    "actor_node",
+    "dashboard",
+    "keeper",
+    "learner",
+    "narrator",
+    "replay_node",
+    "twin_node",
+    "unitree_a1_node",
+    "unitree_go2_node",
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.processes import ProcessDescription, process_environment
 from daydreamer.session.directory import Session
+from daydreamer.stop_request import StopRequest
 
+POLL_S = 0.1
+HURRIED_TIMEOUT_S = 3.0
+"""For a process to end in once a second signal asks for haste; damping takes less."""
 KILL_TIMEOUT_S = 2.0
 LOG_BYTES = 4 << 20
 """Size at which a printed log is put aside as `<name>.log.1`; the one before it goes."""
@@ -61,8 +66,6 @@ class Child:
         takes_input = self.description.takes_operator_input
         if takes_input:
             command.append("--operator-input")
-        if self.description.niceness:
-            command = ["nice", "-n", str(self.description.niceness), *command]
         # Ends it when this process is gone, even while it is importing; once it has its handlers it ends in order.
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", *command]
@@ -106,6 +109,35 @@ class Child:
         if self.running:
             self._process.kill()
             self.wait(KILL_TIMEOUT_S)
+
+    def end(self, stop: StopRequest, record: Callable[..., object], say: Callable[[str], None]) -> None:
+        """Asks it to end, and kills it if it does not in its time, which a second signal to `stop` shortens.
+
+        Args:
+          record: called as `record(kind, **fields)` if it had to be killed; `say` with a sentence.
+        """
+        if not self.running:
+            return
+        self.interrupt()
+        end_s = time.monotonic() + self.description.stop_timeout_s
+        while not self.wait(POLL_S):
+            if stop.signals > 1:
+                end_s = min(end_s, time.monotonic() + HURRIED_TIMEOUT_S)
+            if time.monotonic() >= end_s:
+                record("process_kill", process=self.name, reason="did not end in time")
+                say(f"The {self.name} did not end in time and was killed.")
+                self.kill()
+
+    def report_end(self, record: Callable[..., object], say: Callable[[str], None]) -> None:
+        """Records that it ended by itself, and says how; arguments as of `end`."""
+        last_line = " ".join(self.last_lines(1))
+        record("process_end", process=self.name, how=self.describe_end(), last_line=last_line)
+        if self.exit_status == USER_ERROR_STATUS:
+            say(f"The {self.name} cannot go on: {last_line}")
+            return
+        say(f"The {self.name} {self.describe_end()}. The end of {self.log_path}:")
+        for line in self.last_lines(15):
+            say(f"  {line}")
 
     @contextlib.contextmanager
     def running_beside(self) -> Iterator[None]:

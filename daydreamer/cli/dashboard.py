@@ -8,15 +8,9 @@ from pathlib import Path
 
 from daydreamer.cli.child import Child
 from daydreamer.errors import UserError
-from daydreamer.processes import ProcessDescription
+from daydreamer.processes import dashboard_process
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest
-
-NICENESS = 15
-"""Behind the robot's processes, before the learner, which takes whatever is left."""
-
-STOP_TIMEOUT_S = 15.0
-"""For the last steps to get into the recording."""
 
 
 def is_installed() -> bool:
@@ -29,17 +23,7 @@ def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractCon
     Args:
       minutes: robot time that the session is to have.
     """
-    arguments = ("--session", str(session.path), "--minutes", f"{minutes:g}")
-    description = ProcessDescription(
-        "dashboard",
-        "daydreamer.viewer.process",
-        "dashboard",
-        arguments,
-        is_ros_node=False,
-        niceness=NICENESS,
-        stop_timeout_s=STOP_TIMEOUT_S,
-    )
-    return Child(description, session).running_beside()
+    return Child(dashboard_process(session, minutes), session).running_beside()
 
 
 def watch(session_directory: Path, address: str, port: int | None, open_browser: bool) -> None:

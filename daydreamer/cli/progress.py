@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -156,15 +156,16 @@ class ProgressView:
         if self._live:
             self._live.stop()
 
-    def show(self, status: Mapping[str, Any], dashboard: str | None = None) -> None:
-        """The state of things, from `read_status`, and where the dashboard is if there is one."""
+    def show(self, status: Mapping[str, Any], dashboard: str | None = None, wrong: Sequence[str] = ()) -> None:
+        """The state of things, from `read_status`, where the dashboard is if there is one, and what is wrong."""
         if self._live:
             self._live.update(self._view.render(status, dashboard), refresh=True)
             return
         if dashboard != self._dashboard and dashboard is not None:
             self.say(f"Dashboard: {dashboard}")
         self._dashboard = dashboard
-        self._print_now_and_then(describe(status, self._total_minutes))
+        line = describe(status, self._total_minutes)
+        self._print_now_and_then(f"{line}; wrong: {', '.join(wrong)}" if wrong else line)
 
     def show_line(self, line: str) -> None:
         """What is being done now."""

@@ -11,29 +11,25 @@ import time
 from rich.console import Console
 
 from daydreamer.actor.operator import OperatorRequest
-from daydreamer.cli.child import Child
+from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.dashboard import dashboard_beside
+from daydreamer.cli.keeper import LearnerKeeper
 from daydreamer.cli.keyboard import Keyboard
-from daydreamer.cli.progress import ProgressView, summarise
+from daydreamer.cli.narrator import PERIOD_S, Narrator, conclude
+from daydreamer.cli.progress import ProgressView
 from daydreamer.config import SessionConfig
-from daydreamer.errors import USER_ERROR_STATUS, UserError
-from daydreamer.periodic import Schedule
+from daydreamer.errors import UserError
+from daydreamer.periodic import Schedule, periodically
 from daydreamer.processes import session_processes
 from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import StatusWriter, WalkStatus, read_process_status, read_status
+from daydreamer.session.status import StatusWriter, WalkStatus, read_status
 from daydreamer.stop_request import StopRequest
 
-POLL_S = 0.1
 STATUS_PERIOD_S = 1.0
 LARGEST_DOMAIN_ID = 232
-HURRIED_TIMEOUT_S = 3.0
-FIRST_RESTART_S = 1.0
-LONGEST_RESTART_S = 60.0
-STARTING_PATIENCE = 5.0
-"""A starting process, which compiles, may be silent for this many times as long as a running one."""
 
 
 class Ending(enum.Enum):
@@ -42,32 +38,6 @@ class Ending(enum.Enum):
     COMPLETE = "complete"
     REQUESTED = "requested"
     FAILED = "failed"
-
-
-class Pulse:
-    """Tells from a process's heartbeats whether it hangs, on the watcher's own clock: nobody's wall clock counts."""
-
-    def __init__(self, timeout_s: float):
-        self._timeout_s = timeout_s
-        self.restart(time.monotonic())
-
-    def restart(self, now_s: float) -> None:
-        """A new process has been started."""
-        self._last: tuple[float, bool] | None = None
-        self._seen_s = now_s
-
-    def silence(self, beat: tuple[float, bool] | None, now_s: float) -> float | None:
-        """How long the process has been silent in s if that is too long, otherwise None.
-
-        Args:
-          beat: its latest heartbeat, anything that changes, and whether it is still starting; None before the first.
-        """
-        if beat != self._last:
-            self._last, self._seen_s = beat, now_s
-        starting = beat is None or beat[1]
-        limit_s = self._timeout_s * (STARTING_PATIENCE if starting else 1.0)
-        silent_s = now_s - self._seen_s
-        return silent_s if silent_s > limit_s else None
 
 
 class SessionSupervisor:
@@ -88,13 +58,11 @@ class SessionSupervisor:
         self._status = StatusWriter(session, "walk")
         self._status_written = True
         self._children = [Child(process, session) for process in session_processes(session, minutes)]
-        self._learner = next(child for child in self._children if child.name == "learner")
-        self._learner_started_s = 0.0
-        self._learner_pulse = Pulse(session.config.learner.silence_timeout_s)
-        self._learner_ended_s: float | None = None
-        self._restart_pause_s = FIRST_RESTART_S
-        self._begin_s = time.monotonic()
         self._progress = ProgressView(Console(), session, minutes)
+        self._narrator = Narrator(session, self._progress.say)
+        self._learner = next(child for child in self._children if child.name == "learner")
+        self._keeper = LearnerKeeper(self._learner, session, self._record, self._progress.say)
+        self._begin_s = time.monotonic()
 
     def run(self) -> int:
         """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
@@ -103,13 +71,16 @@ class SessionSupervisor:
             try:
                 for child in reversed(self._children):
                     self._start(child)
-                ending = self._watch()
+                with periodically(self._narrator.look, PERIOD_S, "narrator"):
+                    ending = self._watch()
             finally:
                 self._write_status("running", "stopping")
                 self._stop_all()
                 self._record("stop", ending=ending.value, reason=self._stop.reason)
                 self._write_status("failed" if ending is Ending.FAILED else "stopped", ending.value)
-        self._print_summary(ending)
+        go_on = None if ending is Ending.COMPLETE else f"daydreamer resume {self._session.path}"
+        signals = max(1, self._stop.signals)
+        conclude(self._session, self._progress.say, lambda: self._stop.signals > signals, go_on)
         return 1 if ending is Ending.FAILED else 0
 
     def _on_request(self, request: OperatorRequest) -> None:
@@ -119,74 +90,33 @@ class SessionSupervisor:
         self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
 
     def _start(self, child: Child) -> None:
+        if child is self._learner:
+            self._keeper.start()
+            return
         child.start()
         self._record("process_start", process=child.name)
-        if child is self._learner:
-            self._learner_started_s = time.monotonic()
-            self._learner_pulse.restart(self._learner_started_s)
 
     def _watch(self) -> Ending:
         status = Schedule(STATUS_PERIOD_S, at_once=True)
         while not self._stop:
             for child in self._children:
                 if child is self._learner:
-                    self._keep_learner()
+                    self._keeper.keep()
                 elif not child.running:
                     return self._judge_end(child)
             if status.due():
-                self._progress.show(read_status(self._session), dashboard_url(self._session))
+                self._progress.show(read_status(self._session), dashboard_url(self._session), self._narrator.wrong)
                 self._write_status("running", None)
-                self._end_hung_learner()
+                # Where this command cannot report, neither can the learner.
+                self._keeper.end_hung(can_report=self._status_written)
             time.sleep(POLL_S)
         return Ending.REQUESTED
 
     def _judge_end(self, child: Child) -> Ending:
         if child.name == "actor" and child.exit_status == 0:
             return Ending.COMPLETE
-        self._report_end(child)
+        child.report_end(self._record, self._progress.say)
         return Ending.FAILED
-
-    def _keep_learner(self) -> None:
-        """A robot without a learner goes on with the policy it has; a new learner goes on from the last checkpoint."""
-        if self._learner.running:
-            return
-        now_s = time.monotonic()
-        if self._learner_ended_s is None:
-            self._learner_ended_s = now_s
-            if now_s - self._learner_started_s > LONGEST_RESTART_S:
-                self._restart_pause_s = FIRST_RESTART_S
-            self._report_end(self._learner)
-            self._progress.say(f"The robot goes on; the learner is started again in {self._restart_pause_s:g} s.")
-        elif now_s >= self._learner_ended_s + self._restart_pause_s:
-            self._learner_ended_s = None
-            self._restart_pause_s = min(2 * self._restart_pause_s, LONGEST_RESTART_S)
-            self._start(self._learner)
-
-    def _end_hung_learner(self) -> None:
-        """A learner that has stopped reporting is killed; `_keep_learner` starts another."""
-        if not self._learner.running:
-            return
-        if not self._status_written:  # then neither can the learner, and its silence says nothing
-            self._learner_pulse.restart(time.monotonic())
-            return
-        status = read_process_status(self._session, "learner")
-        own = status is not None and status.pid == self._learner.pid
-        beat = (status.heartbeat_steady_s, status.state == "starting") if own else None
-        silent_s = self._learner_pulse.silence(beat, time.monotonic())
-        if silent_s is not None:
-            self._record("process_kill", process="learner", reason="hung", silent_s=silent_s)
-            self._progress.say(f"The learner has not reported for {silent_s:.0f} s and is killed.")
-            self._learner.kill()
-
-    def _report_end(self, child: Child) -> None:
-        last_line = " ".join(child.last_lines(1))
-        self._record("process_end", process=child.name, how=child.describe_end(), last_line=last_line)
-        if child.exit_status == USER_ERROR_STATUS:
-            self._progress.say(f"The {child.name} cannot go on: {last_line}")
-            return
-        self._progress.say(f"The {child.name} {child.describe_end()}. The end of {child.log_path}:")
-        for line in child.last_lines(15):
-            self._progress.say(f"  {line}")
 
     def _record(self, kind: str, **fields: object) -> None:
         """An event; a disk that does not take it must not keep us from stopping the robot in order."""
@@ -198,24 +128,9 @@ class SessionSupervisor:
     def _stop_all(self) -> None:
         """Actor, twin, learner: one after the other, because each lives on what the one before it gives."""
         for child in self._children:
-            if not child.running:
-                continue
-            self._progress.show_line(f"Stopping the {child.name} ...")
-            child.interrupt()
-            if not self._wait(child):
-                self._record("process_kill", process=child.name, reason="did not end in time")
-                self._progress.say(f"The {child.name} did not end in time and was killed.")
-                child.kill()
-
-    def _wait(self, child: Child) -> bool:
-        """Whether it ended in its time, which a second signal shortens, though not below what damping takes."""
-        end_s = time.monotonic() + child.description.stop_timeout_s
-        while not child.wait(POLL_S):
-            if self._stop.signals > 1:
-                end_s = min(end_s, time.monotonic() + HURRIED_TIMEOUT_S)
-            if time.monotonic() >= end_s:
-                return False
-        return True
+            if child.running:
+                self._progress.show_line(f"Stopping the {child.name} ...")
+                child.end(self._stop, self._record, self._progress.say)
 
     def _write_status(self, state: str, message: str | None) -> None:
         """A disk that does not take it is complained about once; the other processes cannot report either."""
@@ -228,13 +143,6 @@ class SessionSupervisor:
             self._status_written = False
         else:
             self._status_written = True
-
-    def _print_summary(self, ending: Ending) -> None:
-        for line in summarise(read_status(self._session)):
-            self._progress.say(line)
-        self._progress.say(f"Session: {self._session.path}")
-        if ending is not Ending.COMPLETE:
-            self._progress.say(f"Go on with: daydreamer resume {self._session.path}")
 
 
 def check_installation(config: SessionConfig) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from daydreamer.cli.dashboard import is_installed
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.errors import UserError
+from daydreamer.launching import launch_record
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
-from daydreamer.session.progress import logged_steps, total_steps
+from daydreamer.session.progress import logged_steps, minutes_to_go
 
 
 def walk(
@@ -40,17 +41,14 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
       UserError: there is no such session, nothing is left of it, or see `run_session`.
     """
     session = Session.open(session_directory)
-    done_steps = logged_steps(session)
-    done_minutes = done_steps / (60.0 * session.spec.control_rate_hz)
-    if more_minutes is None and done_steps >= total_steps(session):
+    minutes = minutes_to_go(session, more_minutes, f"daydreamer resume {session.path} --minutes 10")
+    if (launched := launch_record(session)) is not None and launched.robot != session.config.robot:
         raise UserError(
-            f"{session.path} is complete with {done_minutes:.1f} robot minutes; go on for longer with "
-            f"'daydreamer resume {session.path} --minutes 10'."
+            f"{session.path} drove its robot over {launched.robot}, by ros2 launch; go on with 'ros2 launch daydreamer "
+            f"walk.launch.py resume:={session.path}'."
         )
-    if more_minutes is not None and not more_minutes > 0:
-        raise UserError(f"--minutes {more_minutes:g} would do nothing; choose a number above 0.")
-    minutes = session.config.minutes if more_minutes is None else done_minutes + more_minutes
     check_installation(session.config)
+    done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
     return run_session(session, minutes, _usable(dashboard))
 

@@ -80,7 +80,8 @@ class Session:
             raise UserError(f"{path} is a file; choose another --session.")
         if _record_path(path).exists():
             raise UserError(
-                f"{path} is a session already; go on with 'daydreamer resume {path}' or choose another --session."
+                f"{path} is a session already; go on with 'daydreamer resume {path}', under ros2 launch with "
+                f"resume:={path}, or choose another --session."
             )
         record = SessionRecord(
             format_version=FORMAT_VERSION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.session.directory import Session
@@ -16,3 +17,23 @@ def total_steps(session: Session, minutes: float | None = None) -> int:
     """Steps in `minutes` of robot time; without, in those the session was configured for."""
     minutes = session.config.minutes if minutes is None else minutes
     return round(minutes * 60.0 * session.spec.control_rate_hz)
+
+
+def minutes_to_go(session: Session, further: float | None, again: str) -> float:
+    """Robot minutes that a session is to have in all when it goes on for `further`, or for what is left of it.
+
+    Args:
+      again: what to type to go on with one that is complete, for the error.
+
+    Raises:
+      UserError: nothing would be left to do.
+    """
+    done_steps = logged_steps(session)
+    done_minutes = done_steps / (60.0 * session.spec.control_rate_hz)
+    if further is None and done_steps >= total_steps(session):
+        raise UserError(
+            f"{session.path} is complete with {done_minutes:.1f} robot minutes; go on for longer with '{again}'."
+        )
+    if further is not None and not further > 0:
+        raise UserError(f"{further:g} further minutes would do nothing; choose a number above 0.")
+    return session.config.minutes if further is None else done_minutes + further

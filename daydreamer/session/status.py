@@ -136,6 +136,7 @@ ROLES: dict[str, type[ProcessStatus]] = {
     "actor": ActorStatus,
     "learner": LearnerStatus,
     "twin": TwinStatus,
+    "keeper": ProcessStatus,
 }
 
 

@@ -12,6 +12,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from daydreamer.scheduling import DASHBOARD_NICENESS, be_nice
 from daydreamer.session.dashboard import announce_dashboard
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
@@ -67,6 +68,7 @@ def show(
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
+    be_nice(DASHBOARD_NICENESS)
     parser = argparse.ArgumentParser(prog="dashboard", description=__doc__)
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
     parser.add_argument("--minutes", type=float, help="robot time that the session is to have")

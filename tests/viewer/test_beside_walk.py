@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("rerun")
 
+from daydreamer.scheduling import DASHBOARD_NICENESS
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.viewer.process import RECORDING
@@ -39,7 +40,7 @@ def test_a_killed_dashboard_changes_nothing(tmp_path):
         session = Session.open(path)
         assert dashboard_url(session).startswith("http://127.0.0.1:")
         dashboard = psutil.Process(json.loads((path / "status" / "dashboard.json").read_bytes())["pid"])
-        assert dashboard.nice() > 0
+        assert dashboard.nice() in DASHBOARD_NICENESS
         server = dashboard.children()
         dashboard.kill()
         output, _ = walk.communicate(timeout=TIMEOUT_S)
