@@ -4,7 +4,7 @@ import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -24,13 +24,13 @@ def start_twin(context: LaunchContext) -> list[Action]:
     refuse_unknown([*sys.argv, *context.argv], "twin.launch.py", TWIN_ARGUMENTS)
     arguments = {name: LaunchConfiguration(name).perform(context) for name in TWIN_ARGUMENTS}
     session = prepare_twin(arguments)
-    print(f"Session: {session.path}", flush=True)
     interface = arguments["command_interface"] or "joint_state"
     # Behind a launch prefix, as a debugger, the twin is not this process's child.
     own_child = "launch-prefix" not in context.launch_configurations
     # Where walk.launch.py robot:=ros2_control sends its commands.
     remappings = [("joint_command", "forward_position_controller/commands")] if interface == "forward_position" else []
     return [
+        LogInfo(msg=f"Session {session.path}; stop with Ctrl-C."),
         Node(
             package="daydreamer",
             executable="twin_node",
@@ -41,5 +41,5 @@ def start_twin(context: LaunchContext) -> list[Action]:
             additional_env=process_environment(session, own_children=own_child),
             output="screen",
             on_exit=[Shutdown(reason="the twin has ended")],
-        )
+        ),
     ]

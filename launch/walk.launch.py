@@ -4,7 +4,7 @@ import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, OpaqueFunction, Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -48,6 +48,7 @@ def start_session(context: LaunchContext) -> list[Action]:
     elif launch.dashboard:
         print("There is no dashboard without Rerun: pip install 'daydreamer[viewer]'.", flush=True)
     return [
+        LogInfo(msg=f"Session {session.path} for {launch.minutes:g} robot minutes; stop with Ctrl-C."),
         *start_driver(launch, environment),
         *(start_process(process, launch, environment) for process in reversed(processes.values())),
     ]
@@ -98,8 +99,11 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
         )
     # Not a Node action, which would add --ros-args. The robot goes on without any of these.
     command = [ExecutableInPackage(package="daydreamer", executable=process.executable), *process.arguments]
-    again = {"respawn": True, "respawn_delay": 2.0} if process.name == "keeper" else {}
-    return ExecuteProcess(name=process.name, cmd=command, **again, **options)
+    if process.name == "keeper":
+        options |= {"respawn": True, "respawn_delay": 2.0}
+    if process.name == "dashboard":  # where it is, the narrator says
+        options["output"] = {"stdout": "log", "stderr": "screen"}
+    return ExecuteProcess(name=process.name, cmd=command, **options)
 
 
 def ends_session(event: ProcessExited, context: LaunchContext) -> list[Action]:

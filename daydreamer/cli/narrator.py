@@ -114,7 +114,6 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     session = Session.open(options.session)
     minutes = options.minutes or session.config.minutes
     view = ProgressView(Console(), session, minutes)
-    view.say(f"Session: {session.path}")
     narrator = Narrator(session, view.say)
     period = Schedule(PERIOD_S)
     with view:

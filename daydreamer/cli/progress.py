@@ -50,7 +50,8 @@ def _why_not_running(status: Mapping[str, Any]) -> str:
     """What the safety supervisor has against it; empty if nothing."""
     reasons = [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
     if status["safety_state"] not in (None, "running"):
-        reasons.insert(0, f"{status['safety_state'].replace('_', ' ').upper()} ({status['safety_cause']})")
+        cause = f" ({status['safety_cause']})" if status["safety_cause"] else ""
+        reasons.insert(0, f"{status['safety_state'].replace('_', ' ').upper()}{cause}")
     return ", ".join(reasons)
 
 
