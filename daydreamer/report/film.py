@@ -45,8 +45,8 @@ def film_strip(story: Story) -> bytes:
     rows = []
     for scene in _scenes(story):
         steps = scene[np.linspace(0, len(scene) - 1, STRIP_FRAMES).astype(int)]
-        frames = _beside([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
-        rows.append(_with_caption(frames, _caption(story, scene)))
+        frames = beside([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
+        rows.append(with_caption(frames, _caption(story, scene)))
     picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for index, row in enumerate(rows):
         picture.paste(row, (0, index * row.height))
@@ -65,9 +65,9 @@ def film(story: Story) -> bytes:
     stride = max(1, round(story.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
     captions = [_caption(story, scene) for scene in scenes]
     images = [
-        _beside(
+        beside(
             [
-                _with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
+                with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
                 for scene, caption in zip(scenes, captions, strict=True)
             ]
         ).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
@@ -123,14 +123,16 @@ def _colour(line: str) -> str:
     return style.ORANGE if line == "head" else "#9ec9e2" if line in _FAR_SIDE else style.BLUE
 
 
-def _beside(images: list[Image.Image]) -> Image.Image:
+def beside(images: list[Image.Image]) -> Image.Image:
+    """Pictures of one height from left to right."""
     picture = Image.new("RGB", (sum(image.width for image in images), images[0].height), "white")
     for index, image in enumerate(images):
         picture.paste(image, (index * images[0].width, 0))
     return picture
 
 
-def _with_caption(image: Image.Image, caption: str) -> Image.Image:
+def with_caption(image: Image.Image, caption: str) -> Image.Image:
+    """The picture below a line of text."""
     picture = Image.new("RGB", (image.width, image.height + _CAPTION_PX), "white")
     picture.paste(image, (0, _CAPTION_PX))
     ImageDraw.Draw(picture).text((4, 2), caption, fill=style.BLACK, font=ImageFont.load_default(12))
