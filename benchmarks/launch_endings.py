@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -142,7 +143,9 @@ def run(case: Case, directory: Path, listener: Listener, steps: int, environment
         sys.exit((directory / "launch.log").read_text() + "\nThe session did not get going.")
     listener.listen_anew()
     begin_s = time.monotonic()
-    case.act(launch, session)
+    acting = threading.Thread(target=case.act, args=(launch, session))
+    acting.start()
+    listener.spin_until(lambda: not acting.is_alive(), END_TIMEOUT_S)
     row: dict[str, object] = {"case": case.name}
     if case.goes_on:
         before = logged(session)
