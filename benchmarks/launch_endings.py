@@ -201,6 +201,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     environment = os.environ | {"ROS_DOMAIN_ID": str(options.domain)}
+    # A shell's job in the background ignores interrupts, and would hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     listener = Listener(options.domain)
     rows = []
     for case in CASES:
