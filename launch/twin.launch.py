@@ -9,7 +9,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from daydreamer.launching import TWIN_ARGUMENTS, prepare_twin, refuse_unknown
+from daydreamer.cli.launching import TWIN_ARGUMENTS, prepare_twin, refuse_unknown
 from daydreamer.processes import process_environment
 
 

@@ -12,9 +12,8 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.cli.dashboard import is_installed
-from daydreamer.cli.supervise import check_installation
+from daydreamer.cli.launching import WALK_ARGUMENTS, Launch, prepare_walk, refuse_unknown
 from daydreamer.errors import UserError
-from daydreamer.launching import WALK_ARGUMENTS, Launch, prepare_walk, refuse_unknown
 from daydreamer.processes import (
     ProcessDescription,
     dashboard_process,
@@ -36,7 +35,6 @@ def start_session(context: LaunchContext) -> list[Action]:
     refuse_unknown([*sys.argv, *context.argv], "walk.launch.py", WALK_ARGUMENTS)
     launch = prepare_walk({name: LaunchConfiguration(name).perform(context) for name in WALK_ARGUMENTS})
     session = launch.session
-    check_installation(session.config)
     # Behind a launch prefix, as a debugger, the processes are not this one's children.
     own_children = "launch-prefix" not in context.launch_configurations
     environment = process_environment(session, own_children)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from daydreamer.cli.dashboard import is_installed
+from daydreamer.cli.launching import launch_record
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.errors import UserError
-from daydreamer.launching import launch_record
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import logged_steps, minutes_to_go

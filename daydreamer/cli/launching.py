@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from daydreamer.cli.supervise import check_installation
 from daydreamer.errors import UserError
 from daydreamer.robots import find_robot
 from daydreamer.session.atomic import write_atomically
@@ -128,6 +129,7 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
         preset=arguments["preset"] or "default",
         overrides=split_settings(arguments["set"]),
     )
+    check_installation(config)
     session = new_session(_path(arguments["session"]), config)
     record = LaunchRecord(robot=name, parameters=str(parameters or ""), namespace=arguments["namespace"])
     write_atomically(_record_path(session), msgspec.json.encode(record))
@@ -146,6 +148,7 @@ def prepare_twin(arguments: Mapping[str, str]) -> Session:
         seed=_whole_number("seed", arguments["seed"] or "0"),
         overrides=split_settings(arguments["set"]),
     )
+    check_installation(config)
     return new_session(_path(arguments["session"]), config)
 
 
@@ -163,6 +166,7 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
     further = arguments["minutes"] and _number("minutes", arguments["minutes"])
     minutes = minutes_to_go(session, further or None, f"resume:={session.path} minutes:=10")
     namespace = arguments["namespace"] or (record.namespace if record else "")
+    check_installation(session.config)
     return Launch(session, _hardware(robot), minutes, parameters, namespace, dashboard)
 
 

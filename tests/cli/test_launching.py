@@ -1,0 +1,151 @@
+"""What an operator types behind `ros2 launch`, without ROS's launch: what it comes to, and what is refused by name."""
+
+import os
+
+import pytest
+
+from daydreamer.cli.launching import TWIN_ARGUMENTS, WALK_ARGUMENTS, prepare_twin, prepare_walk, refuse_unknown
+from daydreamer.cli.launching import split_settings as split
+from daydreamer.cli.walk import resume
+from daydreamer.errors import UserError
+
+pytest.importorskip("rclpy")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def walk(**given):
+    return prepare_walk(dict.fromkeys(WALK_ARGUMENTS, "") | given)
+
+
+def assert_refused(*words, **given):
+    before = sorted(os.listdir())
+    with pytest.raises(UserError) as refusal:
+        walk(**given)
+    for word in words:
+        assert word in str(refusal.value), refusal.value
+    assert sorted(os.listdir()) == before, "nothing may have been made"
+
+
+def test_without_arguments_it_is_what_walk_does():
+    launch = walk()
+    config = launch.session.config
+    assert (config.robot, config.minutes, config.seed, config.preset) == ("twin", 60.0, 0, "default")
+    assert launch.session.path.parent.name == "sessions" and launch.dashboard
+    assert launch.hardware.driver is None and launch.parameters is None
+
+
+def test_what_is_given_counts(tmp_path):
+    (tmp_path / "my.yaml").write_text("")
+    launch = walk(
+        robot="ros2_control",
+        minutes="8",
+        session="~/monday",
+        seed="3",
+        set="learner.train_ratio=100 actor.rhythm_hz='[1.4, 2.5]'",
+        namespace="robot_1",
+        parameters="~/my.yaml",
+        dashboard="False",
+    )
+    config = launch.session.config
+    assert launch.session.path == tmp_path / "monday" and launch.parameters == tmp_path / "my.yaml"
+    assert (config.robot, config.minutes, config.seed) == ("a1", 8.0, 3)
+    assert (config.learner.train_ratio, config.actor.rhythm_hz) == (100.0, (1.4, 2.5))
+    assert launch.hardware.remappings and launch.namespace == "robot_1" and not launch.dashboard
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
+        ({"minutes": "eight"}, ("minutes:=eight",)),
+        ({"minutes": "-1"}, ("would do nothing",)),
+        ({"seed": "1.5"}, ("seed:=1.5",)),
+        ({"dashboard": "yes"}, ("dashboard:=yes", "true nor false")),
+        ({"parameters": "~/missing.yaml"}, ("no file", "missing.yaml")),
+        ({"set": "learner.batchsize=3"}, ("batchsize",)),
+        ({"set": "a.b='1"}, ("cannot be read",)),
+        ({"resume": "~/nowhere"}, ("does not exist",)),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_made(given, words):
+    assert_refused(*words, **given)
+
+
+def test_a_machine_that_cannot_run_it_is_found_out_before_anything_is_made(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "home")
+    assert_refused("ROS_DOMAIN_ID is 'home'")
+
+
+def test_settings_are_separated_by_blanks_or_semicolons_and_lists_stay_whole():
+    assert split("") == []
+    assert split("a.b=1 c.d=x") == split("a.b=1; c.d=x") == split(" a.b=1  ;c.d=x") == ["a.b=1", "c.d=x"]
+    assert split("a.b='[1, 2]' c.d=3") == split("a.b=[1, 2] c.d=3") == ["a.b=[1, 2]", "c.d=3"]
+    incidents = "twin.incidents=[{kind: push, start_s: 30}, {kind: leg_stops, start_s: 60, target: FL}]"
+    assert split(f"{incidents} a.b=1") == [incidents, "a.b=1"]
+
+
+def test_an_argument_that_nobody_knows_is_named_with_what_was_meant():
+    line = ["/opt/ros/bin/ros2", "launch", "daydreamer", "walk.launch.py"]
+    refuse_unknown([*line, "minutes:=8", "launch-prefix:=gdb"], "walk.launch.py", WALK_ARGUMENTS)
+    with pytest.raises(UserError, match="no argument 'minuts'; did you mean minutes:="):
+        refuse_unknown([*line, "minuts:=8"], "walk.launch.py", WALK_ARGUMENTS)
+    with pytest.raises(UserError, match="no argument 'xyz'; there are robot, "):
+        refuse_unknown([*line, "xyz:=8"], "walk.launch.py", WALK_ARGUMENTS)
+    # A launch file that includes ours has arguments of its own.
+    refuse_unknown(["ros2", "launch", "my_robot", "bringup.launch.py", "xyz:=8"], "walk.launch.py", WALK_ARGUMENTS)
+
+
+def log_seconds(session, seconds, record_session):
+    """Steps as a recorded session has them."""
+    recorder = record_session("other")
+    recorder.log(seconds)
+    for path in recorder.session.experience.iterdir():
+        path.rename(session.experience / path.name)
+
+
+def test_a_session_goes_on_over_the_same_interface_for_what_is_left(record_session):
+    session = walk(robot="twin", minutes="8", session="one", namespace="left").session
+    log_seconds(session, 60, record_session)
+    launch = walk(resume="one")
+    assert (launch.session.path, launch.minutes, launch.namespace) == (session.path, 8.0, "left")
+    assert walk(resume="one", minutes="20").minutes == 21.0
+    assert_refused("launched with robot:=twin", resume="one", robot="a1")
+    for fixed in ({"seed": "1"}, {"set": "a.b=1"}, {"preset": "tiny"}, {"session": "two"}):
+        assert_refused("keeps its own settings", *fixed, resume="one", **fixed)
+    assert_refused("is a session already", "resume:=", session="one")
+
+
+def test_a_complete_session_says_how_to_go_on_for_longer(record_session):
+    session = walk(minutes="1", session="one").session
+    log_seconds(session, 60, record_session)
+    assert_refused("is complete with 1.0", f"resume:={session.path} minutes:=10", resume="one")
+
+
+def test_hardware_is_never_taken_over_another_interface(tmp_path):
+    (tmp_path / "my.yaml").write_text("")
+    session = walk(robot="ros2_control", session="one", parameters="my.yaml").session
+    assert_refused("say again which file", "my.yaml", resume="one")
+    launch = walk(resume="one", parameters="my.yaml")
+    assert launch.hardware.remappings == (("joint_command", "forward_position_controller/commands"),)
+    with pytest.raises(UserError, match="over ros2_control, by ros2 launch; go on with 'ros2 launch"):
+        resume(session.path, None, dashboard=False)
+
+
+def test_a_robot_that_walk_has_driven_needs_its_interface_said():
+    session = walk(robot="a1", session="one").session
+    (session.path / "launch.json").unlink()  # as if by `daydreamer walk --robot a1`
+    assert_refused("robot:=a1 or robot:=ros2_control", resume="one")
+    assert walk(resume="one", robot="a1").hardware.driver == "unitree_a1_node"
+    (session.path / "launch.json").write_bytes(b'{"robot": 1}')
+    assert_refused("launch.json cannot be read", resume="one")
+
+
+def test_the_twin_alone_takes_the_same_settings(tmp_path):
+    given = {"session": "~/twin", "set": "twin.random_incidents_per_minute=6"}
+    session = prepare_twin(dict.fromkeys(TWIN_ARGUMENTS, "") | given)
+    assert session.path == tmp_path / "twin" and session.config.twin.random_incidents_per_minute == 6.0
