@@ -9,7 +9,8 @@ import pytest
 
 from daydreamer.cli import child as child_module
 from daydreamer.cli.child import Child
-from daydreamer.cli.supervise import STARTING_PATIENCE, Pulse, SessionSupervisor
+from daydreamer.cli.keeper import STARTING_PATIENCE, Pulse
+from daydreamer.cli.supervise import SessionSupervisor
 from daydreamer.config import SessionConfig
 from daydreamer.processes import ProcessDescription
 from daydreamer.session.directory import Session
@@ -125,6 +126,6 @@ def test_silence_counts_only_against_a_learner_that_could_report(session, writab
     for hours in range(3):
         monkeypatch.setattr(time, "monotonic", lambda hours=hours: now_s + 3600 * hours)
         supervisor._write_status("running", None)
-        supervisor._end_hung_learner()
+        supervisor._keeper.end_hung(can_report=supervisor._status_written)
     assert killed == (["learner", "learner"] if writable else [])
     assert capsys.readouterr().out.count("The status cannot be written to") == (0 if writable else 1)
