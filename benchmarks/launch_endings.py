@@ -10,6 +10,7 @@ damp (seen on its topic), when the last process was gone, and whether the sessio
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -138,8 +139,10 @@ def run(case: Case, directory: Path, listener: Listener, steps: int, environment
         launch = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    if not listener.spin_until(lambda: logged(session) >= steps and launch.poll() is None, START_TIMEOUT_S):
-        os.killpg(launch.pid, signal.SIGKILL)
+    listener.spin_until(lambda: logged(session) >= steps or launch.poll() is not None, START_TIMEOUT_S)
+    if launch.poll() is not None or logged(session) < steps:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(launch.pid, signal.SIGKILL)
         sys.exit((directory / "launch.log").read_text() + "\nThe session did not get going.")
     listener.listen_anew()
     begin_s = time.monotonic()
