@@ -144,18 +144,13 @@ def run(case: Case, directory: Path, listener: Listener, steps: int, environment
         with contextlib.suppress(ProcessLookupError):
             os.killpg(launch.pid, signal.SIGKILL)
         sys.exit((directory / "launch.log").read_text() + "\nThe session did not get going.")
-    listener.listen_anew()
-    begin_s = time.monotonic()
-    acting = threading.Thread(target=case.act, args=(launch, session))
-    acting.start()
-    listener.spin_until(lambda: not acting.is_alive(), END_TIMEOUT_S)
+    begin_s = act(case.act, launch, session, listener)
     row: dict[str, object] = {"case": case.name}
     if case.goes_on:
         before = logged(session)
         ended_early = listener.spin_until(lambda: launch.poll() is not None, WATCHED_S)
         row["went_on"] = not ended_early and logged(session) > before + steps and listener.damped_s is None
-        begin_s = time.monotonic()
-        to_group(signal.SIGINT)(launch, session)
+        begin_s = act(to_group(signal.SIGINT), launch, session, listener)
     ended = listener.spin_until(lambda: launch.poll() is not None and not working_for(session), END_TIMEOUT_S)
     row |= {
         "exit_status": launch.poll(),
@@ -167,6 +162,16 @@ def run(case: Case, directory: Path, listener: Listener, steps: int, environment
     for process in working_for(session):
         process.kill()
     return row
+
+
+def act(what: Callable, launch: subprocess.Popen, session: Path, listener: Listener) -> float:
+    """Does it while the listener listens; returns when it began, on `time.monotonic()`."""
+    listener.listen_anew()
+    begin_s = time.monotonic()
+    thread = threading.Thread(target=what, args=(launch, session))
+    thread.start()
+    listener.spin_until(lambda: not thread.is_alive(), END_TIMEOUT_S)
+    return begin_s
 
 
 def logged(session: Path) -> int:
