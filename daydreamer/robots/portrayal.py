@@ -41,7 +41,7 @@ def portray(spec: RobotSpec) -> Portrayal:
     """The robot's own portrayal, or the elements of the first vectors that it observes."""
     if (robot := QUADRUPEDS.get(spec.robot)) is not None:
         plots = {
-            "joints": ("Joints that move most (degrees)", (-160.0, 220.0)),
+            "joints": ("Joints that move most (degrees)", (-165.0, 120.0)),
             "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
             "speed": ("Forward speed (m/s)", (-0.6, 0.6)),
         }

@@ -38,10 +38,19 @@ EVERYWHERE = {"0.0.0.0": 4, "::": None}
 
 HEADERS = {
     # Nothing that runs in the page reaches anything but this server, whatever Rerun's viewer has in mind.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; "
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'"
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self' 'wasm-unsafe-eval'",
+            "connect-src 'self'",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "worker-src 'self' blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -59,6 +68,7 @@ class Viewer:
 
     Attributes:
       gone: its connection has ended.
+      backlog: bytes of additions that it has not taken yet.
     """
 
     def __init__(self, socket_: web.WebSocketResponse, transport: asyncio.Transport):
@@ -66,12 +76,12 @@ class Viewer:
         self._socket = socket_
         self._transport = transport
         self._waiting: asyncio.Queue[tuple[bytes | None, bool]] = asyncio.Queue()
-        self._backlog = 0
+        self.backlog = 0
 
     def give(self, piece: bytes) -> None:
         """Puts an addition in line; a viewer that takes too little loses its connection, and may come again."""
-        self._backlog += len(piece)
-        if self._backlog > BACKLOG_BYTES:
+        self.backlog += len(piece)
+        if self.backlog > BACKLOG_BYTES:
             self._transport.abort()
         else:
             self._waiting.put_nowait((piece, True))
@@ -101,7 +111,7 @@ class Viewer:
                 continue
             await self._socket.send_bytes(piece)
             if is_addition:
-                self._backlog -= len(piece)
+                self.backlog -= len(piece)
 
 
 class ViewerServer:
