@@ -14,7 +14,7 @@ from daydreamer.stop_request import StopRequest
 
 
 def is_installed() -> bool:
-    return importlib.util.find_spec("rerun") is not None
+    return all(importlib.util.find_spec(package) is not None for package in ("aiohttp", "cryptography", "rerun"))
 
 
 def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractContextManager[None]:
@@ -23,18 +23,39 @@ def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractCon
     Args:
       minutes: robot time that the session is to have.
     """
-    return Child(dashboard_process(session, minutes), session).running_beside()
+    child = Child(dashboard_process(session, minutes), session)
+    # What it prints lets one look, which is for whoever owns the session.
+    child.log_path.parent.mkdir(exist_ok=True)
+    child.log_path.touch(mode=0o600)
+    return child.running_beside()
 
 
-def watch(session_directory: Path, address: str, port: int | None, open_browser: bool) -> None:
+def watch(
+    session_directory: Path,
+    address: str,
+    port: int | None,
+    open_browser: bool,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> None:
     """Serves the dashboard of a running or finished session until it is interrupted.
 
     Raises:
-      UserError: there is no such session, Rerun is missing, or see `ViewerServer`.
+      UserError: there is no such session, Rerun is missing, or see `show`.
     """
     session = Session.open(session_directory)
     if not is_installed():
-        raise UserError("The dashboard needs Rerun; install it with pip install 'daydreamer[viewer]'.")
+        raise UserError("The dashboard needs Rerun and a web server; install them: pip install 'daydreamer[viewer]'.")
+    if key is not None and certificate is None:
+        raise UserError("--key is of no use without the --certificate that belongs to it.")
     from daydreamer.viewer.process import show
 
-    show(session, StopRequest(watch_parent=False), address=address, port=port, open_browser=open_browser)
+    show(
+        session,
+        StopRequest(watch_parent=False),
+        address=address,
+        port=port,
+        certificate=certificate,
+        key=key,
+        open_browser=open_browser,
+    )

@@ -92,15 +92,24 @@ def doctor(
 def watch(
     session: SessionArgument,
     address: Annotated[
-        str, typer.Option(help="Of the network interface to serve on; 0.0.0.0 lets everybody in the network look.")
+        str,
+        typer.Option(
+            help="Of the network interface to serve on; 0.0.0.0 for all. Other machines need the address that is "
+            "printed, with its token, and are served by TLS."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(help="Of the page; default: the first free one from 9090 on.")] = None,
     browser: Annotated[bool, typer.Option(help="Open the page if there is a display.")] = True,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="PEM file for TLS; default: one that is made here, whose fingerprint is printed."),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file with its key, if it is not in the same file.")] = None,
 ) -> None:
     """Show a running or finished session in a browser."""
     from daydreamer.cli.dashboard import watch
 
-    watch(session, address, port, browser)
+    watch(session, address, port, browser, certificate, key)
 
 
 @app.command()

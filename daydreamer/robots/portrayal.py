@@ -15,7 +15,8 @@ from daydreamer.spec import RobotSpec
 
 Observation = Mapping[str, np.ndarray]
 
-SHOWN_ELEMENTS = 3
+SHOWN_LINES = 3
+"""Of a plot with more lines than this, those are shown that have moved most of late."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Portrayal:
     """Attributes:
     plots: of `signals`, each with its title and, if known, its range; a fixed one is easier to read at a glance.
     reward_range: of the plot of the reward.
-    signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name.
+    signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name; of more than `SHOWN_LINES`
+      in a plot, those that move most are shown.
+    single_lines: plots with one line, whose title says what it is.
     skeleton_m: one observation to lines `[points, 3]` by name, on level ground; None if the robot cannot be drawn.
     """
 
@@ -31,29 +34,28 @@ class Portrayal:
     signals: Callable[[Observation], dict[str, dict[str, np.ndarray]]]
     skeleton_m: Callable[[Observation], dict[str, np.ndarray]] | None = None
     reward_range: tuple[float, float] | None = None
+    single_lines: frozenset[str] = frozenset()
 
 
 def portray(spec: RobotSpec) -> Portrayal:
-    """The robot's own portrayal, or the first elements of each vector that it observes."""
+    """The robot's own portrayal, or the elements of the first vectors that it observes."""
     if (robot := QUADRUPEDS.get(spec.robot)) is not None:
         plots = {
-            "joints": ("Front left leg (degrees)", (-160.0, 220.0)),
+            "joints": ("Joints that move most (degrees)", (-165.0, 120.0)),
             "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
-            "speed": ("Speed (m/s)", (-0.6, 0.6)),
+            "speed": ("Forward speed (m/s)", (-0.6, 0.6)),
         }
         return Portrayal(
             plots,
             functools.partial(quadruped_signals, robot),
             functools.partial(skeleton_m, robot),
             reward_range=(4.0, 14.0),
+            single_lines=frozenset({"speed"}),
         )
     keys = [key for key, space in spec.observation.items() if not space.is_image][:3]
 
     def signals(observation: Observation) -> dict[str, dict[str, np.ndarray]]:
         flat = {key: observation[key].reshape(len(observation[key]), -1) for key in keys}
-        return {
-            key: {str(index): column for index, column in enumerate(values.T[:SHOWN_ELEMENTS])}
-            for key, values in flat.items()
-        }
+        return {key: {str(index): column for index, column in enumerate(values.T)} for key, values in flat.items()}
 
     return Portrayal({key: (key, None) for key in keys}, signals)

@@ -8,17 +8,17 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+def write_atomically(path: Path, content: bytes, durable: bool = True, mode: int = 0o644) -> None:
     """Replaces `path` by a file with this content in one step, for readers and across a crash of this process.
 
     Args:
       durable: also survive a power loss (two fsyncs, milliseconds to tens of them).
+      mode: who may read it; the files of a session are for every tool of the operator.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            # mkstemp lets nobody else read; the files of a session are for every tool of the operator.
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)  # mkstemp lets nobody else read
             file.write(content)
             file.flush()
             if durable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +11,27 @@ import msgspec
 
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.status import ProcessIdentity
+
+
+class _Announcement(msgspec.Struct, kw_only=True):
+    """Attributes:
+    process: what serves the page; see `ProcessIdentity`.
+    """
+
+    url: str
+    process: ProcessIdentity
 
 
 @contextlib.contextmanager
 def announce_dashboard(session: Session, url: str) -> Iterator[None]:
-    """Says that this process shows the session at `url` until the end of the block."""
+    """Says that this process shows the session at `url` until the end of the block; only to the owner of the session.
+
+    The address holds what lets one look.
+    """
     place = _place(session)
-    write_atomically(place, msgspec.json.encode({"url": url, "pid": os.getpid()}), durable=False)
+    announcement = _Announcement(url=url, process=ProcessIdentity.of_this_process())
+    write_atomically(place, msgspec.json.encode(announcement), durable=False, mode=0o600)
     try:
         yield
     finally:
@@ -25,13 +39,20 @@ def announce_dashboard(session: Session, url: str) -> Iterator[None]:
 
 
 def dashboard_url(session: Session) -> str | None:
-    """Where it is; None if there is none, or what served it is gone."""
+    """Where it is; None if there is none, what served it is gone, or this is not an address of this machine's."""
     try:
-        place = msgspec.json.decode(_place(session).read_bytes())
-        os.kill(place["pid"], 0)
+        place = msgspec.json.decode(_place(session).read_bytes(), type=_Announcement)
     except (OSError, msgspec.DecodeError):
         return None
-    return place["url"]
+    return place.url if _is_own(place.url) and place.process.is_alive() else None
+
+
+def _is_own(url: str) -> bool:
+    """A session may come from a stranger, and this is shown in terminals, and opened by those who trust them."""
+    return _URL.fullmatch(url) is not None
+
+
+_URL = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\]):\d{1,5}/(\?token=[A-Za-z0-9_-]{1,100})?", re.ASCII)
 
 
 def _place(session: Session) -> Path:

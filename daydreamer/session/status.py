@@ -23,6 +23,27 @@ from daydreamer.telemetry.timing import LatencySummary
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
+class ProcessIdentity(msgspec.Struct, frozen=True):
+    """Names a process beyond doubt.
+
+    Attributes:
+      boot_id: of the machine's start.
+      process_start: in clock ticks since then.
+    """
+
+    pid: int
+    boot_id: str
+    process_start: int
+
+    @classmethod
+    def of_this_process(cls) -> ProcessIdentity:
+        return cls(os.getpid(), _boot_id(), _process_start(os.getpid()))
+
+    def is_alive(self) -> bool:
+        """The process exists; another one that got its pid does not count, nor does a zombie."""
+        return self.boot_id == _boot_id() and _process_start(self.pid) == self.process_start
+
+
 class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What every process reports; None is 'not known'.
 
@@ -315,7 +336,7 @@ def _is_alive(status: ProcessStatus) -> bool:
 
     Nor does a process of this machine count for a session that was copied here from another one.
     """
-    return status.boot_id == _boot_id() and _process_start(status.pid) == status.process_start
+    return ProcessIdentity(status.pid, status.boot_id, status.process_start).is_alive()
 
 
 @functools.cache

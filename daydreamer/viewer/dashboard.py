@@ -21,7 +21,16 @@ from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
-from daydreamer.viewer.feeds import BLOCK_STEPS, DreamFeed, EventFeed, ExperienceFeed, RobotFeed, ScalarFeed
+from daydreamer.viewer.feeds import (
+    BLOCK_STEPS,
+    DreamFeed,
+    EventFeed,
+    ExperienceFeed,
+    RobotFeed,
+    ScalarFeed,
+    SignalPlots,
+)
+from daydreamer.viewer.server import ViewerServer
 
 PERIOD_S = 1.0
 """Between two looks at the experience log: by so much the robot's picture is late. More often would make more and
@@ -37,7 +46,7 @@ MILESTONE_HEIGHT = 9.0
 class Dashboard:
     """Everything that is shown of a session."""
 
-    def __init__(self, session: Session, minutes: float, grpc_url: str | None, recording: Path | None):
+    def __init__(self, session: Session, minutes: float, recording: Path | None):
         """Opens the recording; see `Canvas`.
 
         Args:
@@ -46,10 +55,11 @@ class Dashboard:
         portrayal = portray(session.spec)
         self._session = session
         self._minutes = minutes
-        self._canvas = Canvas(session, portrayal, grpc_url, recording)
+        self._canvas = Canvas(session, portrayal, recording)
         self._clock = RobotClock(session.spec.control_period_s)
-        self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal)
-        self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal)
+        plots = SignalPlots(self._canvas)
+        self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
+        self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal, plots)
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
         self._evidence = EvidenceReader(session)
         self._scalars = ScalarFeed(self._evidence.scalars, self._canvas, self._clock)
@@ -59,7 +69,7 @@ class Dashboard:
         self._values: dict[str, float] = {}
         self._schedules = {name: Schedule(period_s, at_once=True) for name, period_s in PERIODS_S.items()}
 
-    def run(self, stop: StopRequest) -> None:
+    def run(self, stop: StopRequest, audience: ViewerServer) -> None:
         """Shows what there is and what is added, until it is told to stop."""
         while not stop:
             begin_s = time.monotonic()
@@ -69,12 +79,24 @@ class Dashboard:
             except UserError as error:
                 # What cannot be read now, as a file that is about to be replaced, may be read later.
                 logging.warning("%s", error)
-            if not behind:
-                time.sleep(max(0.1, PERIOD_S - (time.monotonic() - begin_s)))
+            self._show(audience, behind)
+            while not behind and not stop and (rest_s := PERIOD_S - (time.monotonic() - begin_s)) > 0:
+                audience.wait_for_arrival(rest_s)
+                self._show(audience)
         for schedule in self._schedules.values():
             schedule.hurry()
         while self.update():
             pass
+        self._show(audience)
+
+    def _show(self, audience: ViewerServer, behind: bool = False) -> None:
+        """Gives what is new to those who look, and all there is to those who have come."""
+        if (piece := self._canvas.addition()) is not None:
+            audience.publish(piece)
+        # Who comes while the past is still being read gets it in one go a little later.
+        if not behind and (arrivals := audience.take_arrivals()):
+            audience.admit(arrivals, [self._canvas.present(), self._canvas.curves()])
+            audience.give(arrivals, self._canvas.pictures())
 
     def update(self) -> bool:
         """One look at the session; whether there may be more to take in at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
+from daydreamer.viewer.selection import Selection
 
 BLOCK_STEPS = 2000
 MEAN_S = 5.0
@@ -77,11 +79,12 @@ EVENT_LEVELS = {
 class ExperienceFeed:
     """Learning curve, control periods, the robot and its signals, from the experience log."""
 
-    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal):
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal, plots: SignalPlots):
         self._spec = session.spec
         self._canvas = canvas
         self._clock = clock
         self._portrayal = portrayal
+        self._plots = plots
         self._tail = ExperienceTail(session.experience, session.spec)
         self._read = 0
         self._mean_steps = round(MEAN_S * self._spec.control_rate_hz)
@@ -134,26 +137,55 @@ class ExperienceFeed:
         stride = max(1, round(self._spec.control_rate_hz / SIGNAL_RATE_HZ))
         shown = {key: values[::stride] for key, values in steps.observation.items()}
         for plot, signals in self._portrayal.signals(shown).items():
-            path = f"dream/signals/{plot}/reality"
-            if plot not in self._signals:
-                self._canvas.name_lines(path, list(signals))
             waiting = self._signals.setdefault(plot, [])
             waiting.append(np.column_stack((steps.robot_s[::stride], *signals.values())))
             # The dreams that they are compared with come every ten seconds only; few large chunks are cheaper.
             if waiting[-1][-1, 0] - waiting[0][0, 0] >= SIGNAL_PERIOD_S:
                 rows = np.concatenate(waiting)
-                self._canvas.series(path, rows[:, 0], rows[:, 1:])
                 waiting.clear()
+                self._plots.add_reality(plot, list(signals), rows[:, 0], rows[:, 1:])
+
+
+class SignalPlots:
+    """The plots of what the robot observes: which lines they show, in reality and in dreams.
+
+    Each choice of lines has paths of its own. The plots cover all of them, and the last seconds only: when others are
+    chosen, the old lines end and new ones begin.
+    """
+
+    def __init__(self, canvas: Canvas):
+        self._canvas = canvas
+        self._selections: dict[str, Selection] = collections.defaultdict(Selection)
+
+    def add_reality(self, plot: str, names: Sequence[str], robot_s: np.ndarray, values: np.ndarray) -> None:
+        """Adds `[points, lines]`."""
+        selection = self._selections[plot]
+        if selection.measure(robot_s, values):
+            shown = [names[index] for index in selection.chosen]
+            self._canvas.name_lines(self._path(plot, "reality"), shown)
+            # The same names, so that the legend has each once.
+            self._canvas.name_points(self._path(plot, "dream"), shown)
+        self._canvas.series(self._path(plot, "reality"), robot_s, values[:, selection.chosen])
+
+    def add_dream(self, plot: str, robot_s: np.ndarray, values: np.ndarray) -> None:
+        """Adds `[points, lines]`, once something has been chosen."""
+        selection = self._selections[plot]
+        if selection.chosen is not None:
+            self._canvas.series(self._path(plot, "dream"), robot_s, values[:, selection.chosen])
+
+    def _path(self, plot: str, whose: str) -> str:
+        return f"dream/signals/{plot}/{self._selections[plot].number}/{whose}"
 
 
 class DreamFeed:
     """Predictions drawn over what happened, and their error over the session."""
 
-    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal):
+    def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal, plots: SignalPlots):
         self._directory = session.dreams
         self._canvas = canvas
         self._clock = clock
         self._portrayal = portrayal
+        self._plots = plots
         self._scale = ErrorScale()
         self._done: set[Path] = set()
         self._named = False
@@ -188,10 +220,7 @@ class DreamFeed:
         robot_s = begin_s + context_s + dream.horizon_s - 1 / dream.control_rate_hz
         self._newest.append((float(robot_s[-1]), dream))
         for plot, signals in self._portrayal.signals(dream.prediction).items():
-            path = f"dream/signals/{plot}/dream"
-            if not self._named:
-                self._canvas.name_points(path, [f"{name}, dreamt" for name in signals])
-            self._canvas.series(path, robot_s, np.column_stack(list(signals.values())))
+            self._plots.add_dream(plot, robot_s, np.column_stack(list(signals.values())))
         horizons = sorted({min(round(h * dream.control_rate_hz), dream.horizon_steps) for h in SHOWN_HORIZONS_S})
         if not self._named:
             names = [f"{step / dream.control_rate_hz:g} s ahead" for step in horizons]

@@ -11,6 +11,8 @@ from daydreamer.spec import RobotSpec
 TIMELINE = "robot_time"
 DREAM_SPAN_S = 30.0
 """How much of reality is shown with the predictions drawn over it: the last three of them."""
+FUTURE_SHARE = 0.35
+"""Of that span, shown in addition for the legend."""
 
 SPEED_RANGE_M_S = (-0.2, 0.6)
 ERROR_RANGE = (0.0, 2.0)
@@ -19,13 +21,20 @@ ERROR_RANGE = (0.0, 2.0)
 def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     """The dashboard of a session of this robot."""
     learning = rrb.Horizontal(
-        _plot("learning/reward", "Reward per step", portrayal.reward_range),
-        _plot("learning/terms", "Reward terms", (-1.0, 1.0), legend=rrb.Corner2D.LeftBottom),
-        _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S),
+        # What learns rises: below its end there is room.
+        _plot("learning/reward", "Reward per step", portrayal.reward_range, legend=rrb.Corner2D.RightBottom),
+        _plot("learning/terms", "Reward terms", (-1.0, 1.1), legend=rrb.Corner2D.LeftBottom),
+        _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S, legend=None),
         name="Learning",
     )
     views = [
-        _plot(f"dream/signals/{key}", f"{title}, dots: dream", limits, DREAM_SPAN_S)
+        _plot(
+            f"dream/signals/{key}",
+            f"{title}, dots: dream",
+            limits,
+            DREAM_SPAN_S,
+            legend=None if key in portrayal.single_lines else rrb.Corner2D.RightTop,
+        )
         for key, (title, limits) in portrayal.plots.items()
     ]
     if portrayal.skeleton_m is not None:
@@ -39,13 +48,14 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     health = rrb.Horizontal(
         rrb.Spatial2DView(origin="health/card", name="Health"),
         rrb.Tabs(
-            _plot("health/control", "Control period (ms)"),
-            _plot("health/timing", "Control step (ms)"),
-            _plot("health/learner", "Learner speed"),
-            _plot("health/loss", "Losses"),
-            _plot("health/model", "KL and entropy"),
-            _plot("health/behavior", "Actor and critic"),
-            _plot("health/gradient", "Gradient norm"),
+            _plot("health/control", "Control period (ms), mean and longest", legend=None),
+            _plot("health/timing", "Control step (ms), p50 and p99", legend=None),
+            _plot("health/learner", "Gradient steps/s", legend=None),
+            # What starts high and falls has room above its end.
+            _plot("health/loss", "Losses", legend=rrb.Corner2D.RightTop),
+            _plot("health/model", "KL and entropy", legend=rrb.Corner2D.RightTop),
+            _plot("health/behavior", "Actor and critic", legend=rrb.Corner2D.RightTop),
+            _plot("health/gradient", "Gradient norm", legend=None),
             name="Curves",
         ),
         _events(),
@@ -58,7 +68,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
             learning,
             rrb.Horizontal(*views, name="Robot and dream"),
             health,
-            row_shares=[1.0, 1.9, 2.0, 2.5],
+            row_shares=[1.0, 2.2, 2.0, 2.2],
         ),
         rrb.TimePanel(state="collapsed", timeline=TIMELINE, play_state="following"),
         rrb.BlueprintPanel(state="hidden"),
@@ -74,19 +84,26 @@ def _plot(
     name: str,
     limits: tuple[float, float] | None = None,
     span_s: float | None = None,
-    legend: rrb.Corner2D = rrb.Corner2D.LeftTop,
+    *,
+    legend: rrb.Corner2D | None,
 ) -> rrb.TimeSeriesView:
-    """Everything below `origin` over the whole session, or over the last `span_s`."""
-    now = rr.TimeRangeBoundary.cursor_relative()
-    begin = rr.TimeRangeBoundary.infinite()
+    """Everything below `origin` over the whole session, or over the last `span_s`.
+
+    Args:
+      legend: where curves do not go; None where the name says what is shown.
+    """
+    begin, now = rr.TimeRangeBoundary.infinite(), rr.TimeRangeBoundary.cursor_relative()
+    end = now
     if span_s is not None:
         begin = rr.TimeRangeBoundary.cursor_relative(seconds=-span_s)
+        # What has not happened yet leaves room for the legend.
+        end = rr.TimeRangeBoundary.cursor_relative(seconds=FUTURE_SHARE * span_s if legend else 0.0)
     return rrb.TimeSeriesView(
         origin=origin,
         name=name,
-        plot_legend=rrb.PlotLegend(legend),
+        plot_legend=rrb.PlotLegend(legend, visible=legend is not None),
         axis_y=rrb.ScalarAxis(range=limits) if limits else None,
-        axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, now)),
+        axis_x=rrb.TimeAxis(view_range=rr.TimeRange(begin, end)),
         time_ranges=[rr.VisibleTimeRange(TIMELINE, start=begin, end=now)],
     )
 

@@ -16,7 +16,9 @@ from daydreamer.scheduling import DASHBOARD_NICENESS, be_nice
 from daydreamer.session.dashboard import announce_dashboard
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
-from daydreamer.viewer.server import LOOPBACK, ViewerServer
+from daydreamer.viewer.access import is_loopback
+from daydreamer.viewer.rerun_files import LOOPBACK, viewer_files
+from daydreamer.viewer.server import ViewerServer, own_names
 
 RECORDING = "dashboard.rrd"
 
@@ -28,6 +30,8 @@ def show(
     minutes: float | None = None,
     address: str = LOOPBACK,
     port: int | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
     save: bool = False,
     open_browser: bool = True,
 ) -> None:
@@ -35,36 +39,46 @@ def show(
 
     Args:
       minutes: robot time that the session is to have; None as configured.
-      address, port: see `ViewerServer`.
+      address, port: see `ViewerServer`. Other machines are served by TLS only.
+      certificate, key: PEM files for that; None makes a certificate that nobody vouches for.
       save: also keep the recording in the session, and tell other processes where the page is.
       open_browser: if there is a display.
 
     Raises:
-      UserError: see `ViewerServer`; or with `save`, another process keeps the recording.
+      UserError: see `ViewerServer`, `viewer_files` and `tls_context`; or with `save`, another process keeps the
+        recording.
     """
     with contextlib.ExitStack() as stack:
         if save:
             stack.enter_context(session.lock("dashboard"))
-        settings = stack.enter_context(tempfile.TemporaryDirectory(prefix="daydreamer-"))
-        server = ViewerServer(address, port, Path(settings))
+        files = viewer_files()
+        tls = None
+        if certificate is not None or not is_loopback(address):
+            from daydreamer.viewer.certificate import fingerprint, own_certificate, tls_context
+
+            if certificate is None:
+                spare = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daydreamer-")))
+                certificate = own_certificate(own_names(address), spare)
+            tls = tls_context(certificate, key)
+        server = ViewerServer(address, port, files, tls)
         stack.callback(server.stop)
         # Imported here, so that a missing Rerun has been named by then.
         from daydreamer.viewer.dashboard import Dashboard
 
         recording = session.path / RECORDING if save else None
-        dashboard = Dashboard(session, minutes or session.config.minutes, server.grpc_url, recording)
+        dashboard = Dashboard(session, minutes or session.config.minutes, recording)
         stack.callback(dashboard.close)
         if save:
-            stack.enter_context(announce_dashboard(session, server.page_url))
-        print(f"Dashboard: {server.page_url}", flush=True)
-        if not server.is_local:
-            print(
-                "Everybody who reaches this address can look, and draw on the page; nothing reaches the session.",
-                flush=True,
-            )
+            stack.enter_context(announce_dashboard(session, server.urls[0]))
+        for url in server.urls:
+            print(f"Dashboard: {url}", flush=True)
+        if tls is not None:
+            print(f"Certificate (SHA-256): {fingerprint(certificate)}", flush=True)
+        if not is_loopback(address):
+            print("Whoever has this address can look; nobody can change anything.", flush=True)
         if open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            webbrowser.open(server.page_url)
-        dashboard.run(stop)
+            webbrowser.open(server.urls[0])
+        dashboard.run(stop, server)
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:

@@ -1,14 +1,11 @@
 """The dashboard of a recorded session: what is drawn, who may look, and that a browser without internet shows it."""
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -16,55 +13,25 @@ import pytest
 pytest.importorskip("rerun")
 
 from daydreamer.telemetry.columns import to_columns
-from daydreamer.telemetry.dreams import DreamWriter, list_dreams
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.dashboard import Dashboard
 from daydreamer.viewer.feeds import SHOWN_RATIO, ErrorScale
-from daydreamer.viewer.server import _executable
+from daydreamer.viewer.selection import Selection
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import dashboard_picture
 
-SECONDS = 120.0
-STEPS = 2400
 TIMEOUT_S = 240.0
 LINE = (74, 158, 255)  # the first of the viewer's colours
 
 
-@pytest.fixture
-def recorded(record_session, make_dream):
-    """Two minutes of an A1 whose reward rises from 5 to 12, with a dream after a damaged one, metrics and events."""
-    recorder = record_session()
-
-    def rising(step):
-        step.reward = 5.0 + 7.0 * step.sequence / STEPS
-
-    recorder.log(SECONDS, rising)
-    recorder.write_metrics(SECONDS / 60)
-    recorder.write_status()
-    recorder.events.record("fault", "actor", error="a cable came off")
-    truth = {key: np.zeros((70, *space.shape), np.float32) for key, space in recorder.spec.observation.items()}
-    truth |= {"reward": np.zeros(70, np.float32)}
-    dreams = DreamWriter(recorder.session.dreams)
-    for _ in range(2):
-        dreams.write(make_dream(truth, 20, env_steps=STEPS, first_sequence=2000))
-    damaged = list_dreams(recorder.session.dreams)[0]
-    damaged.write_bytes(damaged.read_bytes()[:1000])
-    return recorder.session
-
-
-def print_recording(path):
-    command = [_executable(), "rrd", "print", "-vvv", path]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-
-def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
+def test_everything_is_in_the_recording_at_its_robot_time(recorded, print_recording, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in recorded.path.rglob("*") if path.is_file()}
-    dashboard = Dashboard(recorded, 60.0, None, tmp_path / "session.rrd")
+    dashboard = Dashboard(recorded, 60.0, tmp_path / "session.rrd")
     while dashboard.update():
         pass
     dashboard.close()
-    text = print_recording(tmp_path / "session.rrd")
+    text = print_recording(tmp_path / "session.rrd", "-vvv")
     for path in (
         "/banner",
         "/learning/reward",
@@ -73,8 +40,8 @@ def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
         "/learning/reward/upright",
         "/robot/now",
         "/robot/dream",
-        "/dream/signals/joints/reality",
-        "/dream/signals/joints/dream",
+        "/dream/signals/joints/1/reality",
+        "/dream/signals/joints/1/dream",
         "/dream/error/ratio",
         "/health/card",
         "/health/control",
@@ -84,23 +51,6 @@ def test_everything_is_in_the_recording_at_its_robot_time(recorded, tmp_path):
     assert "actor: fault error a cable came off" in text
     # A dashboard only looks.
     assert before == {path: path.stat().st_mtime_ns for path in recorded.path.rglob("*") if path.is_file()}
-
-
-def watch(session, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "daydreamer.cli.main", "watch", str(session.path), *arguments],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def url_of(process):
-    for line in process.stdout:
-        if line.startswith("Dashboard: "):
-            return line.split()[1]
-    raise AssertionError("no dashboard")
 
 
 def listening(process):
@@ -129,7 +79,7 @@ def rising_curve(picture):
 
 
 @pytest.mark.timeout(600)
-def test_a_browser_without_internet_shows_the_learning_curve(recorded, chromium):
+def test_a_browser_without_internet_shows_the_learning_curve(recorded, watch, url_of, chromium):
     process = watch(recorded, "--no-browser")
     try:
         url = url_of(process)
@@ -137,16 +87,14 @@ def test_a_browser_without_internet_shows_the_learning_curve(recorded, chromium)
         with dashboard_picture.browse(chromium) as page:
             page.open(url)
             wait_for(lambda: rising_curve(page.picture()), "no learning curve")
-        children = psutil.Process(process.pid).children()
         process.send_signal(signal.SIGINT)
         assert process.wait(TIMEOUT_S) == 0
-        assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
     finally:
         process.kill()
 
 
 @pytest.mark.timeout(600)
-def test_a_taken_port_is_named_and_a_killed_dashboard_leaves_nothing_behind(recorded):
+def test_a_port_that_is_taken_and_a_foreign_address_are_named(recorded, watch):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -156,16 +104,21 @@ def test_a_taken_port_is_named_and_a_killed_dashboard_leaves_nothing_behind(reco
     foreign = watch(recorded, "--address", "192.0.2.1")
     output, _ = foreign.communicate(timeout=TIMEOUT_S)
     assert foreign.returncode == 2 and "cannot listen on 192.0.2.1" in output
-    process = watch(recorded, "--no-browser")
-    try:
-        url_of(process)
-        children = psutil.Process(process.pid).children()
-        # Rerun is told to send nothing home.
-        settings = Path(children[0].environ()["XDG_CONFIG_HOME"]) / "rerun" / "analytics.json"
-        assert msgspec.json.decode(settings.read_bytes())["analytics_enabled"] is False
-    finally:
-        process.kill()
-    assert not psutil.wait_procs(children, timeout=TIMEOUT_S)[1]
+
+
+def test_the_lines_that_move_most_are_shown_and_change_only_for_a_reason():
+    random = np.random.default_rng(0)
+    time_s = np.arange(300) / 10
+    selection = Selection()
+    moves = np.array((1.0, 5.0, 1.0, 4.0, 1.0, 3.0))
+    assert selection.measure(time_s, random.standard_normal((300, 6)) * moves)
+    assert selection.chosen == (1, 3, 5) and selection.number == 1
+    # Others that move a little more are no reason.
+    assert not selection.measure(time_s + 40, random.standard_normal((300, 6)) * (3.0, 2.5, 3.0, 2.5, 3.0, 2.5))
+    assert selection.measure(time_s + 80, random.standard_normal((300, 6)) * (9.0, 1.0, 9.0, 1.0, 9.0, 1.0))
+    assert selection.chosen == (0, 2, 4) and selection.number == 2
+    still = Selection()
+    assert still.measure(time_s, np.zeros((300, 2))) and still.chosen == (0, 1)
 
 
 def test_errors_are_in_units_of_what_usually_changes(make_dream):

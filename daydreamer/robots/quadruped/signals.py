@@ -9,9 +9,6 @@ import numpy as np
 from daydreamer.robots.quadruped.description import JOINT_NAMES, Quadruped
 from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S
 
-SHOWN_LEG = "FL"
-"""One leg is enough for a glance; all four look alike."""
-
 
 def signals(robot: Quadruped, observation: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Quantities worth a look, by plot and name, each `[steps]`.
@@ -22,9 +19,7 @@ def signals(robot: Quadruped, observation: Mapping[str, np.ndarray]) -> dict[str
     angles_deg = np.rad2deg(robot.joint_range.denormalise(np.asarray(observation["joint_position"], np.float64)))
     up = np.asarray(observation["gravity_up"], np.float64)
     joints = {
-        name.removesuffix("_joint").removeprefix(f"{SHOWN_LEG}_"): angles_deg[:, index]
-        for index, name in enumerate(JOINT_NAMES)
-        if name.startswith(SHOWN_LEG)
+        name.removesuffix("_joint").replace("_", " "): angles_deg[:, index] for index, name in enumerate(JOINT_NAMES)
     }
     return {
         "joints": joints,
