@@ -41,6 +41,20 @@ OPTIONS = (
 START_TIMEOUT_S = 120.0
 
 
+LINE = (74, 158, 255)
+"""Of the viewer's colours the first, in which the reward is drawn."""
+
+
+def reward_curve(picture: np.ndarray) -> np.ndarray:
+    """Height of the reward's curve, top left below the banner, by column of its plot; NaN where there is none."""
+    height, width, _ = picture.shape
+    plot = picture[round(0.16 * height) : round(0.395 * height), round(0.015 * width) : round(0.332 * width)]
+    found = np.abs(plot.astype(int) - LINE).sum(-1) < 60
+    rows = np.arange(len(plot))[:, None]
+    with np.errstate(invalid="ignore"):
+        return 1.0 - (found * rows).sum(0) / np.where(found.any(0), found.sum(0), np.nan) / len(plot)
+
+
 def find_chromium() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
@@ -76,6 +90,10 @@ class Page:
             return state["result"].get("value") == "complete"
         return False
 
+    def evaluate(self, expression: str) -> Any:
+        """What JavaScript says."""
+        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
     def picture(self) -> np.ndarray:
         """What can be seen, uint8 `[height, width, 3]`."""
         data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
@@ -83,14 +101,20 @@ class Page:
 
 
 @contextlib.contextmanager
-def browse(executable: str) -> Iterator[Page]:
-    """A browser with an empty page; ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+def browse(executable: str, profile: Path | None = None) -> Iterator[Page]:
+    """A browser with an empty page; ends with the block.
+
+    Args:
+      profile: where it keeps what it caches; None begins with nothing.
+    """
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as temporary:
+        profile = profile or Path(temporary)
+        (profile / "DevToolsActivePort").unlink(missing_ok=True)
         command = [executable, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             with connect(
-                _page_socket(Path(profile), process), max_size=None, open_timeout=60.0, ping_interval=None
+                _page_socket(profile, process), max_size=None, open_timeout=60.0, ping_interval=None
             ) as socket:
                 yield Page(socket)
         finally:
