@@ -32,8 +32,10 @@ from daydreamer.stop_request import StopRequest
 
 UNKNOWN_NODE = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"
 
-DISCOVERY_S = 3.5
-"""A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s."""
+DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))
+"""A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s.
+
+Only tests set the variable, each of whose robots has a domain of its own."""
 
 
 def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:

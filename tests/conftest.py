@@ -1,8 +1,17 @@
-"""Recorded sessions for whoever looks at sessions: written by the real writers, from a script of what happened."""
+"""How the suite runs, in lanes (docs/testing.md); and recorded sessions for whoever looks at sessions.
+
+The sessions are written by the real writers, from a script of what happened.
+"""
 
 import contextlib
+import fcntl
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +27,145 @@ from daydreamer.session.new import configure
 from daydreamer.session.status import StatusWriter
 from daydreamer.telemetry.dreams import Dream
 
+TESTS = Path(__file__).parent
+LIVE = (
+    # Processes over real ROS 2, or a real browser, in one after the other of two lanes. What needs no learner comes
+    # first: in the meantime the computing lane compiles the learner that the others start.
+    ("ros_nodes", "cli/test_supervise.py", "viewer/test_beside_walk.py"),
+    ("viewer/test_dashboard.py", "test_walk.py", "test_full_disk.py", "test_kills.py"),
+)
+COMPUTING = (
+    # Takes long on both cores, the longest first. What compiles the same programs is one lane.
+    ("test_lockstep.py", "benchmarks"),
+    ("learner",),
+    ("behavior",),
+    ("cli/test_bench.py",),
+    ("models",),
+    ("sim",),
+    ("test_doctor.py",),
+    ("report",),
+)
+LANES = {
+    prefix: (f"{kind} {number}", kind)
+    for kind, lanes in (("live", LIVE), ("computing", COMPUTING))
+    for number, prefixes in enumerate(lanes, start=1)
+    for prefix in prefixes
+}
+START_LEARNERS = {
+    f"{name}.py"
+    for name in ("cli/test_supervise", "viewer/test_beside_walk", "test_walk", "test_full_disk", "test_kills")
+}
+
 START_WALL_S = 1_700_000_000.0
 REPORT_S = 10.0
+
+
+def lane_of(within: str) -> tuple[str, str]:
+    """Name of the lane of a file of this folder, which one worker runs in order, and the marker of its tests."""
+    for prefix, lane in LANES.items():
+        if within == prefix or within.startswith(f"{prefix}/"):
+            return lane
+    return within, "fast"
+
+
+def pytest_configure(config):
+    for marker, meaning in (
+        ("live", "real processes over real ROS 2, or a real browser"),
+        ("computing", "trains, compiles or simulates for long"),
+        ("fast", "all others"),
+    ):
+        config.addinivalue_line("markers", f"{marker}: {meaning}; by file, see docs/testing.md")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    # For all workers and what they start. Nothing is compiled twice in a run, and a run begins cold, as CI does.
+    config.stash[COMPILATIONS] = tempfile.TemporaryDirectory(prefix="daydreamer-compilations-")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", config.stash[COMPILATIONS].name)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    # Threads of XLA and of NumPy: the lanes share the cores already.
+    os.environ.setdefault("NPROC", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Every node waits so long for another one that has its robot. Where a test is about that, it takes the real time.
+    os.environ.setdefault("DAYDREAMER_DISCOVERY_S", "0.3")
+
+
+COMPILATIONS = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_unconfigure(config):
+    if compilations := config.stash.get(COMPILATIONS, None):
+        compilations.cleanup()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Marks each test by its lane, and brings the lanes into the order in which workers take them."""
+    order = {lane: number for number, (lane, _) in enumerate(dict.fromkeys(LANES.values()))}
+    files = {prefix: number for number, prefix in enumerate(LANES)}
+
+    def place(item):
+        within = item.path.relative_to(TESTS).as_posix()
+        lane = order.get(lane_of(within)[0], len(order))
+        return lane, next((files[prefix] for prefix in files if within.startswith(prefix)), len(files))
+
+    for item in items:
+        item.add_marker(lane_of(item.path.relative_to(TESTS).as_posix())[1])
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: the live lanes mostly wait."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A lane is run by one worker, so that no two tests of it run at a time; each worker takes the next one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return lane_of(nodeid.partition("::")[0].removeprefix(f"{TESTS.name}/"))[0]
+
+    config.option.loadscopereorder = False  # not by the number of tests
+    return Lanes(config, log)
+
+
+def pytest_runtest_setup(item):
+    """Computing leaves the cores to what is live beside it. Only root can take that back."""
+    niceness = 0 if item.get_closest_marker("live") else 15
+    with contextlib.suppress(PermissionError):
+        if os.environ.get("PYTEST_XDIST_WORKER") and os.getpriority(os.PRIO_PROCESS, 0) != niceness:
+            os.setpriority(os.PRIO_PROCESS, 0, niceness)
+
+
+@pytest.fixture(scope="session")
+def learner_compiled(tmp_path_factory):
+    """The learner of the twin's 'tiny' preset has been compiled, by one worker for all: sessions start within seconds.
+
+    The cache of compiled programs takes from then on what each session would compile for a minute or two.
+    """
+    cache = Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = cache / "learner-compiled"
+        if not done.exists():
+            command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--preset", "tiny"]
+            command += ["--out", str(tmp_path_factory.mktemp("compiled") / "session"), "--steps", "80"]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            result = subprocess.run(
+                [*command, "--train-ratio", "8"], env=environment, capture_output=True, text=True, timeout=280
+            )
+            assert result.returncode == 0, result.stderr
+            done.touch()
+
+
+@pytest.fixture(autouse=True)
+def learners_start_compiled(request):
+    if request.path.relative_to(TESTS).as_posix() in START_LEARNERS:
+        request.getfixturevalue("learner_compiled")
 
 
 class SessionRecorder:

@@ -31,7 +31,7 @@ def train(out, *arguments, steps=STEPS):
 
 
 @pytest.fixture(scope="module")
-def sessions(tmp_path_factory):
+def sessions(tmp_path_factory, learner_compiled):
     """Two runs with the same seed."""
     paths = [tmp_path_factory.mktemp("lockstep") / name for name in "ab"]
     for path in paths:

@@ -42,7 +42,7 @@ def curves(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, learner_compiled):
     """A directory in which a seed that had been stopped before its end was trained."""
     out = tmp_path_factory.mktemp("curves")
     config = configure(robot="twin", minutes=STEPS / 1200, seed=3, preset="tiny", overrides=OVERRIDES)

@@ -1,20 +1,8 @@
-import jax
 import numpy as np
 import pytest
 
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
 from daydreamer.experience.step import Step
-
-
-@pytest.fixture(scope="package", autouse=True)
-def compilations(tmp_path_factory):
-    """Compiled programs are kept over the tests of this folder: they compile the same networks again and again."""
-    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compilations")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    yield
-    jax.config.update("jax_compilation_cache_dir", before[0])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", before[1])
 
 
 @pytest.fixture

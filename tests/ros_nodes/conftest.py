@@ -18,7 +18,7 @@ TIMEOUT_S = 60.0
 class Rig:
     """A session in a ROS domain of its own."""
 
-    def __init__(self, directory, domain, overrides=()):
+    def __init__(self, directory, domain, overrides=(), discovery_s=None):
         # Here, so that the test modules can skip themselves where there is no ROS.
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +28,7 @@ class Rig:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         self.directory = directory
         self.domain = domain
+        self._discovery = {} if discovery_s is None else {"DAYDREAMER_DISCOVERY_S": str(discovery_s)}
         config = configure(robot="twin", minutes=60.0, seed=0, preset="tiny", overrides=overrides)
         self.session = new_session(directory / "session", config)
         self.processes = []
@@ -41,7 +42,8 @@ class Rig:
 
     @property
     def environment(self):
-        return os.environ | {"ROS_DOMAIN_ID": str(self.domain), "ROS_LOG_DIR": str(self.directory / "ros_log")}
+        own = {"ROS_DOMAIN_ID": str(self.domain), "ROS_LOG_DIR": str(self.directory / "ros_log")}
+        return os.environ | own | self._discovery
 
     def start(self, name, *arguments):
         """Starts 'actor' or 'twin'; its output goes to <name>.log."""
@@ -98,8 +100,8 @@ def damping():
 def make_rig(tmp_path):
     rigs = []
 
-    def make(domain, overrides=()):
-        rigs.append(Rig(tmp_path, domain, overrides))
+    def make(domain, overrides=(), discovery_s=None):
+        rigs.append(Rig(tmp_path, domain, overrides, discovery_s))
         return rigs[-1]
 
     yield make

@@ -148,7 +148,7 @@ def test_a_silent_driver_is_waited_for_by_the_name_of_its_topics(make_rig):
 
 @pytest.mark.parametrize("name, topic", [("actor", topics.JOINT_COMMAND), ("twin", topics.JOINT_STATES)])
 def test_a_robot_that_somebody_else_controls_is_refused(make_rig, name, topic):
-    rig = make_rig(87)
+    rig = make_rig(87, discovery_s=3.5)
     rig.node.create_publisher(topics.JointState, topic, topics.RELIABLE)
     assert rig.until_exit(rig.start(name)) == 2
     sentence = rig.output(name).splitlines()[-1]

@@ -21,7 +21,7 @@ STEPS = 30
 @pytest.fixture
 def recorded(make_rig):
     """A rig whose session has a short life in it, and what was measured and commanded."""
-    rig = make_rig(44)
+    rig = make_rig(44, discovery_s=3.5)
     twin, task = Twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
     measurements, commands = [], []
     with ExperienceWriter(rig.session.experience, task.spec, 1, 1.0) as writer:
