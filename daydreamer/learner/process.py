@@ -21,9 +21,12 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     be_nice(LEARNER_NICENESS)
 
+import jax
+
 from daydreamer.compilation import keep_compilations
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
+from daydreamer.session.dashboard import page_opened_s
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import LearnerStatus, StatusWriter
@@ -33,6 +36,29 @@ from daydreamer.telemetry.metrics import MetricsWriter
 INGEST_PERIOD_S = 0.25
 STATUS_PERIOD_S = 1.0
 IDLE_S = 0.02
+PAGE_S, PAGE_PAUSE_S = 10.0, 50.0
+"""Training stands still for so long when the dashboard is opened, and then not again for a while."""
+
+
+class PageWatch:
+    """Says when to leave the processor to a browser on this machine that opens the dashboard.
+
+    Without a GPU, loading and drawing the page takes ten seconds of a core. Training that stands still for as long
+    loses nothing that it does not catch up with.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._look = Schedule(INGEST_PERIOD_S, at_once=True)
+        self._until_s = -math.inf
+
+    def opening(self) -> bool:
+        now_s = time.monotonic()
+        if self._look.due() and (opened_s := page_opened_s(self._session)) is not None:
+            # On another machine's clock it is of another machine's browser, which does not count.
+            if opened_s <= now_s < opened_s + PAGE_S and opened_s > self._until_s + PAGE_PAUSE_S:
+                self._until_s = opened_s + PAGE_S
+        return now_s < self._until_s
 
 
 class LearnerProcess:
@@ -52,6 +78,8 @@ class LearnerProcess:
         self._published_updates = learner.updates
         self._rate_start = (time.monotonic(), learner.updates)
         self._updates_per_s = 0.0
+        self._page = PageWatch(session)
+        self._on_cpu = jax.default_backend() == "cpu"
 
     def run(self, stop: StopRequest) -> None:
         learner = self._learner
@@ -59,7 +87,7 @@ class LearnerProcess:
         while not stop:
             if self._ingest.due():
                 learner.ingest()
-            if learner.updates_allowed(learner.env_steps):
+            if learner.updates_allowed(learner.env_steps) and not (self._on_cpu and self._page.opening()):
                 learner.update()
             else:
                 time.sleep(IDLE_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,24 @@ def _is_own(url: str) -> bool:
 
 
 _URL = re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\]):\d{1,5}/(\?token=[A-Za-z0-9_-]{1,100})?", re.ASCII)
+
+
+def note_page_opened(session: Session) -> None:
+    """Tells the learner, which shares the processor with a browser on this machine, that one opens the page now."""
+    # A page is worth no error: the disk may be full.
+    with contextlib.suppress(OSError):
+        write_atomically(session.status / _OPENED, f"{time.monotonic()}".encode(), durable=False)
+
+
+def page_opened_s(session: Session) -> float | None:
+    """When that was last, on the steady clock of the machine that shows the page; None if it never was."""
+    try:
+        return float((session.status / _OPENED).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+_OPENED = "page_opened"
 
 
 def _place(session: Session) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daydreamer.scheduling import DASHBOARD_NICENESS, be_nice
-from daydreamer.session.dashboard import announce_dashboard
+from daydreamer.session.dashboard import announce_dashboard, note_page_opened
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.viewer.access import is_loopback
@@ -60,7 +60,7 @@ def show(
                 spare = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daydreamer-")))
                 certificate = own_certificate(own_names(address), spare)
             tls = tls_context(certificate, key)
-        server = ViewerServer(address, port, files, tls)
+        server = ViewerServer(address, port, files, tls, lambda: note_page_opened(session) if save else None)
         stack.callback(server.stop)
         # Imported here, so that a missing Rerun has been named by then.
         from daydreamer.viewer.dashboard import Dashboard

@@ -9,7 +9,7 @@ import importlib.resources
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -121,13 +121,21 @@ class ViewerServer:
       port: where it listens.
     """
 
-    def __init__(self, address: str, port: int | None, files: ViewerFiles, tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        address: str,
+        port: int | None,
+        files: ViewerFiles,
+        tls: ssl.SSLContext | None = None,
+        on_page: Callable[[], None] = lambda: None,
+    ):
         """Starts it.
 
         Args:
           address: of the network interface to listen on.
           port: None takes the first free one from `FIRST_PORT` on.
           tls: serves https.
+          on_page: called, on the server's thread, when a browser asks for the page.
 
         Raises:
           UserError: the port is taken, or the address is not this machine's.
@@ -135,6 +143,7 @@ class ViewerServer:
         self._address = address
         self._files = files
         self._tls = tls
+        self._on_page = on_page
         self._access = Access("https" if tls else "http", own_names(address))
         self._page = {
             name: importlib.resources.files(__package__).joinpath(name).read_text() for name in ("page.html", "page.js")
@@ -213,6 +222,7 @@ class ViewerServer:
         return await handler(request)
 
     async def _show_page(self, request: web.Request) -> web.Response:
+        self._on_page()
         text = self._page["page.html"].replace("RERUN_VERSION", self._files.version)
         return web.Response(text=text, content_type="text/html", headers=HEADERS | {"Cache-Control": "no-store"})
 
