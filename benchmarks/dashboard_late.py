@@ -202,6 +202,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, nargs="+", default=[5.0, 20.0, 40.0], help="ages of sessions to make")
     parser.add_argument("--url", help="of a dashboard to look at instead")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--skip-blank", action="store_true", help="do not look at a viewer that is given nothing")
+    parser.add_argument("--pause", type=float, default=0.0, metavar="S", help="before each browser but the first")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="where to put what was seen")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -214,13 +216,15 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
                 for cache in ("cold", "warm"):
                     picture = options.pictures / f"{name}-{cache}-{repeat}.png" if options.pictures else None
+                    time.sleep(options.pause if rows else 0.0)
                     result = measure(url, Path(profile), whole, picture)
                     rows.append({"name": name, "cache": cache, "load_average": os.getloadavg()[0]} | result)
                     figures = (f"{key} {value:.1f}" for key, value in rows[-1].items() if isinstance(value, float))
                     print(f"{name:>12} {cache}  {'  '.join(figures)}", flush=True)
 
-    with blank_viewer() as url:
-        run("blank", url, 0.0)
+    if not options.skip_blank:
+        with blank_viewer() as url:
+            run("blank", url, 0.0)
     if options.url:
         run("given", options.url, WHOLE)
     else:
