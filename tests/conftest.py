@@ -52,9 +52,11 @@ LANES = {
     for prefix in prefixes
 }
 START_LEARNERS = {
-    f"{name}.py"
-    for name in ("cli/test_supervise", "viewer/test_beside_walk", "test_walk", "test_full_disk", "test_kills")
+    *("cli/test_supervise.py", "viewer/test_beside_walk.py"),
+    *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
 }
+LEARNER_TIMEOUT_S = 900.0
+"""Of a test that starts a learner and says nothing itself: it may wait until the learner has been compiled."""
 
 START_WALL_S = 1_700_000_000.0
 REPORT_S = 10.0
@@ -108,8 +110,10 @@ def pytest_collection_modifyitems(items):
         return lane, next((files[prefix] for prefix in files if within.startswith(prefix)), len(files))
 
     for item in items:
-        item.add_marker(lane_of(item.path.relative_to(TESTS).as_posix())[1])
-
+        within = item.path.relative_to(TESTS).as_posix()
+        item.add_marker(lane_of(within)[1])
+        if within in START_LEARNERS:  # a mark of the test's own comes before it
+            item.add_marker(pytest.mark.timeout(LEARNER_TIMEOUT_S))
     items.sort(key=place)
 
 
@@ -156,7 +160,7 @@ def learner_compiled(tmp_path_factory):
             command += ["--out", str(tmp_path_factory.mktemp("compiled") / "session"), "--steps", "80"]
             environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             result = subprocess.run(
-                [*command, "--train-ratio", "8"], env=environment, capture_output=True, text=True, timeout=280
+                [*command, "--train-ratio", "8"], env=environment, capture_output=True, text=True, timeout=600
             )
             assert result.returncode == 0, result.stderr
             done.touch()

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 REPOSITORY = Path(__file__).parents[1]
-KILLS = 10
+KILLS = 6
 
 
 @pytest.fixture

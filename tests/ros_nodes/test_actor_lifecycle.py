@@ -112,7 +112,8 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
 
 
 def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
-    rig = make_rig(32, ["actor.random_steps=10"])
+    # What is latched must have been found before the actor sets out.
+    rig = make_rig(32, ["actor.random_steps=10"], discovery_s=3.5)
     operator = Operator(rig)
     operator.e_stop.publish(Bool(data=True))  # before there is an actor: it is latched
     rig.start("twin")
