@@ -31,8 +31,11 @@ TESTS = Path(__file__).parent
 LIVE = (
     # Processes over real ROS 2, or a real browser, in one after the other of two lanes. What needs no learner comes
     # first: in the meantime the computing lane compiles the learner that the others start.
-    ("ros_nodes", "cli/test_supervise.py", "viewer/test_beside_walk.py"),
-    ("viewer/test_dashboard.py", "test_walk.py", "test_full_disk.py", "test_kills.py"),
+    ("ros_nodes", "cli/test_narrator.py", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py"),
+    (
+        *("viewer/test_server.py", "viewer/test_dashboard.py", "launch"),
+        *("test_walk.py", "test_full_disk.py", "test_kills.py"),
+    ),
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
@@ -52,7 +55,7 @@ LANES = {
     for prefix in prefixes
 }
 START_LEARNERS = {
-    *("cli/test_supervise.py", "viewer/test_beside_walk.py"),
+    *("cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch/test_walk_launch.py"),
     *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
 }
 LEARNER_TIMEOUT_S = 900.0
