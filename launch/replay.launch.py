@@ -1,32 +1,42 @@
 """`ros2 launch daydreamer replay.launch.py session:=DIR`: plays a session's experience back as topics in /replay."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, Shutdown
+import sys
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
+
+from daydreamer.cli.launching import REPLAY_ARGUMENTS, prepare_replay, refuse_bad_end, refuse_unknown
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument("session", description="session directory"),
-            DeclareLaunchArgument("speed", default_value="1.0", description="1 is real time"),
-            DeclareLaunchArgument("life", default_value="0", description="life of the actor; 0 for all"),
-            Node(
-                package="daydreamer",
-                executable="replay_node",
-                arguments=["--session", LaunchConfiguration("session")],
-                # Typed: a speed of 2 must not become an integer, which the node would refuse.
-                parameters=[
-                    {
-                        "speed": ParameterValue(LaunchConfiguration("speed"), value_type=float),
-                        "life": ParameterValue(LaunchConfiguration("life"), value_type=int),
-                    }
-                ],
-                additional_env={"PYTHONUNBUFFERED": "1"},
-                output="screen",
-                on_exit=[Shutdown(reason="the session has been played")],
-            ),
-        ]
-    )
+    declared = [
+        DeclareLaunchArgument(name, default_value="", description=text) for name, text in REPLAY_ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start_replay)])
+
+
+def start_replay(context: LaunchContext) -> list[Action]:
+    refuse_unknown([*sys.argv, *context.argv], "replay.launch.py", REPLAY_ARGUMENTS)
+    arguments = {name: LaunchConfiguration(name).perform(context) for name in REPLAY_ARGUMENTS}
+    session, speed, life = prepare_replay(arguments)
+    return [
+        Node(
+            package="daydreamer",
+            executable="replay_node",
+            arguments=["--session", str(session.path)],
+            # The speed is a float by now: the node would refuse the integer 2.
+            parameters=[{"speed": speed, "life": life}],
+            additional_env={"PYTHONUNBUFFERED": "1"},
+            output="screen",
+            on_exit=replay_ended,
+        )
+    ]
+
+
+def replay_ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    refuse_bad_end("replay", event.returncode, context.is_shutdown, completes=True)
+    return [Shutdown(reason="the session has been played")]

@@ -4,12 +4,13 @@ import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from daydreamer.cli.launching import TWIN_ARGUMENTS, prepare_twin, refuse_unknown
+from daydreamer.cli.launching import TWIN_ARGUMENTS, prepare_twin, refuse_bad_end, refuse_unknown
 from daydreamer.processes import process_environment
 
 
@@ -40,6 +41,11 @@ def start_twin(context: LaunchContext) -> list[Action]:
             remappings=remappings,
             additional_env=process_environment(session, own_children=own_child),
             output="screen",
-            on_exit=[Shutdown(reason="the twin has ended")],
+            on_exit=twin_ended,
         ),
     ]
+
+
+def twin_ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    refuse_bad_end("twin", event.returncode, context.is_shutdown)
+    return []

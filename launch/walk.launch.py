@@ -1,5 +1,6 @@
 """`ros2 launch daydreamer walk.launch.py`: what `daydreamer walk` starts, and the robot's driver, under ros2 launch."""
 
+import contextlib
 import sys
 
 from launch import LaunchContext, LaunchDescription
@@ -12,8 +13,7 @@ from launch_ros.parameter_descriptions import ParameterFile
 from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.cli.dashboard import is_installed
-from daydreamer.cli.launching import WALK_ARGUMENTS, Launch, prepare_walk, refuse_unknown
-from daydreamer.errors import UserError
+from daydreamer.cli.launching import WALK_ARGUMENTS, Launch, prepare_walk, refuse_bad_end, refuse_unknown
 from daydreamer.processes import (
     ProcessDescription,
     dashboard_process,
@@ -35,6 +35,10 @@ def start_session(context: LaunchContext) -> list[Action]:
     refuse_unknown([*sys.argv, *context.argv], "walk.launch.py", WALK_ARGUMENTS)
     launch = prepare_walk({name: LaunchConfiguration(name).perform(context) for name in WALK_ARGUMENTS})
     session = launch.session
+    # Until this process is gone, as `daydreamer walk` does: one command at a time runs a session.
+    lock = contextlib.ExitStack()
+    lock.enter_context(session.lock())
+    context.extend_globals({"session_lock": lock})
     # Behind a launch prefix, as a debugger, the processes are not this one's children.
     own_children = "launch-prefix" not in context.launch_configurations
     environment = process_environment(session, own_children)
@@ -52,14 +56,12 @@ def start_session(context: LaunchContext) -> list[Action]:
     ]
 
 
-def parameters_of(launch: Launch) -> list:
-    if launch.hardware.parameters is None:
-        return [] if launch.parameters is None else [ParameterFile(str(launch.parameters))]
-    # A robot waits to be activated, also where a file forgets to say so.
-    waits = {"autostart": False}
+def parameters_of(launch: Launch) -> list[ParameterFile]:
     if launch.parameters is not None:
-        return [waits, ParameterFile(str(launch.parameters))]
-    return [waits, ParameterFile([FindPackageShare("daydreamer"), f"/config/{launch.hardware.parameters}"])]
+        return [ParameterFile(str(launch.parameters))]
+    if launch.hardware.parameters is None:
+        return []
+    return [ParameterFile([FindPackageShare("daydreamer"), f"/config/{launch.hardware.parameters}"])]
 
 
 def start_driver(launch: Launch, environment: dict[str, str]) -> list[Action]:
@@ -73,7 +75,7 @@ def start_driver(launch: Launch, environment: dict[str, str]) -> list[Action]:
             parameters=parameters_of(launch),
             additional_env=environment,
             output="screen",
-            on_exit=ends_badly("driver"),
+            on_exit=ends("driver"),
         )
     ]
 
@@ -85,14 +87,16 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
         "sigterm_timeout": str(process.stop_timeout_s),
     }
     if process.is_ros_node:
+        # A robot waits to be activated, also where a file forgets to say so.
+        waits = process.name == "actor" and launch.hardware.parameters is not None
         return Node(
             package="daydreamer",
             executable=process.executable,
             namespace=launch.namespace,
             arguments=list(process.arguments),
-            parameters=parameters_of(launch),
+            parameters=[*([{"autostart": False}] if waits else []), *parameters_of(launch)],
             remappings=list(launch.hardware.remappings),
-            on_exit=ends_session if process.name == "actor" else ends_badly(process.name),
+            on_exit=ends(process.name),
             **options,
         )
     # Not a Node action, which would add --ros-args. The robot goes on without any of these.
@@ -104,23 +108,11 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
     return ExecuteProcess(name=process.name, cmd=command, **options)
 
 
-def ends_session(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """Ends everything when the actor has come to the end of the session, or could not go on."""
-    if event.returncode == 0 or context.is_shutdown:
-        return [Shutdown(reason="the actor has ended")]
-    raise SessionFailed(f"the actor ended with status {event.returncode}")
-
-
-def ends_badly(name: str):
-    """Ends everything when a process has ended that nothing can replace."""
+def ends(name: str):
+    """What happens when a process has ended that nothing can replace."""
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        if context.is_shutdown:
-            return []
-        raise SessionFailed(f"the {name} ended by itself, with status {event.returncode}")
+        refuse_bad_end(name, event.returncode, context.is_shutdown, completes=name == "actor")
+        return [] if context.is_shutdown else [Shutdown(reason=f"the {name} has ended")]
 
     return ended
-
-
-class SessionFailed(UserError):
-    """Raised in an event handler: launch then ends all processes in order, and itself with status 1."""

@@ -70,6 +70,13 @@ class ActorNode(LifecycleNode):
         """
         if self._parameters.autostart:
             self._start_up(self.trigger_configure)
+        else:
+            name = self.get_fully_qualified_name()
+            print(
+                f"The robot does not move until you say so: ros2 lifecycle set {name} configure, then "
+                f"ros2 lifecycle set {name} activate. Have its own emergency stop in hand.",
+                flush=True,
+            )
         starting = self._parameters.autostart
         try:
             while not self._stop and not self._finished(steps_in_all):

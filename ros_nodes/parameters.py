@@ -11,7 +11,7 @@ from rclpy.node import Node
 
 from daydreamer.actor.operator import AXES
 from daydreamer.errors import UserError
-from ros_nodes import topics
+from ros_nodes import runtime, topics
 
 LARGEST_INDEX = 31
 
@@ -31,7 +31,7 @@ def declare(node: Node) -> ActorParameters:
     """Declares the parameters on `node` and returns their values; they are read once.
 
     Raises:
-      UserError: a value of a wrong type or out of its range.
+      UserError: a value of a wrong type or out of its range, or a parameter that the node does not have.
     """
     index = IntegerRange(from_value=0, to_value=LARGEST_INDEX, step=1)
     parameters = ActorParameters(
@@ -70,6 +70,7 @@ def declare(node: Node) -> ActorParameters:
     if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
         raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
     topics.command_type(parameters.command_interface)
+    runtime.refuse_unknown_parameters(node)
     return parameters
 
 

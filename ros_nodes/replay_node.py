@@ -121,6 +121,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         spinner = stack.enter_context(runtime.Spinner(node))
         speed = node.declare_parameter("speed", 1.0).value
         life = node.declare_parameter("life", 0).value
+        runtime.refuse_unknown_parameters(node)
         if not speed > 0:
             raise UserError(f"Parameter speed is {speed}; it must be above 0.")
         player = Player(node, session)

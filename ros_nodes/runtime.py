@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import os
 import sys
 import time
@@ -90,6 +91,23 @@ def entities(node: Node) -> Iterator[None]:
         for kind, destroy in kinds.items():
             for entity in set(getattr(node, kind)) - before[kind]:
                 destroy(entity)
+
+
+def refuse_unknown_parameters(node: Node) -> None:
+    """Call it once the node has declared its parameters.
+
+    rclpy passes over a parameter that nobody declares; a robot whose file says auto_start would set out by itself.
+
+    Raises:
+      UserError: a file or the command line gives the node one that it does not have; names it.
+    """
+    # rclpy has no public name for what it was given.
+    for name in node._parameter_overrides:
+        if not node.has_parameter(name):
+            known = sorted(node._parameters)
+            meant = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(known)}."
+            raise UserError(f"Node {node.get_fully_qualified_name()} has no parameter '{name}'; {hint}")
 
 
 class Spinner:

@@ -235,6 +235,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         spinner = stack.enter_context(runtime.Spinner(node))
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
         twin_node = TwinNode(node, session.spec, twin, player)
+        runtime.refuse_unknown_parameters(node)
         runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
         if not config.twin.camera:  # drawn in software, its pictures would take the machine from everybody else
             twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(TWIN_PRIORITY))))

@@ -92,6 +92,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         address = node.declare_parameter("robot_address", "192.168.123.10").value
         port = node.declare_parameter("robot_port", 8007).value
         local_port = node.declare_parameter("local_port", 8090).value
+        runtime.refuse_unknown_parameters(node)
         controller = stack.enter_context(contextlib.closing(MotorController(address, port, local_port)))
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
 

@@ -68,6 +68,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_go2"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         driver = UnitreeDriver(node, GO2, DAMPING_N_M_S_RAD)
+        runtime.refuse_unknown_parameters(node)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
         newest: list[DriverState] = []
 

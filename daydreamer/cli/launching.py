@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import shlex
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from daydreamer.cli.supervise import check_installation
+from daydreamer.config import load_yaml
 from daydreamer.errors import UserError
 from daydreamer.robots import find_robot
 from daydreamer.session.atomic import write_atomically
@@ -28,7 +32,7 @@ class Hardware:
 
     Attributes:
       robot: of `daydreamer walk --robot`.
-      driver: executable of the driver node that is started too.
+      driver: executable of the driver node that is started too; its node has the same name without `_node`.
       parameters: file for actor and driver, in share/daydreamer/config.
       remappings: of the actor.
     """
@@ -37,6 +41,13 @@ class Hardware:
     driver: str | None = None
     parameters: str | None = None
     remappings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """Nodes that read the parameter file."""
+        if self.driver is not None:
+            return ("actor", self.driver.removesuffix("_node"))
+        return ("actor", "twin") if find_robot(self.robot).starts_twin else ("actor",)
 
 
 HARDWARE = {
@@ -69,6 +80,12 @@ TWIN_ARGUMENTS = {
     "namespace": WALK_ARGUMENTS["namespace"],
     "command_interface": "what it obeys: joint_state, or forward_position as for robot:=ros2_control "
     "(default: joint_state)",
+}
+
+REPLAY_ARGUMENTS = {
+    "session": "directory of the session to play back, as session:=~/monday",
+    "speed": "1 is real time, 2 twice as fast (default: 1)",
+    "life": "which life of the actor, counted from 1; 0 for all (default: 0)",
 }
 
 FIXED_AT_THE_START = ("session", "seed", "preset", "set")
@@ -110,6 +127,10 @@ class Launch:
     dashboard: bool
 
 
+class SessionFailed(UserError):
+    """Raised in an event handler: launch then ends all processes in order, and itself with status 1."""
+
+
 def prepare_walk(arguments: Mapping[str, str]) -> Launch:
     """A new session, or the one to go on with; `arguments` are those of WALK_ARGUMENTS, empty where not given.
 
@@ -117,11 +138,12 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
       UserError: an argument that cannot be used or contradicts another one. Nothing has been made then.
     """
     dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
-    parameters = _file(arguments["parameters"])
+    parameters = _path(arguments["parameters"])
     if arguments["resume"]:
         return _resume(arguments, parameters, dashboard)
     name = arguments["robot"] or "twin"
     hardware = _hardware(name)
+    _check_parameters(parameters, hardware)
     config = configure(
         robot=hardware.robot,
         minutes=_number("minutes", arguments["minutes"] or "60"),
@@ -152,6 +174,21 @@ def prepare_twin(arguments: Mapping[str, str]) -> Session:
     return new_session(_path(arguments["session"]), config)
 
 
+def prepare_replay(arguments: Mapping[str, str]) -> tuple[Session, float, int]:
+    """The session to play back, how fast, and which life; `arguments` are those of REPLAY_ARGUMENTS.
+
+    Raises:
+      UserError: an argument that cannot be used.
+    """
+    if not arguments["session"]:
+        raise UserError("Say which session to play back, as session:=~/monday.")
+    session = Session.open(_path(arguments["session"]))
+    speed = _number("speed", arguments["speed"] or "1")
+    if not speed > 0:
+        raise UserError(f"speed:={speed:g} would never end; choose a number above 0.")
+    return session, speed, _whole_number("life", arguments["life"] or "0")
+
+
 def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bool) -> Launch:
     given = [name for name in FIXED_AT_THE_START if arguments[name]]
     if given:
@@ -163,11 +200,23 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
         raise UserError(
             f"{session.path} was launched with parameters:={record.parameters}; say again which file is to be used."
         )
-    further = arguments["minutes"] and _number("minutes", arguments["minutes"])
-    minutes = minutes_to_go(session, further or None, f"resume:={session.path} minutes:=10")
-    namespace = arguments["namespace"] or (record.namespace if record else "")
+    hardware = _hardware(robot)
+    _check_parameters(parameters, hardware)
+    further = _number("minutes", arguments["minutes"]) if arguments["minutes"] else None
+    minutes = minutes_to_go(session, further, f"resume:={session.path} minutes:=10")
     check_installation(session.config)
-    return Launch(session, _hardware(robot), minutes, parameters, namespace, dashboard)
+    return Launch(session, hardware, minutes, parameters, _namespace_of(session, record, arguments), dashboard)
+
+
+def _namespace_of(session: Session, record: LaunchRecord | None, arguments: Mapping[str, str]) -> str:
+    """The same as before: in another namespace is another robot."""
+    asked = arguments["namespace"]
+    if record is None:
+        return asked
+    if asked and asked.strip("/") != record.namespace.strip("/"):
+        before = f"namespace:={record.namespace}" if record.namespace else "no namespace"
+        raise UserError(f"{session.path} was launched with {before}; it cannot go on with {asked}.")
+    return record.namespace
 
 
 def _robot_of(session: Session, record: LaunchRecord | None, asked: str) -> str:
@@ -264,18 +313,61 @@ def _path(text: str) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
 
 
-def _file(text: str) -> Path | None:
-    path = _path(text)
-    if path is not None and not path.is_file():
+def _check_parameters(path: Path | None, hardware: Hardware) -> None:
+    """Finds out what ROS passes over: a file that is not there, or names none of our nodes.
+
+    Keys that a node does not have are refused by the node.
+    """
+    if path is None:
+        return
+    if not path.is_file():
         raise UserError(f"There is no file {path}, which parameters:= names.")
-    return path
+    found = set(_parameter_nodes(load_yaml(path)))
+    known = hardware.node_names
+    # Others may have their parameters in the same file; one that is called almost as ours is a slip.
+    slips = {name: meant[0] for name in found - {*known} if (meant := difflib.get_close_matches(name, known, 1, 0.8))}
+    for name, meant in slips.items():
+        raise UserError(f"{path} has parameters for a node '{name}'; did you mean {meant}?")
+    if not found & {*known, "*", "**"}:
+        there_are = f"only for {', '.join(sorted(found))}" if found else "for none at all"
+        raise UserError(f"{path} has no parameters for {' or '.join(known)}, {there_are}; write them below /**/actor.")
+
+
+def _parameter_nodes(content: Any) -> Iterable[str]:
+    """Last names of the nodes of a parameter file: namespaces may be nested, or part of the name."""
+    for name, below in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(below, Mapping) and "ros__parameters" in below:
+            yield str(name).rpartition("/")[2]
+        yield from _parameter_nodes(below)
+
+
+def refuse_bad_end(name: str, status: int, shutting_down: bool, completes: bool = False) -> None:
+    """Makes the end of a process that nothing can replace the end of the launch.
+
+    Args:
+      status: it ended with; negative for a signal.
+      shutting_down: everything is being ended.
+      completes: it ends by itself, with status 0, when its work is done.
+
+    Raises:
+      SessionFailed: it was not asked to end, or did not manage to.
+    """
+    if shutting_down:
+        # Until it has its handlers, an interrupt ends it at once.
+        if status not in (0, -signal.SIGINT, -signal.SIGTERM):
+            raise SessionFailed(f"the {name} ended with status {status} when it was to stop")
+    elif not (completes and status == 0):
+        raise SessionFailed(f"the {name} ended by itself, with status {status}")
 
 
 def _number(name: str, text: str) -> float:
     try:
-        return float(text)
-    except ValueError as error:
-        raise UserError(f"{name}:={text} is not a number.") from error
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{name}:={text} is not a number.")
+    return number
 
 
 def _whole_number(name: str, text: str) -> int:

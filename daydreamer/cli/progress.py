@@ -15,7 +15,7 @@ from rich.text import Text
 
 from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
-from daydreamer.telemetry.health import STATE_LEVELS, Reading, read_health, robot_state
+from daydreamer.telemetry.health import STATE_LEVELS, Reading, actor_state, read_health, robot_state
 from daydreamer.telemetry.milestones import MILESTONES
 
 PLAIN_PERIOD_S = 10.0
@@ -47,7 +47,12 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
 
 
 def _why_not_running(status: Mapping[str, Any]) -> str:
-    """What the safety supervisor has against it; empty if nothing."""
+    """What the safety supervisor has against it, or that nobody controls the robot; empty if nothing."""
+    process = actor_state(status)
+    if process in ("starting", "stopped"):
+        return "the actor is not running"
+    if process == "waiting" and status["safety_state"] in (None, "stopped"):
+        return "waiting for the robot, or to be activated"
     reasons = [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
     if status["safety_state"] not in (None, "running"):
         cause = f" ({status['safety_cause']})" if status["safety_cause"] else ""

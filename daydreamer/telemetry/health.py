@@ -40,10 +40,15 @@ class Reading:
     level: Level = "none"
 
 
+def actor_state(status: Mapping[str, Any]) -> str:
+    """What has become of the actor's process; one that has not reported yet is starting."""
+    actor = (status.get("processes") or {}).get("actor")
+    return actor["state"] if actor else "starting"
+
+
 def robot_state(status: Mapping[str, Any]) -> str:
     """What the safety supervisor does with the robot, or what has become of the process that it runs in."""
-    actor = (status.get("processes") or {}).get("actor")
-    process = actor["state"] if actor else "starting"
+    process = actor_state(status)
     return (status.get("safety_state") or process) if process == "running" else process
 
 

@@ -1,15 +1,29 @@
 """What an operator types behind `ros2 launch`, without ROS's launch: what it comes to, and what is refused by name."""
 
 import os
+import signal
 
 import pytest
 
-from daydreamer.cli.launching import TWIN_ARGUMENTS, WALK_ARGUMENTS, prepare_twin, prepare_walk, refuse_unknown
+from daydreamer.cli.launching import (
+    HARDWARE,
+    REPLAY_ARGUMENTS,
+    TWIN_ARGUMENTS,
+    WALK_ARGUMENTS,
+    SessionFailed,
+    prepare_replay,
+    prepare_twin,
+    prepare_walk,
+    refuse_bad_end,
+    refuse_unknown,
+)
 from daydreamer.cli.launching import split_settings as split
 from daydreamer.cli.walk import resume
 from daydreamer.errors import UserError
 
 pytest.importorskip("rclpy")
+
+PARAMETERS = "/**/actor: {ros__parameters: {autostart: false}}"
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +54,7 @@ def test_without_arguments_it_is_what_walk_does():
 
 
 def test_what_is_given_counts(tmp_path):
-    (tmp_path / "my.yaml").write_text("")
+    (tmp_path / "my.yaml").write_text(PARAMETERS)
     launch = walk(
         robot="ros2_control",
         minutes="8",
@@ -63,6 +77,7 @@ def test_what_is_given_counts(tmp_path):
     [
         ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
+        ({"minutes": "inf"}, ("minutes:=inf",)),
         ({"minutes": "-1"}, ("would do nothing",)),
         ({"seed": "1.5"}, ("seed:=1.5",)),
         ({"dashboard": "yes"}, ("dashboard:=yes", "true nor false")),
@@ -100,6 +115,50 @@ def test_an_argument_that_nobody_knows_is_named_with_what_was_meant():
     refuse_unknown(["ros2", "launch", "my_robot", "bringup.launch.py", "xyz:=8"], "walk.launch.py", WALK_ARGUMENTS)
 
 
+@pytest.mark.parametrize(
+    "robot, content, words",
+    [
+        ("a1", "/**/actr: {ros__parameters: {autostart: true}}", ("'actr'", "did you mean actor?")),
+        ("a1", "controller_manager: {ros__parameters: {}}", ("for actor or unitree_a1", "only for controller_manager")),
+        ("twin", "", ("for actor or twin", "none at all")),
+        ("twin", "a: [", ("not valid YAML",)),
+    ],
+)
+def test_a_parameter_file_that_ros_would_pass_over_is_refused(tmp_path, robot, content, words):
+    (tmp_path / "my.yaml").write_text(content)
+    assert_refused("my.yaml", *words, robot=robot, parameters="my.yaml")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PARAMETERS,
+        "actor: {ros__parameters: {}}",
+        "/robot_1/actor: {ros__parameters: {}}\ncontroller_manager: {ros__parameters: {}}",
+        "robot_1: {actor: {ros__parameters: {}}}",
+        "/**: {ros__parameters: {}}",
+    ],
+)
+def test_every_way_to_name_a_node_is_taken(tmp_path, content):
+    (tmp_path / "my.yaml").write_text(content)
+    assert walk(robot="a1", parameters="my.yaml").parameters == tmp_path / "my.yaml"
+
+
+@pytest.mark.parametrize("robot", [name for name, hardware in HARDWARE.items() if hardware.parameters])
+def test_our_own_parameter_files_are_taken(pytestconfig, robot):
+    path = pytestconfig.rootpath / "config" / HARDWARE[robot].parameters
+    assert walk(robot=robot, parameters=str(path)).parameters == path
+
+
+def test_an_end_that_nobody_asked_for_fails_the_session():
+    refuse_bad_end("actor", 0, shutting_down=False, completes=True)
+    refuse_bad_end("twin", 0, shutting_down=True)
+    refuse_bad_end("twin", -signal.SIGINT, shutting_down=True)
+    for status, shutting_down, completes in ((0, False, False), (2, False, True), (1, True, True), (-9, True, False)):
+        with pytest.raises(SessionFailed, match=f"status {status}"):
+            refuse_bad_end("driver", status, shutting_down, completes)
+
+
 def log_seconds(session, seconds, record_session):
     """Steps as a recorded session has them."""
     recorder = record_session("other")
@@ -115,6 +174,9 @@ def test_a_session_goes_on_over_the_same_interface_for_what_is_left(record_sessi
     assert (launch.session.path, launch.minutes, launch.namespace) == (session.path, 8.0, "left")
     assert walk(resume="one", minutes="20").minutes == 21.0
     assert_refused("launched with robot:=twin", resume="one", robot="a1")
+    assert walk(resume="one", namespace="/left").namespace == "left"
+    assert_refused("namespace:=left", "right", resume="one", namespace="right")
+    assert_refused("0 further minutes", resume="one", minutes="0")
     for fixed in ({"seed": "1"}, {"set": "a.b=1"}, {"preset": "tiny"}, {"session": "two"}):
         assert_refused("keeps its own settings", *fixed, resume="one", **fixed)
     assert_refused("is a session already", "resume:=", session="one")
@@ -127,7 +189,7 @@ def test_a_complete_session_says_how_to_go_on_for_longer(record_session):
 
 
 def test_hardware_is_never_taken_over_another_interface(tmp_path):
-    (tmp_path / "my.yaml").write_text("")
+    (tmp_path / "my.yaml").write_text(PARAMETERS)
     session = walk(robot="ros2_control", session="one", parameters="my.yaml").session
     assert_refused("say again which file", "my.yaml", resume="one")
     launch = walk(resume="one", parameters="my.yaml")
@@ -149,3 +211,16 @@ def test_the_twin_alone_takes_the_same_settings(tmp_path):
     given = {"session": "~/twin", "set": "twin.random_incidents_per_minute=6"}
     session = prepare_twin(dict.fromkeys(TWIN_ARGUMENTS, "") | given)
     assert session.path == tmp_path / "twin" and session.config.twin.random_incidents_per_minute == 6.0
+
+
+def test_a_session_is_played_back_from_home(tmp_path):
+    session = walk(session="one").session
+
+    def replay(**given):
+        return prepare_replay(dict.fromkeys(REPLAY_ARGUMENTS, "") | given)
+
+    played, speed, life = replay(session="~/one", speed="2")
+    assert (played.path, speed, life) == (session.path, 2.0, 0)
+    for given, words in (({}, "which session"), ({"session": "~/one", "speed": "0"}, "speed:=0")):
+        with pytest.raises(UserError, match=words):
+            replay(**given)

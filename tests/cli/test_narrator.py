@@ -61,7 +61,9 @@ def narration(recorder):
 
 
 def test_progress_milestones_and_faults_are_told_as_they_come_and_a_verdict_at_the_end(recorder, narration):
-    narration.wait_for("1.5 of 60 robot minutes, reward 12.00", "1000 gradient steps", "policy 40, 4 s old")
+    narration.wait_for(
+        "1.5 of 60 robot minutes, the actor is not running, reward 12.00", "1000 gradient steps", "policy 40, 4 s old"
+    )
     recorder.write_status({"milestones_s": {"upright": 60.0}, "deadline_misses": 600}, {})
     narration.wait_for("Milestone: upright after 1.0 robot minutes.")
     narration.wait_for("Control loop late: 600 of 1800 control ticks", "Leave a core free")

@@ -47,6 +47,19 @@ def test_without_a_terminal_there_are_plain_lines(running):
     assert second.startswith("1.5 of 60 robot minutes, reward 8.25, ") and "\x1b" not in shown
 
 
+@pytest.mark.parametrize(
+    "processes, why",
+    [
+        ({}, "the actor is not running"),
+        ({"actor": {"state": "stopped"}}, "the actor is not running"),
+        ({"actor": {"state": "waiting"}}, "waiting for the robot, or to be activated"),
+    ],
+)
+def test_a_robot_that_nobody_controls_is_said_to_be_so(running, processes, why):
+    shown, _ = show(running, terminal=False, status_change={"processes": processes, "safety_state": "stopped"})
+    assert shown.startswith(f"1.5 of 60 robot minutes, {why}, ")
+
+
 def test_a_session_without_anything_is_shown_too(record_session):
     shown, _ = show(record_session().session, terminal=True)
     assert "0:00 of 60 min" in shown and "STARTING" in shown

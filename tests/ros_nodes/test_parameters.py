@@ -41,6 +41,13 @@ def test_a_value_out_of_its_range_is_refused_by_name(make_node, name, wrong):
         parameters.declare(make_node("-p", f"{name}:={wrong}"))
 
 
+def test_a_misspelt_key_is_named_with_what_was_meant(make_node, tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("/**/actor: {ros__parameters: {auto_start: false}}")
+    with pytest.raises(UserError, match="no parameter 'auto_start'; did you mean autostart"):
+        parameters.declare(make_node("--params-file", str(path)))
+
+
 @pytest.mark.parametrize("name, autostart", [("actor", True), ("a1", False), ("go2", False)])
 def test_parameter_files_name_every_parameter_and_are_taken(make_node, pytestconfig, name, autostart):
     path = pytestconfig.rootpath / "config" / f"{name}.yaml"
