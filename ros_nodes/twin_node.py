@@ -42,6 +42,9 @@ MAX_CATCH_UP_S = 0.1
 FULL_BATTERY = 1.0
 """The twin's battery does not run down."""
 
+SLOW_REPORT_PERIOD_S = 0.1
+"""Between two reports of temperature and charge. Every message costs the actor, which takes it in, a millisecond."""
+
 STATUS_PERIOD_S = 0.5
 VELOCITY_MEAN_S = 10.0
 
@@ -66,6 +69,7 @@ class TwinNode:
         self._commanded_s: float | None = None
         self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", spec.joint_names)
         self._published_image: np.ndarray | None = None
+        self._slow_reports = Schedule(SLOW_REPORT_PERIOD_S, at_once=True)
         interface = node.declare_parameter("command_interface", topics.COMMAND_INTERFACES[0]).value
         command_type = topics.command_type(interface)
         node.create_subscription(command_type, topics.JOINT_COMMAND, self._on_command, topics.LATEST_ONLY)
@@ -117,16 +121,16 @@ class TwinNode:
             measurement.angular_velocity_rad_s,
             measurement.linear_acceleration_m_s2,
         )
-        temperature = Temperature(temperature=measurement.temperature_c)
-        battery = BatteryState(percentage=FULL_BATTERY)
-        temperature.header.stamp = battery.header.stamp = stamp
         messages = [
             (self.joint_states, joints),
             (self._imu, imu),
             (self._foot_contacts, topics.foot_contacts_message(stamp, spec.foot_names, measurement.foot_force_n)),
-            (self._temperature, temperature),
-            (self._battery, battery),
         ]
+        if self._slow_reports.due():
+            temperature = Temperature(temperature=measurement.temperature_c)
+            battery = BatteryState(percentage=FULL_BATTERY)
+            temperature.header.stamp = battery.header.stamp = stamp
+            messages += [(self._temperature, temperature), (self._battery, battery)]
         if measurement.image is not None and measurement.image is not self._published_image:
             self._published_image = measurement.image
             messages.append((self._image, topics.image_message(stamp, measurement.image)))
