@@ -20,10 +20,9 @@ ACTOR_PRIORITY = 50
 """Of SCHED_FIFO, the controller manager's."""
 
 DRIVER_PRIORITY = 51
-"""Damps by itself when the actor's commands cease, so nothing of ours may keep it from that."""
-
-TWIN_PRIORITY = 49
-"""Stands for a driver, but has more to compute than the actor, which must not wait for it."""
+"""Damps by itself when the actor's commands cease, so nothing of ours may keep it from that. The twin stands for one;
+below the actor, it would be interrupted at each message by the actor's threads that take it in, which costs the learner
+a fifth of its speed."""
 
 ROBOT_NICENESS = (-15,)
 """Until real time is asked for, and where it is not permitted."""

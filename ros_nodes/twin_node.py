@@ -23,7 +23,7 @@ from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
-from daydreamer.scheduling import ROBOT_NICENESS, TWIN_PRIORITY, be_nice, put_robot_first
+from daydreamer.scheduling import DRIVER_PRIORITY, ROBOT_NICENESS, be_nice, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
@@ -242,7 +242,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         runtime.refuse_unknown_parameters(node)
         runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
         if not config.twin.camera:  # drawn in software, its pictures would take the machine from everybody else
-            twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(TWIN_PRIORITY))))
+            twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(DRIVER_PRIORITY))))
         twin_node.begin()
         report = TwinReport(session, twin_node, twin)
         stack.enter_context(report.running())
