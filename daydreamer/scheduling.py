@@ -21,8 +21,8 @@ ACTOR_PRIORITY = 50
 
 DRIVER_PRIORITY = 51
 """Damps by itself when the actor's commands cease, so nothing of ours may keep it from that. The twin stands for one;
-below the actor, it would be interrupted at each message by the actor's threads that take it in, which costs the learner
-a fifth of its speed."""
+below the actor, it would be interrupted at each of its messages by the actor's thread that takes it in, a thousand times
+a second."""
 
 ROBOT_NICENESS = (-15,)
 """Until real time is asked for, and where it is not permitted."""
