@@ -30,7 +30,10 @@ from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.columns import read_columns
 
-WITHOUT_PERMISSION = ("setpriv", "--bounding-set=-sys_nice,-ipc_lock")
+WITHOUT_PERMISSION = (
+    *(("setpriv", "--bounding-set=-sys_nice,-ipc_lock") if os.geteuid() == 0 else ()),
+    *("prlimit", "--rtprio=0", "--nice=0", "--memlock=65536"),
+)
 START_S = 180.0
 """For a session to start and to end, beside its minutes."""
 
@@ -63,16 +66,7 @@ def busy_loops(count: int) -> Iterator[None]:
 def run(directory: Path, minutes: float, seed: int, domain: int, permission: bool) -> Session:
     """One live session, from its start to its end."""
     command = [] if permission else list(WITHOUT_PERMISSION)
-    command += [
-        sys.executable,
-        "-P",
-        "-m",
-        "daydreamer.cli.main",
-        "walk",
-        "--no-dashboard",
-        "--minutes",
-        f"{minutes:g}",
-    ]
+    command += [sys.executable, "-P", "-m", "daydreamer.cli.main", "walk", "--no-dashboard"]
     command += ["--minutes", f"{minutes:g}", "--seed", str(seed), "--session", str(directory)]
     environment = os.environ | {"ROS_DOMAIN_ID": str(domain)}
     with open(f"{directory}.log", "wb") as log:

@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -135,15 +136,22 @@ class Listener:
 def run(case: Case, directory: Path, listener: Listener, steps: int, environment: dict[str, str]) -> dict[str, object]:
     session = directory / "session"
     command = ["ros2", "launch", "daydreamer", "walk.launch.py", f"session:={session}", "preset:=tiny", "minutes:=30"]
-    with open(directory / "launch.log", "wb") as log:
+    # A terminal: without one launch sends each process a signal of its own beside that of Ctrl-C.
+    terminal, slave = pty.openpty()
+    with open(directory / "launch.log", "wb") as log, os.fdopen(terminal), os.fdopen(slave) as standard_input:
         launch = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            command, env=environment, stdin=standard_input, stdout=log, stderr=log, start_new_session=True
         )
+        return watch(case, launch, session, listener, steps)
+
+
+def watch(case: Case, launch: subprocess.Popen, session: Path, listener: Listener, steps: int) -> dict[str, object]:
+    """Ends it in the way of the case once it has got going, and sees what becomes of it."""
     listener.spin_until(lambda: logged(session) >= steps or launch.poll() is not None, START_TIMEOUT_S)
     if launch.poll() is not None or logged(session) < steps:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(launch.pid, signal.SIGKILL)
-        sys.exit((directory / "launch.log").read_text() + "\nThe session did not get going.")
+        sys.exit((session.parent / "launch.log").read_text() + "\nThe session did not get going.")
     begin_s = act(case.act, launch, session, listener)
     row: dict[str, object] = {"case": case.name}
     if case.goes_on:

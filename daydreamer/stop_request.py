@@ -46,14 +46,14 @@ class StopRequest:
     @property
     def reason(self) -> str | None:
         """Why to stop, None while there is no reason."""
-        if self._reason is None and self._parent is not None and os.getppid() != self._parent:
+        if self._reason is None and self.parent_gone:
             self._reason = PARENT_GONE
         return self._reason
 
     @property
     def parent_gone(self) -> bool:
-        """Whether the parent's death is the reason."""
-        return self.reason == PARENT_GONE
+        """Whether the parent has died, whatever else has asked for the end."""
+        return self._parent is not None and os.getppid() != self._parent
 
     def __bool__(self) -> bool:
         return self.reason is not None

@@ -23,7 +23,7 @@ from daydreamer.periodic import periodically
 from daydreamer.robots.base import Task
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.watchdogs import StallWatch
-from daydreamer.scheduling import ACTOR_PRIORITY, put_robot_first
+from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
 from daydreamer.session.status import ActorStatus, read_status
@@ -116,6 +116,7 @@ class LiveActor:
             stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
             # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
             self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
+            stack.callback(leave_real_time)  # configured anew, it compiles again
             self._stack = stack.pop_all()
 
     def read_operator(self) -> None:

@@ -91,6 +91,9 @@ def pytest_configure(config):
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Every node waits so long for another one that has its robot. Where a test is about that, it takes the real time.
     os.environ.setdefault("DAYDREAMER_DISCOVERY_S", "0.3")
+    # Nothing opens a window, or a browser, on a developer's screen.
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        os.environ.pop(name, None)
 
 
 COMPILATIONS = pytest.StashKey[tempfile.TemporaryDirectory]()

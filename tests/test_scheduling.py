@@ -7,9 +7,20 @@ import sys
 
 import pytest
 
-from daydreamer.scheduling import ACTOR_PRIORITY, LEARNER_NICENESS, ROBOT_NICENESS, TIME_SLICE_S, missing_permissions
+from daydreamer.scheduling import (
+    ACTOR_PRIORITY,
+    LEARNER_NICENESS,
+    ONLOOKER_NICENESS,
+    ROBOT_NICENESS,
+    TIME_SLICE_S,
+    missing_permissions,
+)
 
-WITHOUT = ("setpriv", "--bounding-set=-sys_nice,-ipc_lock")
+ROOT = os.geteuid() == 0
+WITHOUT = (
+    *(("setpriv", "--bounding-set=-sys_nice,-ipc_lock") if ROOT else ()),
+    *("prlimit", "--rtprio=0", "--nice=0", "--memlock=65536"),
+)
 """As a user without any special permission."""
 
 PROGRAM = """
@@ -42,7 +53,18 @@ FIFO, ORDINARY = 1, 0
 
 def run(work, prefix=()):
     command = [*prefix, sys.executable, "-c", PROGRAM.format(work=work)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=begin_as_usual).stdout
+    )
+
+
+def begin_as_usual():
+    """The tests themselves may be niced; only root can take that back."""
+    if ROOT:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+
+
+USUAL = 0 if ROOT else os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @pytest.mark.skipif(bool(missing_permissions()), reason="this user may not: " + " and ".join(missing_permissions()))
@@ -53,15 +75,16 @@ def test_where_it_is_permitted_all_threads_run_in_real_time_and_memory_is_locked
         "niceness": ROBOT_NICENESS[0],
         "memory_locked": True,
     }
-    assert [thread[:2] for thread in seen["threads"]] == [[FIFO, ACTOR_PRIORITY]] * 3
+    # The calling thread, one that was there before, and one that it has started since.
+    assert [thread[:2] for thread in seen["threads"]] == [[FIFO, ACTOR_PRIORITY - late] for late in (0, 1, 0)]
     assert seen["locked_kb"] > 0
 
 
 def test_where_nothing_is_permitted_the_robot_runs_all_the_same_and_it_is_said_what_is_missing():
     seen = run(FIRST, WITHOUT)
-    assert seen["result"] == {"real_time_priority": None, "niceness": 0, "memory_locked": False}
-    assert seen["threads"] == [[ORDINARY, 0, 0]] * 3
-    assert seen["missing"] == ["real-time scheduling", "locked memory"]
+    assert seen["result"] == {"real_time_priority": None, "niceness": USUAL, "memory_locked": False}
+    assert seen["threads"] == [[ORDINARY, 0, USUAL]] * 3
+    assert seen["missing"] == ["real-time scheduling", "negative niceness", "locked memory"]
     assert seen["locked_kb"] == 0
     if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 12):  # earlier ones have no slices to ask for
         assert set(seen["slices_ns"]) == {round(TIME_SLICE_S * 1e9)}
@@ -90,7 +113,19 @@ result += [group(), granted]
 
 
 def test_asking_what_is_permitted_changes_nothing():
-    assert run("result = scheduling.missing_permissions()")["threads"] == [[ORDINARY, 0, 0]] * 3
+    assert run("result = scheduling.missing_permissions()")["threads"] == [[ORDINARY, 0, USUAL]] * 3
+
+
+def test_what_looks_on_steps_back_only_where_the_robot_is_no_better_than_it():
+    work = "result = scheduling.look_on()"
+    assert {thread[2] for thread in run(work, WITHOUT)["threads"]} == {max(USUAL, ONLOOKER_NICENESS)}
+    if not missing_permissions():
+        assert {thread[2] for thread in run(work)["threads"]} == {USUAL}
+
+
+def test_real_time_can_be_left_again():
+    seen = run(f"{FIRST}; scheduling.leave_real_time()")
+    assert {thread[0] for thread in seen["threads"]} == {ORDINARY}
 
 
 def test_the_learner_gives_way_to_a_robot_that_is_no_better_than_strangers():

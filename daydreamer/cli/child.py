@@ -127,6 +127,7 @@ class Child:
                 record("process_kill", process=self.name, reason="did not end in time")
                 say(f"The {self.name} did not end in time and was killed.")
                 self.kill()
+                return  # one that even this does not end, as on a broken disk, must not keep us from the others
 
     def report_end(self, record: Callable[..., object], say: Callable[[str], None]) -> None:
         """Records that it ended by itself, and says how; arguments as of `end`."""

@@ -23,11 +23,7 @@ def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractCon
     Args:
       minutes: robot time that the session is to have.
     """
-    child = Child(dashboard_process(session, minutes), session)
-    # What it prints lets one look, which is for whoever owns the session.
-    child.log_path.parent.mkdir(exist_ok=True)
-    child.log_path.touch(mode=0o600)
-    return child.running_beside()
+    return Child(dashboard_process(session, minutes), session).running_beside()
 
 
 def watch(

@@ -14,7 +14,7 @@ from daydreamer.periodic import Schedule
 from daydreamer.processes import learner_process
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ProcessStatus, StatusWriter, read_process_status
+from daydreamer.session.status import ProcessStatus, StatusWriter, forget_status, read_process_status
 from daydreamer.stop_request import StopRequest, run_process
 
 FIRST_RESTART_S = 1.0
@@ -136,6 +136,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
             return False
         return True
 
+    forget_status(session, "walk")  # of an earlier life of the session, by the other command
     status = StatusWriter(session, "keeper")
     learner = Child(learner_process(session), session)
     keeper = LearnerKeeper(learner, session, record, say)

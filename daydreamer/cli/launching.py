@@ -105,6 +105,11 @@ class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     parameters: str = ""
     namespace: str = ""
 
+    @property
+    def is_plain_twin(self) -> bool:
+        """Whether `daydreamer resume` starts the same."""
+        return self == LaunchRecord(robot="twin")
+
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
@@ -222,6 +227,8 @@ def _namespace_of(session: Session, record: LaunchRecord | None, arguments: Mapp
 def _robot_of(session: Session, record: LaunchRecord | None, asked: str) -> str:
     """Over which interface to go on: the same as before, and never one that was not asked for on hardware."""
     if record is not None:
+        if _hardware(record.robot).robot != session.config.robot:
+            raise UserError(f"{_record_path(session)} is of another robot than the session; remove it.")
         if asked and asked != record.robot:
             raise UserError(f"{session.path} was launched with robot:={record.robot}; it cannot go on with {asked}.")
         return record.robot

@@ -19,6 +19,7 @@ from daydreamer.cli.progress import ProgressView, summarise
 from daydreamer.errors import UserError
 from daydreamer.periodic import Schedule
 from daydreamer.processes import ProcessDescription
+from daydreamer.scheduling import look_on
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps, total_steps
@@ -107,6 +108,7 @@ def conclude(session: Session, say: Callable[[str], None], hurried: Callable[[],
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
+    look_on()
     parser = argparse.ArgumentParser(prog="narrator", description=__doc__)
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
     parser.add_argument("--minutes", type=float, help="robot time that the session is to have")

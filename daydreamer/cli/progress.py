@@ -186,4 +186,4 @@ class ProgressView:
 
     def _print_now_and_then(self, line: str) -> None:
         if self._plain.due():
-            self._console.print(line, soft_wrap=True, highlight=False)
+            self.say(line)

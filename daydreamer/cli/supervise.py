@@ -25,7 +25,7 @@ from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import StatusWriter, WalkStatus, read_status
+from daydreamer.session.status import StatusWriter, WalkStatus, forget_status, read_status
 from daydreamer.stop_request import StopRequest
 
 STATUS_PERIOD_S = 1.0
@@ -67,12 +67,13 @@ class SessionSupervisor:
     def run(self) -> int:
         """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
         ending = Ending.FAILED
-        with self._progress, Keyboard(self._on_request, self._progress.say):
+        # The narrator, whom a busy disk may hold up, is waited for only when the robot and all else have been stopped.
+        narration = periodically(self._narrator.look, PERIOD_S, "narrator")
+        with self._progress, Keyboard(self._on_request, self._progress.say), narration:
             try:
                 for child in reversed(self._children):
                     self._start(child)
-                with periodically(self._narrator.look, PERIOD_S, "narrator"):
-                    ending = self._watch()
+                ending = self._watch()
             finally:
                 self._write_status("running", "stopping")
                 self._stop_all()
@@ -172,4 +173,5 @@ def run_session(session: Session, minutes: float, dashboard: bool = False) -> in
     stop = StopRequest(watch_parent=False)
     beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
     with session.lock(), beside:
+        forget_status(session, "keeper")  # of an earlier life of the session, by the other command
         return SessionSupervisor(session, minutes, stop).run()

@@ -42,9 +42,9 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
     """
     session = Session.open(session_directory)
     minutes = minutes_to_go(session, more_minutes, f"daydreamer resume {session.path} --minutes 10")
-    if (launched := launch_record(session)) is not None and launched.robot != session.config.robot:
+    if (launched := launch_record(session)) is not None and not launched.is_plain_twin:
         raise UserError(
-            f"{session.path} drove its robot over {launched.robot}, by ros2 launch; go on with 'ros2 launch daydreamer "
+            f"{session.path} was run by ros2 launch, with robot:={launched.robot}; go on with 'ros2 launch daydreamer "
             f"walk.launch.py resume:={session.path}'."
         )
     check_installation(session.config)

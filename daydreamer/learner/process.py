@@ -92,7 +92,7 @@ class LearnerProcess:
             else:
                 time.sleep(IDLE_S)
             self._do_what_is_due()
-        # The actor has ended before; what it logged last is still to be read.
+        # What the actor has logged last is still to be read; what it logs later, by whoever goes on.
         learner.ingest()
         self._publish_if_new()
         if learner.updates:
@@ -131,8 +131,7 @@ class LearnerProcess:
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
     parser = argparse.ArgumentParser(prog="learner", description=__doc__)
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
-    # ros2 launch hands every node its ROS arguments; this process is none and needs none of them.
-    options, _ = parser.parse_known_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     session = Session.open(options.session)
     keep_compilations()

@@ -201,7 +201,8 @@ class Session:
         path = self._locks / f"{role}.lock"
         try:
             self._locks.mkdir(exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            # No link is followed: in a stranger's session it could lead to any file of the operator's.
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise UserError(
                 f"{path} cannot be written ({error.strerror}); free some space, or check the disk and its permissions."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -251,6 +252,12 @@ class StatusWriter:
             self.write(status)
         except UserError as error:
             logging.error("%s", error)
+
+
+def forget_status(session: Session, role: str) -> None:
+    """What a process in this role reported last does not count any more: nobody is in it now."""
+    with contextlib.suppress(OSError):
+        _status_path(session, role).unlink(missing_ok=True)
 
 
 def read_status(session: Session) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from daydreamer.scheduling import DASHBOARD_NICENESS, be_nice
+from daydreamer.scheduling import look_on
 from daydreamer.session.dashboard import announce_dashboard, note_page_opened
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
@@ -70,8 +70,9 @@ def show(
         stack.callback(dashboard.close)
         if save:
             stack.enter_context(announce_dashboard(session, server.urls[0]))
-        for url in server.urls:
-            print(f"Dashboard: {url}", flush=True)
+        if not save:  # otherwise whoever started this reads the address; a log would show it to others
+            for url in server.urls:
+                print(f"Dashboard: {url}", flush=True)
         if tls is not None:
             print(f"Certificate (SHA-256): {fingerprint(certificate)}", flush=True)
         if not is_loopback(address):
@@ -82,7 +83,7 @@ def show(
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
-    be_nice(DASHBOARD_NICENESS)
+    look_on()
     parser = argparse.ArgumentParser(prog="dashboard", description=__doc__)
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
     parser.add_argument("--minutes", type=float, help="robot time that the session is to have")

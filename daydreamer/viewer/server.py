@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import importlib.resources
+import os
 import socket
 import ssl
 import threading
@@ -25,6 +26,7 @@ from daydreamer.viewer.access import (
 from daydreamer.viewer.rerun_files import PROGRAM, SCRIPT, ViewerFiles
 
 FIRST_PORT = 9090
+FIRST_UNPRIVILEGED_PORT = 1024
 TRIED_PORTS = 20
 MOST_VIEWERS = 16
 BACKLOG_BYTES = 8 << 20
@@ -299,4 +301,8 @@ def _listen(address: str, port: int | None) -> socket.socket:
                 ) from error
     if port is None:
         raise UserError(f"Ports {ports[0]} to {ports[-1]} are all taken; stop another dashboard.")
+    if port < FIRST_UNPRIVILEGED_PORT and os.geteuid() != 0:
+        raise UserError(
+            f"Port {port} is for root alone; choose one from {FIRST_UNPRIVILEGED_PORT} on, or leave it out."
+        )
     raise UserError(f"Port {port} is taken; choose another --port, or leave it out to take a free one.")

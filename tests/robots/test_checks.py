@@ -27,6 +27,13 @@ def motion(joint=0, wanted=0.15, **changes):
     return GuidedMotion(**fields | changes)
 
 
+def test_missing_permissions_are_a_note_and_no_reason_not_to_move():
+    assert checks.check_permissions([]).verdict is Verdict.OK
+    missing = checks.check_permissions(["real-time scheduling", "locked memory"])
+    assert missing.verdict is Verdict.NOTE and "no real-time scheduling and no locked memory" in missing.detail
+    assert checks.safe_to_move([missing])
+
+
 def test_joints_in_any_order_pass_and_a_missing_one_is_named():
     assert checks.check_names(record(), SPEC.joint_names, "joint").verdict is Verdict.OK
     backwards = checks.check_names(record(SPEC.joint_names[::-1]), SPEC.joint_names, "joint")

@@ -105,6 +105,14 @@ def test_deadline_misses(recorder, misses, p50_ms, level, cause):
     assert_only(recorder, "deadline_misses", level, f"{misses} of 600", cause)
 
 
+@pytest.mark.parametrize("granted", [None, 50])
+def test_a_late_loop_without_permission_for_real_time_is_told_of_it(recorder, granted):
+    write(recorder, actor={"deadline_misses": 60, "actor_step_ms": {"p50": 3.0, "p99": 60.0, "max": 90.0}})
+    recorder.events.record("scheduling", "actor", real_time_priority=granted, niceness=0, memory_locked=False)
+    sentence = found(recorder)["deadline_misses"].sentence
+    assert ("Permit real-time scheduling" in sentence) is (granted is None)
+
+
 def test_policy_old(recorder):
     write(recorder, actor={"policy_age_s": 300.0})
     assert_only(recorder, "policy_old", "bad", "300 s old", "every 5 s")
