@@ -11,7 +11,7 @@ import pytest
 
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
-from daydreamer.session.status import read_status
+from daydreamer.session.status import StatusWriter, read_status
 
 TIMEOUT_S = 100.0
 
@@ -23,6 +23,7 @@ def session(tmp_path):
 
 @pytest.fixture
 def keeper(session):
+    StatusWriter(session, "walk").write({"state": "running"})  # of a `daydreamer walk` that was killed
     command = [sys.executable, "-m", "daydreamer.cli.keeper", "--session", str(session.path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     keeper = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -54,6 +55,7 @@ def test_a_learner_that_dies_is_started_again_and_ends_with_its_keeper(session, 
     assert second.pid != first.pid
     wait_for(lambda: read_status(session)["processes"].get("learner", {}).get("state") == "running")
     assert read_status(session)["processes"]["keeper"]["state"] == "running"
+    assert "walk" not in read_status(session)["processes"], "nobody is in that role now"
     keeper.send_signal(signal.SIGINT)
     output, _ = keeper.communicate(timeout=TIMEOUT_S)
     assert keeper.returncode == 0 and not second.is_running()

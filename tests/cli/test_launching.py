@@ -194,8 +194,21 @@ def test_hardware_is_never_taken_over_another_interface(tmp_path):
     assert_refused("say again which file", "my.yaml", resume="one")
     launch = walk(resume="one", parameters="my.yaml")
     assert launch.hardware.remappings == (("joint_command", "forward_position_controller/commands"),)
-    with pytest.raises(UserError, match="over ros2_control, by ros2 launch; go on with 'ros2 launch"):
+    with pytest.raises(UserError, match="by ros2 launch, with robot:=ros2_control; go on with 'ros2 launch"):
         resume(session.path, None, dashboard=False)
+
+
+@pytest.mark.parametrize("given", [{"robot": "a1"}, {"namespace": "one"}])
+def test_what_waits_for_an_operator_under_launch_does_not_set_out_by_resume(given):
+    session = walk(session="one", **given).session
+    with pytest.raises(UserError, match="go on with 'ros2 launch"):
+        resume(session.path, None, dashboard=False)
+
+
+def test_a_record_of_another_robot_is_not_believed():
+    session = walk(session="one").session
+    (session.path / "launch.json").write_bytes(b'{"robot": "a1"}')
+    assert_refused("another robot than the session", resume="one")
 
 
 def test_a_robot_that_walk_has_driven_needs_its_interface_said():
