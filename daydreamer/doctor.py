@@ -180,7 +180,7 @@ def _examine_processes(session: Session) -> Iterator[Finding]:
         end = {"crashed": "is gone without a word", "failed": "ended with an error"}.get(process["state"])
         if end:
             text = f"The {role} (pid {process['pid']}) {end}."
-            cure = f"Go on with 'daydreamer resume {session.path}'; what it said is in {session.path / 'log'}."
+            cure = f"Go on with '{session.resume_command()}'; what it said is in {session.path / 'log'}."
             yield Finding(part="processes", state="note", text=text, cure=cure)
     if status["state"] == "running":
         yield Finding(part="processes", state="note", text="The session is running.")

@@ -66,7 +66,7 @@ WALK_ARGUMENTS = {
     "resume": "directory of a session to go on with, over the same robot and interface, as resume:=~/monday",
     "seed": "of exploration, networks, batches and twin (default: 0)",
     "preset": "named settings of the robot: default, image, tiny",
-    "set": "settings in session.yaml, as set:=\"learner.train_ratio=100 actor.rhythm_hz='[1.4, 2.5]'\"",
+    "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",
@@ -159,7 +159,7 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
     check_installation(config)
     session = new_session(_path(arguments["session"]), config)
     record = LaunchRecord(robot=name, parameters=str(parameters or ""), namespace=arguments["namespace"])
-    write_atomically(_record_path(session), msgspec.json.encode(record))
+    write_atomically(session.launch_record, msgspec.json.encode(record))
     return Launch(session, hardware, config.minutes, parameters, record.namespace, dashboard)
 
 
@@ -208,7 +208,7 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
     hardware = _hardware(robot)
     _check_parameters(parameters, hardware)
     further = _number("minutes", arguments["minutes"]) if arguments["minutes"] else None
-    minutes = minutes_to_go(session, further, f"resume:={session.path} minutes:=10")
+    minutes = minutes_to_go(session, further)
     check_installation(session.config)
     return Launch(session, hardware, minutes, parameters, _namespace_of(session, record, arguments), dashboard)
 
@@ -228,7 +228,7 @@ def _robot_of(session: Session, record: LaunchRecord | None, asked: str) -> str:
     """Over which interface to go on: the same as before, and never one that was not asked for on hardware."""
     if record is not None:
         if _hardware(record.robot).robot != session.config.robot:
-            raise UserError(f"{_record_path(session)} is of another robot than the session; remove it.")
+            raise UserError(f"{session.launch_record} is of another robot than the session; remove it.")
         if asked and asked != record.robot:
             raise UserError(f"{session.path} was launched with robot:={record.robot}; it cannot go on with {asked}.")
         return record.robot
@@ -250,7 +250,7 @@ def launch_record(session: Session) -> LaunchRecord | None:
     Raises:
       UserError: the record is damaged.
     """
-    path = _record_path(session)
+    path = session.launch_record
     try:
         return msgspec.json.decode(path.read_bytes(), type=LaunchRecord)
     except FileNotFoundError:
@@ -388,7 +388,3 @@ def _yes_or_no(name: str, text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise UserError(f"{name}:={text} is neither true nor false.")
     return text.lower() == "true"
-
-
-def _record_path(session: Session) -> Path:
-    return session.path / "launch.json"

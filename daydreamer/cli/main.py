@@ -20,7 +20,11 @@ app = typer.Typer(
 
 SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session directory.")]
 Robot = Annotated[
-    str, typer.Option(help="'twin' (simulated Unitree A1), or 'a1' or 'go2' (its driver node is running).")
+    str,
+    typer.Option(
+        help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first; the robot then sets out by itself. "
+        "On hardware prefer ros2 launch, which waits for you."
+    ),
 ]
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
@@ -28,7 +32,11 @@ Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting in session.yaml; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change a setting, as learner.train_ratio=100. The session.yaml of a session has all; may be repeated.",
+    ),
 ]
 
 

@@ -130,7 +130,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     while _others_run(session) and time.monotonic() < end_s and stop.signals < 2:
         time.sleep(POLL_S)
     complete = logged_steps(session) >= total_steps(session, minutes)
-    go_on = None if complete else f"ros2 launch daydreamer walk.launch.py resume:={session.path}"
+    go_on = None if complete else session.resume_command()
     conclude(session, view.say, lambda: stop.signals > 1 or stop.parent_gone, go_on)
 
 

@@ -41,12 +41,12 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
       UserError: there is no such session, nothing is left of it, or see `run_session`.
     """
     session = Session.open(session_directory)
-    minutes = minutes_to_go(session, more_minutes, f"daydreamer resume {session.path} --minutes 10")
     if (launched := launch_record(session)) is not None and not launched.is_plain_twin:
         raise UserError(
-            f"{session.path} was run by ros2 launch, with robot:={launched.robot}; go on with 'ros2 launch daydreamer "
-            f"walk.launch.py resume:={session.path}'."
+            f"{session.path} was run by ros2 launch, with robot:={launched.robot}; go on with "
+            f"'{session.resume_command(more_minutes)}'."
         )
+    minutes = minutes_to_go(session, more_minutes)
     check_installation(session.config)
     done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)

@@ -99,7 +99,7 @@ def _wrong(story: Story) -> list[str]:
 
 
 def _advice(story: Story) -> list[str]:
-    going_on = f"Go on with 'daydreamer resume {story.session.path} --minutes 60'"
+    going_on = f"Go on with '{story.session.resume_command(60)}'"
     sentences = [f"{each.title}: {each.cure}" for each in story.advice]
     if WALKING in story.milestones_s:
         sentences.append(

@@ -130,6 +130,19 @@ class Session:
         return cls(path, record)
 
     @property
+    def launch_record(self) -> Path:
+        """How `ros2 launch` drove the robot, if it did."""
+        return self.path / "launch.json"
+
+    def resume_command(self, further_minutes: float | None = None) -> str:
+        """What an operator types to go on with it, by the command that it was begun with."""
+        if self.launch_record.exists():
+            length = "" if further_minutes is None else f" minutes:={further_minutes:g}"
+            return f"ros2 launch daydreamer walk.launch.py resume:={self.path}{length}"
+        length = "" if further_minutes is None else f" --minutes {further_minutes:g}"
+        return f"daydreamer resume {self.path}{length}"
+
+    @property
     def config(self) -> SessionConfig:
         return self.record.config
 

@@ -19,11 +19,8 @@ def total_steps(session: Session, minutes: float | None = None) -> int:
     return round(minutes * 60.0 * session.spec.control_rate_hz)
 
 
-def minutes_to_go(session: Session, further: float | None, again: str) -> float:
+def minutes_to_go(session: Session, further: float | None) -> float:
     """Robot minutes that a session is to have in all when it goes on for `further`, or for what is left of it.
-
-    Args:
-      again: what to type to go on with one that is complete, for the error.
 
     Raises:
       UserError: nothing would be left to do.
@@ -32,7 +29,8 @@ def minutes_to_go(session: Session, further: float | None, again: str) -> float:
     done_minutes = done_steps / (60.0 * session.spec.control_rate_hz)
     if further is None and done_steps >= total_steps(session):
         raise UserError(
-            f"{session.path} is complete with {done_minutes:.1f} robot minutes; go on for longer with '{again}'."
+            f"{session.path} is complete with {done_minutes:.1f} robot minutes; go on for longer with "
+            f"'{session.resume_command(10)}'."
         )
     if further is not None and not further > 0:
         raise UserError(f"{further:g} further minutes would do nothing; choose a number above 0.")

@@ -47,6 +47,7 @@ class Narration:
 @pytest.fixture
 def recorder(record_session):
     recorder = record_session()
+    recorder.session.launch_record.write_bytes(b'{"robot": "twin"}')
     recorder.log(90.0)
     recorder.write_metrics(1.5)
     recorder.write_status({"milestones_s": {}}, {})

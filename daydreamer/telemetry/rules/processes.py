@@ -42,7 +42,7 @@ def process_gone(evidence: Evidence) -> Advice | None:
         level="bad",
         title=f"{' and '.join(gone).capitalize()} gone",
         finding=f"{_list(gone)} ended without being told to.{said}",
-        cure=f"See {evidence.session.path / 'log'}, then go on with 'daydreamer resume {evidence.session.path}', which "
+        cure=f"See {evidence.session.path / 'log'}, then go on with '{evidence.session.resume_command()}', which "
         "loses no step.",
     )
 
@@ -83,7 +83,7 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
         cure = "Make the networks smaller (model.deterministic, model.units), or use a faster machine."
     else:
         cause = "something else takes the processor from it now and then."
-        cure = "Leave a core free, stop other programs, or put the learner on another machine."
+        cure = "Leave a core free, or stop other programs."
         granted = [event for event in evidence.events if event["kind"] == "scheduling" and event["source"] == "actor"]
         if granted and granted[-1].get("real_time_priority") is None:
             cure = f"Permit real-time scheduling, which was refused (docs/realtime.md). {cure}"
@@ -102,7 +102,10 @@ def policy_old(evidence: Evidence) -> Advice | None:
     status, config = evidence.status, evidence.session.config.learner
     learner = status["processes"].get("learner")
     state = learner["state"] if learner else "missing"
-    cure = f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use 'daydreamer resume'."
+    cure = (
+        f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use "
+        f"'{evidence.session.resume_command()}'."
+    )
     if not status["policy_version"]:
         late_steps = config.minimum_steps + FIRST_POLICY_S * evidence.session.spec.control_rate_hz
         if status["policy_version"] is None or (status["env_steps"] or 0) < late_steps:
