@@ -1,8 +1,12 @@
 """The dashboard of a recorded session: what is drawn, who may look, and that a browser without internet shows it."""
 
+import contextlib
+import dataclasses
+import itertools
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -12,6 +16,8 @@ import pytest
 
 pytest.importorskip("rerun")
 
+from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.tail import ExperienceTail
 from daydreamer.telemetry.columns import to_columns
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.dashboard import Dashboard
@@ -73,13 +79,42 @@ def rising_curve(picture):
     return np.isfinite(curve).mean() > 0.9 and np.nanmean(right) > np.nanmean(left) + 0.1
 
 
+@contextlib.contextmanager
+def going_on(session):
+    """Inside the block the session's robot walks on, in another life of the actor."""
+    (step,) = ExperienceTail(session.experience, session.spec).read(1)
+    ended = threading.Event()
+
+    def walk():
+        with ExperienceWriter(session.experience, session.spec, 2, fsync_period_s=60) as writer:
+            for sequence in itertools.count():
+                now_ns = time.time_ns()
+                writer.append(
+                    dataclasses.replace(
+                        step, actor_life=2, sequence=sequence, monotonic_ns=now_ns, wall_ns=now_ns, reward=12.0
+                    )
+                )
+                if ended.wait(session.spec.control_period_s):
+                    return
+
+    thread = threading.Thread(target=walk)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 @pytest.mark.timeout(600)
-def test_a_browser_without_internet_shows_the_learning_curve(recorded, watch, url_of, chromium):
+def test_a_browser_without_internet_shows_the_learning_curve_of_a_session_that_goes_on(
+    recorded, watch, url_of, chromium
+):
     process = watch(recorded, "--no-browser")
     try:
         url = url_of(process)
         assert listening(process) == {"127.0.0.1"}
-        with dashboard_picture.browse(chromium) as page:
+        with going_on(recorded), dashboard_picture.browse(chromium) as page:
             page.open(url)
             wait_for(lambda: rising_curve(page.picture()), "no learning curve")
         process.send_signal(signal.SIGINT)
