@@ -27,7 +27,7 @@ STEPS = 400
 def train(out, *arguments, steps=STEPS):
     command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--out", str(out)]
     command += ["--steps", str(steps), "--preset", "tiny", "--train-ratio", "8", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +112,6 @@ def test_refuses_an_unknown_task(tmp_path):
         "--out",
         str(tmp_path / "x"),
     ]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert result.returncode == 2 and "no task 'fly'" in result.stderr
     assert not (tmp_path / "x").exists()

@@ -72,7 +72,7 @@ def test_executable_finds_its_python(executable, prefix, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     assert f"usage: {executable}" in result.stdout

@@ -20,7 +20,7 @@ DAYDREAMER = [sys.executable, "-m", "daydreamer.cli.main"]
 
 
 def status_of(path):
-    result = subprocess.run([*DAYDREAMER, "status", str(path), "--json"], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([*DAYDREAMER, "status", str(path), "--json"], capture_output=True, text=True, timeout=150)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
 

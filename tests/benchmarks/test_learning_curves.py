@@ -29,7 +29,7 @@ def script(name, *arguments):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=550,
     )
 
 

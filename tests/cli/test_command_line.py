@@ -17,7 +17,7 @@ def daydreamer(*arguments, directory):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
     )
 
 

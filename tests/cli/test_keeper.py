@@ -13,7 +13,7 @@ from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import StatusWriter, read_status
 
-TIMEOUT_S = 100.0
+TIMEOUT_S = 250.0
 
 
 @pytest.fixture

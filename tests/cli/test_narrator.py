@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-TIMEOUT_S = 100.0
+TIMEOUT_S = 250.0
 
 
 class Narration:

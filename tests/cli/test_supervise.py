@@ -16,7 +16,7 @@ from daydreamer.experience.tail import ExperienceTail, last_sequence
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 
-TIMEOUT_S = 100.0
+TIMEOUT_S = 250.0
 
 
 class Command:

@@ -86,7 +86,7 @@ def test_a_killed_writer_loses_no_acknowledged_step(spec, make_step, same, tmp_p
 
 def test_a_full_disk_names_cause_and_cure_and_keeps_what_was_written(spec, make_step, same, tmp_path):
     child = start_child(tmp_path, 1, limit_bytes=20_000)
-    output, errors = child.communicate(timeout=60)
+    output, errors = child.communicate(timeout=200)
     assert child.returncode == 3, errors
     assert "File too large" in errors.decode() and "Free some space" in errors.decode()
     tail = LogTail(log_path(tmp_path, 1), spec)

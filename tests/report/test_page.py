@@ -35,7 +35,7 @@ def screenshot(chromium, page):
     options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,1600")
     profile = f"--user-data-dir={page.parent / 'profile'}"
     command = (chromium, *options, profile, f"--screenshot={picture}", page.as_uri())
-    subprocess.run(command, check=True, capture_output=True, timeout=250)
+    subprocess.run(command, check=True, capture_output=True, timeout=550)
     return Image.open(picture)
 
 

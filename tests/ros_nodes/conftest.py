@@ -12,7 +12,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.session.new import configure, new_session
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 150.0
 
 
 class Rig:

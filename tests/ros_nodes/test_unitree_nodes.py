@@ -119,7 +119,7 @@ def unitree_go(tmp_path_factory):
         pytest.skip("no compiler for the Go2's messages")
     directory = tmp_path_factory.mktemp("unitree_go")
     script = Path(__file__).parents[1] / "unitree_go/build.py"
-    result = subprocess.run([sys.executable, script, directory], capture_output=True, text=True, timeout=200)
+    result = subprocess.run([sys.executable, script, directory], capture_output=True, text=True, timeout=400)
     assert result.returncode == 0, result.stderr
     return directory
 
@@ -192,6 +192,6 @@ def test_the_go2_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, unitre
 def test_without_the_go2s_messages_the_error_names_the_cure():
     command = [sys.executable, "-m", "ros_nodes.unitree_go2_node"]
     environment = os.environ | {"ROS_DOMAIN_ID": "42"}
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert result.returncode == 2
     assert "unitree_go" in result.stderr and "unitree_ros2" in result.stderr

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "odometry.py"
 def figures():
     command = [sys.executable, str(SCRIPT), "--json", "--minutes", "0.75"]
     result = subprocess.run(
-        command, capture_output=True, text=True, timeout=100, env={"PYTHONPATH": ":".join(filter(None, sys.path))}
+        command, capture_output=True, text=True, timeout=300, env={"PYTHONPATH": ":".join(filter(None, sys.path))}
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

@@ -245,7 +245,7 @@ def run_camera_script(**environment):
         env=inherited | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
 
 

@@ -79,6 +79,6 @@ def print_recording():
 
     def read(path, *arguments):
         command = [executable(), "rrd", "print", *arguments, path]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=150).stdout
 
     return read
