@@ -29,13 +29,14 @@ from daydreamer.telemetry.dreams import Dream
 
 TESTS = Path(__file__).parent
 LIVE = (
-    # Processes over real ROS 2, or a real browser, in one after the other of two lanes. What needs no learner comes
-    # first: in the meantime the computing lane compiles the learner that the others start.
-    ("ros_nodes", "cli/test_narrator.py", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py"),
+    # Robots over real ROS 2, one at a time: their processes run in real time where that is permitted, and two of them
+    # would leave nothing to their learners. What needs no learner comes first: meanwhile one is compiled.
     (
-        *("viewer/test_server.py", "viewer/test_dashboard.py", "launch"),
+        *("ros_nodes", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
         *("test_walk.py", "test_full_disk.py", "test_kills.py"),
     ),
+    # Real processes and a real browser, without a robot.
+    ("cli/test_narrator.py", "viewer/test_server.py", "viewer/test_dashboard.py"),
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
