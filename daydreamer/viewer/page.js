@@ -78,7 +78,8 @@ async function start() {
     hide_welcome_screen: true,
     theme: "dark",
     on_viewer_event: (event) => {
-      if (JSON.parse(event).type === "recording_open") open();
+      // Not at once: the viewer is in the middle of a frame, and takes nothing then.
+      if (JSON.parse(event).type === "recording_open") setTimeout(open);
     },
   });
   await handle.start(canvas);
