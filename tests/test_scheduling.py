@@ -52,18 +52,12 @@ FIFO, ORDINARY = 1, 0
 
 
 def run(work, prefix=()):
-    command = [*prefix, sys.executable, "-c", PROGRAM.format(work=work)]
-    return json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=begin_as_usual).stdout
-    )
+    command = [*AS_USUAL, *prefix, sys.executable, "-c", PROGRAM.format(work=work)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def begin_as_usual():
-    """The tests themselves may be niced; only root can take that back."""
-    if ROOT:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-
-
+# The tests themselves may be niced; only root can take that back.
+AS_USUAL = ("sh", "-c", 'renice -n 0 -p $$ >&2 && exec "$@"', "sh") if ROOT else ()
 USUAL = 0 if ROOT else os.getpriority(os.PRIO_PROCESS, 0)
 
 
