@@ -79,7 +79,7 @@ class SessionSupervisor:
                 self._stop_all()
                 self._record("stop", ending=ending.value, reason=self._stop.reason)
                 self._write_status("failed" if ending is Ending.FAILED else "stopped", ending.value)
-        go_on = None if ending is Ending.COMPLETE else f"daydreamer resume {self._session.path}"
+        go_on = None if ending is Ending.COMPLETE else self._session.resume_command()
         signals = min(1, self._stop.signals)  # twice asked for the end means without a report
         conclude(self._session, self._progress.say, lambda: self._stop.signals > signals, go_on)
         return 1 if ending is Ending.FAILED else 0

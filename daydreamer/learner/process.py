@@ -55,7 +55,7 @@ class PageWatch:
     def opening(self) -> bool:
         now_s = time.monotonic()
         if self._look.due() and (opened_s := page_opened_s(self._session)) is not None:
-            # On another machine's clock it is of another machine's browser, which does not count.
+            # A time that is yet to come is of before the machine was started again.
             if opened_s <= now_s < opened_s + PAGE_S and opened_s > self._until_s + PAGE_PAUSE_S:
                 self._until_s = opened_s + PAGE_S
         return now_s < self._until_s
