@@ -6,6 +6,7 @@ specification; messages may name joints and feet in any order and may carry more
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,9 @@ COMMAND_INTERFACES = ("joint_state", "forward_position")
 LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
 
+FROM_SEVERAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Likewise, where several nodes may publish parts of a state: a gripper's message must not push out the legs'."""
+
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For publishers: compatible with every subscription, ros2_control's reliable ones included."""
 
@@ -48,6 +52,10 @@ FROM_ANYBODY = (
 
 Deep enough not to lose a message to its successor, as an emergency stop to its release.
 """
+
+
+LARGEST_SCALE = 1e6
+"""Of a quaternion, whose length should be 1."""
 
 
 class NameOrder:
@@ -120,18 +128,22 @@ def imu_message(
 
 
 def orientation_of(message: Imu) -> np.ndarray:
-    """`[4]` w, x, y, z.
+    """`[4]` w, x, y, z, of length 1 whatever the sender's scale.
 
     Raises:
-      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion).
+      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion), or one
+        that is not finite.
     """
     orientation = message.orientation
     values = np.array([orientation.w, orientation.x, orientation.y, orientation.z])
-    if message.orientation_covariance[0] == -1.0 or not values.any():
+    length = math.sqrt(float(values @ values)) if (np.abs(values) < LARGEST_SCALE).all() else math.nan
+    if message.orientation_covariance[0] == -1.0 or length < 1.0 / LARGEST_SCALE:
         raise UserError(
             f"Topic {IMU} has no orientation; run an orientation filter, as imu_filter_madgwick, before it."
         )
-    return values
+    if math.isnan(length):
+        raise UserError(f"Topic {IMU} has an impossible orientation, {values}.")
+    return values / length
 
 
 def vector_of(vector) -> np.ndarray:
