@@ -33,6 +33,7 @@ class RobotState:
         self._image_shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
         self._image: np.ndarray | None = None
         self._foot_force_n = np.zeros(0)
+        self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
         subscriptions = [(JointState, topics.JOINT_STATES, self._on_joint_states), (Imu, topics.IMU, self._on_imu)]
         if spec.foot_names:
             subscriptions.append((JointState, topics.FOOT_CONTACTS, self._on_foot_contacts))
@@ -78,6 +79,8 @@ class RobotState:
 
     def measurement(self) -> Measurement:
         """The newest state, as old as its oldest part. Only when every topic has delivered."""
+        peak_rad_s = self._peak_joint_speed_rad_s
+        self._peak_joint_speed_rad_s = np.abs(self._joint_velocity_rad_s)
         return Measurement(
             time_s=min(self._received_s.values()),
             joint_position_rad=self._joint_position_rad,
@@ -89,11 +92,13 @@ class RobotState:
             image=self._image,
             temperature_c=self._temperature.value(),
             battery_fraction=self._battery.value(),
+            peak_joint_speed_rad_s=peak_rad_s,
         )
 
     def _on_joint_states(self, message: JointState) -> None:
         self._joint_position_rad = self._joint_order(message.name, message.position, "position")
         self._joint_velocity_rad_s = self._joint_order(message.name, message.velocity, "velocity")
+        self._peak_joint_speed_rad_s = np.fmax(self._peak_joint_speed_rad_s, np.abs(self._joint_velocity_rad_s))
         self._received_s[topics.JOINT_STATES] = time.monotonic()
 
     def _on_imu(self, message: Imu) -> None:
