@@ -16,6 +16,7 @@ from sensor_msgs.msg import BatteryState, Image, Imu, JointState, Temperature
 
 from daydreamer.errors import UserError
 from daydreamer.robots.base import Measurement
+from daydreamer.safety.belief import LARGEST
 from daydreamer.spec import RobotSpec
 from ros_nodes import topics
 from ros_nodes.named_values import JointReadings, NamedValues, Unusable
@@ -30,13 +31,6 @@ PARTIAL_S, FOREIGN_S = 3.0, 10.0
 REPEAT_S = 10.0
 """What goes on being wrong is said again so often."""
 
-LARGEST_RAD, LARGEST_RAD_S = 1000.0, 1000.0
-"""No joint and no encoder reports more; what a robot's joints can do is for the safety supervisor to judge."""
-
-LARGEST_TURN_RAD_S, LARGEST_ACCELERATION_M_S2 = 200.0, 2000.0
-"""No sensor of a robot measures more (gyroscopes end at 70 rad/s, accelerometers at 400 m/s^2)."""
-
-LARGEST_FORCE_N = 1e5
 LOWEST_C, HIGHEST_C = -60.0, 300.0
 
 NAMES_SHOWN = 40
@@ -62,12 +56,13 @@ class RobotState:
         self._said_s: dict[tuple[str, str], float] = {}
         self._problems: dict[str, str] = {}
         self._heard_s: dict[str, float] = {}
-        self._joints = JointReadings(spec.joint_names, LARGEST_RAD, LARGEST_RAD_S)
+        self._joints = JointReadings(spec.joint_names, LARGEST["joint_position_rad"], LARGEST["joint_velocity_rad_s"])
         self._names_heard: dict[str, list[str]] = {}
-        self._feet = NamedValues(spec.foot_names, "effort", LARGEST_FORCE_N)
+        self._feet = NamedValues(spec.foot_names, "effort", LARGEST["foot_force_n"])
         self._image_shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
         self._image: np.ndarray | None = None
         self._imu = _no_imu()
+        self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
         # When what is not named came last.
         self._received_s: dict[str, float] = {}
         self._subscriptions: dict[str, object] = {}
@@ -123,6 +118,8 @@ class RobotState:
     def measurement(self) -> Measurement:
         """The newest state, as old as its oldest part. Only when every topic has delivered."""
         orientation_wxyz, angular_velocity_rad_s, linear_acceleration_m_s2 = self._imu
+        peak_rad_s = self._peak_joint_speed_rad_s
+        self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
         return Measurement(
             time_s=min(self._oldest_s(topic) for topic in self._required),
             joint_position_rad=self._joints.position.value,
@@ -134,12 +131,8 @@ class RobotState:
             image=self._image,
             temperature_c=self._temperature.highest(),
             battery_fraction=self._battery.lowest(),
+            peak_joint_speed_rad_s=peak_rad_s,
         )
-
-    def joint_position_rad(self) -> np.ndarray:
-        """`[joints]`, the newest; NaN where a joint has never been heard of."""
-        heard = np.isfinite(self._joints.position.received_s)
-        return np.where(heard, self._joints.position.value, np.nan)
 
     def _oldest_s(self, topic: str) -> float:
         if topic == topics.JOINT_STATES:
@@ -189,6 +182,7 @@ class RobotState:
         stamp = message.header.stamp
         by_differences = self._joints.by_differences
         self._joints.take(message.name, message.position, message.velocity, stamp.sec + 1e-9 * stamp.nanosec, now_s)
+        self._peak_joint_speed_rad_s = np.maximum(self._peak_joint_speed_rad_s, np.abs(self._joints.velocity_rad_s))
         if self._joints.by_differences and not by_differences:
             name = self._subscriptions[topics.JOINT_STATES].topic_name
             self._on_notice(
@@ -203,8 +197,8 @@ class RobotState:
                 raise Unusable(f"it has no {name.replace('_', ' ')}")
         self._imu = (
             topics.orientation_of(message),
-            _vector(message.angular_velocity, LARGEST_TURN_RAD_S, "angular velocity"),
-            _vector(message.linear_acceleration, LARGEST_ACCELERATION_M_S2, "linear acceleration"),
+            _vector(message.angular_velocity, "angular_velocity_rad_s"),
+            _vector(message.linear_acceleration, "linear_acceleration_m_s2"),
         )
         self._received_s[topics.IMU] = now_s
 
@@ -257,8 +251,8 @@ def _no_imu() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3), np.zeros(3)
 
 
-def _vector(message, largest: float, what: str) -> np.ndarray:
+def _vector(message, quantity: str) -> np.ndarray:
     vector = topics.vector_of(message)
-    if not (np.abs(vector) <= largest).all():  # false for what is not a number
-        raise Unusable(f"its {what} is impossible", np.array2string(vector, precision=3))
+    if not (np.abs(vector) <= LARGEST[quantity]).all():  # false for what is not a number
+        raise Unusable(f"its {quantity} is impossible", np.array2string(vector, precision=3))
     return vector

@@ -176,16 +176,24 @@ def image_of(message: Image, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def joint_command_message(
-    interface: str, stamp: Time, names: Sequence[str], position_rad: np.ndarray, measured_rad: np.ndarray
-) -> JointState | Float64MultiArray:
-    """A command; `position_rad` is NaN where the joints are to be damped.
+    interface: str,
+    stamp: Time,
+    names: Sequence[str],
+    position_rad: np.ndarray,
+    stand_in_rad: np.ndarray | None,
+) -> JointState | Float64MultiArray | None:
+    """A command; whatever of `position_rad` is not finite damps the joints.
 
     Damping is a message without positions and with zero velocities. A forward_command_controller knows positions
-    only: there the pose of `measured_rad` stands in, which takes the tension out without letting the robot drop.
+    only: there `stand_in_rad`, finite, says where the joints are, which takes the tension out without letting the
+    robot drop. None where that is to be said and nothing is known.
     """
-    damping = bool(np.isnan(position_rad).any())
+    damping = not np.isfinite(position_rad).all()
     if interface == "forward_position":
-        return Float64MultiArray(data=(measured_rad if damping else position_rad).tolist())
+        pose_rad = stand_in_rad if damping else position_rad
+        return (
+            None if pose_rad is None or not np.isfinite(pose_rad).all() else Float64MultiArray(data=pose_rad.tolist())
+        )
     message = JointState(name=list(names))
     message.header.stamp = stamp
     if damping:
