@@ -183,19 +183,6 @@ def joint_command_message(
     return message
 
 
-def joint_command_of(message: JointState | Float64MultiArray, order: NameOrder, joints: int) -> np.ndarray | None:
-    """Position targets `[joints]` in rad, None for damping.
-
-    Raises:
-      UserError: the command does not cover the joints.
-    """
-    if isinstance(message, Float64MultiArray):
-        if len(message.data) != joints:
-            raise UserError(f"A message on {JOINT_COMMAND} has {len(message.data)} values for {joints} joints.")
-        return np.array(message.data)
-    return order(message.name, message.position, "position") if message.position else None
-
-
 def command_type(interface: str) -> type:
     """Message type of `joint_command`.
 

@@ -8,6 +8,7 @@ software stop is not a hardware stop: have the remote control at hand. NOT YET R
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +20,10 @@ from daydreamer.errors import UserError
 from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import fill_low_command
 from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.unitree import DriverState
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
-from ros_nodes.unitree_driver import DriverState, UnitreeDriver
+from ros_nodes.unitree_driver import UnitreeDriver
 
 LOW_COMMAND = "lowcmd"
 LOW_STATE = "lowstate"
@@ -70,25 +72,35 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         driver = UnitreeDriver(node, GO2, DAMPING_N_M_S_RAD)
         runtime.refuse_unknown_parameters(node)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
-        newest: list[DriverState] = []
+        reported = False
 
         def on_state(message: Any) -> None:
-            newest[:] = [driver_state(message)]
-            driver.publish(newest[0])
+            nonlocal reported
+            reported = True
+            driver.take_in(driver_state(message))
 
-        node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)
+        subscription = node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
         runtime.refuse_second_publisher(node, spinner.once, publisher.topic_name, stop)
 
-        def tick(damp: bool) -> None:
-            if not newest:
-                return  # A robot that has not reported must not be told anything.
-            target_rad = None if damp else driver.motor_targets(newest[0].joint_position_rad)
-            publisher.publish(
-                fill_low_command(low_command(), target_rad, driver.stiffness_n_m_rad, driver.damping_n_m_s_rad)
+        def send(target_rad: np.ndarray | None) -> None:
+            if reported:  # a robot that has not reported must not be told anything
+                publisher.publish(
+                    fill_low_command(low_command(), target_rad, driver.stiffness_n_m_rad, driver.damping_n_m_s_rad)
+                )
+
+        def silence() -> str:
+            publishers = node.count_publishers(subscription.topic_name)
+            return (
+                f"from the Go2 on {subscription.topic_name}, which has {publishers} publishers. Usual reasons: the DDS "
+                "in use does not use the network interface to the robot (RMW_IMPLEMENTATION="
+                f"{os.environ.get('RMW_IMPLEMENTATION', '')}, CYCLONEDDS_URI, ROS_AUTOMATIC_DISCOVERY_RANGE="
+                f"{os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')}, which has to be SUBNET for another computer); "
+                "or the robot is off, or in another domain than ROS_DOMAIN_ID="
+                f"{os.environ.get('ROS_DOMAIN_ID', '0')}."
             )
 
-        driver.run(spinner, tick, stop)
+        driver.run(spinner, lambda: send(driver.motor_targets()), lambda: send(None), silence, stop)
     return 0
 
 
