@@ -61,6 +61,7 @@ class ActorNode(LifecycleNode):
         self._reads_operator = reads_operator
         self._parameters = parameters.declare(self)
         self._error: Exception | None = None
+        self._by_itself = False
 
     def run(self, spinner: runtime.Spinner, steps_in_all: int) -> None:
         """Until `steps_in_all` of the session are logged, a stop is requested, or the node is shut down.
@@ -103,10 +104,10 @@ class ActorNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if not self.actor.activate():
+        if not self.actor.activate(self._by_itself):
             silent = ", ".join(self.actor.silent_topics())
-            reason = f"nothing has arrived on {silent}" if silent else "the emergency stop is latched; reset it first"
-            self.get_logger().error(f"The actor cannot be activated: {reason}.")
+            reason = f"Nothing has arrived on {silent}." if silent else self.actor.loop.supervisor.refusal
+            self.get_logger().error(f"The actor cannot be activated. {reason}")
             return TransitionCallbackReturn.FAILURE
         return super().on_activate(state)
 
@@ -121,7 +122,10 @@ class ActorNode(LifecycleNode):
         return self._close("shut down")
 
     def _start_up(self, transition) -> None:
-        if transition() is not TransitionCallbackReturn.SUCCESS and self._error is not None:
+        self._by_itself = True
+        failed = transition() is not TransitionCallbackReturn.SUCCESS
+        self._by_itself = False
+        if failed and self._error is not None:
             raise self._error
 
     def _fail(self, what: str, error: Exception) -> TransitionCallbackReturn:

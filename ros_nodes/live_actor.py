@@ -27,6 +27,7 @@ from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_fir
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
 from daydreamer.session.status import ActorStatus, read_status
+from daydreamer.session.stop_latch import StopLatch
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.milestones import Milestones
 from ros_nodes import runtime, topics
@@ -38,6 +39,7 @@ from ros_nodes.robot_state import RobotState
 
 WAITING_MESSAGE_PERIOD_S = 3.0
 STALL_POLL_S = 0.05
+LATCH_POLL_S = 0.1
 
 
 class LiveActor:
@@ -92,6 +94,9 @@ class LiveActor:
                 on_event=self._telemetry.event,
                 on_step=self._telemetry.on_step,
             )
+            self._latch = StopLatch(session)
+            if self._latch.stopped:
+                self.loop.supervisor.emergency_stop("an earlier life of the actor")
             self._loader = PolicyLoader(
                 session.policy,
                 spec,
@@ -103,7 +108,7 @@ class LiveActor:
             self._loader.poll()
             garbage.take_over()
             self._pacer = Pacer(spec.control_period_s, time.monotonic() + spec.control_period_s)
-            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic)
+            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             self._input = OperatorInput(
                 node, self._desk, self.request, parameters.joy_deadman_button, parameters.joy_axes
             )
@@ -112,6 +117,8 @@ class LiveActor:
             self._diagnostics_period_s = parameters.diagnostics_period_s
             stack.enter_context(self._telemetry.running(self.loop, self._pacer))
             stack.enter_context(self._loader.running())
+            stack.callback(self._keep_latch)  # what came after the thread's last look
+            stack.enter_context(periodically(self._keep_latch, LATCH_POLL_S, "stop-latch"))
             stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
             stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
             # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
@@ -127,9 +134,14 @@ class LiveActor:
         """Topics of the robot on which nothing has arrived yet."""
         return self._state.silent_topics(self._begin_s)
 
-    def activate(self) -> bool:
-        """Sets out from the measured pose; False if the robot is silent or the emergency stop is latched."""
-        if self.silent_topics() or not self.loop.supervisor.activate("activated"):
+    def activate(self, by_itself: bool = False) -> bool:
+        """Sets out from the measured pose; False if the robot is silent, or for the supervisor's `refusal`.
+
+        One that starts `by_itself` is active, but still stopped, if an earlier life was left emergency-stopped.
+        """
+        supervisor = self.loop.supervisor
+        stays_stopped = by_itself and supervisor.state is SafetyState.EMERGENCY_STOPPED
+        if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
             return False
         self._activated = True
         self._telemetry.state = "running"
@@ -143,7 +155,7 @@ class LiveActor:
             self.loop.supervisor.watchdogs.parent_gone()
         # A latched stop stays latched; in either case the last thing that the robot hears is to damp.
         if self.loop.supervisor.deactivate(cause) or self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED:
-            self._commands.damp_surely(self._state.measurement().joint_position_rad)
+            self._commands.damp_surely(self.loop.supervisor.stand_in_rad)
         self._stall.rest()
         self._activated = False
         self._telemetry.state = "waiting"
@@ -152,10 +164,10 @@ class LiveActor:
         """Carries out what an operator asks for; an emergency stop leaves at once, not with the next tick."""
         if request is OperatorRequest.RESUME and not self._activated:
             return Reply(False, "The actor is inactive; activate it first.")
-        reply = self._desk.request(request, source)
-        if request is OperatorRequest.EMERGENCY_STOP and not self.silent_topics():
-            self._commands.damp(self._state.measurement().joint_position_rad)
-        return reply
+        return self._desk.request(request, source)
+
+    def _damp(self) -> None:
+        self._commands.damp(self.loop.supervisor.stand_in_rad)
 
     def tick(self, spinner: runtime.Spinner) -> None:
         """Waits for the next control tick, running callbacks meanwhile, and answers the newest state."""
@@ -175,7 +187,7 @@ class LiveActor:
         measurement = self._state.measurement()
         command = self.loop.step(measurement, tick_s)
         if command is not None:
-            self._commands.send(command.position_rad, measurement.joint_position_rad)
+            self._commands.send(command.position_rad, self.loop.supervisor.stand_in_rad)
         sent_s = time.monotonic()
         self._pacer.finish(sent_s)
         self._telemetry.step_latency.add(sent_s - tick_s)
@@ -199,8 +211,11 @@ class LiveActor:
 
     def _on_stall(self, stalled_s: float) -> None:
         """On a thread of its own: the control loop is stuck."""
-        self._commands.damp(self._state.measurement().joint_position_rad)
+        self._damp()
         self._telemetry.event("watchdog_stall", stalled_s=stalled_s, action="damp")
+
+    def _keep_latch(self) -> None:
+        self._latch.keep(self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED)
 
     def _publish_diagnostics(self) -> None:
         status: ActorStatus = self._telemetry.current(self.loop, self._pacer)

@@ -108,11 +108,7 @@ class OperatorInput:
 
     def _on_emergency_stop(self, message: Bool) -> None:
         # Several subscriptions may deliver it; after the first nothing is left to do.
-        if message.data and not self._desk.held:
-            self._desk.held = True
-            self._request(OperatorRequest.EMERGENCY_STOP, "topic")
-        elif not message.data:
-            self._desk.held = False
+        self._desk.stop_held("topic", message.data)
 
     def _on_gamepad(self, message: Joy) -> None:
         axes, buttons = message.axes, message.buttons

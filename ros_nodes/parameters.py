@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
 
 from daydreamer.actor.operator import AXES
@@ -35,22 +33,22 @@ def declare(node: Node) -> ActorParameters:
     """
     index = IntegerRange(from_value=0, to_value=LARGEST_INDEX, step=1)
     parameters = ActorParameters(
-        autostart=_declare(node, "autostart", True, "configure and activate without being asked"),
-        command_interface=_declare(
+        autostart=runtime.declare(node, "autostart", True, "configure and activate without being asked"),
+        command_interface=runtime.declare(
             node,
             "command_interface",
             topics.COMMAND_INTERFACES[0],
             "message type of joint_command",
             additional_constraints=" or ".join(topics.COMMAND_INTERFACES),
         ),
-        diagnostics_period_s=_declare(
+        diagnostics_period_s=runtime.declare(
             node,
             "diagnostics_period_s",
             1.0,
             "time between two messages on /diagnostics",
             floating_point_range=[FloatingPointRange(from_value=0.1, to_value=10.0)],
         ),
-        joy_deadman_button=_declare(
+        joy_deadman_button=runtime.declare(
             node,
             "joy_deadman_button",
             4,
@@ -58,7 +56,7 @@ def declare(node: Node) -> ActorParameters:
             integer_range=[index],
         ),
         joy_axes=tuple(
-            _declare(
+            runtime.declare(
                 node,
                 "joy_axes",
                 [0, 1, 3, 4],
@@ -72,13 +70,3 @@ def declare(node: Node) -> ActorParameters:
     topics.command_type(parameters.command_interface)
     runtime.refuse_unknown_parameters(node)
     return parameters
-
-
-def _declare(node: Node, name: str, default: Any, description: str, **constraints: Any) -> Any:
-    descriptor = ParameterDescriptor(description=description, read_only=True, **constraints)
-    try:
-        return node.declare_parameter(name, default, descriptor).value
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        raise UserError(
-            f"Parameter {name} of the actor node cannot be used: {error}. It takes a value like {default!r}."
-        ) from error

@@ -10,22 +10,30 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from daydreamer.errors import UserError
+from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.middleware import require_middleware
 
 # Other robots in the same network must not hear our commands unless somebody wants that.
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 try:
+    require_middleware()
     import rclpy
+except UserError as error:
+    print(error, file=sys.stderr, flush=True)
+    sys.exit(USER_ERROR_STATUS)
 except ImportError as error:
     sys.exit(
         f"ROS 2's Python library does not load ({error}); install it with pip install 'daydreamer[ros]' or source "
         "/opt/ros/<distribution>/setup.bash."
     )
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
@@ -63,8 +71,17 @@ NodeType = TypeVar("NodeType", bound=Node)
 
 @contextlib.contextmanager
 def ros_node(make: Callable[[], NodeType], arguments: Sequence[str]) -> Iterator[NodeType]:
-    """The node that `make` makes, whose context survives signals, so that a last safe command can still be sent."""
-    rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
+    """The node that `make` makes, whose context survives signals, so that a last safe command can still be sent.
+
+    Raises:
+      UserError: rclpy cannot read what stands behind --ros-args, a file of parameters included.
+    """
+    try:
+        rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        # The rest of the text is where in rcl it was raised.
+        said = str(error).split(", at /")[0].removeprefix("failed to initialize rcl: ")
+        raise UserError(f"What stands behind --ros-args cannot be used: {said}") from error
     try:
         node = make()
         try:
@@ -91,6 +108,39 @@ def entities(node: Node) -> Iterator[None]:
         for kind, destroy in kinds.items():
             for entity in set(getattr(node, kind)) - before[kind]:
                 destroy(entity)
+
+
+def declare(node: Node, name: str, default: Any, description: str = "", **constraints: Any) -> Any:
+    """A parameter's value, read once; of the type of `default`, but a whole number is taken for a float.
+
+    Args:
+      constraints: of ParameterDescriptor.
+
+    Raises:
+      UserError: a value of another type or out of its range.
+    """
+    numbers = default if isinstance(default, list) else [default]
+    given = node._parameter_overrides.get(name)
+    if given is not None and all(isinstance(number, float) for number in numbers):
+        # For ROS 250 is no float, only 250.0 is.
+        node._parameter_overrides[name] = Parameter(name, value=_as_floats(given.value))
+    descriptor = ParameterDescriptor(description=description, read_only=True, **constraints)
+    try:
+        return node.declare_parameter(name, default, descriptor).value
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        raise UserError(
+            f"Parameter {name} of {node.get_fully_qualified_name()} cannot be used: {error}. It takes a value like "
+            f"{default!r}."
+        ) from error
+
+
+def _as_floats(value: Any) -> Any:
+    """Whole numbers made floats, alone or in a list; anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_floats(element) for element in value]
+    return value
 
 
 def refuse_unknown_parameters(node: Node) -> None:

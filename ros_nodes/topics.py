@@ -6,6 +6,7 @@ specification; messages may name joints and feet in any order and may carry more
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,9 @@ COMMAND_INTERFACES = ("joint_state", "forward_position")
 LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
 
+FROM_SEVERAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Likewise, where several nodes may publish parts of a state: a gripper's message must not push out the legs'."""
+
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For publishers: compatible with every subscription, ros2_control's reliable ones included."""
 
@@ -48,6 +52,10 @@ FROM_ANYBODY = (
 
 Deep enough not to lose a message to its successor, as an emergency stop to its release.
 """
+
+
+LARGEST_SCALE = 1e6
+"""Of a quaternion, whose length should be 1."""
 
 
 class NameOrder:
@@ -120,18 +128,22 @@ def imu_message(
 
 
 def orientation_of(message: Imu) -> np.ndarray:
-    """`[4]` w, x, y, z.
+    """`[4]` w, x, y, z, of length 1 whatever the sender's scale.
 
     Raises:
-      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion).
+      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion), or one
+        that is not finite.
     """
     orientation = message.orientation
     values = np.array([orientation.w, orientation.x, orientation.y, orientation.z])
-    if message.orientation_covariance[0] == -1.0 or not values.any():
+    length = math.sqrt(float(values @ values)) if (np.abs(values) < LARGEST_SCALE).all() else math.nan
+    if message.orientation_covariance[0] == -1.0 or length < 1.0 / LARGEST_SCALE:
         raise UserError(
             f"Topic {IMU} has no orientation; run an orientation filter, as imu_filter_madgwick, before it."
         )
-    return values
+    if math.isnan(length):
+        raise UserError(f"Topic {IMU} has an impossible orientation, {values}.")
+    return values / length
 
 
 def vector_of(vector) -> np.ndarray:
@@ -164,16 +176,24 @@ def image_of(message: Image, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def joint_command_message(
-    interface: str, stamp: Time, names: Sequence[str], position_rad: np.ndarray, measured_rad: np.ndarray
-) -> JointState | Float64MultiArray:
-    """A command; `position_rad` is NaN where the joints are to be damped.
+    interface: str,
+    stamp: Time,
+    names: Sequence[str],
+    position_rad: np.ndarray,
+    stand_in_rad: np.ndarray | None,
+) -> JointState | Float64MultiArray | None:
+    """A command; whatever of `position_rad` is not finite damps the joints.
 
     Damping is a message without positions and with zero velocities. A forward_command_controller knows positions
-    only: there the pose of `measured_rad` stands in, which takes the tension out without letting the robot drop.
+    only: there `stand_in_rad`, finite, says where the joints are, which takes the tension out without letting the
+    robot drop. None where that is to be said and nothing is known.
     """
-    damping = bool(np.isnan(position_rad).any())
+    damping = not np.isfinite(position_rad).all()
     if interface == "forward_position":
-        return Float64MultiArray(data=(measured_rad if damping else position_rad).tolist())
+        pose_rad = stand_in_rad if damping else position_rad
+        return (
+            None if pose_rad is None or not np.isfinite(pose_rad).all() else Float64MultiArray(data=pose_rad.tolist())
+        )
     message = JointState(name=list(names))
     message.header.stamp = stamp
     if damping:

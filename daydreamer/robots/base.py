@@ -26,6 +26,8 @@ class Measurement:
       image: uint8 `[64, 64, 3]` or None.
       temperature_c: of the hottest motor; None if the robot does not report it.
       battery_fraction: charge, 0 to 1; likewise.
+      peak_joint_speed_rad_s: `[joints]`, largest magnitude of the joint velocity in all messages since the measurement
+        before; None if there were no others.
     """
 
     time_s: float
@@ -38,6 +40,7 @@ class Measurement:
     image: np.ndarray | None = None
     temperature_c: float | None = None
     battery_fraction: float | None = None
+    peak_joint_speed_rad_s: np.ndarray | None = None
 
 
 @dataclasses.dataclass(slots=True)

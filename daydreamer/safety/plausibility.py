@@ -163,7 +163,7 @@ class FollowingCheck:
         joint = int(self._far_s.argmax())
         far_s, name = float(self._far_s[joint]), self._names[joint]
         certain_s = min(far_s, self._upright_s)
-        if far_s > self._limit_s:
+        if far_s > certain_s:
             certain_s = max(certain_s, float(np.sort(self._far_s)[len(self._names) // 2]))
         return (
             Finding(certain_s > self._limit_s, certain_s, self._limit_s, name),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 from collections.abc import Callable
@@ -9,11 +10,21 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.robots.base import Measurement, Task
+from daydreamer.robots.base import JointLimits, Measurement, Task
 from daydreamer.safety.plausibility import EncoderCheck, Finding, FollowingCheck, ImuCheck
 
 TEMPERATURE_HYSTERESIS_C = 5.0
 BATTERY_HYSTERESIS = 0.05
+WARMING_C_S = 5.0
+"""No motor warms or cools faster; what is reported beyond that is believed as far as that."""
+DISCHARGE_1_S = 0.05
+"""Likewise of the charge."""
+FOLLOWING_DOUBT_S = 0.5
+"""From joints that have not followed for this long nothing is learned, where that is more than a warning."""
+OVER_SPEED_WINDOW_S = 1.0
+"""A joint that swings is slow at either end of each swing."""
+OUTSIDE_RAD = 0.2
+"""An angle this far beyond a mechanical limit is a wrong zero, sign or turn, or a broken joint."""
 IMPLAUSIBLE_S = 2.0
 """What was implausible has to be in order for this long: a damped joint, for one, has no command to disobey."""
 
@@ -29,6 +40,7 @@ class Watchdog(enum.StrEnum):
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
+      JOINT_OUTSIDE: a joint says that it is where none can be.
       ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
     """
 
@@ -42,6 +54,7 @@ class Watchdog(enum.StrEnum):
     OVER_SPEED = "over_speed"
     OVER_TEMPERATURE = "over_temperature"
     BATTERY_LOW = "battery_low"
+    JOINT_OUTSIDE = "joint_outside"
     ENCODER_STUCK = "encoder_stuck"
     JOINT_NOT_FOLLOWING = "joint_not_following"
     JOINT_BLOCKED = "joint_blocked"
@@ -69,7 +82,12 @@ class Watchdogs:
       trips: how often each has been raised.
       heartbeats: see there.
       state_age_s: of the newest usable state, at the last tick.
+      joints_in_doubt: whether the joints have stopped following, as far as can be told yet; what they do now is not to
+        be learned from.
     """
+
+    ACKNOWLEDGEABLE = (Watchdog.LEARNER_SILENT, Watchdog.POLICY_TOO_OLD)
+    """What an operator may accept as it is."""
 
     def __init__(
         self,
@@ -79,6 +97,7 @@ class Watchdogs:
         on_event: Callable[..., None],
     ):
         """With `safety` None only the state and the gaps between ticks are watched: time does not pass by itself."""
+        self._names = task.spec.joint_names
         self._limits = task.limits
         self._actor = actor
         self._config = safety
@@ -88,7 +107,10 @@ class Watchdogs:
         self._last_usable_s = -np.inf
         self._late_commands = 0
         self._last_late_s = -np.inf
-        self._fast_since_s: float | None = None
+        self._fast_looked_s: float | None = None
+        self._fast: collections.deque[tuple[float, float]] = collections.deque()
+        self._temperature_c = _Gradual(WARMING_C_S, task.limits.temperature_c, upper=True)
+        self._charge = _Gradual(DISCHARGE_1_S, task.limits.battery_fraction, upper=False)
         self._acknowledged_s = -np.inf
         self._plausibility = None if safety is None else _Plausibility(task, safety, actor.state_timeout_s)
         self._implausible_s = dict.fromkeys(Watchdog, -np.inf)
@@ -96,6 +118,7 @@ class Watchdogs:
         self.trips = dict.fromkeys(Watchdog, 0)
         self.heartbeats = Heartbeats()
         self.state_age_s = np.inf
+        self.joints_in_doubt = False
 
     def acknowledge(self, now_s: float) -> None:
         """An operator goes on with what there is: learner and policy count as heard of now."""
@@ -126,23 +149,25 @@ class Watchdogs:
         return gap_s
 
     def look(
-        self, tick_s: float, measurement: Measurement, usable: bool, commanded_rad: np.ndarray | None = None
+        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded_rad: np.ndarray | None = None
     ) -> None:
         """Looks at everything once.
 
         Args:
           tick_s: now, on the clock that measurements are stamped with.
           measurement: the newest.
-          usable: whether it can be computed with.
+          wrong: the quantity for which it cannot be computed with; None if it can.
           commanded_rad: `[joints]`, the command that the robot is following; None if there is none.
         """
+        usable = wrong is None
         if usable:
             self._last_usable_s = measurement.time_s
         self.state_age_s = age_s = tick_s - self._last_usable_s
         actor = self._actor
         stale = age_s > actor.state_timeout_s or not usable
-        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s)
-        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s)
+        subject = {} if usable else {"subject": wrong}
+        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s, **subject)
+        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s, **subject)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:
@@ -169,26 +194,53 @@ class Watchdogs:
             self._judge(name, age_s > limit_s, action, age_s, limit_s)
 
     def _look_at_robot(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
-        fast = bool((np.abs(measurement.joint_velocity_rad_s) > self._limits.velocity_rad_s).any())
-        if not fast:
-            self._fast_since_s = None
-        elif self._fast_since_s is None:
-            self._fast_since_s = tick_s
-        fast_s = 0.0 if self._fast_since_s is None else tick_s - self._fast_since_s
-        self._judge(Watchdog.OVER_SPEED, fast_s > config.over_speed_s, "damp", fast_s, config.over_speed_s)
-        if (temperature_c := measurement.temperature_c) is not None:
+        self._look_at_joints(tick_s, measurement, config)
+        if (temperature_c := self._temperature_c(tick_s, measurement.temperature_c)) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
             self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
-        if (charge := measurement.battery_fraction) is not None:
+        if (charge := self._charge(tick_s, measurement.battery_fraction)) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
             self._judge(Watchdog.BATTERY_LOW, charge < limit + relief, "hold", charge, limit)
 
+    def _look_at_joints(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
+        speed_rad_s = np.abs(measurement.joint_velocity_rad_s)
+        if measurement.peak_joint_speed_rad_s is not None:
+            speed_rad_s = np.fmax(speed_rad_s, measurement.peak_joint_speed_rad_s)
+        excess = speed_rad_s - self._limits.velocity_rad_s
+        joint = int(excess.argmax())
+        fast_s = self._fast_s(tick_s, bool(excess[joint] > 0.0))
+        self._judge(
+            Watchdog.OVER_SPEED,
+            fast_s > config.over_speed_s,
+            "damp",
+            fast_s,
+            config.over_speed_s,
+            subject=self._names[joint],
+        )
+        beyond_rad = beyond_limits_rad(self._limits, measurement.joint_position_rad)
+        joint = int(beyond_rad.argmax())
+        outside = bool(beyond_rad[joint] > OUTSIDE_RAD)
+        self._judge(Watchdog.JOINT_OUTSIDE, outside, "damp", beyond_rad[joint], OUTSIDE_RAD, subject=self._names[joint])
+
+    def _fast_s(self, tick_s: float, fast: bool) -> float:
+        """Time within the last `OVER_SPEED_WINDOW_S` in which a joint was above its speed."""
+        elapsed_s = 0.0 if self._fast_looked_s is None else tick_s - self._fast_looked_s
+        self._fast_looked_s = tick_s
+        if fast and elapsed_s <= self._gap_limit_s:
+            self._fast.append((tick_s, elapsed_s))
+        while self._fast and self._fast[0][0] < tick_s - OVER_SPEED_WINDOW_S:
+            self._fast.popleft()
+        return sum(seconds for _, seconds in self._fast)
+
     def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> None:
+        self.joints_in_doubt = False
         for name, action, finding in self._plausibility.look(measurement, commanded_rad):
             if finding.wrong:
                 self._implausible_s[name] = tick_s
+            if name is Watchdog.JOINT_NOT_FOLLOWING and action == "damp":
+                self.joints_in_doubt = finding.value > FOLLOWING_DOUBT_S
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
             self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
 
@@ -247,6 +299,37 @@ class _Plausibility:
             (Watchdog.JOINT_BLOCKED, config.blocked_action, blocked),
             (Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement)),
         )
+
+
+class _Gradual:
+    """A report that changes no faster than what it is of can: of a single one that is wrong, little is left.
+
+    The first one may be as wrong as any: if it is beyond the limit, it counts as that only a second later.
+    """
+
+    def __init__(self, rate_1_s: float, limit: float, upper: bool):
+        """`rate_1_s` is how fast it changes at most; `upper` says on which side of the limit it is bad."""
+        self._rate_1_s = rate_1_s
+        self._good_end = max if not upper else min
+        self._first = limit - rate_1_s if upper else limit + rate_1_s
+        self._value: float | None = None
+        self._time_s = 0.0
+
+    def __call__(self, now_s: float, reported: float | None) -> float | None:
+        if reported is None:
+            self._value = None
+        elif self._value is None:
+            self._value = self._good_end(float(reported), self._first)
+        else:
+            reach = self._rate_1_s * (now_s - self._time_s)
+            self._value += min(max(reported - self._value, -reach), reach)
+        self._time_s = now_s
+        return self._value
+
+
+def beyond_limits_rad(limits: JointLimits, position_rad: np.ndarray) -> np.ndarray:
+    """How far each joint `[joints]` is beyond the nearer of its mechanical limits; negative inside."""
+    return np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad)
 
 
 class StallWatch:

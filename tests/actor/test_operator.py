@@ -123,10 +123,9 @@ def test_one_operator_does_not_take_over_from_another(rig):
 
 def test_an_emergency_stop_ends_an_intervention_and_is_reset_only_when_released(rig):
     rig.ask(INTERVENE)
-    rig.desk.held = True
-    assert rig.ask(STOP) and not rig.loop.intervening
+    assert rig.desk.stop_held("button A", True) and not rig.loop.intervening
     assert not rig.ask(RESUME) and not rig.ask(PAUSE) and not rig.ask(RESET)
-    rig.desk.held = False
+    assert rig.desk.stop_held("button A", False)
     assert rig.ask(RESET) and rig.loop.supervisor.state is SafetyState.STOPPED
     assert rig.ask(RESUME) and rig.loop.supervisor.state is SafetyState.RAMPING
     accepted = [event["accepted"] for event in rig.events if event["kind"] == "operator"]

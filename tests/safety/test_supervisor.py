@@ -45,17 +45,16 @@ class Rig:
     def state(self):
         return self.supervisor.state
 
-    def tick(self, count=1, fresh=True, usable=True, sent_after_s=0.003, **measured):
+    def tick(self, count=1, fresh=True, sent_after_s=0.003, **measured):
         for _ in range(count):
             self.now_s += PERIOD_S
             if fresh:
                 self.measurement = dataclasses.replace(self.measurement, time_s=self.now_s, **measured)
-            state = self.supervisor.begin_tick(self.now_s, self.measurement, usable)
-            position_rad = self.measurement.joint_position_rad
+            state = self.supervisor.begin_tick(self.now_s, self.measurement)
             if state is SafetyState.RUNNING:
-                command = self.supervisor.command(A1.stand_pose_rad, position_rad)
+                command = self.supervisor.command(A1.stand_pose_rad)
             else:
-                command = self.supervisor.command_without_policy(position_rad)
+                command = self.supervisor.command_without_policy()
             self.supervisor.watchdogs.command_sent(self.now_s, self.now_s + sent_after_s)
         return command
 
@@ -80,6 +79,7 @@ def test_the_ramp_goes_slowly_from_the_measured_pose_and_ends_at_the_robots_pose
     rig = Rig(ramp_pose=pose, ramp_speed_rad_s=1.0)
     rig.supervisor.activate()
     commands = []
+    assert rig.tick().damping  # nothing departs from an angle that has been said once
     while rig.state is not SafetyState.RUNNING:
         commands.append(rig.tick().position_rad)
     path = np.array(commands[:-1])
@@ -132,7 +132,7 @@ def test_stale_before_any_command_damps_because_there_is_no_pose_to_hold():
 
 def test_numbers_that_are_not_finite_hold_at_once():
     rig = Rig().run()
-    rig.tick(usable=False)
+    rig.tick(joint_velocity_rad_s=np.full(12, np.nan))
     assert rig.state is SafetyState.HOLDING
 
 
@@ -215,7 +215,7 @@ def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
                 (69.0, SafetyState.RUNNING),
                 (71.0, SafetyState.DAMPING),
                 (66.0, SafetyState.DAMPING),
-                (64.0, SafetyState.RAMPING),
+                (60.0, SafetyState.RUNNING),
             ],
         ),
         (
@@ -227,7 +227,7 @@ def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
 def test_a_hot_motor_and_a_low_battery_stop_the_robot_until_they_are_well_again(field, course):
     rig = Rig().run()
     for value, expected in course:
-        rig.tick(**{field: value})
+        rig.tick(40, **{field: value})
         assert rig.state is expected, value
 
 
