@@ -12,7 +12,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.robots.base import JointLimits
-from daydreamer.robots.joint_belief import named
+from daydreamer.safety.encoder_belief import named
+from daydreamer.safety.watchdogs import beyond_limits_rad
 from ros_nodes import topics
 from ros_nodes.complaints import Complaints
 
@@ -135,7 +136,7 @@ def joint_command_of(message: Any, joint_names: Sequence[str], limits: JointLimi
     finite = np.isfinite(target_rad)
     if not finite.all():
         raise BadCommand(f"the position of {named(joint_names, ~finite)} is not finite")
-    outside = np.maximum(limits.lower_rad - target_rad, target_rad - limits.upper_rad) > POSSIBLE_RAD
+    outside = beyond_limits_rad(limits, target_rad) > POSSIBLE_RAD
     if outside.any():
         raise BadCommand(f"the position of {named(joint_names, outside)} is far outside the joint's limits (in rad)")
     return np.clip(target_rad, limits.lower_rad, limits.upper_rad)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
+from ros_nodes.words import printable
+
 PERIOD_S = 5.0
 LONGEST_TEXT = 200
 
@@ -36,11 +38,5 @@ class Complaints:
         since = self._unsaid.pop(kind)
         self._said_s[kind] = now_s
         number = f" ({since} since the last time this was said, {self.counts[kind]} in all)" if since > 1 else ""
-        more = printable(text())
+        more = printable(text(), LONGEST_TEXT)
         self._logger.warning(f"{kind}: {more}{number}." if more else f"{kind}{number}.")
-
-
-def printable(text: str) -> str:
-    """`text` on one line, without what a terminal could take for an instruction, and not too long."""
-    plain = "".join(letter if letter.isprintable() else "?" for letter in text[: LONGEST_TEXT + 1])
-    return plain if len(plain) <= LONGEST_TEXT else plain[:LONGEST_TEXT] + "..."

@@ -54,8 +54,22 @@ def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Our arguments; those after --ros-args are rclpy's."""
-    return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+    """Our arguments; those after --ros-args are rclpy's.
+
+    Raises:
+      UserError: rclpy cannot read its own, a file of parameters included.
+    """
+    try:
+        ours = remove_ros_args(["node", *arguments])[1:]
+    except RuntimeError as error:
+        raise _bad_ros_arguments(error) from error
+    return parser.parse_args(ours)
+
+
+def _bad_ros_arguments(error: RuntimeError) -> UserError:
+    # The rest of the text is where in rcl it was raised.
+    said = str(error).split(", at /")[0].removeprefix("failed to initialize rcl: ")
+    return UserError(f"What stands behind --ros-args cannot be used: {said}")
 
 
 def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
@@ -79,9 +93,7 @@ def ros_node(make: Callable[[], NodeType], arguments: Sequence[str]) -> Iterator
     try:
         rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
-        # The rest of the text is where in rcl it was raised.
-        said = str(error).split(", at /")[0].removeprefix("failed to initialize rcl: ")
-        raise UserError(f"What stands behind --ros-args cannot be used: {said}") from error
+        raise _bad_ros_arguments(error) from error
     try:
         node = make()
         try:
@@ -141,6 +153,19 @@ def _as_floats(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_as_floats(element) for element in value]
     return value
+
+
+def refuse_file_for_others(node: Node, arguments: Sequence[str]) -> None:
+    """For nodes that nobody starts with a file that is not for them.
+
+    Raises:
+      UserError: files of parameters were given, and none of them gives this node any.
+    """
+    if "--params-file" in arguments and not node._parameter_overrides:
+        raise UserError(
+            f"The file of parameters has none for {node.get_fully_qualified_name()}: its section begins with "
+            f"'/**/{node.get_name()}:', below which stands 'ros__parameters:'."
+        )
 
 
 def refuse_unknown_parameters(node: Node) -> None:

@@ -8,7 +8,6 @@ software stop is not a hardware stop: have the remote control at hand. NOT YET R
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +22,7 @@ from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.unitree import DriverState
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
+from ros_nodes.graph_watch import why_silent
 from ros_nodes.unitree_driver import UnitreeDriver
 
 LOW_COMMAND = "lowcmd"
@@ -69,6 +69,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_go2"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
+        runtime.refuse_file_for_others(node, arguments)
         driver = UnitreeDriver(node, GO2, DAMPING_N_M_S_RAD)
         runtime.refuse_unknown_parameters(node)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
@@ -90,14 +91,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
                 )
 
         def silence() -> str:
-            publishers = node.count_publishers(subscription.topic_name)
+            topic = subscription.topic_name
             return (
-                f"from the Go2 on {subscription.topic_name}, which has {publishers} publishers. Usual reasons: the DDS "
-                "in use does not use the network interface to the robot (RMW_IMPLEMENTATION="
-                f"{os.environ.get('RMW_IMPLEMENTATION', '')}, CYCLONEDDS_URI, ROS_AUTOMATIC_DISCOVERY_RANGE="
-                f"{os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', '')}, which has to be SUBNET for another computer); "
-                "or the robot is off, or in another domain than ROS_DOMAIN_ID="
-                f"{os.environ.get('ROS_DOMAIN_ID', '0')}."
+                f"from the Go2 on {topic}: {why_silent(node, topic)} The robot is another computer, which takes "
+                "ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, and its DDS is Cyclone (RMW_IMPLEMENTATION, CYCLONEDDS_URI)."
             )
 
         driver.run(spinner, lambda: send(driver.motor_targets()), lambda: send(None), silence, stop)

@@ -49,8 +49,8 @@ def impossible_joints(state: DriverState, limits: JointLimits) -> str | None:
     position_rad, velocity_rad_s = state.joint_position_rad, state.joint_velocity_rad_s
     if not (np.isfinite(position_rad).all() and np.isfinite(velocity_rad_s).all()):
         return "a joint's angle or velocity is not finite"
-    turned = np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad) > POSSIBLE_TURN_RAD
-    if turned.any():
+    turned_rad = np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad)
+    if (turned_rad > POSSIBLE_TURN_RAD).any():
         return "a joint's angle is more than a whole turn outside its limits"
     if (np.abs(velocity_rad_s) > POSSIBLE_SPEED * limits.velocity_rad_s).any():
         return "a joint's velocity is beyond any motor's"

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from daydreamer.robots.base import JointLimits
-from daydreamer.robots.joint_belief import JointBelief, named
 from daydreamer.robots.target_stream import TargetStream
+from daydreamer.safety.encoder_belief import EncoderBelief, named
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE
+from daydreamer.safety.watchdogs import OUTSIDE_RAD, beyond_limits_rad
 
 STATE_TIMEOUT_S = 0.1
 """Joints of which nothing believable is heard for this long are damped: no target is known to be near them."""
-
-OUTSIDE_RAD = 0.2
-"""A joint farther outside its limits has another zero, name or unit than it should, and is not moved."""
 
 LATE_PERIODS = 2.0
 """A tick that comes late moves a target no further than so many that come in time."""
@@ -68,7 +66,7 @@ class MotorGuard:
         self._targets = TargetStream(
             interpolate_s=interpolate_s, timeout_s=command_timeout_s, max_error_rad=float("inf")
         )
-        self.belief = JointBelief(limits.velocity_rad_s, STATE_TIMEOUT_S)
+        self.belief = EncoderBelief(limits.velocity_rad_s, STATE_TIMEOUT_S)
         self.stopped: str | None = None
         self._previous_rad: np.ndarray | None = None
         self._ticked_s = -np.inf
@@ -109,7 +107,7 @@ class MotorGuard:
         if error_rad is None:
             return None
         # Looked at only where somebody wants to move the robot: a driver that is started alone may find it anywhere.
-        outside = np.maximum(self._limits.lower_rad - believed_rad, believed_rad - self._limits.upper_rad) > OUTSIDE_RAD
+        outside = beyond_limits_rad(self._limits, believed_rad) > OUTSIDE_RAD
         if outside.any():
             self._stop(f"{named(self._names, outside)} is outside its limits by more than {OUTSIDE_RAD:g} rad")
         if self.stopped is not None:

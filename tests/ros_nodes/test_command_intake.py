@@ -18,7 +18,6 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from ros_nodes import topics
 from ros_nodes.command_intake import BadCommand, CommandIntake, joint_command_of
-from ros_nodes.complaints import printable
 
 DOMAIN = 46
 SILENT_S = 0.3
@@ -82,11 +81,6 @@ def test_what_is_a_little_outside_is_brought_to_the_limit():
 def test_what_is_no_command_is_refused_and_said_why(message, reason):
     with pytest.raises(BadCommand, match=reason):
         read(message)
-
-
-def test_what_strangers_write_cannot_act_on_a_terminal():
-    assert printable("a\x1b[31mb\r\nc") == "a?[31mb??c"
-    assert len(printable("x" * 10_000)) < 300
 
 
 class Network:

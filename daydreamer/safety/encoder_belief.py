@@ -1,4 +1,8 @@
-"""Which of the angles that encoders say are believed. No single sample is."""
+"""Which of the angles that encoders say a motor driver believes. No single sample is.
+
+The driver hears each motor's own speed some hundred times a second, and judges by that; what the supervisor believes,
+at the control rate and whatever drives the robot, is in `daydreamer.safety.belief`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ PERSISTENT_SAMPLES = 5
 """As many samples in a row that agree with each other are believed, whatever was before them."""
 
 
-class JointBelief:
+class EncoderBelief:
     """Angles that follow from those before at the speed that the motors themselves report. Not thread-safe.
 
     A sample of which a motor's own speed says that it cannot be is a glitch: the angle before it stands. If

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.joint_belief import PERSISTENT_SAMPLES, JointBelief
+from daydreamer.safety.encoder_belief import PERSISTENT_SAMPLES, EncoderBelief
 
 PERIOD_S = 0.004
 TRUE_RAD = A1.stand_pose_rad
@@ -15,7 +15,7 @@ class Encoders:
     """Samples in order, each a period after the one before."""
 
     def __init__(self, position_rad=TRUE_RAD):
-        self.belief = JointBelief(A1.limits.velocity_rad_s, pause_s=0.1)
+        self.belief = EncoderBelief(A1.limits.velocity_rad_s, pause_s=0.1)
         self.time_s = 0.0
         for _ in range(PERSISTENT_SAMPLES):
             self.say(position_rad)
@@ -32,7 +32,7 @@ def wrong(by_rad, joint=2):
 
 
 def test_the_first_samples_must_agree():
-    encoders = JointBelief(A1.limits.velocity_rad_s, pause_s=0.1)
+    encoders = EncoderBelief(A1.limits.velocity_rad_s, pause_s=0.1)
     for index in range(20):
         believed, _ = encoders.update(wrong(index % 2), STILL, PERIOD_S * index)
         assert not believed[2] and encoders.age_s(PERIOD_S * index) == np.inf
