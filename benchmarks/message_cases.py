@@ -580,8 +580,9 @@ def clean_up(bench: Bench) -> Outcome:
 @case("6: a stop before the robot has spoken")
 def early_stop(bench: Bench) -> Outcome:
     bench.robot.silent = True
-    with bench.alone("twin") as (process, _):
+    with bench.alone("twin") as (process, session):
         bench.robot.silent = True
+        bench.robot.until(lambda: bench.status(session))
         answer = bench.robot.ask("e_stop_trigger")
         bench.robot.run(0.5)
         alive = process.poll() is None

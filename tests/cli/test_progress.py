@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from daydreamer.cli.progress import ProgressView, sparkline
+from daydreamer.cli.progress import ProgressView, sparkline, summarise
 from daydreamer.session.status import read_status
 
 
@@ -69,6 +69,11 @@ def test_what_the_actor_wants_its_operator_to_know_is_shown(running, terminal, s
     shown, _ = show(running, terminal=terminal, status_change=change)
     shown = " ".join(shown.replace("│", " ").split())
     assert "waits for you: press r, then Y, here; /joint_states has 2 publishers: /a1, /arm" in shown
+
+
+def test_a_session_in_which_the_robot_never_set_out_is_summed_up(running):
+    status = read_status(running) | {"env_steps": 0, "robot_seconds": 0.0, "imagined_per_real_step": None}
+    assert summarise(status)[0] == "0 steps logged (0.0 robot minutes)"
 
 
 def test_a_session_without_anything_is_shown_too(record_session):
