@@ -33,6 +33,17 @@ def test_where_only_positions_are_known_the_measured_pose_stands_in_for_damping(
     assert list(message.data) == [1.0, 1.0, 1.0]
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("stand_in_rad", [None, np.array([0.0, np.nan, 0.0]), np.ones(3)])
+def test_no_message_holds_a_number_that_is_not_finite(wrong, stand_in_rad):
+    targets = np.array([0.1, wrong, -1.8])
+    message = topics.joint_command_message("forward_position", STAMP, JOINTS, targets, stand_in_rad)
+    known = stand_in_rad is not None and np.isfinite(stand_in_rad).all()
+    assert (message is not None) == known and (message is None or list(message.data) == [1.0, 1.0, 1.0])
+    message = topics.joint_command_message("joint_state", STAMP, JOINTS, targets, stand_in_rad)
+    assert (list(message.position), list(message.velocity)) == ([], [0.0, 0.0, 0.0])
+
+
 def test_an_interface_that_nobody_knows_is_refused():
     with pytest.raises(UserError, match="choose joint_state or forward_position"):
         topics.command_type("effort")
