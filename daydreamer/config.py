@@ -166,6 +166,7 @@ LatchingWatchdog = Literal[
     "joint_not_following",
     "joint_blocked",
     "imu_inconsistent",
+    "commanded_by_others",
 ]
 
 
@@ -220,7 +221,7 @@ class SafetyConfig(_Config):
     imu_action: WatchdogAction = "warn"
     trips: Annotated[int, Meta(ge=1, le=1000)] = 5
     trips_window_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
-    latching: tuple[LatchingWatchdog, ...] = ("joint_not_following", "joint_outside")
+    latching: tuple[LatchingWatchdog, ...] = ("joint_not_following", "joint_outside", "commanded_by_others")
 
 
 class ModelConfig(_Config):

@@ -35,6 +35,9 @@ LOWEST_C, HIGHEST_C = -60.0, 300.0
 
 NAMES_SHOWN = 40
 
+COMES_S = 2.0
+"""What has not come for so long does not come."""
+
 
 class RobotState:
     """Subscribes to what a robot's specification needs.
@@ -55,7 +58,8 @@ class RobotState:
         self._on_notice = on_notice
         self._said_s: dict[tuple[str, str], float] = {}
         self._problems: dict[str, str] = {}
-        self._heard_s: dict[str, float] = {}
+        # When the first and the newest message came, usable or not.
+        self._heard_s: dict[str, tuple[float, float]] = {}
         self._joints = JointReadings(spec.joint_names, LARGEST["joint_position_rad"], LARGEST["joint_velocity_rad_s"])
         self._names_heard: dict[str, list[str]] = {}
         self._feet = NamedValues(spec.foot_names, "effort", LARGEST["foot_force_n"])
@@ -97,9 +101,10 @@ class RobotState:
         return [self._required[topic].topic_name for topic in self._required if self._oldest_s(topic) < since_s]
 
     def problem(self, topic_name: str) -> str | None:
-        """What is wrong with the messages on a topic that `silent_topics` names; None if there are none."""
+        """What is wrong with the messages on a topic that `silent_topics` names; None if none come."""
         topic = next(topic for topic, subscription in self._required.items() if subscription.topic_name == topic_name)
-        return self._problem_of(topic) if topic in self._heard_s else None
+        comes = time.monotonic() - self._heard_s.get(topic, (0.0, -math.inf))[1] < COMES_S
+        return self._problem_of(topic) if comes else None
 
     def require_usable(self) -> None:
         """Judges topics that deliver, but have never delivered all they should.
@@ -111,8 +116,8 @@ class RobotState:
         for topic in self._required:
             if self._oldest_s(topic) > -math.inf or topic not in self._heard_s:
                 continue
-            foreign = topic == topics.JOINT_STATES and len(self._joints.position.missing) == len(self._spec.joint_names)
-            if now_s - self._heard_s[topic] > (FOREIGN_S if foreign else PARTIAL_S):
+            foreign = topic == topics.JOINT_STATES and self._joints.position.newest_s == -math.inf
+            if now_s - self._heard_s[topic][0] > (FOREIGN_S if foreign else PARTIAL_S):
                 raise UserError(self._problem_of(topic))
 
     def measurement(self) -> Measurement:
@@ -146,9 +151,10 @@ class RobotState:
             return self._problems[topic]
         # Only these can have come without a fault and still lack something.
         values, kind = (self._joints.position, "joint") if topic == topics.JOINT_STATES else (self._feet, "foot")
+        missing = ", ".join(values.missing(COMES_S))
         heard = ", ".join(printable(name) for name in self._names_heard.get(topic, ())) or "no names at all"
         return (
-            f"Topic {self._required[topic].topic_name} lacks the {kind} {', '.join(values.missing)}; it has {heard}. "
+            f"Topic {self._required[topic].topic_name} lacks the {kind} {missing}; it has {heard}. "
             "Rename them in the driver or in the robot's folder."
         )
 
@@ -157,7 +163,7 @@ class RobotState:
     def _subscribe(self, message_type: type, topic: str, take: Callable, quality=topics.LATEST_ONLY) -> None:
         def receive(message) -> None:
             now_s = time.monotonic()
-            self._heard_s.setdefault(topic, now_s)
+            self._heard_s[topic] = self._heard_s.get(topic, (now_s, now_s))[0], now_s
             try:
                 take(message, now_s)
             # What a message may have in it is up to whoever sent it.

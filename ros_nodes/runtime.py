@@ -39,7 +39,8 @@ from rclpy.utilities import remove_ros_args
 
 from daydreamer.stop_request import StopRequest
 
-UNKNOWN_NODE = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"
+UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
+UNKNOWN_NODE = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NAME}"
 
 DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))
 """A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s.

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.errors import UserError
+from daydreamer.session.wiring import Wiring
 
 JOINT_STATES = "joint_states"
 IMU = "imu/data"
@@ -216,6 +218,13 @@ def joint_command_of(message: JointState | Float64MultiArray, order: NameOrder, 
             raise UserError(f"A message on {JOINT_COMMAND} has {len(message.data)} values for {joints} joints.")
         return np.array(message.data)
     return order(message.name, message.position, "position") if message.position else None
+
+
+def wiring_of(node: Node, interface: str) -> Wiring:
+    """Where a node's topics are, after namespace and remapping."""
+    names = (JOINT_STATES, IMU, FOOT_CONTACTS, IMAGE, TEMPERATURE, BATTERY, JOINT_COMMAND, EMERGENCY_STOP, GAMEPAD)
+    resolved = {name: node.resolve_topic_name(name) for name in names}
+    return Wiring(command_interface=interface, namespace=node.get_namespace(), topics=resolved)
 
 
 def command_type(interface: str) -> type:

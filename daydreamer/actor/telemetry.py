@@ -7,7 +7,7 @@ import contextlib
 import math
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
@@ -37,6 +37,7 @@ class ActorTelemetry:
       state: see `ProcessStatus`; 'waiting' is for the robot's topics.
       step_latency: from control tick to sent command; the control loop adds to it.
       tick_jitter: how late ticks begin; likewise.
+      notices: asked, on any thread, for sentences about what the operator should know now.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ActorTelemetry:
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self.tick_jitter = LatencyStatistics()
+        self.notices: Callable[[], list[str]] = list
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -124,6 +126,7 @@ class ActorTelemetry:
             actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
+            notices=self.notices(),
         )
 
     def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:

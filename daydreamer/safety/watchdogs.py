@@ -39,6 +39,7 @@ class Watchdog(enum.StrEnum):
       LEARNER_SILENT: no sign of life of the learner.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
+      COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
       JOINT_OUTSIDE: a joint says that it is where none can be.
       ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
@@ -51,6 +52,7 @@ class Watchdog(enum.StrEnum):
     LEARNER_SILENT = "learner_silent"
     POLICY_TOO_OLD = "policy_too_old"
     PARENT_GONE = "parent_gone"
+    COMMANDED_BY_OTHERS = "commanded_by_others"
     OVER_SPEED = "over_speed"
     OVER_TEMPERATURE = "over_temperature"
     BATTERY_LOW = "battery_low"
@@ -68,10 +70,12 @@ class Heartbeats:
     Attributes:
       learner_s: the learner's last sign of life; None before the first look.
       policy_s: when the policy in use was made; None while there is none.
+      intruders: names of those who command the robot beside us, as they are now.
     """
 
     learner_s: float | None = None
     policy_s: float | None = None
+    intruders: tuple[str, ...] = ()
 
 
 class Watchdogs:
@@ -175,6 +179,10 @@ class Watchdogs:
                 self._look_at_plausibility(tick_s, measurement, commanded_rad)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
+        intruders = self.heartbeats.intruders
+        self._judge(
+            Watchdog.COMMANDED_BY_OTHERS, bool(intruders), "hold", len(intruders), 0.0, subject=", ".join(intruders)
+        )
         late = self._late_commands >= config.command_late_count
         if Watchdog.COMMAND_LATE in self.raised:
             late = tick_s - self._last_late_s < 1.0

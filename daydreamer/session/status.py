@@ -82,6 +82,7 @@ class ActorStatus(ProcessStatus):
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
       by the odometry's speed in a live session, by the simulator's truth in lock-step.
     append_ms: time to log a step.
+    notices: sentences for the operator, about what is so now.
     """
 
     env_steps: int | None = None
@@ -107,6 +108,7 @@ class ActorStatus(ProcessStatus):
     actor_life: int | None = None
     last_logged_sequence: int | None = None
     append_ms: LatencySummary | None = None
+    notices: list[str] | None = None
 
 
 class LearnerStatus(ProcessStatus):
@@ -215,6 +217,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] = {}
+    notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
     problems: list[str] = []
 
@@ -282,7 +285,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
         **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
-        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms"),
+        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version"),
     )

@@ -70,9 +70,10 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
     # Inactive: it observes, and commands nothing.
     rig.until(lambda: operator.reported("control loop", "rate Hz") not in (None, "unknown"))
+    rig.until(lambda: any("waits for you" in notice for notice in read_status(rig.session)["notices"]))
     assert operator.state() == "stopped" and not rig.commands and not rig.steps()
     assert not operator.ask("resume")  # that is for the life cycle to say
-    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
     rig.until(lambda: len(rig.steps()) >= 10)
     # It set out from the measured pose.
     first = np.array(rig.commands[0].position)
@@ -103,7 +104,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     assert operator.transition(Transition.TRANSITION_CLEANUP)
     # Again from the start: another life, in the same process.
     assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
-    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
     rig.until(lambda: len(rig.steps(life=2)) >= 5)
     assert len(rig.commands) > quiet
     actor.send_signal(signal.SIGINT)
