@@ -84,7 +84,6 @@ class Camera:
         self._closed = False
         self._received_s: collections.deque[float] = collections.deque(maxlen=RATE_WINDOW)
         self._looks_like = ""
-        self.heard_s: float | None = None
         self._look()
         self._timer = node.create_timer(LOOK_PERIOD_S, self._look)
         self._thread = threading.Thread(target=self._work, name="camera")
@@ -96,9 +95,9 @@ class Camera:
         return [_SOURCES[choice].topic for choice in ([self._chosen] if self._chosen else self._choices)]
 
     @property
-    def topic_name(self) -> str:
-        """Resolved, of what is waited for or received."""
-        return " or ".join(self._node.resolve_topic_name(topic) for topic in self.topics)
+    def topic_names(self) -> list[str]:
+        """Likewise, resolved."""
+        return [self._node.resolve_topic_name(topic) for topic in self.topics]
 
     @property
     def received_s(self) -> float:
@@ -110,7 +109,7 @@ class Camera:
         times_s = list(self._received_s)
         elapsed_s = times_s[-1] - times_s[0] if len(times_s) > 1 else 0.0
         rate = f", {(len(times_s) - 1) / elapsed_s:.1f} Hz" if elapsed_s > 0 else ""
-        return f"{self.topic_name}: {self._looks_like or 'no picture yet'}{rate}"
+        return f"{' or '.join(self.topic_names)}: {self._looks_like or 'no picture yet'}{rate}"
 
     def close(self) -> None:
         """Ends subscription and thread; a conversion in progress is waited for."""
@@ -156,8 +155,6 @@ class Camera:
     def _receive(self, source: _Source, data: bytes) -> None:
         now_s = time.monotonic()
         self._received_s.append(now_s)
-        if self.heard_s is None:
-            self.heard_s = now_s
         with self._arrived:
             self._waiting = source, data, now_s
             self._arrived.notify()

@@ -199,5 +199,3 @@ def test_whatever_is_wrong_in_a_file_it_is_a_picture_or_refused(where, change, k
     except Unusable:
         return
     assert picture.shape == SHAPE
-
-
