@@ -174,6 +174,9 @@ class LiveActor:
         One that starts `by_itself` is active, but still stopped, if an earlier life was left emergency-stopped.
         """
         supervisor = self.loop.supervisor
+        if intruders := self._graph.intruders:
+            supervisor.refusal = f"{', '.join(intruders)} also publishes {self._commands.topic_name}; stop it first."
+            return False
         stays_stopped = by_itself and supervisor.state is SafetyState.EMERGENCY_STOPPED
         if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
             return False

@@ -9,62 +9,19 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
-from std_srvs.srv import Trigger
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
-from ros_nodes import topics
 
 
-class Operator:
-    """Asks the actor of a rig, as an operator's tools would."""
-
-    def __init__(self, rig):
-        self.rig = rig
-        self.diagnostics = []
-        rig.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
-        self.e_stop = rig.node.create_publisher(Bool, "e_stop", topics.LATCHED)
-        self._clients = {}
-
-    def call(self, service_type, name, request):
-        if name not in self._clients:
-            self._clients[name] = self.rig.node.create_client(service_type, f"/actor/{name}")
-        client = self._clients[name]
-        self.rig.until(client.service_is_ready)
-        future = client.call_async(request)
-        self.rig.until(future.done)
-        return future.result()
-
-    def ask(self, name):
-        return self.call(Trigger, name, Trigger.Request()).success
-
-    def transition(self, number):
-        request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, "change_state", request).success
-
-    def state(self):
-        return read_status(self.rig.session)["safety_state"]
-
-    def until_state(self, state):
-        self.rig.until(lambda: self.state() == state)
-
-    def reported(self, entry, key):
-        for status in reversed(self.diagnostics[-1].status if self.diagnostics else []):
-            if status.name == f"actor: {entry}":
-                return next(value.value for value in status.values if value.key == key)
-        return None
-
-
-def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
+def test_an_operator_leads_the_actor_through_its_life(make_rig, make_operator, damping):
     rig = make_rig(30)
-    operator = Operator(rig)
+    operator = make_operator(rig)
     rig.start("twin")
     actor = rig.start("actor", "--ros-args", "-p", "autostart:=false")
     assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
@@ -112,10 +69,10 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     assert damping(rig.commands[-1])
 
 
-def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
+def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator, damping):
     # What is latched must have been found before the actor sets out.
     rig = make_rig(32, ["actor.random_steps=10"], discovery_s=3.5)
-    operator = Operator(rig)
+    operator = make_operator(rig)
     operator.e_stop.publish(Bool(data=True))  # before there is an actor: it is latched
     rig.start("twin")
     process = subprocess.Popen(
