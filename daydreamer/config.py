@@ -125,6 +125,8 @@ class ActorConfig(_Config):
     Attributes:
       low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
       state_timeout_s: a state older than this is stale: hold the last pose.
+      image_timeout_s: a picture of the camera older than this is stale: hold the last pose. A camera has a rate of its
+        own, and the policy sees the newest picture until there is another.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
@@ -142,6 +144,7 @@ class ActorConfig(_Config):
 
     low_pass_cutoff_hz: Annotated[float, Meta(ge=0.0, le=1000.0)] = 3.0
     state_timeout_s: ControlTime = 0.2
+    image_timeout_s: Annotated[float, Meta(ge=0.05, le=60.0)] = 1.0
     damp_timeout_s: ControlTime = 1.0
     random_steps: CountFrom0 = 1000
     random_hold_s: Positive = 1.0
@@ -157,6 +160,7 @@ class ActorConfig(_Config):
 WatchdogAction = Literal["warn", "hold", "damp"]
 LatchingWatchdog = Literal[
     "state_lost",
+    "image_stale",
     "loop_overrun",
     "over_speed",
     "over_temperature",

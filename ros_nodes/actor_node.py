@@ -63,7 +63,7 @@ class ActorNode(LifecycleNode):
         self._session, self._task, self._stop = session, task, stop
         self._reads_operator = reads_operator
         self._waits = waits
-        self._parameters = parameters.declare(self)
+        self._parameters = parameters.declare(self, len(task.spec.foot_names))
         self._error: Exception | None = None
         self._by_itself = False
 

@@ -87,7 +87,15 @@ class LiveActor:
             self._begin_s = time.monotonic()
             self._next_message_s = self._begin_s + WAITING_MESSAGE_PERIOD_S
             keep_wiring(session, topics.wiring_of(node, parameters.command_interface))
-            self._state = RobotState(node, spec, self._notice)
+            self._state = RobotState(
+                node,
+                spec,
+                self._notice,
+                foot_sensing=task.foot_sensing,
+                foot_unloaded_n=parameters.foot_force_unloaded_n,
+                image_transport=parameters.image_transport,
+            )
+            stack.callback(self._state.close)
             # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
             # discovered meanwhile.
             warm_up(Policy.untrained(spec, config.model), spec)
@@ -104,6 +112,7 @@ class LiveActor:
             milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
             self._telemetry = ActorTelemetry(session, life, writer, milestones)
             self._telemetry.notices = self.notices
+            self._telemetry.camera = lambda: self._state.camera
             self.loop = ControlLoop(
                 task,
                 config.actor,

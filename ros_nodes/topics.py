@@ -23,6 +23,9 @@ JOINT_STATES = "joint_states"
 IMU = "imu/data"
 FOOT_CONTACTS = "foot_contacts"
 IMAGE = "camera/image_raw"
+COMPRESSED_IMAGE = f"{IMAGE}/compressed"
+"""Where image_transport puts it."""
+IMAGES = (IMAGE, COMPRESSED_IMAGE)
 JOINT_COMMAND = "joint_command"
 TEMPERATURE = "temperature"
 BATTERY = "battery_state"
@@ -123,21 +126,6 @@ def image_message(stamp: Time, image: np.ndarray) -> Image:
     message.header.stamp = stamp
     message.header.frame_id = "camera"
     return message
-
-
-def image_of(message: Image, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 `shape`.
-
-    Raises:
-      UserError: other size or encoding.
-    """
-    if message.encoding != "rgb8" or (message.height, message.width, 3) != tuple(shape):
-        raise UserError(
-            f"Topic {IMAGE} carries {message.width}x{message.height} {message.encoding}, the robot's specification "
-            f"wants {shape[1]}x{shape[0]} rgb8; put image_proc's resize node between."
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    return rows[:, : message.width * 3].reshape(shape)
 
 
 def joint_command_message(

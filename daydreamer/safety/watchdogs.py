@@ -32,6 +32,7 @@ class Watchdog(enum.StrEnum):
 
     Attributes:
       STATE_STALE, STATE_LOST: the newest usable state is older than the one and the other timeout.
+      IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
       LEARNER_SILENT: no sign of life of the learner.
@@ -45,6 +46,7 @@ class Watchdog(enum.StrEnum):
 
     STATE_STALE = "state_stale"
     STATE_LOST = "state_lost"
+    IMAGE_STALE = "image_stale"
     COMMAND_LATE = "command_late"
     LOOP_OVERRUN = "loop_overrun"
     LEARNER_SILENT = "learner_silent"
@@ -84,6 +86,7 @@ class Watchdogs:
       trips: how often each has been raised.
       heartbeats: see there.
       state_age_s: of the newest usable state, at the last tick.
+      image_age_s: of the newest picture, likewise; None for a robot that needs none.
       joints_in_doubt: whether the joints have stopped following, as far as can be told yet; what they do now is not to
         be learned from.
     """
@@ -120,6 +123,7 @@ class Watchdogs:
         self.trips = dict.fromkeys(Watchdog, 0)
         self.heartbeats = Heartbeats()
         self.state_age_s = np.inf
+        self.image_age_s: float | None = None
         self.joints_in_doubt = False
 
     def acknowledge(self, now_s: float) -> None:
@@ -170,6 +174,9 @@ class Watchdogs:
         subject = {} if usable else {"subject": wrong}
         self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s, **subject)
         self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s, **subject)
+        if measurement.image_time_s is not None:
+            self.image_age_s = age_s = tick_s - measurement.image_time_s
+            self._judge(Watchdog.IMAGE_STALE, age_s > actor.image_timeout_s, "hold", age_s, actor.image_timeout_s)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:

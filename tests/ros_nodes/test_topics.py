@@ -62,11 +62,3 @@ def test_an_imu_without_orientation_is_refused():
     message.orientation_covariance[0] = -1.0
     with pytest.raises(UserError, match="orientation filter"):
         topics.orientation_of(message)
-
-
-def test_an_image_arrives_as_it_was_sent_and_another_size_is_refused():
-    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    message = topics.image_message(STAMP, image)
-    np.testing.assert_array_equal(topics.image_of(message, (64, 64, 3)), image)
-    with pytest.raises(UserError, match="wants 32x32 rgb8"):
-        topics.image_of(message, (32, 32, 3))
