@@ -11,7 +11,7 @@ from rich.table import Table
 
 from daydreamer.cli.report import require_report_extra
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 
 
 def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
         raise UserError(f"{out} would not be a PNG; choose a name that ends in .png.")
     courses = comparison.read_courses(directories)
     try:
-        write_atomically(out, style.to_png(comparison.draw(courses)), durable=False)
+        write_anywhere(out, style.to_png(comparison.draw(courses)))
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:

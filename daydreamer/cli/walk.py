@@ -41,6 +41,7 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
       UserError: there is no such session, nothing is left of it, or see `run_session`.
     """
     session = Session.open(session_directory)
+    session.require_resumable()
     if (launched := launch_record(session)) is not None and not launched.is_plain_twin:
         raise UserError(
             f"{session.path} was run by ros2 launch, with robot:={launched.robot}; go on with "

@@ -109,10 +109,14 @@ def read_story(session: Session) -> Story:
     evidence = EvidenceReader(session).read()
     problems = list(evidence.problems)
     dreams = []
-    paths = list_dreams(session.dreams)
+    try:
+        paths = list_dreams(session.dreams)
+    except UserError as error:
+        problems.append(str(error))
+        paths = []
     for index in np.unique(np.linspace(0, len(paths) - 1, DREAMS).astype(int)) if paths else ():
         try:
-            dreams.append(read_dream(paths[index]))
+            dreams.append(read_dream(paths[index], session.spec))
         except UserError as error:
             problems.append(str(error))
     return Story(session, evidence, read_columns(session, images=False), dreams, judge(evidence), problems)

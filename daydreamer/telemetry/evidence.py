@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -96,9 +97,11 @@ class Evidence:
     def _dreamed(self, group: str, key: str) -> Series:
         """The errors of one observation at the horizon next to `PREDICTION_HORIZON_S`."""
         prefix = f"{group}/{key}/"
-        horizons_s = {
-            tag: float(tag.removeprefix(prefix).rstrip("s")) for tag in self.scalars if tag.startswith(prefix)
-        }
+        horizons_s = {}
+        for tag in self.scalars:
+            if tag.startswith(prefix):
+                with contextlib.suppress(ValueError):  # not one of ours
+                    horizons_s[tag] = float(tag.removeprefix(prefix).rstrip("s"))
         nearest = min(horizons_s, key=lambda tag: abs(horizons_s[tag] - PREDICTION_HORIZON_S), default="")
         return self.series(nearest)
 
