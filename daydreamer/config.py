@@ -119,7 +119,8 @@ class ActorConfig(_Config):
       rhythm_steps: the first steps of a session, after which no rhythm is tried any more.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
-        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
+        life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
+        refuse or struggle with files that are several times as large.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
@@ -133,7 +134,7 @@ class ActorConfig(_Config):
     rhythm_hz: tuple[float, float] | None = None
     rhythm_steps: int = 6000
     fsync_period_s: float = 1.0
-    log_roll_bytes: int = 1 << 30
+    log_roll_bytes: int = 1 << 28
     snapshot_poll_s: float = 0.25
 
 

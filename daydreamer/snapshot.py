@@ -25,7 +25,7 @@ _POINTER = "latest"
 _POINTER_BYTES = 256
 SNAPSHOT_BYTES = 1 << 30
 """Of the largest networks; those of the A1 take 2 MB."""
-_SNAPSHOT_NAME = re.compile(r"(\d{6,})\.safetensors")
+_SNAPSHOT_NAME = re.compile(r"(\d{6,18})\.safetensors", re.ASCII)
 
 
 class CorruptSnapshot(UserError):

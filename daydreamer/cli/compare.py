@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from daydreamer.cli.report import require_report_extra
+from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.session.atomic import write_anywhere
 
@@ -37,6 +37,6 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(f"The curves are in {out}.", soft_wrap=True, highlight=False, markup=False)

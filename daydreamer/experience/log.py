@@ -29,7 +29,7 @@ from daydreamer.session.files import list_folder, make_folder, open_file, remove
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
 
-_LOG_NAME = re.compile(r"actor-(\d{4,})\.mcap")
+_LOG_NAME = re.compile(r"actor-(\d{4,9})\.mcap", re.ASCII)
 
 
 def log_path(directory: Path, actor_life: int) -> Path:
@@ -40,9 +40,12 @@ def list_logs(directory: Path) -> dict[int, Path]:
     """Logs by actor life, in order; empty if there is no such directory.
 
     Raises:
-      OSError: see `list_folder`.
+      UserError: the directory cannot be read.
     """
-    matches = filter(None, map(_LOG_NAME.fullmatch, list_folder(directory)))
+    try:
+        matches = filter(None, map(_LOG_NAME.fullmatch, list_folder(directory)))
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
     return dict(sorted((int(match[1]), directory / match[0]) for match in matches))
 
 

@@ -267,8 +267,15 @@ def last_sequence(path: Path) -> int:
 
     Raises:
       CorruptLog: the header is damaged, or there is no step near the end of a file that has room for many.
-      OSError: it cannot be read, see `open_file`.
+      UserError: it cannot be read.
     """
+    try:
+        return _last_sequence(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check disk and permissions.") from error
+
+
+def _last_sequence(path: Path) -> int:
     header = read_header(path)
     if header is None:
         return -1

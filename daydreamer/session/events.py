@@ -125,15 +125,16 @@ class EventTail:
         `{wall_s, kind: 'unreadable', source: 'events', line: number}`, with the time of the event before it.
 
         Raises:
-          OSError: it cannot be read, see `open_file`.
+          UserError: it cannot be read.
         """
         events = []
-        if self._inode is None:
-            events += self._read(earlier_events(self._path), None)
-        else:
-            # If it has rolled since, what was added in the meantime comes first.
-            events += self._read(earlier_events(self._path), self._inode)
-        return events + self._read(self._path, None)
+        for path, inode in ((earlier_events(self._path), self._inode), (self._path, None)):
+            try:
+                # If it has rolled since the last time, what was added in the meantime comes first.
+                events += self._read(path, inode)
+            except OSError as error:
+                raise UserError(f"{path} cannot be read ({error.strerror}); check it and its permissions.") from error
+        return events
 
     def _read(self, path: Path, inode: int | None) -> list[dict[str, Any]]:
         """What is new in a file; with `inode` only if it is that one."""

@@ -334,13 +334,13 @@ def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
     logged = {}
     try:
         logs = list_logs(session.experience)
-    except OSError as error:
-        problems.append(f"{session.experience} cannot be read ({error.strerror}).")
+    except UserError as error:
+        problems.append(str(error))
         logs = {}
     for life, path in logs.items():
         try:
             logged[life] = last_sequence(path)
-        except (OSError, UserError) as error:
+        except UserError as error:
             problems.append(str(error))
     return logged
 

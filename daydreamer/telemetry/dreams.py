@@ -35,7 +35,7 @@ HORIZONS_S = (0.5, 1.0, 2.0)
 DREAM_BYTES = 1 << 28
 """A dream with images takes some millions."""
 
-_NAME = re.compile(r"(\d{6,})\.safetensors")
+_NAME = re.compile(r"(\d{6,18})\.safetensors", re.ASCII)
 _ARRAYS = ("truth", "prediction", "error", "unchanged_error")
 
 

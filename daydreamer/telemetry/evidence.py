@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
+from daydreamer.telemetry.accounts import find_losses
 from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
 
@@ -126,12 +127,28 @@ class EvidenceReader:
         scalars = self.scalars.read()
         problems = [*status["problems"], *self.scalars.problems.values()]
         try:
-            recent = read_columns(session, _recent_steps(session))
+            recent = read_columns(session, _recent_steps(session), problems=problems)
         except UserError as error:
             problems.append(str(error))
             recent = to_columns([], session.spec)
-        self._events = [*self._events, *self._event_tail.read()]
+        try:
+            self._events = [*self._events, *self._event_tail.read()]
+        except UserError as error:
+            problems.append(str(error))
+        problems += _unreadable(session, self._events)
+        problems += find_losses(session, {int(life): last for life, last in status["last_logged_sequence"].items()})
         return Evidence(session, status, self._events, scalars, recent, tuple(problems))
+
+
+def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    lines = [event.get("line") for event in events if event["kind"] == "unreadable"]
+    if lines:
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        named = ", ".join("the beginning" if line is None else str(line) for line in lines[:5])
+        yield (
+            f"{session.events}: line {named}{more} cannot be read, as after a power loss, on a full disk, or of "
+            "another version."
+        )
 
 
 def _recent_steps(session: Session) -> int:

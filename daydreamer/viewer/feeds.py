@@ -193,7 +193,12 @@ class DreamFeed:
         self._newest: collections.deque[tuple[float, Dream]] = collections.deque(maxlen=400)
 
     def update(self) -> None:
-        for path in list_dreams(self._directory):
+        try:
+            paths = list_dreams(self._directory)
+        except UserError as error:
+            logging.warning("%s", error)
+            return
+        for path in paths:
             if path in self._done:
                 continue
             try:
@@ -339,11 +344,19 @@ class EventFeed:
 
     def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
         self._tail = EventTail(session.events)
+        self._complaint = ""
         self._canvas = canvas
         self._clock = clock
 
     def update(self) -> None:
-        for event in self._tail.read():
+        try:
+            events = self._tail.read()
+            self._complaint = ""
+        except UserError as error:  # it must not hide all else
+            if str(error) != self._complaint:
+                logging.warning("%s", error)
+            self._complaint, events = str(error), []
+        for event in events:
             robot_s = self._clock.of_wall(event.get("wall_s", 0.0))
             self._canvas.text("events", robot_s, describe_event(event), EVENT_LEVELS.get(event["kind"], "INFO"))
 
