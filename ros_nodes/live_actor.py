@@ -105,7 +105,12 @@ class LiveActor:
             earlier_steps, earlier = logged_steps(session), read_status(session)
             writer = stack.enter_context(
                 RollingExperienceWriter(
-                    session.experience, spec, life, config.actor.fsync_period_s, config.actor.log_roll_bytes
+                    session.experience,
+                    spec,
+                    life,
+                    config.actor.fsync_period_s,
+                    config.actor.log_roll_bytes,
+                    session.digest,
                 )
             )
             robot_s = earlier_steps * spec.control_period_s

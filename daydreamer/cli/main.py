@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.texts import PrintableFormatter, printable
 
 app = typer.Typer(
     name="daydreamer",
@@ -90,11 +92,15 @@ def status(
 def doctor(
     session: SessionArgument,
     json: Json = False,
+    repair: Annotated[
+        bool,
+        typer.Option(help="Close the logs of actors that were killed, for other MCAP readers; nothing may be running."),
+    ] = False,
 ) -> None:
-    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing."""
+    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing unless told."""
     from daydreamer.cli.doctor import doctor
 
-    raise typer.Exit(doctor(session, json))
+    raise typer.Exit(doctor(session, json, repair))
 
 
 @app.command()
@@ -155,7 +161,7 @@ def train(
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed."""
     from daydreamer.cli.train import train
 
-    train(
+    status = train(
         task=task,
         steps=steps,
         out=out,
@@ -165,6 +171,7 @@ def train(
         preset=preset,
         overrides=overrides or [],
     )
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -211,10 +218,13 @@ def check_robot(
 
 def main() -> None:
     """Entry point. A mistake of the user's is one line on stderr and exit status 2."""
+    log = logging.StreamHandler()
+    log.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     try:
         app()
     except UserError as error:
-        print(f"daydreamer: {error}", file=sys.stderr)
+        print(f"daydreamer: {printable(error)}", file=sys.stderr)
         sys.exit(USER_ERROR_STATUS)
 
 

@@ -65,5 +65,5 @@ def test_no_link_is_followed_and_no_pipe_waited_for(session, tmp_path):
         read_wiring(session)
     session.wiring.unlink()
     os.mkfifo(session.wiring)
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="a pipe"):
         read_wiring(session)
