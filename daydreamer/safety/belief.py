@@ -78,8 +78,9 @@ class JointBelief:
         if time_s <= self._time_s:
             return np.zeros(len(sample_rad), bool)
         self._time_s = time_s
-        near = np.abs(sample_rad - self._believed_rad) <= self._step_rad
-        said_twice = np.abs(sample_rad - self._doubted_rad) <= self._step_rad
+        with np.errstate(invalid="ignore", over="ignore"):
+            near = np.abs(sample_rad - self._believed_rad) <= self._step_rad
+            said_twice = np.abs(sample_rad - self._doubted_rad) <= self._step_rad
         believed = near | said_twice & (time_s - self._doubted_s >= self._confirming_s)
         # New arrays, never changed ones: another thread may be sending the old ones.
         self._believed_rad = np.where(believed, sample_rad, self._believed_rad)
