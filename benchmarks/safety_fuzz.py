@@ -44,7 +44,10 @@ from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node
 from sim.driver import MotorDriver
 
 PERIOD_S = 0.05
-LIFE_STEPS = 4_000
+ERRING = 0.16
+"""Of all control periods, those with a wrong measurement and wrong samples at the driver."""
+
+LIFE_STEPS = 1_000
 CHUNK_OUTPUTS = 20_000
 LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 1e30, -1e30, 1.0, -1.0])
@@ -94,15 +97,13 @@ class Senses:
     """Samples of the joints, now and then wrong ones.
 
     Attributes:
-      wrong: samples that were not finite or leapt, so far.
       shifted: `[12]`, joints whose encoder says something else for longer than a glitch.
     """
 
     def __init__(self, random: np.random.Generator):
         self._random = random
         self._offset_rad = np.zeros(JOINTS)
-        self._offset_samples = 0
-        self.wrong = 0
+        self._offset_samples = self._forgotten = 0
         self.shifted = np.zeros(JOINTS, bool)
 
     def sample(self, joints: Joints, erring: bool) -> Sample:
@@ -111,7 +112,6 @@ class Senses:
         velocity = joints.velocity_rad_s + random.normal(0.0, 0.1, JOINTS)
         imu = IMU_AT_REST + random.normal(0.0, 0.01, 10)
         if erring:
-            self.wrong += 1
             kind, joint = random.integers(6), random.integers(JOINTS)
             if kind == 0:
                 position[joint] = random.choice(WRONG)
@@ -128,7 +128,9 @@ class Senses:
                     bits = np.float32(values).view(np.uint32)
                     bits[random.integers(len(bits))] ^= np.uint32(1 << random.integers(32))
                     values[:] = bits.view(np.float32)
-            elif self._offset_samples == 0 and random.random() < 0.1:
+            elif self._offset_samples or random.random() < 0.9:
+                position[joint] = joints.position_rad[joint] + random.choice([-1, 1]) * random.uniform(0.3, 3.0)
+            else:
                 self._offset_rad[joint] = random.uniform(-4, 4)
                 self._offset_samples = int(random.integers(2, 60))
         return Sample(position, velocity, imu)
@@ -136,12 +138,15 @@ class Senses:
     def _offset(self) -> np.ndarray:
         if self._offset_samples:
             self._offset_samples -= 1
-            self.shifted = self._offset_rad != 0
-        elif self._offset_rad.any():
-            self._offset_rad[:] = 0.0
-            self._offset_samples = -20  # until what was believed is forgotten
-        elif self.shifted.any():
-            self.shifted = np.zeros(JOINTS, bool)
+            self._forgotten = 20
+            if not self._offset_samples:
+                self._offset_rad = np.zeros(JOINTS)
+            else:
+                self.shifted = self.shifted | (self._offset_rad != 0.0)
+        elif self.shifted.any():  # until what was believed is forgotten
+            self._forgotten -= 1
+            if not self._forgotten:
+                self.shifted = np.zeros(JOINTS, bool)
         return self._offset_rad
 
 
@@ -279,7 +284,8 @@ class Life:
         else:
             self.wire = MotorWire(robot, random, self.period_s, figures)
         self.told_rad: np.ndarray | None = None
-        self.sent_s = self.heard_s = self.now_s
+        self.sent_s = self.now_s
+        self.heard_s = collections.deque([self.now_s], maxlen=2)  # the last but one: one may be passed over
 
     def run(self, outputs: int) -> None:
         """Lives until the policy has been asked so often, or ten times as many periods have passed."""
@@ -287,7 +293,7 @@ class Life:
         for _ in range(10 * outputs):
             if self.figures.counts["policy outputs"] >= end:
                 break
-            erring = bool(self.random.random() < 0.12)
+            erring = bool(self.random.random() < ERRING)
             self._control(erring)
             if self.forward:
                 self._twin_ticks()
@@ -414,7 +420,7 @@ class Life:
             self.joints.advance(elapsed_s, self.told_rad)
             wrong = erring and self.random.random() < 0.4
             if self.wire.report(self.senses.sample(self.joints, wrong), wrong, self.now_s):
-                self.heard_s = self.now_s
+                self.heard_s.append(self.now_s)
             told = self.wire.command(self.wire.guard.target(self.now_s))
             self._check_motors(told, elapsed_s)
 
@@ -431,8 +437,10 @@ class Life:
         if not np.isfinite(target).all():
             violations["packet: not finite"] += 1
             return
-        # How far off the driver may take a joint to be: of what it has not heard for, at its largest speed.
-        unheard_rad = 0.07 + limits.velocity_rad_s * (self.now_s - self.heard_s + elapsed_s)
+        # How far off the driver may take a joint to be that it has not heard of, or not believed, for a while.
+        unbelieved_s = min(self.wire.guard.belief.age_s(self.now_s), 1.5 * motor_guard.STATE_TIMEOUT_S)
+        unheard_s = max(self.now_s - self.heard_s[0], unbelieved_s) + elapsed_s
+        unheard_rad = 0.07 + limits.velocity_rad_s * unheard_s
         beyond = np.maximum(limits.lower_rad - target, target - limits.upper_rad)
         joint_beyond = np.maximum(limits.lower_rad - true_rad, true_rad - limits.upper_rad)
         # A joint that is found outside is brought in.
@@ -492,12 +500,19 @@ def press_anything(supervisor: SafetySupervisor, random: np.random.Generator, no
 # What was once wrong, put back, each to be found out.
 
 
-def _believes_every_sample() -> None:
-    def update(self, position_rad, velocity_rad_s, time_s):
-        self.position_rad, self._believed_s = position_rad, np.full(JOINTS, time_s)
-        return np.ones(JOINTS, bool), np.zeros(JOINTS, bool)
+def _driver_as_it_was() -> None:
+    """Targets near whatever angle was said last, without limits of joint and rate."""
 
-    motor_guard.EncoderBelief.update = update
+    def measured(self, position_rad, velocity_rad_s, time_s):
+        self.newest_rad = position_rad
+        self._targets._max_error_rad = float(self._reach_rad.min())
+
+    def target(self, time_s):
+        position_rad = getattr(self, "newest_rad", None)
+        error_rad = None if position_rad is None else self._targets.error(time_s, position_rad)
+        return None if error_rad is None else position_rad + error_rad
+
+    motor_guard.MotorGuard.measured, motor_guard.MotorGuard.target = measured, target
 
 
 def _has_no_joint_limits() -> None:
@@ -552,7 +567,7 @@ def _supervisor_is_too_fast() -> None:
 
 
 FAULTS: Mapping[str, Callable[[], None]] = {
-    "driver believes every sample": _believes_every_sample,
+    "driver as it was": _driver_as_it_was,
     "driver has no joint limits": _has_no_joint_limits,
     "driver has no rate limit": _has_no_rate_limit,
     "measured angles stand in for damping": _lets_nan_stand_in,
@@ -560,14 +575,23 @@ FAULTS: Mapping[str, Callable[[], None]] = {
 }
 
 
-def fuzz(seed: int, outputs: int, fault: str | None = None, period_s: float | None = None) -> Figures:
-    """So many policy outputs; with a fault, in a process of its own only. `period_s` of the motors' ticks is drawn."""
+def fuzz(
+    seed: int,
+    outputs: int,
+    fault: str | None = None,
+    life_steps: int = LIFE_STEPS,
+    period_s: float | None = None,
+) -> Figures:
+    """So many policy outputs, in lives of `life_steps`; with a fault, in a process of its own only.
+
+    `period_s` of the motors' ticks is drawn if it is None.
+    """
     if fault is not None:
         FAULTS[fault]()
     random, figures = np.random.default_rng(seed), Figures()
     with np.errstate(all="ignore"):
         while (left := outputs - figures.counts["policy outputs"]) > 0:
-            Life(random, figures, period_s).run(min(LIFE_STEPS, left))
+            Life(random, figures, period_s).run(min(life_steps, left))
     return figures
 
 
