@@ -96,17 +96,16 @@ def why_silent(node: Node, topic: str) -> str:
     Only usual reasons: nobody publishes in this domain and network, or what is published does not get through.
     """
     publishers = node.get_publishers_info_by_topic(topic)
-    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
     if not publishers:
-        where = "on this machine only" if reach == "LOCALHOST" else f"with ROS_AUTOMATIC_DISCOVERY_RANGE={reach}"
+        domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+        reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
         return (
-            f"nobody publishes it in ROS_DOMAIN_ID={domain}, looked for {where}: is the driver running, with the same "
-            "ROS_DOMAIN_ID, discovery range and network interface, and under this name?"
+            f"Nobody publishes there in ROS_DOMAIN_ID={domain}, ROS_AUTOMATIC_DISCOVERY_RANGE={reach}: is the driver "
+            "running, with the same of both, on this network interface, and under these names (ros2 topic list)?"
         )
-    types = sorted({printable(each.topic_type) for each in publishers})
+    types = ", ".join(sorted({printable(each.topic_type) for each in publishers}))
     names = ", ".join(sorted(set(publishers_of(node, topic))))
     return (
-        f"{names} publishes it ({', '.join(types)}), but nothing arrives: does it send, is its type the right one, and "
-        "does its data get through (network interface, firewall, shared memory between users)?"
+        f"{names} publishes {topic} ({types}), but nothing arrives: does it send, is that the type wanted, and do data "
+        "get through (network interface, firewall, shared memory between users)?"
     )

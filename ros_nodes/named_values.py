@@ -84,9 +84,16 @@ class NamedValues:
         self._find = NameFinder(wanted)
 
     @property
-    def missing(self) -> list[str]:
-        """Names of which nothing has come yet."""
-        return [name for name, at_s in zip(self.wanted, self.received_s, strict=True) if at_s == -math.inf]
+    def newest_s(self) -> float:
+        """When anything came last."""
+        return float(self.received_s.max())
+
+    def missing(self, older_s: float) -> list[str]:
+        """Names of which nothing has come, or nothing for `older_s` up to the newest."""
+        since_s = self.newest_s - older_s
+        return [
+            name for name, at_s in zip(self.wanted, self.received_s, strict=True) if not at_s >= since_s > -math.inf
+        ]
 
     def take(self, names: Sequence[str], values: Sequence[float], now_s: float) -> None:
         """Takes what can be taken of a message; what is foreign is passed over.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
@@ -10,8 +12,10 @@ from rclpy.node import Node
 from daydreamer.actor.operator import AXES
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
+from ros_nodes.camera import TRANSPORTS
 
 LARGEST_INDEX = 31
+LARGEST_OFFSET_N = 1000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,17 +27,24 @@ class ActorParameters:
     diagnostics_period_s: float
     joy_deadman_button: int
     joy_axes: tuple[int, ...]
+    image_transport: str
+    foot_force_unloaded_n: tuple[float, ...]
 
 
-def declare(node: Node) -> ActorParameters:
+def declare(node: Node, feet: int = 0) -> ActorParameters:
     """Declares the parameters on `node` and returns their values; they are read once.
+
+    Args:
+      feet: of the robot.
 
     Raises:
       UserError: a value of a wrong type or out of its range, or a parameter that the node does not have.
     """
     index = IntegerRange(from_value=0, to_value=LARGEST_INDEX, step=1)
     parameters = ActorParameters(
-        autostart=runtime.declare(node, "autostart", True, "configure and activate without being asked"),
+        autostart=runtime.declare(
+            node, "autostart", True, "configure without being asked, and activate if the robot is the twin"
+        ),
         command_interface=runtime.declare(
             node,
             "command_interface",
@@ -64,9 +75,39 @@ def declare(node: Node) -> ActorParameters:
                 additional_constraints=f"{AXES} indices from 0 to {LARGEST_INDEX}",
             )
         ),
+        image_transport=runtime.declare(
+            node,
+            "image_transport",
+            TRANSPORTS[0],
+            "camera/image_raw, or its sibling /compressed; auto takes the raw one where it is published",
+            additional_constraints=" or ".join(TRANSPORTS),
+        ),
+        foot_force_unloaded_n=_known_forces(
+            runtime.declare(
+                node,
+                "foot_force_unloaded_n",
+                [math.nan],
+                "what each foot reads in the air, or one number for all; .nan measures it while the robot lies on its "
+                "back",
+            ),
+            feet,
+        ),
     )
+    if parameters.image_transport not in TRANSPORTS:
+        raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
     if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
         raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
     topics.command_type(parameters.command_interface)
     runtime.refuse_unknown_parameters(node)
     return parameters
+
+
+def _known_forces(forces_n: Sequence[float], feet: int) -> tuple[float, ...]:
+    if len(forces_n) > 0 and all(math.isnan(force) for force in forces_n):
+        return ()
+    if len(forces_n) in (1, feet) and all(abs(force) <= LARGEST_OFFSET_N for force in forces_n):
+        return tuple(forces_n)
+    raise UserError(
+        f"foot_force_unloaded_n is {list(forces_n)}; it takes a force in N for each of {feet} feet, one for all, or "
+        "[.nan] to have them measured."
+    )

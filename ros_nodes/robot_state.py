@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import BatteryState, Image, Imu, JointState, Temperature
+from sensor_msgs.msg import BatteryState, Imu, JointState, Temperature
 
 from daydreamer.errors import UserError
-from daydreamer.robots.base import Measurement
+from daydreamer.robots.base import FootSensing, Measurement
+from daydreamer.robots.sensor_watch import ChargeUnit, SensorWatch, TemperatureUnit
 from daydreamer.safety.belief import LARGEST
 from daydreamer.spec import RobotSpec
 from ros_nodes import topics
+from ros_nodes.camera import TRANSPORTS, Camera
 from ros_nodes.named_values import JointReadings, NamedValues, Unusable
 from ros_nodes.words import printable
 
@@ -31,9 +33,16 @@ PARTIAL_S, FOREIGN_S = 3.0, 10.0
 REPEAT_S = 10.0
 """What goes on being wrong is said again so often."""
 
-LOWEST_C, HIGHEST_C = -60.0, 300.0
+REMARK_REPEAT_S = 60.0
+"""Likewise of what is wrong with sensors rather than with messages."""
+
+LOWEST_C, HIGHEST_C = -60.0, 500.0
+"""As they are reported, which may be in kelvin."""
 
 NAMES_SHOWN = 40
+
+COMES_S = 2.0
+"""What has not come for so long does not come."""
 
 
 class RobotState:
@@ -48,19 +57,38 @@ class RobotState:
       refused: how many messages were unusable, wholly or in part, by topic and kind of fault.
     """
 
-    def __init__(self, node: Node, spec: RobotSpec, on_notice: Callable[..., None] = lambda text, **fields: None):
-        """`on_notice(text, **fields)` is called when something about the messages is worth an operator's attention."""
+    def __init__(
+        self,
+        node: Node,
+        spec: RobotSpec,
+        on_notice: Callable[..., None] = lambda text, **fields: None,
+        *,
+        foot_sensing: FootSensing | None = None,
+        foot_unloaded_n: Sequence[float] = (),
+        image_transport: str = TRANSPORTS[0],
+    ):
+        """Subscribes; `close` ends what works beside it.
+
+        Args:
+          on_notice: called as `on_notice(text, **fields)`, on any thread, when something about the messages is worth an
+            operator's attention.
+          foot_sensing: see `Task`.
+          foot_unloaded_n: see `SensorWatch`.
+          image_transport: see `Camera`.
+
+        Raises:
+          UserError: there is no such transport.
+        """
         self.refused: dict[tuple[str, str], int] = {}
         self._spec = spec
         self._on_notice = on_notice
         self._said_s: dict[tuple[str, str], float] = {}
         self._problems: dict[str, str] = {}
-        self._heard_s: dict[str, float] = {}
+        # When the first and the newest message came, usable or not.
+        self._heard_s: dict[str, tuple[float, float]] = {}
         self._joints = JointReadings(spec.joint_names, LARGEST["joint_position_rad"], LARGEST["joint_velocity_rad_s"])
         self._names_heard: dict[str, list[str]] = {}
         self._feet = NamedValues(spec.foot_names, "effort", LARGEST["foot_force_n"])
-        self._image_shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
-        self._image: np.ndarray | None = None
         self._imu = _no_imu()
         self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
         # When what is not named came last.
@@ -71,18 +99,33 @@ class RobotState:
         self._subscribe(Imu, topics.IMU, self._on_imu)
         if spec.foot_names:
             self._subscribe(JointState, topics.FOOT_CONTACTS, self._on_foot_contacts, topics.FROM_SEVERAL)
-        if self._image_shape:
-            self._subscribe(Image, topics.IMAGE, self._on_image)
         self._required = dict(self._subscriptions)
         self._temperature = _Reports()
         self._battery = _Reports()
         self._subscribe(Temperature, topics.TEMPERATURE, self._on_temperature)
         self._subscribe(BatteryState, topics.BATTERY, self._on_battery)
+        self._temperature_unit, self._charge_unit = TemperatureUnit(), ChargeUnit()
+        self._watch = SensorWatch(spec, foot_sensing, foot_unloaded_n)
+        shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
+        self._camera = shape and Camera(node, shape, image_transport, spec.control_period_s, self._refuse_image)
+
+    def close(self) -> None:
+        """Ends the camera's thread."""
+        if self._camera:
+            self._camera.close()
+
+    @property
+    def camera(self) -> str | None:
+        """What the camera sends, for people; None for a robot that needs none."""
+        return self._camera.description() if self._camera else None
 
     @property
     def topic_names(self) -> list[str]:
         """Resolved names of the topics that the robot's state comes on."""
-        return [subscription.topic_name for subscription in self._required.values()]
+        return [subscription.topic_name for subscription in self._required.values()] + self._camera_topics()
+
+    def _camera_topics(self) -> list[str]:
+        return self._camera.topic_names if self._camera else []
 
     def take_waiting(self) -> None:
         """Takes in what has arrived, without an executor."""
@@ -94,12 +137,16 @@ class RobotState:
 
     def silent_topics(self, since_s: float) -> list[str]:
         """Resolved names of the topics that have not delivered all since `since_s` of `time.monotonic()`."""
-        return [self._required[topic].topic_name for topic in self._required if self._oldest_s(topic) < since_s]
+        silent = [self._required[topic].topic_name for topic in self._required if self._oldest_s(topic) < since_s]
+        # Later its pictures have an age of their own.
+        blind = self._camera and self._camera.newest is None
+        return silent + self._camera_topics() if blind else silent
 
     def problem(self, topic_name: str) -> str | None:
-        """What is wrong with the messages on a topic that `silent_topics` names; None if there are none."""
-        topic = next(topic for topic, subscription in self._required.items() if subscription.topic_name == topic_name)
-        return self._problem_of(topic) if topic in self._heard_s else None
+        """What is wrong with the messages on a topic that `silent_topics` names; None if none come."""
+        topic = next(topic for topic in (*self._required, *topics.IMAGES) if self._name_of(topic) == topic_name)
+        comes = time.monotonic() - self._heard_s.get(topic, (0.0, -math.inf))[1] < COMES_S
+        return self._problem_of(topic) if comes else None
 
     def require_usable(self) -> None:
         """Judges topics that deliver, but have never delivered all they should.
@@ -111,28 +158,37 @@ class RobotState:
         for topic in self._required:
             if self._oldest_s(topic) > -math.inf or topic not in self._heard_s:
                 continue
-            foreign = topic == topics.JOINT_STATES and len(self._joints.position.missing) == len(self._spec.joint_names)
-            if now_s - self._heard_s[topic] > (FOREIGN_S if foreign else PARTIAL_S):
+            foreign = topic == topics.JOINT_STATES and self._joints.position.newest_s == -math.inf
+            if now_s - self._heard_s[topic][0] > (FOREIGN_S if foreign else PARTIAL_S):
                 raise UserError(self._problem_of(topic))
+        if self._camera and self._camera.newest is None:
+            for topic in self._camera.topics:
+                if topic in self._problems and now_s - self._heard_s[topic][0] > FOREIGN_S:
+                    raise UserError(self._problem_of(topic))
 
     def measurement(self) -> Measurement:
         """The newest state, as old as its oldest part. Only when every topic has delivered."""
         orientation_wxyz, angular_velocity_rad_s, linear_acceleration_m_s2 = self._imu
         peak_rad_s = self._peak_joint_speed_rad_s
         self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
-        return Measurement(
+        image, image_time_s = (self._camera and self._camera.newest) or (None, None)
+        measurement = Measurement(
             time_s=min(self._oldest_s(topic) for topic in self._required),
             joint_position_rad=self._joints.position.value,
             joint_velocity_rad_s=self._joints.velocity_rad_s,
             orientation_wxyz=orientation_wxyz,
             angular_velocity_rad_s=angular_velocity_rad_s,
             linear_acceleration_m_s2=linear_acceleration_m_s2,
-            foot_force_n=self._feet.value,
-            image=self._image,
+            foot_force_n=self._watch.feet(self._feet.value),
+            image=image,
+            image_time_s=image_time_s,
             temperature_c=self._temperature.highest(),
             battery_fraction=self._battery.lowest(),
             peak_joint_speed_rad_s=peak_rad_s,
         )
+        for remark in self._watch.look(measurement):
+            self._remark("sensors", remark.kind, remark.text)
+        return measurement
 
     def _oldest_s(self, topic: str) -> float:
         if topic == topics.JOINT_STATES:
@@ -146,9 +202,10 @@ class RobotState:
             return self._problems[topic]
         # Only these can have come without a fault and still lack something.
         values, kind = (self._joints.position, "joint") if topic == topics.JOINT_STATES else (self._feet, "foot")
+        missing = ", ".join(values.missing(COMES_S))
         heard = ", ".join(printable(name) for name in self._names_heard.get(topic, ())) or "no names at all"
         return (
-            f"Topic {self._required[topic].topic_name} lacks the {kind} {', '.join(values.missing)}; it has {heard}. "
+            f"Topic {self._required[topic].topic_name} lacks the {kind} {missing}; it has {heard}. "
             "Rename them in the driver or in the robot's folder."
         )
 
@@ -157,7 +214,7 @@ class RobotState:
     def _subscribe(self, message_type: type, topic: str, take: Callable, quality=topics.LATEST_ONLY) -> None:
         def receive(message) -> None:
             now_s = time.monotonic()
-            self._heard_s.setdefault(topic, now_s)
+            self._heard_s[topic] = self._heard_s.get(topic, (now_s, now_s))[0], now_s
             try:
                 take(message, now_s)
             # What a message may have in it is up to whoever sent it.
@@ -171,11 +228,28 @@ class RobotState:
     def _refuse(self, topic: str, error: Exception, now_s: float) -> None:
         key = (topic, getattr(error, "kind", type(error).__name__))
         count = self.refused[key] = self.refused.get(key, 0) + 1
-        name = self._subscriptions[topic].topic_name
+        name = self._name_of(topic)
         self._problems[topic] = text = f"A message on {name} is unusable ({printable(str(error), 200)})."
         if now_s - self._said_s.get(key, -math.inf) > REPEAT_S:
             self._said_s[key] = now_s
             self._on_notice(f"{text} {count} so far.", topic=name, fault=printable(key[1]), count=count)
+
+    def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
+        """On the camera's thread."""
+        first_s, _ = self._heard_s.get(topic, (now_s, now_s))
+        self._heard_s[topic] = first_s, now_s
+        self._refuse(topic, error, now_s)
+
+    def _name_of(self, topic: str) -> str:
+        """Resolved."""
+        return self._node.resolve_topic_name(topic)
+
+    def _remark(self, topic: str, kind: str, text: str) -> None:
+        """Says what is odd about a sensor, now and then."""
+        now_s = time.monotonic()
+        if now_s - self._said_s.get((topic, kind), -math.inf) > REMARK_REPEAT_S:
+            self._said_s[topic, kind] = now_s
+            self._on_notice(text, topic=topic, fault=kind)
 
     def _on_joint_states(self, message: JointState, now_s: float) -> None:
         self._names_heard[topics.JOINT_STATES] = message.name[:NAMES_SHOWN]
@@ -206,21 +280,35 @@ class RobotState:
         self._names_heard[topics.FOOT_CONTACTS] = message.name[:NAMES_SHOWN]
         self._feet.take(message.name, message.effort, now_s)
 
-    def _on_image(self, message: Image, now_s: float) -> None:
-        self._image = topics.image_of(message, self._image_shape)
-        self._received_s[topics.IMAGE] = now_s
-
     def _on_temperature(self, message: Temperature, now_s: float) -> None:
         value = message.temperature
         if not LOWEST_C <= value <= HIGHEST_C:
             raise Unusable("no temperature", f"{value:.3g} °C")
+        value_c = self._temperature_unit(value)
+        if self._temperature_unit.kelvin:
+            said = f"Topic {self._name_of(topics.TEMPERATURE)} says {value:.0f}: taken for kelvin, {value_c:.0f} °C."
+            self._once(topics.TEMPERATURE, "kelvin", said)
         # One for all motors, or one for each.
-        self._temperature.receive(message.header.frame_id, value, now_s)
+        self._temperature.receive(message.header.frame_id, value_c, now_s)
 
     def _on_battery(self, message: BatteryState, now_s: float) -> None:
         # Not a number is what BatteryState has where nothing is measured.
-        if math.isfinite(message.percentage):
-            self._battery.receive(message.header.frame_id, message.percentage, now_s)
+        reported = message.percentage
+        if math.isnan(reported):
+            return
+        fraction = self._charge_unit(reported)
+        if self._charge_unit.percent:
+            said = (
+                f"Topic {self._name_of(topics.BATTERY)} has a percentage of {reported:.3g}, where 1 is full: taken as "
+                f"{100 * fraction:.0f} %."
+            )
+            self._once(topics.BATTERY, "percent", said)
+        self._battery.receive(message.header.frame_id, fraction, now_s)
+
+    def _once(self, topic: str, kind: str, text: str) -> None:
+        if (topic, kind) not in self._said_s:
+            self._said_s[topic, kind] = math.inf
+            self._on_notice(text, topic=self._name_of(topic), fault=kind)
 
 
 class _Reports:

@@ -12,18 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from daydreamer.errors import USER_ERROR_STATUS, UserError
-from daydreamer.middleware import require_middleware
-
-# Other robots in the same network must not hear our commands unless somebody wants that.
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-
 try:
-    require_middleware()
     import rclpy
-except UserError as error:
-    print(error, file=sys.stderr, flush=True)
-    sys.exit(USER_ERROR_STATUS)
 except ImportError as error:
     sys.exit(
         f"ROS 2's Python library does not load ({error}); install it with pip install 'daydreamer[ros]' or source "
@@ -37,9 +27,11 @@ from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from daydreamer.errors import UserError
 from daydreamer.stop_request import StopRequest
 
-UNKNOWN_NODE = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"
+UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
+UNKNOWN_NODE = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NAME}"
 
 DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))
 """A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s.
@@ -57,19 +49,15 @@ def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> 
     """Our arguments; those after --ros-args are rclpy's.
 
     Raises:
-      UserError: rclpy cannot read its own, a file of parameters included.
+      UserError: rclpy cannot read those, or a file of parameters among them.
     """
     try:
         ours = remove_ros_args(["node", *arguments])[1:]
     except RuntimeError as error:
-        raise _bad_ros_arguments(error) from error
+        # The rest of the text is where in rcl it was raised.
+        said = str(error).split(", at /")[0].removeprefix("Failed to parse ROS arguments: ")
+        raise UserError(f"What stands behind --ros-args cannot be used. {said}") from error
     return parser.parse_args(ours)
-
-
-def _bad_ros_arguments(error: RuntimeError) -> UserError:
-    # The rest of the text is where in rcl it was raised.
-    said = str(error).split(", at /")[0].removeprefix("failed to initialize rcl: ")
-    return UserError(f"What stands behind --ros-args cannot be used: {said}")
 
 
 def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
@@ -85,15 +73,8 @@ NodeType = TypeVar("NodeType", bound=Node)
 
 @contextlib.contextmanager
 def ros_node(make: Callable[[], NodeType], arguments: Sequence[str]) -> Iterator[NodeType]:
-    """The node that `make` makes, whose context survives signals, so that a last safe command can still be sent.
-
-    Raises:
-      UserError: rclpy cannot read what stands behind --ros-args, a file of parameters included.
-    """
-    try:
-        rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:
-        raise _bad_ros_arguments(error) from error
+    """The node that `make` makes, whose context survives signals, so that a last safe command can still be sent."""
+    rclpy.init(args=["node", *arguments], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make()
         try:
