@@ -33,8 +33,8 @@ MOST_WAITING = 8
 REORDERED = 1 << 31
 """A tick that is ahead of the last by more is behind it: ticks are counted modulo twice this."""
 
-RESTARTED = 5
-"""As many states in a row that seem to be old are not old: the motor controller has been started again."""
+RESTARTED = 2
+"""Of so many states in a row that seem to be old the last is not: ticks began anew, or one was wrong."""
 
 
 class MotorController:
