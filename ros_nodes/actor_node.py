@@ -33,6 +33,7 @@ from daydreamer.robots import find_robot
 from daydreamer.robots.base import Task
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import total_steps
+from daydreamer.session.status import ActorStatus, StatusWriter
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import parameters, runtime
 from ros_nodes.live_actor import LiveActor
@@ -76,11 +77,9 @@ class ActorNode(LifecycleNode):
             self._start_up(self.trigger_configure)
         else:
             name = self.get_fully_qualified_name()
-            print(
-                f"The robot does not move until you say so: ros2 lifecycle set {name} configure, then "
-                f"ros2 lifecycle set {name} activate. Have its own emergency stop in hand.",
-                flush=True,
-            )
+            waits = f"waits for you: ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
+            print(f"The actor {waits}. Have the robot's own emergency stop in hand.", flush=True)
+            StatusWriter(self._session, "actor").attempt(ActorStatus(state="waiting", notices=[waits]))
         starting = self._parameters.autostart and not self._waits
         try:
             while not self._stop and not self._finished(steps_in_all):

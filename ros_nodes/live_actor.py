@@ -105,7 +105,12 @@ class LiveActor:
             earlier_steps, earlier = logged_steps(session), read_status(session)
             writer = stack.enter_context(
                 RollingExperienceWriter(
-                    session.experience, spec, life, config.actor.fsync_period_s, config.actor.log_roll_bytes
+                    session.experience,
+                    spec,
+                    life,
+                    config.actor.fsync_period_s,
+                    config.actor.log_roll_bytes,
+                    session.digest,
                 )
             )
             robot_s = earlier_steps * spec.control_period_s
@@ -171,13 +176,14 @@ class LiveActor:
     def activate(self, by_itself: bool = False) -> bool:
         """Sets out from the measured pose; False if the robot is silent, or for the supervisor's `refusal`.
 
-        One that starts `by_itself` is active, but still stopped, if an earlier life was left emergency-stopped.
+        One that starts `by_itself` is active, but waits for an operator's resume, if there has been an emergency stop,
+        which may be of an earlier life.
         """
         supervisor = self.loop.supervisor
         if intruders := self._graph.intruders:
             supervisor.refusal = f"{', '.join(intruders)} also publishes {self._commands.topic_name}; stop it first."
             return False
-        stays_stopped = by_itself and supervisor.state is SafetyState.EMERGENCY_STOPPED
+        stays_stopped = by_itself and supervisor.emergency_stops > 0
         if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
             return False
         self._activated = True

@@ -41,7 +41,9 @@ def declare(node: Node, feet: int = 0) -> ActorParameters:
     """
     index = IntegerRange(from_value=0, to_value=LARGEST_INDEX, step=1)
     parameters = ActorParameters(
-        autostart=runtime.declare(node, "autostart", True, "configure and activate without being asked"),
+        autostart=runtime.declare(
+            node, "autostart", True, "configure without being asked, and activate if the robot is the twin"
+        ),
         command_interface=runtime.declare(
             node,
             "command_interface",

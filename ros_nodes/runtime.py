@@ -136,6 +136,19 @@ def _as_floats(value: Any) -> Any:
     return value
 
 
+def refuse_file_for_others(node: Node, arguments: Sequence[str]) -> None:
+    """For nodes that nobody starts with a file that is not for them.
+
+    Raises:
+      UserError: files of parameters were given, and none of them gives this node any.
+    """
+    if "--params-file" in arguments and not node._parameter_overrides:
+        raise UserError(
+            f"The file of parameters has none for {node.get_fully_qualified_name()}: its section begins with "
+            f"'/**/{node.get_name()}:', below which stands 'ros__parameters:'."
+        )
+
+
 def refuse_unknown_parameters(node: Node) -> None:
     """Call it once the node has declared its parameters.
 

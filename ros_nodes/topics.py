@@ -63,43 +63,6 @@ LARGEST_SCALE = 1e6
 """Of a quaternion, whose length should be 1."""
 
 
-class NameOrder:
-    """Picks the elements of a named message in the order of the specification."""
-
-    def __init__(self, topic: str, kind: str, wanted: Sequence[str]):
-        """Errors speak of `topic` and of `kind`, as 'joint'."""
-        self._topic = topic
-        self._kind = kind
-        self._wanted = tuple(wanted)
-        self._received: list[str] | None = None
-        self._indices = np.zeros(0, int)
-
-    def __call__(self, names: Sequence[str], values: Sequence[float], field: str) -> np.ndarray:
-        """`values[i]` of each wanted name, float64 `[wanted]`.
-
-        Raises:
-          UserError: a wanted name is missing, or the message has fewer values than names.
-        """
-        if names != self._received:
-            self._indices = self._find(names)
-            self._received = list(names)
-        if len(values) != len(names):
-            raise UserError(
-                f"A message on {self._topic} has {len(names)} names but {len(values)} values in '{field}'; "
-                f"the driver has to fill '{field}' for every {self._kind}."
-            )
-        return np.asarray(values, np.float64)[self._indices]
-
-    def _find(self, names: Sequence[str]) -> np.ndarray:
-        missing = [name for name in self._wanted if name not in names]
-        if missing:
-            raise UserError(
-                f"Topic {self._topic} lacks the {self._kind} {', '.join(missing)}; it has "
-                f"{', '.join(names) or 'no names at all'}. Rename them in the driver or in the robot's folder."
-            )
-        return np.array([names.index(name) for name in self._wanted], int)
-
-
 def joint_state_message(
     stamp: Time, names: Sequence[str], position_rad: np.ndarray, velocity_rad_s: np.ndarray
 ) -> JointState:
@@ -191,19 +154,6 @@ def joint_command_message(
     else:
         message.position = position_rad.tolist()
     return message
-
-
-def joint_command_of(message: JointState | Float64MultiArray, order: NameOrder, joints: int) -> np.ndarray | None:
-    """Position targets `[joints]` in rad, None for damping.
-
-    Raises:
-      UserError: the command does not cover the joints.
-    """
-    if isinstance(message, Float64MultiArray):
-        if len(message.data) != joints:
-            raise UserError(f"A message on {JOINT_COMMAND} has {len(message.data)} values for {joints} joints.")
-        return np.array(message.data)
-    return order(message.name, message.position, "position") if message.position else None
 
 
 def wiring_of(node: Node, interface: str) -> Wiring:

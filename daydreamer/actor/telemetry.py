@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
 import math
 import queue
 import time
@@ -153,6 +154,7 @@ class LearnerPulse:
         self._session = session
         self._seen: float | None = None
         self._seen_s = time.monotonic()
+        self._complaint = ""
 
     @property
     def silence_s(self) -> float:
@@ -160,8 +162,17 @@ class LearnerPulse:
         return time.monotonic() - self._seen_s
 
     def last_s(self) -> float:
-        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`."""
-        status = read_process_status(self._session, "learner")
+        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`.
+
+        A file that nobody can make sense of, whatever is in it, is none.
+        """
+        try:
+            status = read_process_status(self._session, "learner")
+        except Exception as error:
+            if self._complaint != (complaint := repr(error)):
+                self._complaint = complaint
+                logging.error("The learner's status cannot be read: %s", complaint)
+            return self._seen_s
         if status is not None and status.heartbeat_steady_s != self._seen:
             self._seen, self._seen_s = status.heartbeat_steady_s, time.monotonic()
         return self._seen_s

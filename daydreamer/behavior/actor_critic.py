@@ -99,7 +99,7 @@ class BehaviorState(NamedTuple):
 
     @classmethod
     def initial(cls, entropy_scale: float) -> BehaviorState:
-        return cls(ReturnStatistics.initial(), jnp.log(entropy_scale))
+        return cls(ReturnStatistics.initial(), jnp.log(jnp.float32(entropy_scale)))
 
 
 class Actor:

@@ -26,9 +26,11 @@ from daydreamer.processes import ProcessDescription, driver_process, session_pro
 from daydreamer.robots import find_robot
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.files import read_file
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import minutes_to_go
 from daydreamer.session.wiring import read_wiring
+from daydreamer.texts import decode_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +211,7 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
     if given:
         raise UserError(f"A session that is resumed keeps its own settings; leave out {', '.join(given)}.")
     session = Session.open(_path(arguments["resume"]))
+    session.require_resumable()  # before ROS writes its logs there
     record = launch_record(session)
     robot = _robot_of(session, record, arguments["robot"])
     if record is not None and record.parameters and parameters is None:
@@ -312,10 +315,10 @@ def launch_record(session: Session) -> LaunchRecord | None:
     """
     path = session.launch_record
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LaunchRecord)
+        return decode_json(read_file(path, 1 << 16), LaunchRecord)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}); restore it, or remove it and say robot:= again.") from error
 
 

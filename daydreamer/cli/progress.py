@@ -68,7 +68,8 @@ def summarise(status: Mapping[str, Any]) -> list[str]:
     if status["deadline_misses"] is not None:
         summary.append(f"{status['deadline_misses']} deadline misses, {status['safety_events']} safety events")
     if status["gradient_steps"] is not None:
-        imagined = f", {status['imagined_per_real_step']:.0f} imagined steps per real one" * bool(steps)
+        per_step = status["imagined_per_real_step"]
+        imagined = "" if per_step is None else f", {per_step:.0f} imagined steps per real one"
         summary.append(f"{status['gradient_steps']} gradient steps{imagined}")
     if status["milestones_s"]:
         reached = (f"{name} after {seconds / 60.0:.1f}" for name, seconds in status["milestones_s"].items())

@@ -9,8 +9,6 @@ import os
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.dashboard import dashboard_beside
@@ -18,6 +16,7 @@ from daydreamer.cli.keeper import LearnerKeeper
 from daydreamer.cli.keyboard import Keyboard
 from daydreamer.cli.narrator import PERIOD_S, Narrator, conclude
 from daydreamer.cli.progress import ProgressView
+from daydreamer.cli.terminal import Terminal
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.middleware import require_middleware
@@ -63,7 +62,7 @@ class SessionSupervisor:
         self._status = StatusWriter(session, "walk")
         self._status_written = True
         self._children = [Child(process, session) for process in processes or session_processes(session, minutes)]
-        self._progress = ProgressView(Console(), session, minutes)
+        self._progress = ProgressView(Terminal(), session, minutes)
         self._narrator = Narrator(session, self._progress.say)
         self._learner = next(child for child in self._children if child.name == "learner")
         self._keeper = LearnerKeeper(self._learner, session, self._record, self._progress.say)

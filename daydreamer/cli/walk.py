@@ -41,6 +41,7 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
         `run_session`.
     """
     session = Session.open(session_directory)
+    session.require_resumable()
     minutes = minutes_to_go(session, more_minutes)
     processes = resumed_processes(session, minutes)
     check_installation(session.config)

@@ -11,11 +11,11 @@ LARGEST = {
     "joint_velocity_rad_s": 1e3,
     "orientation_wxyz": 1e3,
     "angular_velocity_rad_s": 100.0,
-    "linear_acceleration_m_s2": 1e4,
+    "linear_acceleration_m_s2": 2e3,
     "foot_force_n": 1e5,
 }
 """Magnitudes beyond which a quantity is a broken message, whatever the sensor: gyroscopes end at 70 rad/s, the
-accelerometers of walking robots at 400 m/s^2, and a simulator's impacts at some thousand."""
+accelerometers of walking robots at 400 m/s^2, and a simulated A1 that falls at 150."""
 
 SMALLEST_QUATERNION = 1e-3
 """Of a shorter one the direction is noise; scaled ones are as good as those of length 1."""
@@ -78,8 +78,9 @@ class JointBelief:
         if time_s <= self._time_s:
             return np.zeros(len(sample_rad), bool)
         self._time_s = time_s
-        near = np.abs(sample_rad - self._believed_rad) <= self._step_rad
-        said_twice = np.abs(sample_rad - self._doubted_rad) <= self._step_rad
+        with np.errstate(invalid="ignore", over="ignore"):
+            near = np.abs(sample_rad - self._believed_rad) <= self._step_rad
+            said_twice = np.abs(sample_rad - self._doubted_rad) <= self._step_rad
         believed = near | said_twice & (time_s - self._doubted_s >= self._confirming_s)
         # New arrays, never changed ones: another thread may be sending the old ones.
         self._believed_rad = np.where(believed, sample_rad, self._believed_rad)

@@ -41,7 +41,8 @@ class SafetySupervisor:
       latched: what a watchdog's trip has led to and only an operator's resume ends: action by its name.
       refused: measurements, by what was wrong with them.
       measurement: the newest, with the joints where they are believed to be. From the first tick on.
-      runs: how often RUNNING has been entered; activations: how often somebody has set it out.
+      runs: how often RUNNING has been entered.
+      activations: how often somebody has set it out; emergency_stops: how often somebody has stopped it.
       cause: of the last transition.
       refusal: why the last activation or resume was refused, a sentence; empty if it was not.
     """
@@ -72,6 +73,7 @@ class SafetySupervisor:
         self.measurement: Measurement | None = None
         self.runs = 0
         self.activations = 0
+        self.emergency_stops = 0
         self.cause = ""
         self.refusal = ""
         self._names = task.spec.joint_names
@@ -124,6 +126,7 @@ class SafetySupervisor:
 
     def emergency_stop(self, cause: str = "operator") -> bool:
         """Damps from now on; only `emergency_reset` leads out."""
+        self.emergency_stops += 1
         return self._machine.fire(Trigger.EMERGENCY_STOP, cause)
 
     def emergency_reset(self, cause: str = "operator") -> bool:

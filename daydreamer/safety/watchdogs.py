@@ -19,8 +19,6 @@ WARMING_C_S = 5.0
 """No motor warms or cools faster; what is reported beyond that is believed as far as that."""
 DISCHARGE_1_S = 0.05
 """Likewise of the charge."""
-FOLLOWING_DOUBT_S = 0.5
-"""From joints that have not followed for this long nothing is learned, where that is more than a warning."""
 OVER_SPEED_WINDOW_S = 1.0
 """A joint that swings is slow at either end of each swing."""
 OUTSIDE_RAD = 0.2
@@ -250,14 +248,13 @@ class Watchdogs:
         return sum(seconds for _, seconds in self._fast)
 
     def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> None:
-        self.joints_in_doubt = False
         for name, action, finding in self._plausibility.look(measurement, commanded_rad):
             if finding.wrong:
                 self._implausible_s[name] = tick_s
-            if name is Watchdog.JOINT_NOT_FOLLOWING and action == "damp":
-                self.joints_in_doubt = finding.value > FOLLOWING_DOUBT_S
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
             self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
+        # Where it is only worth a warning, as in the twin, all that happens is learned from.
+        self.joints_in_doubt = self._plausibility.joints_in_doubt and self._config.not_following_action == "damp"
 
     def _judge(
         self,
@@ -293,6 +290,10 @@ class _Plausibility:
         self._following = FollowingCheck(names, task.limits, config)
         self._imu = ImuCheck(config)
         self._last_s = -np.inf
+
+    @property
+    def joints_in_doubt(self) -> bool:
+        return self._following.doubtful
 
     def look(
         self, measurement: Measurement, commanded_rad: np.ndarray | None

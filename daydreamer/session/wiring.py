@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 
 import msgspec
 
 from daydreamer.errors import UserError
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.files import read_file
+from daydreamer.texts import decode_json
 
 LARGEST_BYTES = 64 << 10
 USUAL_INTERFACE = "joint_state"
@@ -61,18 +61,12 @@ def read_wiring(session: Session) -> Wiring | None:
     """
     path = session.wiring
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        wiring = decode_json(read_file(path, LARGEST_BYTES), Wiring)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {_CURE}") from error
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{path} is no regular file; {_CURE}")
-        content = file.read(LARGEST_BYTES + 1)
-    try:
-        wiring = msgspec.json.decode(content, type=Wiring)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); {_CURE}") from error
     names = [*wiring.topics.values(), *(f"/{name}" for name in wiring.topics)]
     if wiring.namespace != "/":

@@ -40,6 +40,8 @@ def test_life_of_a_learner(tmp_path, write_steps):
     write_steps(session, 59)
     with contextlib.closing(Learner(session)) as learner:
         assert learner.env_steps == len(learner.replay) == 59
+        # As a checkpoint gives them back. If types differed, whoever goes on would have to compile another program.
+        assert not [name for name, leaf in jax.tree.leaves_with_path(learner._state) if leaf.weak_type]
         assert learner.updates_allowed(59) == 0  # tiny: training starts at 60
         write_steps(session, 41)
         assert learner.ingest() == 41 and learner.ingest() == 0

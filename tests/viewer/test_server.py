@@ -266,8 +266,8 @@ def test_a_killed_dashboard_leaves_nothing_behind(recorded, watch, url_of, tmp_p
     children = psutil.Process(process.pid).children
     wait_for(children, "Rerun was not asked")
     (rerun,) = children()
-    wait_for(lambda: rerun.name() == "rerun", "it is still this program")
-    # It is told to send nothing home.
+    # It is told to send nothing home. While a program is being replaced, its environment is empty.
+    wait_for(lambda: rerun.name() == "rerun" and "XDG_CONFIG_HOME" in rerun.environ(), "its settings are not its own")
     settings = os.path.join(rerun.environ()["XDG_CONFIG_HOME"], "rerun", "analytics.json")
     with open(settings) as file:
         assert json.load(file)["analytics_enabled"] is False
