@@ -66,7 +66,7 @@ def _onlooker(domain: int) -> Iterator[Node]:
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     try:
-        node = rclpy.create_node("check_robot_looks_around", context=context)
+        node = rclpy.create_node(f"check_robot_in_domain_{domain}", context=context)
         try:
             yield node
         finally:
