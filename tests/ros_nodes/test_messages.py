@@ -69,6 +69,7 @@ def test_no_message_ends_the_hour_and_who_else_commands_is_named_and_held(make_r
     held = len(rig.steps())
     time.sleep(1.0)
     assert operator.state() == "holding" and len(rig.steps()) == held  # until an operator says so
+    operator.until_notice("waits for you: ros2 service call /actor/resume")
     rig.until(lambda: operator.ask("resume"))
     more_steps(rig)
     assert "commanded_by_others" in [event["name"] for event in events(rig, "watchdog")], noticed_s
@@ -84,6 +85,7 @@ def test_no_message_ends_the_hour_and_who_else_commands_is_named_and_held(make_r
     reply = operator.reply("e_stop_reset")
     assert not reply.success and "held by /e_stop from /test" in reply.message
     operator.until_notice("held by /e_stop from /test")
+    operator.until_notice("waits for you: ros2 service call /actor/e_stop_reset std_srvs/srv/Trigger, then")
     pressed.publish(Bool(data=False))
     rig.until(lambda: operator.ask("e_stop_reset"))
     # One that is gone holds nothing; the latch stays.
