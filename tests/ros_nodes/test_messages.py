@@ -134,7 +134,7 @@ def test_a_robot_sets_out_when_its_operator_says_so_and_not_before(make_rig, mak
     assert "Nobody publishes there in ROS_DOMAIN_ID=36" in rig.output("actor")
     assert not [command for command in rig.commands if not damping(command)]
     rig.start("twin")  # stands in for the robot
-    operator.until_notice("waits for you: press r, then Y, here, or ros2 service call /actor/resume")
+    operator.until_notice("waits for you: press r, then Y, in the terminal of walk, or ros2 service call /actor/resume")
     time.sleep(2.0)
     assert not rig.steps() and not [command for command in rig.commands if not damping(command)]
     assert operator.ask("resume")
