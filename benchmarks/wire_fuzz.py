@@ -1,6 +1,6 @@
 """Random policy outputs and wrong measurements, through supervisor and driver to the last byte: what leaves the limits?
 
-    python benchmarks/safety_fuzz.py --outputs 1000000 [--workers 2] [--json FILE]
+    python benchmarks/wire_fuzz.py --outputs 1000000 [--workers 2] [--json FILE]
 
 Each life of a few thousand control periods has a robot whose joints move as they are told and pushed, a supervisor and
 a driver, both real, and between them real messages, serialised, and real UDP packets over loopback (the A1; the Go2's
