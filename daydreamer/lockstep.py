@@ -65,7 +65,7 @@ class LockstepSession:
         """`steps` environment steps; `on_report` receives figures every `REPORT_STEPS`.
 
         Among them is 'milestone/<name>_s' for each milestone reached, judged by the simulator's truth. Once `stop`,
-        asked between two steps, says so, there are no more of them, and all that was learned is kept.
+        asked between two steps of either kind, says so, there are no more of them, and all that was learned is kept.
         """
         session, robot = self._session, self._robot
         period_s = session.spec.control_period_s
@@ -107,7 +107,7 @@ class LockstepSession:
                 robot.command(None if command.damping else command.position_rad)
                 robot.advance(period_s)
                 window.add(robot.truth())
-                self._train(loop, learner)
+                self._train(loop, learner, stop)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
                 if checkpoint.due() and learner.updates:
@@ -121,12 +121,14 @@ class LockstepSession:
             learner.checkpoint()
         self._write_status(loop, learner, "stopped")
 
-    def _train(self, loop: ControlLoop, learner: Learner) -> None:
+    def _train(self, loop: ControlLoop, learner: Learner, stop: Callable[[], bool]) -> None:
         allowed = learner.updates_allowed(loop.statistics.env_steps)
         if not allowed:
             return
         learner.ingest()
         for _ in range(allowed):
+            if stop():
+                return
             learner.update()
             if learner.updates % self._learner_config.lockstep_publish_updates == 0:
                 loop.set_policy(learner.policy(version=learner.updates))

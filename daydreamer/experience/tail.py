@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,7 +89,8 @@ class LogTail:
         block = max(_BLOCK_BYTES, 2 * size)
         start = self.offset + 1
         with _reading(self.path) as file:
-            while data := os.pread(file.fileno(), block, start):
+            # A hole holds no step, and may be larger than any disk.
+            while data := os.pread(file.fileno(), block, start := _next_data(file.fileno(), start)):
                 position = data.find(frame)
                 while 0 <= position <= len(data) - size:
                     records, _ = self._decoder.valid_prefix(
@@ -310,6 +312,14 @@ def _last_sequence(path: Path) -> int:
         if end > header.size:
             raise CorruptLog(path, end, f"there is no step in its last {searched} bytes")
     return -1
+
+
+def _next_data(descriptor: int, offset: int) -> int:
+    """Where a file goes on after a hole; `offset` itself outside of one, or where nobody knows of holes."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(descriptor).st_size if error.errno == errno.ENXIO else offset
 
 
 def _reading(path: Path) -> BinaryIO:
