@@ -565,6 +565,7 @@ def nine_percent(bench: Bench) -> Outcome:
         low = bench.robot.until(lambda: "battery_low" in (bench.status().get("watchdogs_raised") or {}), 8.0)
         bench.robot.extra = lambda: battery.publish(BatteryState(percentage=90.0))
         bench.robot.run(3.0)
+        bench.robot.calm()
     return Outcome(low, "taken as 9 %: held" if low else "taken as 900 %: runs on")
 
 
@@ -584,6 +585,7 @@ def camera_case(name: str, topic: str, message: Image | CompressedImage) -> None
                     lambda: process.poll() is not None or (bench.status(session).get("env_steps") or 0) > 60, 40.0
                 )
                 status = bench.status(session)
+                bench.robot.calm()
                 if process.poll() is not None:
                     return Outcome(False, f"ends: {bench.log.read_text().splitlines()[-1][:120]}")
         steps, trips = status.get("env_steps") or 0, status.get("watchdog_trips") or {}
@@ -617,7 +619,8 @@ def bench_check(bench: Bench, row: str) -> Outcome:
     ) as process:
         bench.robot.until(lambda: process.poll() is not None)
         process.kill()
-        lines = [line for line in process.communicate()[0].splitlines() if row in line]
+        bench.robot.calm()
+        lines = [line for line in process.communicate()[0].splitlines() if row in line and "│" in line]
     said = " ".join(lines[0].replace("│", " ").split()) if lines else "no such row"
     return Outcome(process.returncode == 1 and "FAIL" in said, said[:150])
 
