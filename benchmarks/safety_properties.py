@@ -41,8 +41,8 @@ STEP_RAD = 21.0 * PERIOD_S
 DRIVER_RAD_S = 8.0
 """How fast the joints follow; what is farther than a step from them has not been commanded by anybody sane."""
 NOISE_RAD = 0.002
-SUPPLE_RAD = 0.3
-"""Of a joint that is damped, how far it may be from where the newest measurement said."""
+SLUMP_RAD_S = 2.0
+"""How fast damped joints go where gravity takes them."""
 POLICY_OLD_S = 3.0
 ACTOR = ActorConfig(random_steps=0, rhythm_hz=None, fallen_reward=None)
 SAFETY = SafetyConfig(
@@ -76,6 +76,7 @@ class Rig:
         self.now_s = 100.0
         self.true_rad = self.seen_rad = A1.rest_pose_rad.copy()
         self.zero_rad = np.zeros(12)
+        self._slump_rad = self.true_rad
         self.held_rad: np.ndarray | None = None
         self.action: np.ndarray = np.zeros(12, np.float32)
         self.stall_s = 0.0
@@ -133,12 +134,13 @@ class Rig:
 
     def pass_time(self, seconds: float = PERIOD_S) -> None:
         """The joints follow what they were told last."""
-        reach = DRIVER_RAD_S * seconds
-        if self.held_rad is None:
-            self.true_rad = self.true_rad + self._random.uniform(-0.02, 0.02, 12)
+        reach = (DRIVER_RAD_S if self.held_rad is not None else SLUMP_RAD_S) * seconds
+        if self.held_rad is not None:
+            goal_rad = self.held_rad
+            self._slump_rad = self._random.uniform(A1.limits.lower_rad, A1.limits.upper_rad)
         else:
-            self.true_rad = self.true_rad + np.clip(self.held_rad - self.true_rad, -reach, reach)
-        self.true_rad = np.clip(self.true_rad, A1.limits.lower_rad, A1.limits.upper_rad)
+            goal_rad = self._slump_rad
+        self.true_rad = self.true_rad + np.clip(goal_rad - self.true_rad, -reach, reach)
         self.now_s += seconds
 
     def _measure(self, fault: str, joint: int, amount: float, peak_rad_s: float, hot: bool) -> Measurement:
@@ -206,7 +208,8 @@ class Murphy(RuleBasedStateMachine):
         self.may_move = False  # somebody has set it out
         self.intervenes = False
         self.policy_s = self.rig.now_s
-        self.glitch_s = -np.inf
+        self.learner_lives = True
+        self.fresh_ticks = 0
         self.hot_s = -np.inf
         self.wrong_zero = False
         self.departed = True
@@ -238,10 +241,10 @@ class Murphy(RuleBasedStateMachine):
         self._ticks(2)
         self.rig.action = np.zeros(12, np.float32)
 
-    @rule()
-    def policy_is_new(self) -> None:
-        self.rig.loop.set_policy(self.rig)
-        self.policy_s = self.rig.now_s
+    @rule(lives=strategies.booleans())
+    def learner(self, lives: bool) -> None:
+        self.learner_lives = lives
+        self._ticks(1 if lives else 70)
 
     @rule(
         fault=strategies.sampled_from(FAULTS),
@@ -277,20 +280,40 @@ class Murphy(RuleBasedStateMachine):
     def joint_swings(self, joint: int) -> None:
         """Slow whenever it is looked at, and far too fast in between."""
         self._ticks(3)
+        self._swing(joint)
+        self._ticks(25)
+
+    @rule(joint=joints)
+    def joint_swings_whenever_it_may(self, joint: int) -> None:
+        self._ticks(2)
+        times = SAFETY.trips * (self.rig.state is SafetyState.RUNNING)
+        for _ in range(times):
+            self._swing(joint)
+            self._ticks(80)
+        if times:
+            assert self.rig.state not in MOVING, "a robot out of control is tried again and again"
+
+    def _swing(self, joint: int) -> None:
         for _ in range(12):
             self._tick(joint=joint, peak_rad_s=40.0)
         assert self.rig.state not in MOVING, "a joint out of control goes on"
-        self._ticks(25)
+
+    @rule()
+    def robot_is_switched_off_and_on(self) -> None:
+        self._ticks(2)
+        for _ in range(25):
+            self._tick("stale")
+        self._ticks(60)
+        assert self.rig.state not in MOVING, "it moves after a stop that was not ours, and nobody has said so"
 
     @rule()
     def temperature_is_wrong_once(self) -> None:
         if self.rig.now_s - self.hot_s > 2.0:
             self.hot_s = self.rig.now_s
-            self._tick(hot=True)
-            self._tick(hot=True)
-        self._ticks(3)
-        raised = self.rig.loop.supervisor.watchdogs.raised
-        assert "over_temperature" not in raised, "one sample is a glitch"
+            for _ in range(2):
+                self._tick(hot=True)
+                raised = self.rig.loop.supervisor.watchdogs.raised
+                assert "over_temperature" not in raised, "one temperature that is wrong stops the robot"
 
     # What operators, the life cycle and fate do.
 
@@ -402,6 +425,12 @@ class Murphy(RuleBasedStateMachine):
         rig, supervisor = self.rig, self.rig.loop.supervisor
         begin_s, seen_rad = rig.now_s, rig.seen_rad
         rig.seen_rad = rig.true_rad
+        if self.learner_lives:
+            rig.loop.set_policy(rig)
+            self.policy_s = begin_s
+        moved_rad = np.abs(rig.true_rad - seen_rad).max()
+        sound = fault not in ("nan", "inf", "stale") and moved_rad < STEP_RAD
+        self.fresh_ticks = self.fresh_ticks + 1 if sound else 0
         gaps, before = supervisor.watchdogs.trips["loop_overrun"], len(rig.events)
         command = rig.tick(fault, joint, amount, **more)
         Murphy.tried["ticks"] += 1
@@ -410,7 +439,7 @@ class Murphy(RuleBasedStateMachine):
         if supervisor.watchdogs.trips["loop_overrun"] > gaps:
             self.departed = True
         self._judge_state(begin_s, before)
-        self._judge_command(command, rig.now_s - begin_s, np.abs(rig.true_rad - seen_rad).max())
+        self._judge_command(command, rig.now_s - begin_s, moved_rad)
         rig.pass_time()
 
     def _judge_state(self, begin_s: float, before: int) -> None:
@@ -434,8 +463,9 @@ class Murphy(RuleBasedStateMachine):
         if stand_in_rad is not None:
             assert np.isfinite(stand_in_rad).all(), "not finite, to a driver that knows positions only"
             assert (stand_in_rad >= limits.lower_rad).all() and (stand_in_rad <= limits.upper_rad).all()
-            if not self.wrong_zero:
-                assert np.abs(stand_in_rad - rig.true_rad).max() < STEP_RAD + SUPPLE_RAD
+            if not self.wrong_zero and self.fresh_ticks >= 4:
+                away_rad = np.abs(stand_in_rad - rig.true_rad).max()
+                assert away_rad < 2 * STEP_RAD, f"{away_rad:.2f} rad away stands in for where the joint is"
         if command is None:
             assert rig.state is SafetyState.STOPPED or took_s > SAFETY.loop_gap_s
             if rig.state is SafetyState.STOPPED:

@@ -22,7 +22,7 @@ from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, read_checkpoint
 from daydreamer.learner.seal import CorruptCheckpoint, checkpoint_paths
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventTail
 from daydreamer.session.files import file_size, find_foreign, list_folder
 from daydreamer.session.status import read_status
 from daydreamer.snapshot import latest_snapshot, published_snapshots, read_snapshot
@@ -224,8 +224,9 @@ def _examine_policies(session: Session) -> Iterator[Finding]:
 
 
 def _examine_events(session: Session) -> Iterator[Finding]:
+    tail = EventTail(session.events)
     try:
-        events = read_events(session.events)
+        events = tail.read()
     except UserError as error:
         yield Finding(part="events", state="damaged", text=str(error))
         return
@@ -234,6 +235,9 @@ def _examine_events(session: Session) -> Iterator[Finding]:
         lines = ", ".join(map(str, unreadable[:10])) + f" and {len(unreadable) - 10} more" * (len(unreadable) > 10)
         text = f"{session.events.name}: line {lines} cannot be read, as after a power loss or on a full disk."
         yield Finding(part="events", state="note", text=text, cure="Nothing: all other events are read.")
+    if tail.torn_bytes:
+        text = f"{session.events.name} ends in {tail.torn_bytes} bytes of an event that was being written."
+        yield Finding(part="events", state="note", text=text, cure="Nothing: it is left out.")
     yield Finding(part="events", state="sound", text=f"{len(events) - len(unreadable)} events.")
 
 

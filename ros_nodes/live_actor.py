@@ -245,10 +245,10 @@ class LiveActor:
             return f"waits for you: ros2 lifecycle set {name} activate"
         stopped = self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
         service = f"ros2 service call {name}/resume std_srvs/srv/Trigger"
-        keys = "r, then Y, here"
+        keys = "r, then Y, in the terminal of walk"
         if stopped:
             service = f"ros2 service call {name}/e_stop_reset std_srvs/srv/Trigger, then {service}"
-            keys = "x, then Y, then r, then Y, here"
+            keys = "x, then Y, then r, then Y, in the terminal of walk"
         return f"waits for you: press {keys}, or {service}" if self._reads_keys else f"waits for you: {service}"
 
     def _say(self, about: str, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import msgspec
@@ -71,6 +72,8 @@ class Learner:
         self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
         self._dreams = DreamWriter(session.dreams)
         self._append_to_replay = LatencyStatistics()
+        self._device = jax.devices()[0].device_kind
+        self._idle_gpus = idle_gpus() if jax.default_backend() == "cpu" else 0
         self._reported_problems = 0
         self._reported_skipped = 0
         self._refused_steps = 0
@@ -244,6 +247,8 @@ class Learner:
             append_to_replay_ms=self._append_to_replay.summary(),
             updates_per_s=updates_per_s,
             last_publish_version=self._policy_version,
+            device=self._device,
+            idle_gpus=self._idle_gpus,
         )
 
     def close(self) -> None:
@@ -310,6 +315,14 @@ class Learner:
         if what in self._failing:
             self._failing.remove(what)
             self._on_event(f"{what}_works_again")
+
+
+def idle_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:
+    """How many GPUs NVIDIA's driver has found in this machine."""
+    try:
+        return len(list(driver.iterdir()))
+    except OSError:
+        return 0
 
 
 def is_finite(step: Step) -> bool:

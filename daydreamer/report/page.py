@@ -167,6 +167,8 @@ def _figures(story: Story) -> Iterable[tuple[str, str]]:
     ):
         if status[key]["p50"] is not None:
             yield name, "p50 {p50:.1f}, p99 {p99:.1f}, max {max:.1f} ms".format(**status[key])
+    if status["device"] is not None:
+        yield "learned on", status["device"]
     yield "lives of the actor", str(len(status["last_logged_sequence"]))
 
 

@@ -108,7 +108,11 @@ class EventLog:
 
 
 class EventTail:
-    """Reads the events of a session while they are recorded; each `read` goes on where the last one ended."""
+    """Reads the events of a session while they are recorded; each `read` goes on where the last one ended.
+
+    Attributes:
+      torn_bytes: after the last whole line, by the last `read`; nobody writes only a part of one.
+    """
 
     def __init__(self, path: Path):
         self._path = path
@@ -116,6 +120,7 @@ class EventTail:
         self._offset = 0
         self._lines = 0
         self._wall_s = 0.0
+        self.torn_bytes = 0
 
     def read(self) -> list[dict[str, Any]]:
         """What has been recorded since; empty if there is no such file.
@@ -157,6 +162,7 @@ class EventTail:
         # What follows the last newline is empty, or torn.
         *lines, rest = content.split(b"\n")
         events = [self._decode(number, line) for number, line in enumerate(lines, self._lines + 1) if line]
+        self.torn_bytes = len(rest)
         self._offset += len(content) - len(rest)
         self._lines += len(lines)
         return skipped + events

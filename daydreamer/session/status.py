@@ -129,6 +129,8 @@ class LearnerStatus(ProcessStatus):
     replay_steps: held now.
     append_to_replay_ms: from a step's wall time to its being in the replay.
     last_publish_version: of the policy.
+    device: that it learns on, as 'cpu' or 'NVIDIA H100'.
+    idle_gpus: NVIDIA GPUs that this machine has while it learns on the CPU.
     """
 
     gradient_steps: int | None = None
@@ -138,6 +140,8 @@ class LearnerStatus(ProcessStatus):
     append_to_replay_ms: LatencySummary | None = None
     updates_per_s: float | None = None
     last_publish_version: int | None = None
+    device: str | None = None
+    idle_gpus: int | None = None
 
 
 class TwinStatus(ProcessStatus):
@@ -214,6 +218,8 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     replay_steps: int | None = None
     updates_per_s: float | None = None
     last_publish_version: int | None = None
+    device: str | None = None
+    idle_gpus: int | None = None
     last_logged_sequence: dict[int, int] = {}
     safety_events: int | None = None
     safety_counts: dict[str, int] = {}
@@ -301,7 +307,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
-        **_known(learner, "updates_per_s last_publish_version"),
+        **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )
     return msgspec.json.decode(msgspec.json.encode(status))
 

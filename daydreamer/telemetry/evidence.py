@@ -136,6 +136,8 @@ class EvidenceReader:
         except UserError as error:
             problems.append(str(error))
         problems += _unreadable(session, self._events)
+        if self._event_tail.torn_bytes and status["state"] != "running":
+            problems.append(f"{session.events} ends in {self._event_tail.torn_bytes} bytes of an event.")
         problems += find_losses(session, {int(life): last for life, last in status["last_logged_sequence"].items()})
         return Evidence(session, status, self._events, scalars, recent, tuple(problems))
 

@@ -88,6 +88,7 @@ def read_health(
         Reading("safety interventions", _text(status["safety_events"], "{:.0f}")),
         Reading("step to replay p99", _text(replay_ms.get("p99"), "{:.0f} ms")),
         Reading("replay", _text(status["replay_steps"], "{:.0f} steps")),
+        Reading("learns on", status.get("device") or "-", level(False, bool(status.get("idle_gpus")))),
         Reading("gradient steps/s", _text(status["updates_per_s"], "{:.1f}")),
         Reading("gradient steps", _text(status["gradient_steps"], "{:.0f}")),
         Reading("train ratio", _text(status["train_ratio"], "{:.0f}")),

@@ -238,6 +238,7 @@ def test_a_session_that_was_begun_by_hand_goes_on_as_its_actor_has_written_down(
     processes = resumed("one")
     moved = ("-r", "__ns:=/left", "-r", "joint_command:=/arm/commands", "-p", "command_interface:=forward_position")
     assert processes["actor"].ros_arguments == processes["twin"].ros_arguments == moved
+    assert walk(resume="one", robot="twin").ros_arguments == moved
     # It may be a stranger's session, with a robot of ours behind that topic.
     assert "--wait" in processes["actor"].arguments
 

@@ -67,6 +67,20 @@ def learner_slow(evidence: Evidence) -> Advice | None:
     )
 
 
+def gpu_idle(evidence: Evidence) -> Advice | None:
+    """The learner uses the processor of a machine that has a GPU."""
+    status = evidence.status
+    if not status["idle_gpus"]:
+        return None
+    return Advice(
+        rule="gpu_idle",
+        level="warn",
+        title="GPU idle",
+        finding=f"The learner runs on '{status['device']}', and this machine has {status['idle_gpus']} NVIDIA GPU(s).",
+        cure="Install JAX for it, as with pip install 'jax[cuda12]', and see that JAX_PLATFORMS does not say cpu.",
+    )
+
+
 def deadline_misses(evidence: Evidence) -> Advice | None:
     """The control loop is late too often."""
     status = evidence.status
@@ -135,4 +149,4 @@ def _list(names) -> str:
     return " and ".join(f"the {name}" for name in names).capitalize()
 
 
-RULES = (process_gone, learner_slow, deadline_misses, policy_old)
+RULES = (process_gone, learner_slow, gpu_idle, deadline_misses, policy_old)
