@@ -106,6 +106,21 @@ def test_a_stale_state_holds_then_damps_and_fresh_ones_lead_back_through_the_ram
     assert rig.watchdogs() == [("state_stale", "hold"), ("state_lost", "damp")]
 
 
+def test_a_camera_slower_than_the_control_loop_holds_only_when_its_picture_is_older_than_its_own_timeout():
+    rig = Rig().run()
+    for _ in range(20):  # a picture every 0.5 s, ten times the control period
+        rig.tick(10, image_time_s=rig.now_s)
+    assert rig.state is SafetyState.RUNNING and ("image_stale", "hold") not in rig.watchdogs()
+    assert rig.supervisor.watchdogs.image_age_s == pytest.approx(0.5)
+    rig.tick(10)
+    assert rig.state is SafetyState.RUNNING
+    rig.tick(40)
+    # However long: a robot without eyes stands, and is not let go.
+    assert rig.state is SafetyState.HOLDING and rig.watchdogs().count(("image_stale", "hold")) == 1
+    rig.tick(image_time_s=rig.now_s)
+    assert rig.state is SafetyState.RUNNING
+
+
 def test_fresh_states_after_a_hold_go_on_without_a_ramp():
     rig = Rig().run()
     rig.tick(8, fresh=False)
