@@ -51,6 +51,7 @@ SAFETY = SafetyConfig(
     imu_action="hold",
     policy_old_s=POLICY_OLD_S,
     policy_old_action="hold",
+    trips=5,
     latching=("joint_not_following", "joint_outside", "state_lost"),
 )
 MOVING = (SafetyState.RAMPING, SafetyState.RUNNING)
@@ -627,7 +628,7 @@ OLD_FAULTS = (
     ),
     Fault(
         "one temperature is enough",
-        (("safety/watchdogs.py", "WARMING_C_S = 5.0", "WARMING_C_S = 1e9"),),
+        (("safety/watchdogs.py", "REPORT_LASTS_S = 1.5", "REPORT_LASTS_S = 0.0"),),
     ),
     Fault(
         "an emergency stop of a robot that stands still is lost",
