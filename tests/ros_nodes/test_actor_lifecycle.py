@@ -72,7 +72,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     rig.until(lambda: operator.reported("control loop", "rate Hz") not in (None, "unknown"))
     assert operator.state() == "stopped" and not rig.commands and not rig.steps()
     assert not operator.ask("resume")  # that is for the life cycle to say
-    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
+    rig.until(lambda: operator.transition(Transition.TRANSITION_ACTIVATE))  # once the robot has spoken
     rig.until(lambda: len(rig.steps()) >= 10)
     # It set out from the measured pose.
     first = np.array(rig.commands[0].position)

@@ -66,7 +66,7 @@ def test_a_state_that_is_not_finite_is_never_acted_on():
 
 
 def test_a_hot_motor_damps_once_it_has_said_so_for_long_enough_and_cools_down():
-    result = play("motor_over_temperature")
+    result = play("motor_over_temperature", seconds=6.0)
     assert result.reactions[0] == "damping: over_temperature"
     assert REPORT_LASTS_S <= result.reaction_s <= result.damping_s <= REPORT_LASTS_S + 3 * TICK_S
     assert result.reactions[1:] == ["ramping: all clear", "running: ramp"]
