@@ -35,7 +35,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
 from daydreamer.robots import find_robot
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
@@ -171,7 +171,7 @@ class Benchmark:
             },
             "over_seeds": summarise(list(results.values())),
         }
-        write_atomically(self._summary, (json.dumps(summary, indent=2) + "\n").encode())
+        write_anywhere(self._summary, (json.dumps(summary, indent=2) + "\n").encode())
 
     def _directory(self, seed: int) -> Path:
         return self._out / f"seed{seed}"

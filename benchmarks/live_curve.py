@@ -22,7 +22,7 @@ from learning_curves import describe_machine, milestones_minutes, write_curve
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.metrics import TRUE_SPEED
@@ -70,7 +70,7 @@ def write_summary(session: Session, out: Path, beside: str) -> None:
             }
         },
     }
-    write_atomically(out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    write_anywhere(out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
 
 
 def curve(session: Session) -> list[tuple[float, ...]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import yaml
 from msgspec import Meta
 
 from daydreamer.errors import UserError
@@ -125,6 +126,8 @@ class ActorConfig(_Config):
     Attributes:
       low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
       state_timeout_s: a state older than this is stale: hold the last pose.
+      image_timeout_s: a picture of the camera older than this is stale: hold the last pose. A camera has a rate of its
+        own, and the policy sees the newest picture until there is another.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
@@ -136,12 +139,14 @@ class ActorConfig(_Config):
       rhythm_steps: the first steps of a session, after which no rhythm is tried any more.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
-        life, when the episode ends. 1 GiB is some 30 hours of vectors or one hour with a camera.
+        life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
+        refuse or struggle with files that are several times as large.
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
     low_pass_cutoff_hz: Annotated[float, Meta(ge=0.0, le=1000.0)] = 3.0
     state_timeout_s: ControlTime = 0.2
+    image_timeout_s: Annotated[float, Meta(ge=0.05, le=60.0)] = 1.0
     damp_timeout_s: ControlTime = 1.0
     random_steps: CountFrom0 = 1000
     random_hold_s: Positive = 1.0
@@ -150,13 +155,14 @@ class ActorConfig(_Config):
     rhythm_hz: tuple[RhythmHz, RhythmHz] | None = None
     rhythm_steps: CountFrom0 = 6000
     fsync_period_s: Period = 1.0
-    log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 30
+    log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28
     snapshot_poll_s: Period = 0.25
 
 
 WatchdogAction = Literal["warn", "hold", "damp"]
 LatchingWatchdog = Literal[
     "state_lost",
+    "image_stale",
     "loop_overrun",
     "over_speed",
     "over_temperature",
@@ -166,6 +172,7 @@ LatchingWatchdog = Literal[
     "joint_not_following",
     "joint_blocked",
     "imu_inconsistent",
+    "commanded_by_others",
 ]
 
 
@@ -220,7 +227,7 @@ class SafetyConfig(_Config):
     imu_action: WatchdogAction = "warn"
     trips: Annotated[int, Meta(ge=1, le=1000)] = 20
     trips_window_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
-    latching: tuple[LatchingWatchdog, ...] = ()
+    latching: tuple[LatchingWatchdog, ...] = ("commanded_by_others",)
 
 
 class ModelConfig(_Config):
@@ -404,10 +411,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
 def _list_value(assignment: str, value: str) -> Any:
     if not value.startswith(("[", "{")):
         return value
-    try:
-        return msgspec.yaml.decode(value)
-    except msgspec.DecodeError as error:
-        raise UserError(f"The value of '{assignment}' is not valid YAML: {error}.") from error
+    return decode_yaml(value, f"The value of '{assignment}'")
 
 
 def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
@@ -446,9 +450,65 @@ def load_yaml(path: Path) -> Any:
     """Plain values of a YAML file.
 
     Raises:
-      UserError: not YAML.
+      UserError: it cannot be read, or see `decode_yaml`.
     """
     try:
-        return msgspec.yaml.decode(path.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}.") from error
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    return decode_yaml(content, str(path))
+
+
+def decode_yaml(content: bytes | str, name: str) -> Any:
+    """Plain values.
+
+    Raises:
+      UserError: it is not YAML, or comes to more than any settings of ours would; says so of `name`.
+    """
+    try:
+        _check_extent(content)
+        return msgspec.yaml.decode(content)
+    # A date that is none, or a list as a key, is raised as it comes.
+    except (msgspec.DecodeError, yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{name} is not valid YAML: {error}.") from error
+
+
+YAML_NODES, YAML_DEPTH = 100_000, 32
+"""Bounds on what YAML comes to with all its aliases written out: a few lines can stand for terabytes."""
+
+
+def _check_extent(content: bytes | str) -> None:
+    """Raises ValueError beyond the bounds; values are not made of it yet."""
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    nodes = 0
+    for event in yaml.parse(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            sizes[anchor] = nodes - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, nodes))
+            nodes += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = 1
+            nodes += 1
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise ValueError(f"alias '{event.anchor}' stands for itself or for nothing")
+            nodes += sizes[event.anchor]
+        if nodes > YAML_NODES or len(open_nodes) > YAML_DEPTH:
+            raise ValueError(f"it has more than {YAML_NODES} values, or {YAML_DEPTH} levels")
+
+
+def take_unknown(values: Any, struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    """Removes from nested dictionaries the keys that a struct does not have, and yields them, as 'section.key'."""
+    if not isinstance(values, dict):
+        return
+    fields = {field.encode_name: field.type for field in msgspec.structs.fields(struct)}
+    for key in list(values):
+        name = f"{prefix}{key}"
+        if key not in fields:
+            del values[key]
+            yield name
+        elif isinstance(fields[key], type) and issubclass(fields[key], _Config):
+            yield from take_unknown(values[key], fields[key], "" if fields[key] is SessionConfig else f"{name}.")

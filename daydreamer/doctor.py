@@ -1,4 +1,4 @@
-"""Examines a session directory: what is there, what is damaged, and what to do about it. Changes nothing.
+"""Examines a session directory: what is there, what is damaged, and what to do about it. Looking changes nothing.
 
 Files may come and go meanwhile: a running session can be examined too.
 """
@@ -15,16 +15,24 @@ import jax
 import msgspec
 
 from daydreamer.errors import UserError
+from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
-from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, CorruptCheckpoint, checkpoint_paths, read_checkpoint
+from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, read_checkpoint
+from daydreamer.learner.seal import CorruptCheckpoint, checkpoint_paths
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
+from daydreamer.session.files import file_size, find_foreign, list_folder
 from daydreamer.session.status import read_status
 from daydreamer.snapshot import latest_snapshot, published_snapshots, read_snapshot
+from daydreamer.telemetry.accounts import find_losses
+from daydreamer.telemetry.dreams import list_dreams, read_dream
+from daydreamer.telemetry.scalars import ScalarReader
 
 _BATCH_STEPS = 4096
+MOST_LIVES = 1000
+"""Of which it is said which are missing."""
 LITTLE_SPACE_BYTES = 1 << 30
 
 
@@ -32,7 +40,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing about a session.
 
     Attributes:
-      part: 'experience', 'checkpoints', 'policy', 'events', 'processes' or 'disk'.
+      part: 'settings', 'experience', 'checkpoints', 'policy', 'events', 'dreams', 'metrics', 'files', 'processes' or
+        'disk'.
       state: 'note' is worth knowing and no damage.
       text: what is there.
       cure: what to do about it; empty if nothing.
@@ -46,6 +55,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def examine(session: Session) -> Iterator[Finding]:
     """All findings about a session, part by part. Reads every byte of its logs."""
+    for path, what in find_foreign(session.path):
+        cure = "Put a copy in its place, or remove it: it is not opened, and 'daydreamer resume' refuses it."
+        yield Finding(part="files", state="damaged", text=f"{path} is {what}.", cure=cure)
+    for problem in session.problems:
+        yield Finding(part="settings", state="damaged", text=problem, cure=_SETTINGS_CURE)
     steps = 0
     for finding, life_steps in _examine_experience(session):
         steps += life_steps
@@ -53,6 +67,8 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from _examine_checkpoints(session, steps)
     yield from _examine_policies(session)
     yield from _examine_events(session)
+    yield from _examine_dreams(session)
+    yield from _examine_metrics(session)
     yield from _examine_processes(session)
     free_bytes = shutil.disk_usage(session.path).free
     if free_bytes < LITTLE_SPACE_BYTES:
@@ -64,25 +80,51 @@ def examine(session: Session) -> Iterator[Finding]:
         )
 
 
+_SETTINGS_CURE = "Restore session.yaml from a copy, or use the version that wrote it."
+
+
+def close_logs(session: Session) -> Iterator[Finding]:
+    """Closes the logs of killed actors, and says of each what became of it.
+
+    Raises:
+      UserError: an actor is at work, see `Session.lock`.
+    """
+    with session.lock("session"), session.lock("actor"):
+        for path in list_logs(session.experience).values():
+            try:
+                if is_complete(path):
+                    continue
+                torn_bytes = close_killed(path)
+            except (OSError, UserError) as error:
+                yield Finding(part="experience", state="note", text=f"{path.name} is left as it is: {error}")
+            else:
+                torn = f"; {torn_bytes} bytes of a torn step were cut off" if torn_bytes else ""
+                yield Finding(part="experience", state="sound", text=f"{path.name} has been closed{torn}.")
+
+
 def _examine_experience(session: Session) -> Iterator[tuple[Finding, int]]:
     """Findings with the number of sound steps that each of them stands for."""
     tail = ExperienceTail(session.experience, session.spec)
     counts: Counter[int] = Counter()
+    logs: dict[int, Path] = {}
     try:
+        logs = list_logs(session.experience)
         while batch := tail.read(_BATCH_STEPS):
             counts.update(step.actor_life for step in batch)
     except UserError as error:
         yield Finding(part="experience", state="damaged", text=str(error)), 0
-    logs = list_logs(session.experience)
     for life, path in logs.items():
         offset, _ = tail.cursors.get(life, (0, 0))
         yield _describe_log(session, path, life, offset, counts[life]), counts[life]
-    for life in sorted(set(range(1, max(logs, default=0))) - logs.keys()):
+    for life in sorted(set(range(1, min(max(logs, default=0), MOST_LIVES))) - logs.keys()):
         # A writer that failed on a full disk takes its empty log with it; others leave theirs.
         yield Finding(part="experience", state="note", text=f"There is no log of actor life {life}."), 0
     for problem in tail.problems:
         cure = "Restore the file from a copy if there is one. 'daydreamer resume' goes on without what is missing."
         yield Finding(part="experience", state="damaged", text=problem.text, cure=cure), 0
+    for loss in find_losses(session, {life: (tail.cursors.get(life, (0, 0))[1]) - 1 for life in logs}):
+        cure = "Restore the file from a copy if there is one; all else is used."
+        yield Finding(part="files", state="damaged", text=loss, cure=cure), 0
     if not logs:
         yield Finding(part="experience", state="note", text="Nothing has been logged yet."), 0
 
@@ -92,23 +134,37 @@ def _describe_log(session: Session, path: Path, life: int, offset: int, count: i
     rest = LogTail(path, session.spec, offset, life)
     try:
         rest.read(1)
-        torn_bytes = 0 if rest.closed else path.stat().st_size - rest.offset
+        torn_bytes = 0 if rest.closed else (file_size(path) or 0) - rest.offset
     except (UserError, OSError):
         return Finding(part="experience", state="note", text=f"{path.name}: {count} steps can be read.")
     if rest.closed:
         return Finding(part="experience", state="sound", text=f"{steps}, closed.")
     if torn_bytes > 0:
         text = f"{steps}; it ends in {torn_bytes} bytes of a step that was being written when its actor was ended."
-        return Finding(part="experience", state="note", text=text, cure="Nothing: it is left out.")
+        return Finding(part="experience", state="note", text=text, cure=f"It is left out. {_CLOSING}")
     text = f"{steps}; not closed: its actor runs, or was ended by force."
-    return Finding(part="experience", state="sound", text=text)
+    return Finding(part="experience", state="sound", text=text, cure=_CLOSING)
+
+
+_CLOSING = "The next life of the actor, or 'daydreamer doctor --repair', closes the file for other MCAP readers."
 
 
 def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:
-    agent = Agent(session.spec, session.config.model, session.config.learner)
-    template = jax.eval_shape(lambda: agent.initialize(0))
+    try:
+        agent = Agent(session.spec, session.config.model, session.config.learner)
+        template = jax.eval_shape(lambda: agent.initialize(0))
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
+        text = f"With the settings in session.yaml there are no networks: {str(error).splitlines()[0]}"
+        yield Finding(part="settings", state="damaged", text=text, cure=_SETTINGS_CURE)
+        return
     sound = received = 0
-    for path in checkpoint_paths(session.checkpoints):
+    try:
+        paths = checkpoint_paths(session.checkpoints)
+    except OSError as error:
+        text = f"{session.checkpoints} cannot be read ({error.strerror})."
+        yield Finding(part="checkpoints", state="damaged", text=text)
+        return
+    for path in paths:
         try:
             _, progress = read_checkpoint(path, template, session.spec.hash)
         except CorruptCheckpoint as error:
@@ -129,18 +185,25 @@ def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Findin
         yield Finding(part="checkpoints", state="damaged", text=text, cure="Nothing: what it learned stays.")
     if not sound:
         yield Finding(part="checkpoints", state="note", text="There is none to go on from; learning begins anew.")
-    for path in sorted(session.checkpoints.glob(f"*{SET_ASIDE_SUFFIX}*")):
-        yield Finding(
-            part="checkpoints", state="note", text=f"{path.name} was set aside.", cure=f"Delete {path} at any time."
-        )
-    for path in sorted(session.checkpoints.glob("*tmp*")):
-        text = f"{path.name}: a checkpoint that was not completed, or is being written."
-        yield Finding(part="checkpoints", state="note", text=text, cure="Nothing: the learner removes it.")
+    for name in sorted(list_folder(session.checkpoints)):
+        path = session.checkpoints / name
+        if SET_ASIDE_SUFFIX in name:
+            yield Finding(
+                part="checkpoints", state="note", text=f"{name} was set aside.", cure=f"Delete {path} at any time."
+            )
+        elif "tmp" in name:
+            text = f"{name}: a checkpoint that was not completed, or is being written."
+            yield Finding(part="checkpoints", state="note", text=text, cure="Nothing: the learner removes it.")
 
 
 def _examine_policies(session: Session) -> Iterator[Finding]:
     sound = []
-    for version, path in sorted(published_snapshots(session.policy).items()):
+    try:
+        published = published_snapshots(session.policy)
+    except UserError as error:
+        yield Finding(part="policy", state="damaged", text=str(error))
+        return
+    for version, path in sorted(published.items()):
         try:
             read_snapshot(path, session.spec)
         except UserError as error:
@@ -163,19 +226,54 @@ def _examine_policies(session: Session) -> Iterator[Finding]:
 def _examine_events(session: Session) -> Iterator[Finding]:
     try:
         events = read_events(session.events)
-    except OSError as error:
-        yield Finding(part="events", state="damaged", text=f"{session.events} cannot be read ({error.strerror}).")
+    except UserError as error:
+        yield Finding(part="events", state="damaged", text=str(error))
         return
-    unreadable = [event["line"] for event in events if event["kind"] == "unreadable"]
+    unreadable = [event.get("line", "at the beginning") for event in events if event["kind"] == "unreadable"]
     if unreadable:
-        lines = ", ".join(map(str, unreadable))
+        lines = ", ".join(map(str, unreadable[:10])) + f" and {len(unreadable) - 10} more" * (len(unreadable) > 10)
         text = f"{session.events.name}: line {lines} cannot be read, as after a power loss or on a full disk."
         yield Finding(part="events", state="note", text=text, cure="Nothing: all other events are read.")
     yield Finding(part="events", state="sound", text=f"{len(events) - len(unreadable)} events.")
 
 
+def _examine_dreams(session: Session) -> Iterator[Finding]:
+    sound = 0
+    try:
+        paths = list_dreams(session.dreams)
+    except UserError as error:
+        yield Finding(part="dreams", state="damaged", text=str(error))
+        return
+    numbers = [int(path.stem) for path in paths]
+    for path in paths:
+        try:
+            read_dream(path, session.spec)
+        except UserError as error:
+            yield Finding(part="dreams", state="damaged", text=str(error), cure="Nothing: the others are shown.")
+        else:
+            sound += 1
+    if sound:
+        yield Finding(part="dreams", state="sound", text=f"{sound} predictions can be read.")
+    if numbers and len(numbers) < numbers[-1]:
+        text = f"{numbers[-1] - len(numbers)} of {numbers[-1]} predictions are gone."
+        yield Finding(part="dreams", state="note", text=text)
+
+
+def _examine_metrics(session: Session) -> Iterator[Finding]:
+    reader = ScalarReader(session.metrics)
+    tags = reader.read()
+    for problem in reader.problems.values():
+        yield Finding(part="metrics", state="damaged", text=problem, cure="Nothing: all before is shown.")
+    if tags:
+        points = sum(len(each.value) for each in tags.values())
+        yield Finding(part="metrics", state="sound", text=f"{points} points of {len(tags)} curves can be read.")
+
+
 def _examine_processes(session: Session) -> Iterator[Finding]:
     status = read_status(session)
+    for problem in status["problems"]:
+        if "/status/" in problem:
+            yield Finding(part="processes", state="damaged", text=problem, cure="Nothing: it is written anew.")
     for role, process in status["processes"].items():
         end = {"crashed": "is gone without a word", "failed": "ended with an error"}.get(process["state"])
         if end:

@@ -14,6 +14,7 @@ from daydreamer.actor.telemetry import safety_status
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
+from daydreamer.periodic import Schedule
 from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -58,10 +59,13 @@ class LockstepSession:
             Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
         )
 
-    def run(self, steps: int, on_report: Callable[[dict[str, float]], None]) -> None:
+    def run(
+        self, steps: int, on_report: Callable[[dict[str, float]], None], stop: Callable[[], bool] = lambda: False
+    ) -> None:
         """`steps` environment steps; `on_report` receives figures every `REPORT_STEPS`.
 
-        Among them is 'milestone/<name>_s' for each milestone reached, judged by the simulator's truth.
+        Among them is 'milestone/<name>_s' for each milestone reached, judged by the simulator's truth. Once `stop`,
+        asked between two steps of either kind, says so, there are no more of them, and all that was learned is kept.
         """
         session, robot = self._session, self._robot
         period_s = session.spec.control_period_s
@@ -72,7 +76,12 @@ class LockstepSession:
             life = next_actor_life(session.experience)
             actor_config = session.config.actor
             writer = RollingExperienceWriter(
-                session.experience, session.spec, life, actor_config.fsync_period_s, actor_config.log_roll_bytes
+                session.experience,
+                session.spec,
+                life,
+                actor_config.fsync_period_s,
+                actor_config.log_roll_bytes,
+                session.digest,
             )
             stack.enter_context(writer)
             loop = ControlLoop(
@@ -89,30 +98,37 @@ class LockstepSession:
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
             window = _Window()
+            checkpoint = Schedule(self._learner_config.checkpoint_period_s)
             stack.callback(self._finish, loop, learner)
             for _ in range(steps):
+                if stop():
+                    break
                 command = loop.step(robot.measure(), robot.time_s)
                 robot.command(None if command.damping else command.position_rad)
                 robot.advance(period_s)
                 window.add(robot.truth())
-                self._train(loop, learner)
+                self._train(loop, learner, stop)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
+                if checkpoint.due() and learner.updates:
+                    learner.checkpoint()
 
     def _finish(self, loop: ControlLoop, learner: Learner) -> None:
-        """Also when the run is cut short by Ctrl-C: what was learned is kept."""
+        """Also when the run is cut short: what was learned is kept."""
         learner.ingest()
         if learner.updates:
             learner.publish()
             learner.checkpoint()
         self._write_status(loop, learner, "stopped")
 
-    def _train(self, loop: ControlLoop, learner: Learner) -> None:
+    def _train(self, loop: ControlLoop, learner: Learner, stop: Callable[[], bool]) -> None:
         allowed = learner.updates_allowed(loop.statistics.env_steps)
         if not allowed:
             return
         learner.ingest()
         for _ in range(allowed):
+            if stop():
+                return
             learner.update()
             if learner.updates % self._learner_config.lockstep_publish_updates == 0:
                 loop.set_policy(learner.policy(version=learner.updates))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -17,12 +16,16 @@ import safetensors.numpy
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.atomic import write_atomically
-from daydreamer.session.tensors import decode_tensors
+from daydreamer.session.files import file_size, list_folder, make_folder, read_file, remove_file
+from daydreamer.session.tensors import decode_metadata, read_tensors
 from daydreamer.spec import RobotSpec, spec_difference
 
 FORMAT_VERSION = 1
 _POINTER = "latest"
-_SNAPSHOT_NAME = re.compile(r"(\d{6,})\.safetensors")
+_POINTER_BYTES = 256
+SNAPSHOT_BYTES = 1 << 30
+"""Of the largest networks; those of the A1 take 2 MB."""
+_SNAPSHOT_NAME = re.compile(r"(\d{6,18})\.safetensors", re.ASCII)
 
 
 class CorruptSnapshot(UserError):
@@ -91,7 +94,7 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
     header |= {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(metadata.spec_hash)}
     header["sha256"] = _digest(header, tensors)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         write_atomically(path, safetensors.numpy.save(tensors, metadata=header))
         write_atomically(directory / _POINTER, f"{path.name}\n".encode())
     except OSError as error:
@@ -110,23 +113,25 @@ def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], S
       UserError: it cannot be read, or another version of this program wrote it.
     """
     try:
-        content = path.read_bytes()
+        tensors, header = read_tensors(path, SNAPSHOT_BYTES)
+        digest = header.pop("sha256")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
-    try:
-        tensors, header = decode_tensors(content)
-        digest = header.pop("sha256")
     except (ValueError, KeyError) as error:
         raise CorruptSnapshot(path, f"it is not a complete snapshot ({error!r})") from error
     if digest != _digest(header, tensors):
         raise CorruptSnapshot(path, "its checksum does not fit its content")
-    values = {name: json.loads(value) for name, value in header.items()}
-    spec_hash = values.pop("spec_hash")
-    if (version := values.pop("format_version")) != FORMAT_VERSION:
+    try:
+        values = decode_metadata(header)
+        spec_hash, version = values.pop("spec_hash"), values.pop("format_version")
+    except (ValueError, KeyError) as error:
+        raise CorruptSnapshot(path, f"its metadata is wrong ({error!r})") from error
+    if version != FORMAT_VERSION:
         raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")
     try:
         metadata = msgspec.convert(values, SnapshotMetadata)
-    except msgspec.ValidationError as error:
+        metadata.robot_spec.check()
+    except (msgspec.ValidationError, ValueError) as error:
         raise CorruptSnapshot(path, f"its metadata is wrong ({error})") from error
     if spec_hash != spec.hash:
         raise SpecMismatch(
@@ -146,12 +151,16 @@ def latest_snapshot(directory: Path) -> Path | None:
     previous = None
     while True:
         try:
-            name = pointer.read_bytes().decode(errors="replace").strip()
+            name = read_file(pointer, _POINTER_BYTES).decode(errors="replace").strip()
+            path = directory / name
+            if _SNAPSHOT_NAME.fullmatch(name) and file_size(path) is not None:
+                return path
         except FileNotFoundError:
             return None
-        path = directory / name
-        if _SNAPSHOT_NAME.fullmatch(name) and path.exists():
-            return path
+        except OSError as error:
+            raise UserError(
+                f"{pointer} cannot be read ({error.strerror}); the next policy published mends it."
+            ) from error
         # A newer one may have been published, and this one removed, in between.
         if name == previous:
             raise UserError(f"{pointer} names '{name}', which is not there; the next policy published mends it.")
@@ -175,17 +184,22 @@ def prune_snapshots(directory: Path, keep: int) -> list[Path]:
     removed = [path for path in stale if path != latest]
     for path in removed:
         try:
-            path.unlink(missing_ok=True)
+            remove_file(path)
         except OSError as error:
             raise UserError(f"{path} cannot be removed ({error.strerror}); check the disk.") from error
     return removed
 
 
 def published_snapshots(directory: Path) -> dict[int, Path]:
-    """Files of all snapshots there are, by version; nothing is said about their content."""
-    if not directory.is_dir():
-        return {}
-    matches = filter(None, map(_SNAPSHOT_NAME.fullmatch, os.listdir(directory)))
+    """Files of all snapshots there are, by version; nothing is said about their content.
+
+    Raises:
+      UserError: the directory cannot be read.
+    """
+    try:
+        matches = filter(None, map(_SNAPSHOT_NAME.fullmatch, list_folder(directory)))
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
     return {int(match[1]): directory / match[0] for match in matches}
 
 

@@ -8,6 +8,11 @@ import math
 import msgspec
 import numpy as np
 
+MOST_HZ = 10_000.0
+MOST_ELEMENTS = 1 << 24
+"""Of an observation and an action together: five large camera images."""
+MOST_DIMENSIONS = 8
+
 
 class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Shape and type of one observation key or of the action.
@@ -83,6 +88,20 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         sources = np.array(self.mirror[key])
         return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+
+    def check(self) -> None:
+        """Raises ValueError for what no robot can be: a specification may be read from a stranger's file."""
+        if not 0.0 < self.control_rate_hz <= MOST_HZ:
+            raise ValueError(f"a control rate of {self.control_rate_hz} Hz is not between 0 and {MOST_HZ:g}")
+        if not 1 <= self.episode_steps < 1 << 31:
+            raise ValueError(f"an episode of {self.episode_steps} steps")
+        spaces = self.observation | {"action": self.action}
+        for name, space in spaces.items():
+            if len(space.shape) > MOST_DIMENSIONS or min(space.shape, default=0) < 0 or space.classes < 0:
+                raise ValueError(f"'{name}' has shape {space.shape} and {space.classes} classes")
+        names = (self.joint_names, self.foot_names, self.reward_terms, self.info, spaces)
+        if sum(space.size + space.classes for space in spaces.values()) + sum(map(len, names)) > MOST_ELEMENTS:
+            raise ValueError(f"more than {MOST_ELEMENTS} elements are observed or done at a time")
 
     @property
     def control_period_s(self) -> float:

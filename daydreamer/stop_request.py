@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.texts import printable
 
 PARENT_VARIABLE = "DAYDREAMER_PARENT_PID"
 """Environment variable by which a supervisor tells its children who it is."""
@@ -65,9 +66,10 @@ class StopRequest:
 
 def run_process(main: Callable[[Sequence[str], StopRequest], int | None]) -> int:
     """Runs the main function of a process and returns its exit status; a user's mistake is one line on stderr."""
+    os.umask(0o077)  # also for what libraries write into the session
     stop = StopRequest()
     try:
         return main(sys.argv[1:], stop) or 0
     except UserError as error:
-        print(error, file=sys.stderr, flush=True)
+        print(printable(error), file=sys.stderr, flush=True)
         return USER_ERROR_STATUS

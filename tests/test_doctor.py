@@ -14,7 +14,8 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
-from daydreamer.learner.checkpoint import Checkpointer, Progress
+from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.seal import Progress
 from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from daydreamer.experience.step import Step
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 from daydreamer.telemetry.milestones import MILESTONES, MilestoneRecorder, Milestones
 from sim.twin import TwinTruth
 
@@ -61,7 +61,7 @@ class RunRecord:
             },
             "curve": self._curve,
         }
-        write_atomically(self._path, (json.dumps(content, indent=2) + "\n").encode())
+        write_anywhere(self._path, (json.dumps(content, indent=2) + "\n").encode())
 
     def _add_row(self) -> None:
         reward, forward_m_s, up_z = np.mean(self._window, 0).tolist()

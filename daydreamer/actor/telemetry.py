@@ -8,7 +8,7 @@ import logging
 import math
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
@@ -38,6 +38,8 @@ class ActorTelemetry:
       state: see `ProcessStatus`; 'waiting' is for the robot's topics.
       step_latency: from control tick to sent command; the control loop adds to it.
       tick_jitter: how late ticks begin; likewise.
+      camera: asked, on any thread, for what the camera sends, see `ActorStatus`.
+      notices: asked, on any thread, for sentences about what the operator should know now.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class ActorTelemetry:
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self.tick_jitter = LatencyStatistics()
+        self.notices: Callable[[], list[str]] = list
+        self.camera: Callable[[], str | None] = lambda: None
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -125,6 +129,8 @@ class ActorTelemetry:
             actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
+            notices=self.notices(),
+            camera=self.camera(),
         )
 
     def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:
@@ -184,4 +190,5 @@ def safety_status(loop: ControlLoop) -> dict[str, object]:
         "watchdog_trips": {name.value: count for name, count in watchdogs.trips.items() if count},
         "intervention_steps": loop.statistics.interventions,
         "state_age_s": watchdogs.state_age_s,
+        "image_age_s": watchdogs.image_age_s,
     }

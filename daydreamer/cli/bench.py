@@ -12,11 +12,11 @@ from typing import Any
 import jax
 import msgspec
 import numpy as np
-from rich.console import Console
 
 from daydreamer.actor.policy import Policy
 from daydreamer.cli.bench_operations import matmul_operations, matmul_peak_gflop_s
 from daydreamer.cli.bench_workloads import DEFAULT, REFERENCE, Workload, find_workload
+from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
@@ -61,7 +61,7 @@ def bench(what: str, *, as_json: bool, workload: str | None = None, learner_s: f
     if as_json:
         print(msgspec.json.encode(figures).decode())
         return
-    console = Console(highlight=False)
+    console = Terminal()
     for name, value in figures.items():
         console.print(f"{name:32} {value:.4g}" if isinstance(value, float) else f"{name:32} {value}")
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from daydreamer.cli.report import require_report_extra
+from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 
 
 def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
         raise UserError(f"{out} would not be a PNG; choose a name that ends in .png.")
     courses = comparison.read_courses(directories)
     try:
-        write_atomically(out, style.to_png(comparison.draw(courses)), durable=False)
+        write_anywhere(out, style.to_png(comparison.draw(courses)))
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:
@@ -37,6 +37,6 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(f"The curves are in {out}.", soft_wrap=True, highlight=False, markup=False)

@@ -16,6 +16,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ProcessStatus, StatusWriter, forget_status, read_process_status
 from daydreamer.stop_request import StopRequest, run_process
+from daydreamer.texts import printable
 
 FIRST_RESTART_S = 1.0
 LONGEST_RESTART_S = 60.0
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         return events.attempt(kind, "keeper", **fields)
 
     def say(line: str) -> None:
-        print(line, flush=True)
+        print(printable(line), flush=True)
 
     def report(state: str) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from daydreamer.errors import USER_ERROR_STATUS, UserError
+from daydreamer.texts import PrintableFormatter, printable
 
 app = typer.Typer(
     name="daydreamer",
@@ -22,8 +24,8 @@ SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session di
 Robot = Annotated[
     str,
     typer.Option(
-        help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first; the robot then sets out by itself. "
-        "On hardware prefer ros2 launch, which waits for you."
+        help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first, or use ros2 launch, which does. "
+        "The robot then waits for you: press r, then Y."
     ),
 ]
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
@@ -54,8 +56,9 @@ def walk(
 ) -> None:
     """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
 
-    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume, i = intervene. A software stop is
-    not a hardware stop: with a real robot have its own emergency stop in hand.
+    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume or set out, i = intervene; x and r
+    ask for a capital Y. A robot waits until you set it out; the twin does not. A software stop is not a hardware stop:
+    with a real robot have its own emergency stop in hand.
     """
     from daydreamer.cli.walk import walk
 
@@ -68,7 +71,7 @@ def resume(
     minutes: Annotated[float | None, typer.Option(help="Further robot time; default: what is left.")] = None,
     dashboard: Dashboard = True,
 ) -> None:
-    """Go on with a session after a stop or a crash."""
+    """Go on with a session after a stop or a crash: the same robot over the same interface. It waits as in walk."""
     from daydreamer.cli.walk import resume
 
     raise typer.Exit(resume(session, minutes, dashboard))
@@ -89,11 +92,15 @@ def status(
 def doctor(
     session: SessionArgument,
     json: Json = False,
+    repair: Annotated[
+        bool,
+        typer.Option(help="Close the logs of actors that were killed, for other MCAP readers; nothing may be running."),
+    ] = False,
 ) -> None:
-    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing."""
+    """Verify what a session has on disk: what is there, what is damaged, what to do. Changes nothing unless told."""
     from daydreamer.cli.doctor import doctor
 
-    raise typer.Exit(doctor(session, json))
+    raise typer.Exit(doctor(session, json, repair))
 
 
 @app.command()
@@ -154,7 +161,7 @@ def train(
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed."""
     from daydreamer.cli.train import train
 
-    train(
+    status = train(
         task=task,
         steps=steps,
         out=out,
@@ -164,6 +171,7 @@ def train(
         preset=preset,
         overrides=overrides or [],
     )
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -210,10 +218,13 @@ def check_robot(
 
 def main() -> None:
     """Entry point. A mistake of the user's is one line on stderr and exit status 2."""
+    log = logging.StreamHandler()
+    log.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[log])
     try:
         app()
     except UserError as error:
-        print(f"daydreamer: {error}", file=sys.stderr)
+        print(f"daydreamer: {printable(error)}", file=sys.stderr)
         sys.exit(USER_ERROR_STATUS)
 
 

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.progress import ProgressView, summarise
+from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.periodic import Schedule
 from daydreamer.processes import ProcessDescription
@@ -115,7 +114,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     options = parser.parse_args(arguments)
     session = Session.open(options.session)
     minutes = options.minutes or session.config.minutes
-    view = ProgressView(Console(), session, minutes)
+    view = ProgressView(Terminal(), session, minutes)
     narrator = Narrator(session, view.say)
     period = Schedule(PERIOD_S)
     with view:

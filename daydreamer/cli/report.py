@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from rich.console import Console
-
+from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 
@@ -27,7 +26,7 @@ def report(session_directory: Path) -> None:
         raise UserError(
             f"{session.report} cannot be written ({error.strerror}); free some space or copy the session."
         ) from error
-    console = Console()
+    console = Terminal()
     for sentence in (*verdict.learned, *verdict.wrong, *verdict.advice):
         console.print(sentence, soft_wrap=True, highlight=False, markup=False)
     console.print(f"\nOpen {path} in a browser.", soft_wrap=True, highlight=False, markup=False)

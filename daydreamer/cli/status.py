@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from daydreamer.cli.terminal import Terminal
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.evidence import EvidenceReader
@@ -39,7 +39,7 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     for name, value in evidence.status.items():
         table.add_row(name, _describe(value))
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(*describe_advice(advice), sep="\n", soft_wrap=True, highlight=False)
 

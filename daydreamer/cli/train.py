@@ -5,12 +5,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import os
+import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
@@ -22,6 +23,7 @@ from daydreamer.session.new import configure
 from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import MILESTONES
 
+INTERRUPTED_STATUS = 128 + signal.SIGINT
 FINAL_STEPS = 2000
 """Over which the closing mean reward is taken."""
 
@@ -36,8 +38,8 @@ def train(
     robot: str,
     preset: str,
     overrides: Sequence[str],
-) -> None:
-    """Runs a new lock-step session in `out`.
+) -> int:
+    """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
     Raises:
       UserError: unknown task, robot or preset, one without a twin, or `out` cannot become a session.
@@ -59,7 +61,7 @@ def train(
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer walk', or leave out twin.incidents here.")
     session = Session.create(out, config, robot_task.spec)
-    console = Console()
+    console = Terminal()
     begin_s = time.monotonic()
 
     def report(figures: dict[str, float]) -> None:
@@ -74,14 +76,14 @@ def train(
             f"true speed {figures[TRUE_SPEED]:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
             f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s"
             + "".join(milestones),
-            highlight=False,
             soft_wrap=True,
         )
 
     with contextlib.closing(Twin(config.twin, config.seed, robot_task.spec.robot)) as twin, session.lock():
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
-        LockstepSession(session, twin, robot_task).run(steps, report)
+        with _interrupts() as stop:
+            LockstepSession(session, twin, robot_task).run(steps, report, stop)
     count, last = 0, collections.deque(maxlen=FINAL_STEPS)
     tail = ExperienceTail(session.experience, session.spec)
     while batch := tail.read(FINAL_STEPS):  # a long session has more steps than fit into memory at once
@@ -90,6 +92,29 @@ def train(
     console.print(
         f"Mean reward of the last {len(last)} of {count} steps: {sum(last) / max(1, len(last)):.2f}. "
         f"Session: {session.path}",
-        highlight=False,
         soft_wrap=True,
     )
+    return INTERRUPTED_STATUS if stop() else 0
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Inside the block SIGINT and SIGTERM ask for the end, which the result says; a second one ends it at once.
+
+    As an exception an interrupt would come at any moment, also between the gradient step that has taken the learner's
+    state and the one that gets the new.
+    """
+    received = []
+
+    def receive(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        with contextlib.suppress(OSError):  # not print, which may be in the middle of something
+            os.write(2, b"Stopping after this step, and keeping what was learned; once more ends at once.\n")
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

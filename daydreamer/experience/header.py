@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Channel, Metadata, Schema
+from mcap.records import Channel, McapRecord, Metadata, Schema
 from mcap.stream_reader import StreamReader
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.schema import STEP_TOPIC, STEP_TYPE, step_schema
+from daydreamer.session.files import open_file
 from daydreamer.spec import RobotSpec, spec_difference
+from daydreamer.texts import decode_json
 
 FORMAT_VERSION = 1
 _METADATA_NAME = "daydreamer"
@@ -25,6 +29,12 @@ _MAXIMUM_BYTES = 1 << 18
 _OPCODES = (Opcode.HEADER, Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
 # Opcode and content length of every MCAP record.
 RECORD_PREFIX = struct.Struct("<BQ")
+# MCAP's specification, "Chunk": opcode, length of what follows, first and last time, uncompressed size, its checksum
+# (0: none), length of the compression's name (0: none), length of the records.
+CHUNK_HEAD = struct.Struct("<BQQQQIIQ")
+_RESERVED_OPCODE = 0x80  # from here on records are private, and passed over by those who do not know them
+RESERVED = RECORD_PREFIX.pack(_RESERVED_OPCODE, CHUNK_HEAD.size - RECORD_PREFIX.size).ljust(CHUNK_HEAD.size, b"\0")
+"""Room for the head of the chunk that the steps become, see `daydreamer.experience.closing`."""
 
 
 class CorruptLog(UserError):
@@ -53,16 +63,24 @@ class LogHeader:
       actor_life: whose steps these are.
       channel: MCAP channel of the steps.
       size: bytes before the first step.
+      reserved: there is room for the head of a chunk; not so in logs of earlier versions.
+      settings: digest of the `session.yaml` that it was recorded by; empty in logs of earlier versions.
+      records: of MCAP, by type.
     """
 
     spec: RobotSpec
     actor_life: int
     channel: int
     size: int
+    reserved: bool
+    settings: str
+    records: Mapping[type, McapRecord] = dataclasses.field(repr=False)
 
 
-def write_header(writer: Writer, spec: RobotSpec, actor_life: int) -> int:
-    """Writes everything that precedes the steps; returns the channel of the steps.
+def write_header(writer: Writer, spec: RobotSpec, actor_life: int, settings: str = "") -> int:
+    """Writes everything that precedes the steps but `RESERVED`; returns the channel of the steps.
+
+    `settings` is the digest of the session's settings.
 
     Raises:
       UserError: the specification cannot be expressed as a ROS 2 message.
@@ -75,6 +93,7 @@ def write_header(writer: Writer, spec: RobotSpec, actor_life: int) -> int:
         "actor_life": str(actor_life),
         "spec_hash": spec.hash,
         "robot_spec": msgspec.json.encode(spec).decode(),
+        "settings": settings,
     }
     # The metadata ends the header: a reader that has seen it has seen everything.
     writer.add_metadata(_METADATA_NAME, metadata)
@@ -85,35 +104,41 @@ def read_header(path: Path) -> LogHeader | None:
     """The header of a log, or None while it is not there completely.
 
     Raises:
+      OSError: it cannot be read, see `open_file`.
       CorruptLog: this is not an experience log, or its header is damaged.
       UserError: another version of this program wrote it.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(_MAXIMUM_BYTES)
+        descriptor = open_file(path)
     except FileNotFoundError:
         return None
-    size = _header_size(path, data)
-    if size is None:
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(_MAXIMUM_BYTES)
+    found = _header_size(path, data)
+    if found is None:
         return None
+    records_size, reserved = found
     try:
-        records = {type(record): record for record in _records(data[:size])}
+        records = {type(record): record for record in _records(data[:records_size])}
         schema, channel, metadata = records[Schema], records[Channel], records[Metadata].metadata
         version, actor_life = metadata["format_version"], int(metadata["actor_life"])
         spec_json, spec_hash = metadata["robot_spec"], metadata["spec_hash"]
-    except (McapError, KeyError, ValueError, struct.error) as error:
+    # What the library makes of bytes that are none of its own is not among its errors.
+    except (McapError, LookupError, ValueError, TypeError, struct.error, StopIteration, MemoryError) as error:
         raise CorruptLog(path, 0, f"its header cannot be parsed ({error!r})") from error
     if version != str(FORMAT_VERSION):
         raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")
     try:
-        spec = msgspec.json.decode(spec_json, type=RobotSpec)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        spec = decode_json(spec_json, RobotSpec)
+        spec.check()
+    except ValueError as error:
         raise CorruptLog(path, 0, f"the robot specification in its header is wrong ({error})") from error
     if spec.hash != spec_hash:
         raise CorruptLog(path, 0, f"the robot specification in its header has hash {spec.hash}, not {spec_hash}")
     if (schema.name, channel.topic, schema.data) != (STEP_TYPE, STEP_TOPIC, step_schema(spec).definition.encode()):
         raise CorruptLog(path, 0, "its message definition does not follow from its robot specification")
-    return LogHeader(spec, actor_life, channel.id, size)
+    size = records_size + (len(RESERVED) if reserved else 0)
+    return LogHeader(spec, actor_life, channel.id, size, reserved, metadata.get("settings", ""), records)
 
 
 def check_spec(path: Path, header: LogHeader, spec: RobotSpec) -> None:
@@ -129,7 +154,8 @@ def check_spec(path: Path, header: LogHeader, spec: RobotSpec) -> None:
         )
 
 
-def _header_size(path: Path, data: bytes) -> int | None:
+def _header_size(path: Path, data: bytes) -> tuple[int, bool] | None:
+    """Bytes before the steps without room for the head of a chunk, and whether there is that; None while incomplete."""
     if data[: len(MCAP0_MAGIC)] != MCAP0_MAGIC[: len(data)]:
         raise CorruptLog(path, 0, "it does not begin like an MCAP file")
     end = len(MCAP0_MAGIC)
@@ -141,7 +167,11 @@ def _header_size(path: Path, data: bytes) -> int | None:
         end = start + RECORD_PREFIX.size + length
         if opcode != expected or end > _MAXIMUM_BYTES:
             raise CorruptLog(path, start, "its header is not that of an experience log")
-    return end if end <= len(data) else None
+    if end > len(data):
+        return None
+    if data[end : end + 1] not in (bytes([_RESERVED_OPCODE]), bytes([Opcode.CHUNK])):
+        return end, False
+    return (end, True) if end + len(RESERVED) <= len(data) else None
 
 
 def _records(data: bytes) -> list:

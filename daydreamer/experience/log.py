@@ -7,6 +7,7 @@ power loss costs at most one fsync period.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
 import os
@@ -15,17 +16,20 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 from mcap.writer import Writer
 
 from daydreamer.errors import UserError
+from daydreamer.experience.closing import complete
 from daydreamer.experience.codec import StepEncoder
-from daydreamer.experience.header import write_header
+from daydreamer.experience.header import RESERVED, read_header, write_header
 from daydreamer.experience.step import Step
 from daydreamer.session.atomic import fsync_directory
+from daydreamer.session.files import list_folder, make_folder, open_file, remove_file
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
 
-_LOG_NAME = re.compile(r"actor-(\d{4,})\.mcap")
+_LOG_NAME = re.compile(r"actor-(\d{4,9})\.mcap", re.ASCII)
 
 
 def log_path(directory: Path, actor_life: int) -> Path:
@@ -33,12 +37,15 @@ def log_path(directory: Path, actor_life: int) -> Path:
 
 
 def list_logs(directory: Path) -> dict[int, Path]:
-    """Logs by actor life, in order; empty if there is no such directory."""
+    """Logs by actor life, in order; empty if there is no such directory.
+
+    Raises:
+      UserError: the directory cannot be read.
+    """
     try:
-        names = os.listdir(directory)
-    except FileNotFoundError:
-        return {}
-    matches = filter(None, map(_LOG_NAME.fullmatch, names))
+        matches = filter(None, map(_LOG_NAME.fullmatch, list_folder(directory)))
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
     return dict(sorted((int(match[1]), directory / match[0]) for match in matches))
 
 
@@ -67,8 +74,8 @@ class ExperienceWriter:
       append_latency: time that `append` took.
     """
 
-    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float):
-        """Creates the log.
+    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float, settings: str = ""):
+        """Creates the log; `settings` is the digest of those that it is recorded by, see `Session.digest`.
 
         Raises:
           UserError: the log exists, the directory cannot be written, or the period is not positive.
@@ -80,12 +87,13 @@ class ExperienceWriter:
         self._encoder = StepEncoder(spec)
         self.actor_life = actor_life
         self._next_sequence = 0
+        self._log_times = array.array("Q")
         self._failure: OSError | None = None
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            make_folder(directory)
             self._stream = _KernelStream(self.path)
             self._writer = Writer(self._stream, use_chunking=False, enable_data_crcs=True)
-            self._channel = self._write_header(spec)
+            self._channel = self._write_header(spec, settings)
             fsync_directory(directory)
         except FileExistsError as error:
             raise UserError(
@@ -95,7 +103,7 @@ class ExperienceWriter:
         except OSError as error:
             # A log without a whole header tells nobody anything, and would count as a life.
             with contextlib.suppress(OSError):
-                self.path.unlink(missing_ok=True)
+                remove_file(self.path)
             raise disk_error(self.path, error) from error
         self._closing = threading.Event()
         self._unsynced = False
@@ -136,12 +144,13 @@ class ExperienceWriter:
             self._fail(error)
             raise disk_error(self.path, error) from error
         self._stream.commit()
+        self._log_times.append(step.wall_ns)
         self._next_sequence += 1
         self._unsynced = True
         self.append_latency.add(time.perf_counter() - started_s)
 
     def close(self) -> None:
-        """Completes the MCAP file (summary and footer) and syncs it. May be called twice.
+        """Completes the MCAP file (index, summary and footer) and syncs it. May be called twice.
 
         Raises:
           UserError: the disk failed; the steps appended before are still readable.
@@ -153,10 +162,7 @@ class ExperienceWriter:
         try:
             # After a failure the file stays as a crash would leave it: readable, without a summary.
             if self._failure is None:
-                self._stream.hold()
-                self._writer.finish()
-                self._stream.release()
-                os.fsync(self._stream.descriptor)
+                complete(self.path, read_header(self.path), np.array(self._log_times, np.uint64))
         except OSError as error:
             self._fail(error)
         finally:
@@ -170,9 +176,10 @@ class ExperienceWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write_header(self, spec: RobotSpec) -> int:
+    def _write_header(self, spec: RobotSpec, settings: str) -> int:
         self._stream.hold()
-        channel = write_header(self._writer, spec, self.actor_life)
+        channel = write_header(self._writer, spec, self.actor_life, settings)
+        self._stream.write(RESERVED)
         self._stream.release()
         self._stream.commit()
         return channel
@@ -198,7 +205,7 @@ class _KernelStream:
     """The output of mcap's Writer: hands every write to the kernel, except while it holds them together."""
 
     def __init__(self, path: Path):
-        self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
         self._held: bytearray | None = None
         self._size = 0
         self._committed_size = 0

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from daydreamer.errors import UserError
+from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import ExperienceWriter, disk_error, list_logs
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
@@ -26,8 +27,19 @@ class RollingExperienceWriter:
     so that readers need not know: a life has one file, and (actor life, sequence) identifies a step as ever.
     """
 
-    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float, roll_bytes: int):
-        """Creates the first log.
+    def __init__(
+        self,
+        directory: Path,
+        spec: RobotSpec,
+        actor_life: int,
+        fsync_period_s: float,
+        roll_bytes: int,
+        settings: str = "",
+    ):
+        """Creates the first log; those of earlier lives that were killed are closed meanwhile.
+
+        Args:
+          settings: digest of those that it is recorded by, see `Session.digest`.
 
         Raises:
           UserError: as `ExperienceWriter` does; or the disk is so full that the robot would be stopped before long.
@@ -38,8 +50,10 @@ class RollingExperienceWriter:
         self._fsync_period_s = fsync_period_s
         self._roll_bytes = roll_bytes
         self._actor_life = actor_life
-        self._writer = ExperienceWriter(directory, spec, actor_life, fsync_period_s)
-        self._closing: threading.Thread | None = None
+        self._settings = settings
+        self._writer = ExperienceWriter(directory, spec, actor_life, fsync_period_s, settings)
+        self._closing = threading.Thread(target=_close_earlier, args=(directory, actor_life), name="experience-close")
+        self._closing.start()
 
     @property
     def path(self) -> Path:
@@ -74,8 +88,7 @@ class RollingExperienceWriter:
 
     def close(self) -> None:
         """Completes all files. Raises UserError if the disk failed."""
-        if self._closing is not None:
-            self._closing.join()
+        self._closing.join()
         self._writer.close()
 
     def __enter__(self) -> RollingExperienceWriter:
@@ -86,10 +99,9 @@ class RollingExperienceWriter:
 
     def _roll(self) -> None:
         life = max(list_logs(self._directory)) + 1
-        following = ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s)
+        following = ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s, self._settings)
         following.append_latency = self._writer.append_latency
-        if self._closing is not None:
-            self._closing.join()
+        self._closing.join()
         # Waiting for the disk is nothing for a control loop. What it finds wrong is in the file as after a crash:
         # without a summary, with all steps.
         self._closing = threading.Thread(target=_complete, args=(self._writer,), name="experience-roll")
@@ -114,3 +126,13 @@ def _complete(writer: ExperienceWriter) -> None:
         writer.close()
     except UserError as error:
         logging.error("%s", error)
+
+
+def _close_earlier(directory: Path, actor_life: int) -> None:
+    """So that other MCAP readers can read them; ours do so anyway, and who cannot close one has lost nothing."""
+    try:
+        for life, path in list_logs(directory).items():
+            if life < actor_life and not is_complete(path):
+                close_killed(path)
+    except (OSError, UserError) as error:
+        logging.info("An earlier log stays as it is: %s", error)

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from mcap.opcode import Opcode
 from mcap.writer import MCAP0_MAGIC
 
 from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.experience.closing import DATA_END
 from daydreamer.experience.codec import StepDecoder
-from daydreamer.experience.header import RECORD_PREFIX, CorruptLog, LogHeader, check_spec, read_header
+from daydreamer.experience.header import CHUNK_HEAD, CorruptLog, LogHeader, check_spec, read_header
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
+from daydreamer.session.files import file_size, open_file
 from daydreamer.spec import RobotSpec
 
 _BLOCK_BYTES = 4 << 20
-# Begins the record that ends the steps of a closed log.
-_DATA_END = RECORD_PREFIX.pack(Opcode.DATA_END, 4)
+# What begins the records of which one ends the steps of a closed log.
+_MESSAGE_INDEX = bytes([Opcode.MESSAGE_INDEX])
+_SEARCHED_BYTES = 256 << 20
+"""From the end of a log, for its last step: more than any actor writes into one file."""
 
 
 class LogTail:
@@ -59,7 +65,7 @@ class LogTail:
         try:
             if not self._open():
                 return steps
-            with open(self.path, "rb", buffering=0) as file:
+            with _reading(self.path) as file:
                 self.truncated_bytes = max(0, self.offset - os.fstat(file.fileno()).st_size)
                 while not self.closed and (limit is None or len(steps) < limit):
                     if not self._read_block(file.fileno(), limit, steps):
@@ -82,8 +88,9 @@ class LogTail:
         size, frame = self._decoder.record_size, self._decoder.frame
         block = max(_BLOCK_BYTES, 2 * size)
         start = self.offset + 1
-        with open(self.path, "rb", buffering=0) as file:
-            while data := os.pread(file.fileno(), block, start):
+        with _reading(self.path) as file:
+            # A hole holds no step, and may be larger than any disk.
+            while data := os.pread(file.fileno(), block, start := _next_data(file.fileno(), start)):
                 position = data.find(frame)
                 while 0 <= position <= len(data) - size:
                     records, _ = self._decoder.valid_prefix(
@@ -128,9 +135,9 @@ class LogTail:
         if not rest:
             return len(records) == wanted
         begin = bytes(rest[: len(self._decoder.frame)])
-        if begin.startswith(_DATA_END):
+        if begin.startswith((DATA_END, _MESSAGE_INDEX)):
             self.closed = True
-        elif len(rest) >= size or not (self._decoder.frame.startswith(begin) or _DATA_END.startswith(begin)):
+        elif len(rest) >= size or not (self._decoder.frame.startswith(begin) or DATA_END.startswith(begin)):
             # Steps before the damage are handed out first; the next read comes back to it.
             if not steps:
                 raise CorruptLog(self.path, self.offset, reason or "no step record begins here")
@@ -226,7 +233,7 @@ class ExperienceTail:
             return [] if state.tail.skip_damage() else None
         if state.tail.header is None:
             # Only the newest log can still be about to get its header.
-            if life < max(self._lives) and state.tail.path.exists() and state.tail.path.stat().st_size:
+            if life < max(self._lives) and _size(state.tail.path):
                 self._report("damage", life, f"{state.tail.path} cannot be read: its header is incomplete.")
             return None
         if state.tail.truncated_bytes:
@@ -261,18 +268,67 @@ def last_sequence(path: Path) -> int:
     """Sequence number of the last complete step in a log; -1 if there is none. Reads the end of the file only.
 
     Raises:
-      CorruptLog: the header is damaged.
+      CorruptLog: the header is damaged, or there is no step near the end of a file that has room for many.
+      UserError: it cannot be read.
     """
+    try:
+        return _last_sequence(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check disk and permissions.") from error
+
+
+def _last_sequence(path: Path) -> int:
     header = read_header(path)
     if header is None:
         return -1
     decoder = StepDecoder(header.spec, header.channel)
     size = decoder.record_size
-    with open(path, "rb", buffering=0) as file:
-        # A closed log ends with a summary that is about as long as a few steps; go back over it.
-        for index in reversed(range((os.fstat(file.fileno()).st_size - header.size) // size)):
-            data = memoryview(os.pread(file.fileno(), size, header.size + index * size))
+    with _reading(path) as file:
+        descriptor, end = file.fileno(), os.fstat(file.fileno()).st_size
+
+        def step_at(offset: int) -> int | None:
+            data = memoryview(os.pread(descriptor, size, offset))
             records, _ = decoder.valid_prefix(data, header.actor_life)
-            if len(records):
-                return int(records["sequence"][0])
+            return int(records["sequence"][0]) if len(records) else None
+
+        # What the index of a closed log takes depends on its steps; the head of its chunk says where they end.
+        if header.reserved and end > header.size:
+            head = CHUNK_HEAD.unpack(os.pread(descriptor, CHUNK_HEAD.size, header.size - CHUNK_HEAD.size))
+            last = header.size + head[-1] - size
+            if head[0] == Opcode.CHUNK and header.size <= last <= end and (found := step_at(last)) is not None:
+                return found
+        searched = 0
+        while end > header.size and searched < _SEARCHED_BYTES:
+            begin = max(header.size, end - _BLOCK_BYTES)
+            # A record may straddle the beginning of the block that was searched before.
+            data = os.pread(descriptor, end - begin + size, begin)
+            position = data.rfind(decoder.frame)
+            while position >= 0:
+                if (found := step_at(begin + position)) is not None:
+                    return found
+                position = data.rfind(decoder.frame, 0, position)
+            searched += end - begin
+            end = begin
+        if end > header.size:
+            raise CorruptLog(path, end, f"there is no step in its last {searched} bytes")
     return -1
+
+
+def _next_data(descriptor: int, offset: int) -> int:
+    """Where a file goes on after a hole; `offset` itself outside of one, or where nobody knows of holes."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(descriptor).st_size if error.errno == errno.ENXIO else offset
+
+
+def _reading(path: Path) -> BinaryIO:
+    return os.fdopen(open_file(path), "rb", buffering=0)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 if it is gone, or nothing that could be read."""
+    try:
+        return file_size(path) or 0
+    except OSError:
+        return 0

@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,59 +22,20 @@ import jax
 import msgspec
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore as ts
+import zstandard
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.learner.agent import TrainState
+from daydreamer.learner.seal import CorruptCheckpoint, Progress, Seal, read_seal
 from daydreamer.session.atomic import fsync_tree
+from daydreamer.session.files import file_size, find_foreign
+from daydreamer.texts import decode_json
 
 KEPT = 3
 SET_ASIDE_SUFFIX = ".damaged"
 UNFINISHED_SUFFIX = ".orbax-checkpoint-tmp"
 REMOVAL_TIMEOUT_S = 1.0
-
-
-class CorruptCheckpoint(UserError):
-    """A checkpoint is not what was written."""
-
-    def __init__(self, path: Path, reason: str):
-        self.path, self.reason = path, reason
-        super().__init__(f"{path} is damaged: {reason}. The learner uses the one before it.")
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint knows besides the train state.
-
-    Attributes:
-      spec_hash: of the robot.
-      env_steps: received from the log.
-      cursors: by actor life, byte offset and next sequence number in its log.
-      policy_version: last published.
-    """
-
-    spec_hash: str
-    env_steps: int
-    cursors: Mapping[str, tuple[int, int]]
-    policy_version: int
-
-
-class Seal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Stored beside the train state; tells damage from a checkpoint of other networks.
-
-    Attributes:
-      progress: see `Progress`.
-      layout: SHA-256 of name, type and shape of all arrays.
-      content: SHA-256 of their bytes.
-      sha256: of the above.
-    """
-
-    progress: Progress
-    layout: str
-    content: str
-    sha256: str = ""
-
-    def digest(self) -> str:
-        values = msgspec.to_builtins(msgspec.structs.replace(self, sha256=""))
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 class Checkpointer:
@@ -189,7 +151,7 @@ class Checkpointer:
                 self._give_up(error)
 
     def _give_up(self, error: Exception) -> NoReturn:
-        cause = str(error).splitlines()[0] if str(error) else repr(error)
+        cause = _first_line(error)
         # What a failed save leaves, in memory and on disk, goes with its manager.
         try:
             self._manager.close()
@@ -226,12 +188,7 @@ def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainSta
       SpecMismatch: it belongs to another robot.
       UserError: it belongs to networks of other sizes.
     """
-    try:
-        seal = msgspec.json.decode((path / "progress" / "metadata").read_bytes(), type=Seal)
-    except (OSError, msgspec.DecodeError) as error:
-        raise CorruptCheckpoint(path, f"its record cannot be read ({error})") from error
-    if seal.sha256 != seal.digest():
-        raise CorruptCheckpoint(path, "the checksum of its record does not fit")
+    seal = read_seal(path)
     if seal.progress.spec_hash != spec_hash:
         raise SpecMismatch(
             f"{path} is of robot specification {seal.progress.spec_hash}, this session's is {spec_hash}. Delete "
@@ -242,12 +199,13 @@ def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainSta
             f"{path} does not fit this session's networks. Restore the configuration in session.yaml, or delete "
             f"{path.parent} to train anew from the session's experience."
         )
-    abstract = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
     try:
+        _check_storage(path, template)
+        abstract = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), template)
         with ocp.StandardCheckpointer() as checkpointer:
             state = checkpointer.restore(path / "state", abstract)
     except Exception as error:  # Orbax passes on whatever its storage raises
-        raise CorruptCheckpoint(path, f"its arrays cannot be read ({str(error).splitlines()[0]})") from error
+        raise CorruptCheckpoint(path, f"its arrays cannot be read ({_first_line(error)})") from error
     if content_digest(state) != seal.content:
         raise CorruptCheckpoint(path, "the checksum of its arrays does not fit")
     return state, seal.progress
@@ -268,8 +226,67 @@ def content_digest(tree: Any) -> str:
     return digest.hexdigest()
 
 
-def checkpoint_paths(directory: Path) -> list[Path]:
-    """Folders of the checkpoints in a directory, oldest first, without opening any."""
-    if not directory.is_dir():
-        return []
-    return sorted((directory / name for name in os.listdir(directory) if name.isdecimal()), key=lambda p: int(p.name))
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else repr(error)
+
+
+MOST_FILES = 10_000
+SLACK_BYTES = 64 << 20
+LARGEST_RATIO = 50
+"""Of arrays to their compressed files; those of networks hardly shrink."""
+
+
+def _check_storage(path: Path, template: Any) -> None:
+    """Looks at what Orbax would read before it does: its storage allocates whatever a file claims, and follows links.
+
+    Raises:
+      ValueError: it is not what was saved, or comes to more memory than the networks take.
+      OSError: it cannot be read.
+    """
+    for foreign, what in find_foreign(path):
+        raise ValueError(f"{foreign} is {what}")
+    names = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    if len(names) > MOST_FILES:
+        raise ValueError(f"it has {len(names)} files")
+    on_disk = sum(file_size(name) or 0 for name in names)
+    wanted = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(template))
+    if on_disk > 4 * wanted + SLACK_BYTES or wanted > LARGEST_RATIO * on_disk + SLACK_BYTES:
+        raise ValueError(f"its files have {on_disk} bytes, the networks {wanted}")
+    store = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{path / 'state'}/"}).result()
+    keys = store.list().result()
+    arrays = {key.removesuffix(b".zarray"): _claimed(store, key) for key in keys if key.endswith(b"/.zarray")}
+    if sum(arrays.values()) > wanted + SLACK_BYTES:
+        raise ValueError(f"its arrays claim {sum(arrays.values())} bytes, the networks have {wanted}")
+    for key in keys:
+        if not key.endswith(b"/.zarray"):
+            # A chunk is at most the array.
+            _check_chunk(store.read(key).result().value, arrays.get(key[: key.rfind(b"/") + 1], 0))
+
+
+class _Array(msgspec.Struct):
+    """What Zarr, version 2, says of an array, as far as it matters here."""
+
+    shape: list[int]
+    chunks: list[int]
+    dtype: str
+
+
+def _claimed(store: ts.KvStore, key: bytes) -> int:
+    """Bytes of an array. Raises ValueError for chunks that are larger than the array."""
+    claim = decode_json(store.read(key).result().value, _Array)
+    sound = len(claim.chunks) == len(claim.shape)
+    if not (sound and all(0 < chunk <= max(1, of) for chunk, of in zip(claim.chunks, claim.shape, strict=True))):
+        raise ValueError(f"an array of shape {claim.shape} claims chunks of {claim.chunks}")
+    return math.prod(claim.shape) * np.dtype(claim.dtype).itemsize
+
+
+def _check_chunk(value: bytes, limit: int) -> None:
+    """Raises ValueError for a compressed chunk of more than `limit` bytes."""
+    try:
+        size = zstandard.frame_content_size(value)
+        if size < 0:  # it does not say
+            size = len(zstandard.ZstdDecompressor().stream_reader(value).read(limit + 1))
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+    if size > limit:
+        raise ValueError(f"a chunk has {size} bytes where {limit} are expected")

@@ -14,8 +14,9 @@ from daydreamer.errors import UserError
 from daydreamer.experience.step import SAFETY_FLAGS, Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
-from daydreamer.learner.checkpoint import Checkpointer, Progress
+from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.dream import OpenLoopPredictor
+from daydreamer.learner.seal import Progress
 from daydreamer.replay import APPEND_SIZES, Replay
 from daydreamer.session.directory import Session
 from daydreamer.session.status import LearnerStatus
@@ -26,6 +27,7 @@ from daydreamer.snapshot import (
     prune_snapshots,
     write_snapshot,
 )
+from daydreamer.telemetry.accounts import take_ledger
 from daydreamer.telemetry.dreams import Dream, DreamWriter
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -216,6 +218,7 @@ class Learner:
             env_steps=self.env_steps,
             cursors=cursors,
             policy_version=self._policy_version,
+            ledger=take_ledger(self._session),
         )
         try:
             durable = self._checkpointer.save(self._state, progress)

@@ -72,7 +72,7 @@ class Story:
         """Robot seconds at which each milestone was first reached, in their order."""
         events = [event for event in self.evidence.events if event["kind"] == "milestone"]
         # A process that was killed may have told the events, but not the status.
-        reached = {event["name"]: event["robot_seconds"] for event in reversed(events)}
+        reached = {event["name"]: float(event["robot_seconds"]) for event in reversed(events)}
         reached |= self.evidence.status["milestones_s"]
         return {name: reached[name] for name in MILESTONES if name in reached}
 
@@ -109,10 +109,15 @@ def read_story(session: Session) -> Story:
     evidence = EvidenceReader(session).read()
     problems = list(evidence.problems)
     dreams = []
-    paths = list_dreams(session.dreams)
+    try:
+        paths = list_dreams(session.dreams)
+    except UserError as error:
+        problems.append(str(error))
+        paths = []
     for index in np.unique(np.linspace(0, len(paths) - 1, DREAMS).astype(int)) if paths else ():
         try:
-            dreams.append(read_dream(paths[index]))
+            dreams.append(read_dream(paths[index], session.spec))
         except UserError as error:
             problems.append(str(error))
-    return Story(session, evidence, read_columns(session, images=False), dreams, judge(evidence), problems)
+    steps = read_columns(session, images=False, problems=problems)
+    return Story(session, evidence, steps, dreams, judge(evidence), list(dict.fromkeys(problems)))

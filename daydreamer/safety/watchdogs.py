@@ -31,11 +31,13 @@ class Watchdog(enum.StrEnum):
 
     Attributes:
       STATE_STALE, STATE_LOST: the newest usable state is older than the one and the other timeout.
+      IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
       LEARNER_SILENT: no sign of life of the learner.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
+      COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
       JOINT_OUTSIDE: a joint says that it is where none can be.
       ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
@@ -43,11 +45,13 @@ class Watchdog(enum.StrEnum):
 
     STATE_STALE = "state_stale"
     STATE_LOST = "state_lost"
+    IMAGE_STALE = "image_stale"
     COMMAND_LATE = "command_late"
     LOOP_OVERRUN = "loop_overrun"
     LEARNER_SILENT = "learner_silent"
     POLICY_TOO_OLD = "policy_too_old"
     PARENT_GONE = "parent_gone"
+    COMMANDED_BY_OTHERS = "commanded_by_others"
     OVER_SPEED = "over_speed"
     OVER_TEMPERATURE = "over_temperature"
     BATTERY_LOW = "battery_low"
@@ -65,10 +69,12 @@ class Heartbeats:
     Attributes:
       learner_s: the learner's last sign of life; None before the first look.
       policy_s: when the policy in use was made; None while there is none.
+      intruders: names of those who command the robot beside us, as they are now.
     """
 
     learner_s: float | None = None
     policy_s: float | None = None
+    intruders: tuple[str, ...] = ()
 
 
 class Watchdogs:
@@ -79,6 +85,7 @@ class Watchdogs:
       trips: how often each has been raised.
       heartbeats: see there.
       state_age_s: of the newest usable state, at the last tick.
+      image_age_s: of the newest picture, likewise; None for a robot that needs none.
       joints_in_doubt: whether the joints have stopped following, as far as can be told yet; what they do now is not to
         be learned from.
     """
@@ -114,6 +121,7 @@ class Watchdogs:
         self.trips = dict.fromkeys(Watchdog, 0)
         self.heartbeats = Heartbeats()
         self.state_age_s = np.inf
+        self.image_age_s: float | None = None
         self.joints_in_doubt = False
 
     def acknowledge(self, now_s: float) -> None:
@@ -164,6 +172,9 @@ class Watchdogs:
         subject = {} if usable else {"subject": wrong}
         self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s, **subject)
         self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s, **subject)
+        if measurement.image_time_s is not None:
+            self.image_age_s = age_s = tick_s - measurement.image_time_s
+            self._judge(Watchdog.IMAGE_STALE, age_s > actor.image_timeout_s, "hold", age_s, actor.image_timeout_s)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:
@@ -171,6 +182,10 @@ class Watchdogs:
                 self._look_at_plausibility(tick_s, measurement, commanded_rad)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
+        intruders = self.heartbeats.intruders
+        self._judge(
+            Watchdog.COMMANDED_BY_OTHERS, bool(intruders), "hold", len(intruders), 0.0, subject=", ".join(intruders)
+        )
         late = self._late_commands >= config.command_late_count
         if Watchdog.COMMAND_LATE in self.raised:
             late = tick_s - self._last_late_s < 1.0

@@ -4,33 +4,55 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
+from daydreamer.session.files import FILE_MODE, open_file, remove_file, rename_file
 
-def write_atomically(path: Path, content: bytes, durable: bool = True, mode: int = 0o644) -> None:
-    """Replaces `path` by a file with this content in one step, for readers and across a crash of this process.
+
+def write_atomically(path: Path, content: bytes, durable: bool = True, mode: int = FILE_MODE) -> None:
+    """Replaces a file of a session in one step, for readers and across a crash of this process.
+
+    A link in its place is replaced, and not followed; one on the way to it is an error, see `open_file`.
 
     Args:
       durable: also survive a power loss (two fsyncs, milliseconds to tens of them).
-      mode: who may read it; the files of a session are for every tool of the operator.
+      mode: who may do what with it, less what the umask forbids.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)  # mkstemp lets nobody else read
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(name, path)
+        _write(descriptor, content, durable)
+        rename_file(temporary, path.name)
     except BaseException:
         # Where even that fails, what went wrong first is what matters.
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            remove_file(temporary)
         raise
     if durable:
         fsync_directory(path.parent)
+
+
+def write_anywhere(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """As `write_atomically`, for a file that an operator has named: links on the way to it are theirs to choose."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        os.fchmod(descriptor, mode)  # mkstemp lets nobody else read
+        _write(descriptor, content, durable=False)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def _write(descriptor: int, content: bytes, durable: bool) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 def fsync_directory(directory: Path) -> None:

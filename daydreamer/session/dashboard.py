@@ -12,7 +12,9 @@ import msgspec
 
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.status import ProcessIdentity
+from daydreamer.session.files import read_file, remove_file
+from daydreamer.session.status import STATUS_BYTES, ProcessIdentity
+from daydreamer.texts import decode_json
 
 
 class _Announcement(msgspec.Struct, kw_only=True):
@@ -32,18 +34,19 @@ def announce_dashboard(session: Session, url: str) -> Iterator[None]:
     """
     place = _place(session)
     announcement = _Announcement(url=url, process=ProcessIdentity.of_this_process())
-    write_atomically(place, msgspec.json.encode(announcement), durable=False, mode=0o600)
+    write_atomically(place, msgspec.json.encode(announcement), durable=False)
     try:
         yield
     finally:
-        place.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            remove_file(place)
 
 
 def dashboard_url(session: Session) -> str | None:
     """Where it is; None if there is none, what served it is gone, or this is not an address of this machine's."""
     try:
-        place = msgspec.json.decode(_place(session).read_bytes(), type=_Announcement)
-    except (OSError, msgspec.DecodeError):
+        place = decode_json(read_file(_place(session), STATUS_BYTES), _Announcement)
+    except (OSError, ValueError):
         return None
     return place.url if _is_own(place.url) and place.process.is_alive() else None
 
@@ -66,7 +69,7 @@ def note_page_opened(session: Session) -> None:
 def page_opened_s(session: Session) -> float | None:
     """When that was last, on the steady clock of the machine that shows the page; None if it never was."""
     try:
-        return float((session.status / _OPENED).read_bytes())
+        return float(read_file(session.status / _OPENED, 64))
     except (OSError, ValueError):
         return None
 

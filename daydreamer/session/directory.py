@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import msgspec
 
-from daydreamer.config import SessionConfig, encode_yaml, load_yaml
+from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unknown
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.atomic import write_atomically
+from daydreamer.session.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 from daydreamer.spec import RobotSpec, spec_difference
 
 FORMAT_VERSION = 1
+RECORD_BYTES = 1 << 20
+"""A `session.yaml` has some ten thousand."""
 # Whatever influences a result; absent ones are left out.
 _PACKAGES = (
     "daydreamer",
@@ -60,13 +64,17 @@ class Session:
     """Paths and record of one session; opening one locks nothing and changes nothing.
 
     Attributes:
-      path: of the directory.
+      path: of the directory, absolute and without links, see `daydreamer.session.files`.
       record: content of `session.yaml`.
+      digest: SHA-256 of the file; the logs say by which one they were recorded.
+      unknown: settings in the file that this version does not have, as 'learner.batch_seize'.
     """
 
-    def __init__(self, path: Path, record: SessionRecord):
+    def __init__(self, path: Path, record: SessionRecord, digest: str, unknown: tuple[str, ...] = ()):
         self.path = path
         self.record = record
+        self.digest = digest
+        self.unknown = unknown
 
     @classmethod
     def create(cls, path: Path | str, config: SessionConfig, spec: RobotSpec) -> Session:
@@ -75,10 +83,10 @@ class Session:
         Raises:
           UserError: there is something at `path` already, or it cannot be written.
         """
-        path = Path(path).absolute()
-        if path.exists() and not path.is_dir():
+        path = _without_links(path)
+        if os.path.exists(path) and not os.path.isdir(path):
             raise UserError(f"{path} is a file; choose another --session.")
-        if _record_path(path).exists():
+        if os.path.lexists(_record_path(path)):
             raise UserError(
                 f"{path} is a session already; go on with 'daydreamer resume {path}', under ros2 launch with "
                 f"resume:={path}, or choose another --session."
@@ -92,51 +100,84 @@ class Session:
             config=config,
             robot_spec=spec,
         )
-        session = cls(path, record)
+        content = encode_yaml(record)
+        session = cls(path, record, _digest(content))
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # One that is there already is as open to others as its owner has made it.
+            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
             if any(path.iterdir()):
                 raise UserError(f"{path} is not empty and not a session; choose another --session or empty it.")
             for directory in session._directories:
-                directory.mkdir()
+                make_folder(directory)
             # Last, because its presence is what makes the directory a session.
-            write_atomically(_record_path(path), encode_yaml(record))
+            write_atomically(_record_path(path), content)
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror}); choose another --session.") from error
         return session
 
     @classmethod
     def open(cls, path: Path | str) -> Session:
-        """An existing session.
+        """An existing session. Settings that this version does not have are passed over, see `unknown`.
 
         Raises:
           UserError: there is none at `path`, or its `session.yaml` is not valid; names the key.
         """
-        path = Path(path).absolute()
-        if not _record_path(path).is_file():
-            what = "does not exist" if not path.exists() else "is not a session: it has no session.yaml"
-            raise UserError(f"{path} {what}; start one with 'daydreamer walk --session {path}'.")
-        values = load_yaml(_record_path(path))
+        path = _without_links(path)
+        record_path = _record_path(path)
+        try:
+            content = read_file(record_path, RECORD_BYTES)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            what = "does not exist" if not os.path.exists(path) else "is not a session: it has no session.yaml"
+            if os.path.lexists(record_path):
+                what = f"is not a session: {error.strerror}"
+            raise UserError(f"{path} {what}; start one with 'daydreamer walk --session {path}'.") from error
+        except OSError as error:
+            raise UserError(f"{record_path} cannot be read ({error.strerror}); {_cure(path, error)}.") from error
+        values = decode_yaml(content, str(record_path))
         version = values.get("format_version") if isinstance(values, dict) else None
         if version != FORMAT_VERSION:
             raise UserError(
-                f"{_record_path(path)} has format version {version}, this program reads {FORMAT_VERSION}; use the "
+                f"{record_path} has format version {version}, this program reads {FORMAT_VERSION}; use the "
                 "version that wrote it."
             )
+        unknown = tuple(take_unknown(values, SessionRecord))
         try:
             record = msgspec.convert(values, SessionRecord, strict=False)
-        except msgspec.ValidationError as error:
-            raise UserError(f"{_record_path(path)} is wrong: {error}. Restore what was written there.") from error
-        return cls(path, record)
+            record.robot_spec.check()
+        except (msgspec.ValidationError, ValueError, RecursionError) as error:
+            raise UserError(f"{record_path} is wrong: {error}. Restore what was written there.") from error
+        return cls(path, record, _digest(content), unknown)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with `session.yaml`, one sentence each; whoever only reads goes on all the same."""
+        problems = []
+        if self.unknown:
+            problems.append(
+                f"{_record_path(self.path)} has settings that this version does not have: {', '.join(self.unknown)}; "
+                "they are passed over."
+            )
+        if self.record.spec_hash != self.spec.hash:
+            problems.append(
+                f"{_record_path(self.path)} has been changed: it says that the robot specification is "
+                f"{self.record.spec_hash}, but what it describes is {self.spec.hash}."
+            )
+        return problems
 
     @property
     def launch_record(self) -> Path:
         """How `ros2 launch` drove the robot, if it did."""
         return self.path / "launch.json"
 
+    @property
+    def wiring(self) -> Path:
+        """Over which interface and topics the robot is driven."""
+        return self.path / "wiring.json"
+
     def resume_command(self, further_minutes: float | None = None) -> str:
         """What an operator types to go on with it, by the command that it was begun with."""
-        if self.launch_record.exists():
+        if os.path.lexists(self.launch_record):
             length = "" if further_minutes is None else f" minutes:={further_minutes:g}"
             return f"ros2 launch daydreamer walk.launch.py resume:={self.path}{length}"
         length = "" if further_minutes is None else f" --minutes {further_minutes:g}"
@@ -202,40 +243,104 @@ class Session:
                 f"{spec_difference(spec, self.spec)}. Start a new session."
             )
 
+    def require_resumable(self) -> None:
+        """Refuses what can be looked at, but not gone on with.
+
+        That is a session with settings that this version does not have, and one in which something leads out of its
+        directory: libraries open files there that know nothing of strangers.
+
+        Raises:
+          UserError: names the settings, or the first link, pipe, socket or device.
+        """
+        if self.unknown:
+            raise UserError(
+                f"{self.path} was recorded with settings that this version of daydreamer does not have: "
+                f"{', '.join(self.unknown)}. Go on with the version that recorded it "
+                f"({self.record.versions.get('daydreamer', 'unknown')}), or without what they did: delete them from "
+                f"{_record_path(self.path)}. To look at it 'daydreamer status' and 'report' work as they are."
+            )
+        for path, what in find_foreign(self.path):
+            raise UserError(
+                f"{path} is {what}; all that belongs to a session lies in its directory. Put a copy in its place, or "
+                "remove it."
+            )
+
     @contextlib.contextmanager
     def lock(self, role: str = "session") -> Iterator[None]:
         """Holds a role of this session, so that there is one actor, one learner and one command at a time.
 
-        The kernel releases the lock when the process ends, however it ends.
+        The kernel releases the lock when the process ends, however it ends. It is held on two things: the lock file,
+        which says by whom, and a folder of the session, which cannot be deleted by a mistake that leaves a session.
 
         Raises:
-          UserError: another process holds it; names its pid.
+          UserError: another process holds it; names its pid. Or the session is not one to be gone on with, see
+            `require_resumable`.
         """
+        self.require_resumable()
         path = self._locks / f"{role}.lock"
-        try:
-            self._locks.mkdir(exist_ok=True)
-            # No link is followed: in a stranger's session it could lead to any file of the operator's.
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise UserError(
-                f"{path} cannot be written ({error.strerror}); free some space, or check the disk and its permissions."
-            ) from error
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                make_folder(self._locks)
+                descriptor = open_file(path, os.O_RDWR | os.O_CREAT)
+            except OSError as error:
+                raise UserError(f"{path} cannot be written ({error.strerror}); {_cure(self.path, error)}.") from error
+            stack.callback(os.close, descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-                raise UserError(
-                    f"{self.path} is already in use by pid {holder} (as {role}); stop that process, or choose another "
-                    "session."
-                ) from error
+                raise self._in_use(role, f"by pid {_holder(descriptor)} (as {role})") from error
+            if role in _LOCKED_FOLDERS:
+                folder = os.open(self.path / _LOCKED_FOLDERS[role], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, folder)
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise self._in_use(role, f"(as {role}) by a process whose lock file has been deleted") from error
+                except OSError:  # a file system that does not lock folders
+                    pass
             # On a full disk nobody learns who holds the lock; it is held all the same.
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
-        finally:
-            os.close(descriptor)
+
+    def _in_use(self, role: str, by: str) -> UserError:
+        return UserError(f"{self.path} is already in use {by}; stop that process, or choose another session.")
+
+
+_LOCKED_FOLDERS = {
+    "session": ".",
+    "actor": "experience",
+    "learner": "checkpoints",
+    "twin": "status",
+    "dashboard": "metrics",
+}
+
+
+def _holder(descriptor: int) -> str:
+    """The pid in a lock file, if one stands there."""
+    try:
+        return str(int(os.pread(descriptor, 16, 0)))
+    except ValueError:
+        return "unknown"
+
+
+def _without_links(path: Path | str) -> Path:
+    """The place that a path leads to; the operator's own links on the way to a session are followed."""
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError before Python 3.13
+        raise UserError(f"{path} leads nowhere ({error}); choose another directory.") from error
+
+
+def _cure(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return f"if it was recorded by another user, as with sudo, make it yours: sudo chown -R $USER {path}"
+    return "free some space, or check the disk and its permissions"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _record_path(path: Path) -> Path:

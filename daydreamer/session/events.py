@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import logging
+import math
 import os
+import re
 import time
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +19,21 @@ import msgspec
 import numpy as np
 
 from daydreamer.errors import UserError
+from daydreamer.session.files import open_file, rename_file
+from daydreamer.texts import decode_json
+
+ROLL_BYTES = 4 << 20
+"""Size at which the file is put aside as `events.1.jsonl`; the one before it goes. Some 20,000 events."""
+LONGEST_LINE_BYTES = 1 << 16
+MOST_BYTES = 16 << 20
+"""Of a file from an earlier version, which did not roll: the latest so many bytes are read."""
+
+_CHECKSUM = re.compile(rb',"checksum":(\d{1,10})\}$')
+
+
+def earlier_events(path: Path) -> Path:
+    """Where the events before those in `path` are, once it has rolled."""
+    return path.with_suffix(f".1{path.suffix}")
 
 
 class EventLog:
@@ -22,7 +43,7 @@ class EventLog:
         self._path = path
 
     def record(self, kind: str, source: str, *, wall_s: float | None = None, **fields: Any) -> None:
-        """Appends `{wall_s, kind, source, pid, ...fields}`; in the kernel on return, whole or not at all.
+        """Appends `{wall_s, kind, source, pid, ...fields, checksum}`; in the kernel on return, whole or not at all.
 
         Args:
           kind: what happened, as 'start', 'crash', 'emergency_stop'.
@@ -39,11 +60,12 @@ class EventLog:
             "source": source,
             "pid": os.getpid(),
         }
-        if clash := event.keys() & fields.keys():
+        if clash := {*event, "checksum"} & fields.keys():
             raise ValueError(f"{sorted(clash)} are set by the event log itself")
-        line = msgspec.json.encode(event | fields, enc_hook=_to_builtin) + b"\n"
+        line = msgspec.json.encode(event | fields, enc_hook=_to_builtin)
+        line = line[:-1] + b',"checksum":%d}\n' % zlib.crc32(line)
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
                 # A line torn by a power loss must not swallow this one.
                 size = os.fstat(descriptor).st_size
@@ -52,6 +74,8 @@ class EventLog:
                 # One write in append mode: lines of several processes never mix.
                 if os.write(descriptor, line) < len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if size + len(line) > ROLL_BYTES:
+                    self._roll(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -71,45 +95,118 @@ class EventLog:
             return False
         return True
 
+    def _roll(self, descriptor: int) -> None:
+        """Puts the file aside, unless another process has just done so; whoever has it open writes there once more."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            current = open_file(self._path)
+            try:
+                if os.path.samestat(os.fstat(current), os.fstat(descriptor)):
+                    rename_file(self._path, earlier_events(self._path).name)
+            finally:
+                os.close(current)
+
 
 class EventTail:
     """Reads the events of a session while they are recorded; each `read` goes on where the last one ended."""
 
     def __init__(self, path: Path):
         self._path = path
+        self._inode: int | None = None
         self._offset = 0
         self._lines = 0
+        self._wall_s = 0.0
 
     def read(self) -> list[dict[str, Any]]:
         """What has been recorded since; empty if there is no such file.
 
-        A torn last line is left for later. A line before it that is not an event stands as
-        `{kind: 'unreadable', source: 'events', line: number}`.
+        Each has a kind, a source and a time, and what belongs to its kind. A torn last line is left for later. A line
+        before it that is not an event, or whose checksum does not fit, stands as
+        `{wall_s, kind: 'unreadable', source: 'events', line: number}`, with the time of the event before it.
+
+        Raises:
+          UserError: it cannot be read.
         """
+        events = []
+        for path, inode in ((earlier_events(self._path), self._inode), (self._path, None)):
+            try:
+                # If it has rolled since the last time, what was added in the meantime comes first.
+                events += self._read(path, inode)
+            except OSError as error:
+                raise UserError(f"{path} cannot be read ({error.strerror}); check it and its permissions.") from error
+        return events
+
+    def _read(self, path: Path, inode: int | None) -> list[dict[str, Any]]:
+        """What is new in a file; with `inode` only if it is that one."""
         try:
-            with open(self._path, "rb") as file:
-                file.seek(self._offset)
-                content = file.read()
+            descriptor = open_file(path)
         except FileNotFoundError:
             return []
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            found = os.fstat(descriptor)
+            if inode is not None and found.st_ino != inode:
+                return []
+            if found.st_ino != self._inode or found.st_size < self._offset:
+                self._inode, self._offset, self._lines = found.st_ino, 0, 0
+            skipped = []
+            if found.st_size - self._offset > MOST_BYTES:
+                skipped = [self._unreadable()]
+                self._offset = found.st_size - MOST_BYTES
+            file.seek(self._offset)
+            content = file.read(MOST_BYTES)
         # What follows the last newline is empty, or torn.
         *lines, rest = content.split(b"\n")
-        events = []
-        for number, line in enumerate(lines, start=self._lines + 1):
-            if not line:
-                continue
-            try:
-                events.append(msgspec.json.decode(line, type=dict[str, Any]))
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                events.append({"kind": "unreadable", "source": "events", "line": number})
+        events = [self._decode(number, line) for number, line in enumerate(lines, self._lines + 1) if line]
         self._offset += len(content) - len(rest)
         self._lines += len(lines)
-        return events
+        return skipped + events
+
+    def _decode(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            event = _decode_event(line)
+        except ValueError:
+            return self._unreadable(line=number)
+        self._wall_s = event["wall_s"]
+        return event
+
+    def _unreadable(self, **fields: Any) -> dict[str, Any]:
+        return {"wall_s": self._wall_s, "kind": "unreadable", "source": "events", **fields}
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
     """All events in the order they were recorded, see `EventTail.read`."""
     return EventTail(path).read()
+
+
+_COMMON = {"wall_s": (int, float), "kind": str, "source": str}
+_OF_A_KIND: Mapping[str, Mapping[str, Any]] = {
+    "milestone": {"name": str, "robot_seconds": (int, float)},
+    "update_skipped": {"count": int},
+    "watchdog": {"name": str},
+    "fault": {"error": str},
+    "log_problem": {"text": str},
+    "log_shorter_than_checkpoint": {"env_steps": int, "checkpoint_env_steps": int},
+}
+"""What others read of an event, by kind, and of which type."""
+
+
+def _decode_event(line: bytes) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE_BYTES:
+        raise ValueError("it is too long")
+    if match := _CHECKSUM.search(line):  # those of earlier versions have none
+        line = line[: match.start()] + b"}"
+        if int(match[1]) != zlib.crc32(line):
+            raise ValueError("its checksum does not fit")
+    event = decode_json(line, dict[str, Any])
+    kind = event.get("kind")
+    wanted = _COMMON | (_OF_A_KIND.get(kind, {}) if isinstance(kind, str) else {})
+    for name, type in wanted.items():
+        value = event.get(name)
+        if not isinstance(value, type) or isinstance(value, bool):
+            raise ValueError(f"'{name}' is missing or of another type")
+        if isinstance(value, float | int) and not (math.isfinite(value) and abs(value) < 1e15):
+            raise ValueError(f"'{name}' is no number of this world")
+    return event
 
 
 def _to_builtin(value: Any) -> Any:

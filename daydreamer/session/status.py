@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,13 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.files import read_file, remove_file
 from daydreamer.telemetry.timing import LatencySummary
+from daydreamer.texts import decode_json
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+STATUS_BYTES = 1 << 18
+"""A status has some thousand."""
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -54,6 +59,7 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
       heartbeat_steady_s: on a clock that nobody sets and that all processes since the machine's last start share.
       boot_id: of that start of the machine.
       process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
+      checksum: CRC-32 of the file's content with 0 in its place; 0 itself in files of earlier versions.
     """
 
     state: Literal["starting", "waiting", "running", "stopped", "failed"]
@@ -62,6 +68,7 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     heartbeat_steady_s: float = 0.0
     boot_id: str = ""
     process_start: int = 0
+    checksum: int = 0
 
 
 class ActorStatus(ProcessStatus):
@@ -82,6 +89,9 @@ class ActorStatus(ProcessStatus):
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
       by the odometry's speed in a live session, by the simulator's truth in lock-step.
     append_ms: time to log a step.
+    image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
+    camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
+    notices: sentences for the operator, about what is so now.
     """
 
     env_steps: int | None = None
@@ -107,6 +117,9 @@ class ActorStatus(ProcessStatus):
     actor_life: int | None = None
     last_logged_sequence: int | None = None
     append_ms: LatencySummary | None = None
+    image_age_s: float | None = None
+    camera: str | None = None
+    notices: list[str] | None = None
 
 
 class LearnerStatus(ProcessStatus):
@@ -210,11 +223,14 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     watchdog_trips: dict[str, int] = {}
     intervention_steps: int | None = None
     state_age_s: float | None = None
+    image_age_s: float | None = None
+    camera: str | None = None
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] = {}
+    notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
     problems: list[str] = []
 
@@ -238,6 +254,7 @@ class StatusWriter:
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
         typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _process_start(os.getpid())
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
+        typed.checksum = _checksum(typed)
         try:
             # Not synced: it is out of date after a power loss anyway.
             write_atomically(self._path, msgspec.json.encode(typed), durable=False)
@@ -257,12 +274,12 @@ class StatusWriter:
 def forget_status(session: Session, role: str) -> None:
     """What a process in this role reported last does not count any more: nobody is in it now."""
     with contextlib.suppress(OSError):
-        _status_path(session, role).unlink(missing_ok=True)
+        remove_file(_status_path(session, role))
 
 
 def read_status(session: Session) -> dict[str, Any]:
     """`SessionStatus` as plain values for JSON; what is missing is None."""
-    problems: list[str] = []
+    problems = list(session.problems)
     roles = {role: _read_role(session, role, problems) for role in ROLES}
     actor = roles["actor"] or ActorStatus(state="stopped")
     learner = roles["learner"] or LearnerStatus(state="stopped")
@@ -282,7 +299,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
         **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
-        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms"),
+        **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version"),
     )
@@ -302,25 +319,37 @@ def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
 def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatus | None:
     path = _status_path(session, role)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ROLES[role])
+        status = decode_json(read_file(path, STATUS_BYTES), ROLES[role])
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError) as error:
-        problems.append(f"{path} cannot be read ({error}).")
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror}).")
         return None
+    except ValueError as error:
+        problems.append(f"{path} is damaged ({error}).")
+        return None
+    if status.checksum and status.checksum != _checksum(status):
+        problems.append(f"{path} is damaged: its checksum does not fit its content.")
+        return None
+    return status
+
+
+def _checksum(status: ProcessStatus) -> int:
+    # Never 0, which says that there is none.
+    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(status, checksum=0))) or 1
 
 
 def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
     logged = {}
     try:
         logs = list_logs(session.experience)
-    except OSError as error:
-        problems.append(f"{session.experience} cannot be read ({error.strerror}).")
+    except UserError as error:
+        problems.append(str(error))
         logs = {}
     for life, path in logs.items():
         try:
             logged[life] = last_sequence(path)
-        except (OSError, UserError) as error:
+        except UserError as error:
             problems.append(str(error))
     return logged
 
@@ -358,7 +387,7 @@ def _process_start(pid: int) -> int | None:
     """
     try:
         content = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:  # nobody's, or nobody's that we may know of
         return None
     # The second field is the program's name in parentheses and may hold anything (proc(5)).
     fields = content[content.rindex(")") + 2 :].split()

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import struct
+from pathlib import Path
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
+from daydreamer.session.files import read_file
+from daydreamer.texts import decode_json
 
-def decode_tensors(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays by name and metadata of a file's whole content; `safetensors.numpy.load` keeps the metadata to itself.
+HEADER_BYTES = 1 << 22
+"""Names, shapes and metadata; ours have some ten thousand."""
+
+
+def read_tensors(path: Path, limit: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays by name and metadata of a file; `safetensors.numpy.load` keeps the metadata to itself.
 
     Raises:
+      OSError: it cannot be read, see `read_file`.
       ValueError: it is not a safetensors file with metadata, or not all of one.
     """
+    content = read_file(path, limit)
     try:
-        tensors = safetensors.numpy.load(content)
         (header_size,) = struct.unpack_from("<Q", content)
-        return tensors, dict(json.loads(content[8 : 8 + header_size])["__metadata__"])
-    except (safetensors.SafetensorError, struct.error, KeyError, TypeError, AttributeError) as error:
+        if header_size > HEADER_BYTES:
+            raise ValueError(f"a header of {header_size} bytes")
+        metadata = decode_json(content[8 : 8 + header_size], dict[str, dict])["__metadata__"]
+        if not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("metadata that are no texts")
+        return safetensors.numpy.load(content), metadata
+    # What the library makes of a type that numpy does not have is not among its errors.
+    except (safetensors.SafetensorError, struct.error, LookupError, TypeError, AttributeError) as error:
         raise ValueError(repr(error)) from error
+
+
+def decode_metadata(metadata: dict[str, str]) -> dict[str, object]:
+    """Values of metadata that are JSON each.
+
+    Raises:
+      ValueError: one is not, see `decode_json`.
+    """
+    return {name: decode_json(value) for name, value in metadata.items()}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from daydreamer.errors import UserError
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CorruptLog, read_header
 from daydreamer.experience.log import list_logs
@@ -50,8 +51,10 @@ class StepColumns:
         return len(self.robot_s)
 
 
-def read_columns(session: Session, last_steps: int | None = None, images: bool = True) -> StepColumns:
-    """The steps of a session, or about the last so many; what is damaged is left out.
+def read_columns(
+    session: Session, last_steps: int | None = None, images: bool = True, problems: list[str] | None = None
+) -> StepColumns:
+    """The steps of a session, or about the last so many; what is damaged is left out, and added to `problems`.
 
     Raises:
       UserError: a log cannot be read, or is of another robot.
@@ -66,6 +69,8 @@ def read_columns(session: Session, last_steps: int | None = None, images: bool =
     blocks = [to_columns([], spec, skipped)]
     while steps := tail.read(_BLOCK_STEPS):
         blocks.append(to_columns(steps, spec, skipped + sum(map(len, blocks))))
+    if problems is not None:
+        problems += [problem.text for problem in tail.problems if problem.kind != "gap" or last_steps is None]
     return _concatenate(blocks)
 
 
@@ -126,6 +131,8 @@ def _begin(session: Session, last_steps: int) -> tuple[int, dict[int, tuple[int,
             header = read_header(path)
         except CorruptLog:
             continue  # the tail finds nothing in it either
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}); check disk and permissions.") from error
         if header is None:
             continue
         count = last_sequence(path) + 1

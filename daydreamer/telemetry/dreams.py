@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,9 @@ import safetensors.numpy
 
 from daydreamer.errors import UserError
 from daydreamer.session.atomic import write_atomically
-from daydreamer.session.tensors import decode_tensors
+from daydreamer.session.files import file_size, list_folder, make_folder, read_file, remove_file
+from daydreamer.session.tensors import decode_metadata, read_tensors
+from daydreamer.spec import MOST_HZ, RobotSpec
 
 FORMAT_VERSION = 1
 REWARD = "reward"
@@ -30,7 +32,10 @@ KEPT_IMAGES_EVERY = 30
 HORIZONS_S = (0.5, 1.0, 2.0)
 """At which the error is reported as a number, beside the first and the last predicted step."""
 
-_NAME = re.compile(r"(\d{6,})\.safetensors")
+DREAM_BYTES = 1 << 28
+"""A dream with images takes some millions."""
+
+_NAME = re.compile(r"(\d{6,18})\.safetensors", re.ASCII)
 _ARRAYS = ("truth", "prediction", "error", "unchanged_error")
 
 
@@ -78,6 +83,38 @@ class Dream:
         """`[H]`, how far ahead each predicted step lies."""
         return np.arange(1, self.horizon_steps + 1) / self.control_rate_hz
 
+    def check(self) -> None:
+        """Raises ValueError, naming the field, for what no learner records: the file may be a stranger's."""
+        whole = ("gradient_step", "env_steps", "actor_life", "first_sequence", "context_steps", "windows")
+        for name in (*whole, "control_rate_hz", "created_wall_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int if name in whole else int | float):
+                raise ValueError(f"{name} is {value!r}")
+            if not 0 <= value < 1 << 53:
+                raise ValueError(f"{name} is {value}")
+        if not (0.0 < self.control_rate_hz <= MOST_HZ and self.context_steps and REWARD in self.prediction):
+            raise ValueError("it has no rate, no context or no reward")
+        steps = self.horizon_steps
+        lengths = {"truth": self.context_steps + steps, "prediction": steps, "error": steps, "unchanged_error": steps}
+        if not steps or len(self.action) != self.context_steps + steps:
+            raise ValueError("its action has another length than what happened")
+        if self.truth.keys() != self.prediction.keys() or self.error.keys() != self.unchanged_error.keys():
+            raise ValueError("its arrays are not of the same observations")
+        for name, length in lengths.items():
+            for key, values in getattr(self, name).items():
+                if len(values) != length or (name in ("error", "unchanged_error") and values.ndim != 1):
+                    raise ValueError(f"{name} of {key} has shape {values.shape}")
+
+    def check_spec(self, spec: RobotSpec) -> None:
+        """Raises ValueError for the prediction of another robot."""
+        shapes = {key: space.shape for key, space in spec.observation.items()} | {REWARD: ()}
+        for name in _ARRAYS:
+            for key, values in getattr(self, name).items():
+                if key not in shapes or (name in ("truth", "prediction") and values.shape[1:] != shapes[key]):
+                    raise ValueError(f"{name} of {key} is not of this robot")
+        if not self.error.keys() - {REWARD} or self.control_rate_hz != spec.control_rate_hz:
+            raise ValueError("it is not of this robot")
+
     def scalars(self) -> dict[str, float]:
         """Errors at a few horizons by TensorBoard tag, `dream/<key>/<horizon>s` and `dream_unchanged/...`."""
         steps = {round(horizon_s * self.control_rate_hz) for horizon_s in HORIZONS_S}
@@ -110,7 +147,7 @@ class DreamWriter:
             tensors |= {f"{name}/{key}": values for key, values in getattr(dream, name).items()}
         images = {name: tensors.pop(name) for name in list(tensors) if tensors[name].dtype == np.uint8}
         try:
-            self._directory.mkdir(exist_ok=True)
+            make_folder(self._directory)
             if images:
                 # Images first: a reader that sees a dream sees all of it.
                 write_atomically(_images_path(path), safetensors.numpy.save(images), durable=False)
@@ -125,38 +162,56 @@ class DreamWriter:
     def _prune_images(self) -> None:
         stale = self._number - KEPT_IMAGES
         if stale > 0 and stale % KEPT_IMAGES_EVERY:
-            _images_path(self._directory / f"{stale:06d}.safetensors").unlink(missing_ok=True)
+            remove_file(_images_path(self._directory / f"{stale:06d}.safetensors"))
 
 
 def list_dreams(directory: Path) -> list[Path]:
-    """The files of all dreams of a session, oldest first; empty if there are none."""
+    """The files of all dreams of a session, oldest first; empty if there are none.
+
+    Raises:
+      UserError: the directory cannot be read.
+    """
     return [directory / f"{number:06d}.safetensors" for number in sorted(_numbers(directory))]
 
 
-def read_dream(path: Path) -> Dream:
-    """One dream, with its images if they have been kept.
+def read_dream(path: Path, spec: RobotSpec | None = None) -> Dream:
+    """One dream, with its images if they have been kept; with `spec` only one of this robot.
 
     Raises:
       UserError: the file cannot be read, is not what was written, or another version of this program wrote it.
     """
     try:
-        tensors, header = decode_tensors(path.read_bytes())
-        fields = {name: json.loads(value) for name, value in header.items()}
+        tensors, header = read_tensors(path, DREAM_BYTES)
+        fields = decode_metadata(header)
         version = fields.pop("format_version")
-        if _images_path(path).exists():
-            tensors |= safetensors.numpy.load_file(_images_path(path))
+        if file_size(_images_path(path)) is not None:
+            tensors |= safetensors.numpy.load(read_file(_images_path(path), DREAM_BYTES))
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check disk and permissions.") from error
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged ({error!r}); delete it, the others are not affected.") from error
+    except (safetensors.SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(path, repr(error)) from error
     if version != FORMAT_VERSION:
         raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")
+    digest = fields.pop("sha256", None)  # those of earlier versions have none
     arrays: dict[str, dict[str, np.ndarray]] = {name: {} for name in _ARRAYS}
-    action = tensors.pop("action")
-    for name, values in tensors.items():
-        group, _, key = name.partition("/")
-        arrays[group][key] = values
-    return Dream(**fields, **arrays, action=action)
+    try:
+        for name, values in tensors.items():
+            group, _, key = name.partition("/")
+            if group != "action":
+                arrays[group][key] = values
+        dream = Dream(**fields, **arrays, action=tensors["action"])
+        dream.check()
+        if spec is not None:
+            dream.check_spec(spec)
+    except (LookupError, TypeError, ValueError) as error:
+        raise _damaged(path, repr(error)) from error
+    if digest is not None and digest != _digest(dream):
+        raise _damaged(path, "its checksum does not fit its content")
+    return dream
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}); delete it, the others are not affected.")
 
 
 def _metadata(dream: Dream) -> dict[str, str]:
@@ -164,8 +219,22 @@ def _metadata(dream: Dream) -> dict[str, str]:
     for field in dataclasses.fields(dream):
         if field.name not in (*_ARRAYS, "action"):
             values[field.name] = getattr(dream, field.name)
+    values["sha256"] = _digest(dream)
     # The file format keeps metadata as strings; each is JSON, so that every value has one reading.
     return {name: json.dumps(value) for name, value in values.items()}
+
+
+def _digest(dream: Dream) -> str:
+    """SHA-256 over all fields but the images, which need not be kept."""
+    digest = hashlib.sha256()
+    for field in dataclasses.fields(dream):
+        value = getattr(dream, field.name)
+        arrays = value if isinstance(value, Mapping) else {"": value}
+        for key, each in sorted(arrays.items()):
+            if not (isinstance(each, np.ndarray) and each.dtype == np.uint8):
+                digest.update(f"{field.name}/{key}".encode())
+                digest.update(each.tobytes() if isinstance(each, np.ndarray) else json.dumps(each).encode())
+    return digest.hexdigest()
 
 
 def _images_path(path: Path) -> Path:
@@ -173,5 +242,8 @@ def _images_path(path: Path) -> Path:
 
 
 def _numbers(directory: Path) -> Iterator[int]:
-    if directory.is_dir():
-        yield from (int(match[1]) for match in filter(None, map(_NAME.fullmatch, os.listdir(directory))))
+    try:
+        names = list_folder(directory)
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
+    yield from (int(match[1]) for match in filter(None, map(_NAME.fullmatch, names)))

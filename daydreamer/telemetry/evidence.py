@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
+from daydreamer.telemetry.accounts import find_losses
 from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
 
@@ -96,9 +98,11 @@ class Evidence:
     def _dreamed(self, group: str, key: str) -> Series:
         """The errors of one observation at the horizon next to `PREDICTION_HORIZON_S`."""
         prefix = f"{group}/{key}/"
-        horizons_s = {
-            tag: float(tag.removeprefix(prefix).rstrip("s")) for tag in self.scalars if tag.startswith(prefix)
-        }
+        horizons_s = {}
+        for tag in self.scalars:
+            if tag.startswith(prefix):
+                with contextlib.suppress(ValueError):  # not one of ours
+                    horizons_s[tag] = float(tag.removeprefix(prefix).rstrip("s"))
         nearest = min(horizons_s, key=lambda tag: abs(horizons_s[tag] - PREDICTION_HORIZON_S), default="")
         return self.series(nearest)
 
@@ -123,12 +127,28 @@ class EvidenceReader:
         scalars = self.scalars.read()
         problems = [*status["problems"], *self.scalars.problems.values()]
         try:
-            recent = read_columns(session, _recent_steps(session))
+            recent = read_columns(session, _recent_steps(session), problems=problems)
         except UserError as error:
             problems.append(str(error))
             recent = to_columns([], session.spec)
-        self._events = [*self._events, *self._event_tail.read()]
+        try:
+            self._events = [*self._events, *self._event_tail.read()]
+        except UserError as error:
+            problems.append(str(error))
+        problems += _unreadable(session, self._events)
+        problems += find_losses(session, {int(life): last for life, last in status["last_logged_sequence"].items()})
         return Evidence(session, status, self._events, scalars, recent, tuple(problems))
+
+
+def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    lines = [event.get("line") for event in events if event["kind"] == "unreadable"]
+    if lines:
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        named = ", ".join("the beginning" if line is None else str(line) for line in lines[:5])
+        yield (
+            f"{session.events}: line {named}{more} cannot be read, as after a power loss, on a full disk, or of "
+            "another version."
+        )
 
 
 def _recent_steps(session: Session) -> int:

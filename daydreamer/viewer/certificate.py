@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 
 VALID_DAYS = 365
 RENEW_DAYS = 7
@@ -99,7 +99,7 @@ def _write(path: Path, names: Sequence[str]) -> Path:
     content = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ) + certificate.public_bytes(serialization.Encoding.PEM)
-    write_atomically(path, content, durable=False, mode=0o600)
+    write_anywhere(path, content, mode=0o600)
     return path
 
 

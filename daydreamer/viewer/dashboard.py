@@ -128,7 +128,7 @@ class Dashboard:
 
     def _mark_milestones(self, status: Mapping[str, Any]) -> None:
         for name, reached_s in (status["milestones_s"] or {}).items():
-            if name not in self._milestones:
+            if name in MILESTONES and name not in self._milestones:
                 self._milestones[name] = reached_s
                 path = f"learning/reward/{name}"
                 self._canvas.name_points(path, [name], MILESTONES.index(name) + 2, size=8.0)

@@ -182,21 +182,27 @@ class DreamFeed:
 
     def __init__(self, session: Session, canvas: Canvas, clock: RobotClock, portrayal: Portrayal, plots: SignalPlots):
         self._directory = session.dreams
+        self._spec = session.spec
         self._canvas = canvas
         self._clock = clock
         self._portrayal = portrayal
         self._plots = plots
         self._scale = ErrorScale()
         self._done: set[Path] = set()
-        self._named = False
+        self._lines = 0
         self._newest: collections.deque[tuple[float, Dream]] = collections.deque(maxlen=400)
 
     def update(self) -> None:
-        for path in list_dreams(self._directory):
+        try:
+            paths = list_dreams(self._directory)
+        except UserError as error:
+            logging.warning("%s", error)
+            return
+        for path in paths:
             if path in self._done:
                 continue
             try:
-                dream = read_dream(path)
+                dream = read_dream(path, self._spec)
             except UserError as error:  # one that is damaged stays so, and must not hide the others
                 logging.warning("%s", error)
                 self._done.add(path)
@@ -222,11 +228,13 @@ class DreamFeed:
         for plot, signals in self._portrayal.signals(dream.prediction).items():
             self._plots.add_dream(plot, robot_s, np.column_stack(list(signals.values())))
         horizons = sorted({min(round(h * dream.control_rate_hz), dream.horizon_steps) for h in SHOWN_HORIZONS_S})
-        if not self._named:
+        if not self._lines:
             names = [f"{step / dream.control_rate_hz:g} s ahead" for step in horizons]
             self._canvas.name_lines("dream/error/ratio", names, width=3.0)
             self._canvas.name_lines("dream/error/useless", ["no better than 'nothing changes'"], 3, width=1.0)
-        self._named = True
+            self._lines = len(horizons)
+        if len(horizons) != self._lines:  # recorded with another horizon
+            return
         self._canvas.series("dream/error/ratio", robot_s[-1:], self._scale.ratio(dream)[None, np.array(horizons) - 1])
         self._canvas.series("dream/error/useless", robot_s[-1:], np.ones((1, 1)))
 
@@ -336,11 +344,19 @@ class EventFeed:
 
     def __init__(self, session: Session, canvas: Canvas, clock: RobotClock):
         self._tail = EventTail(session.events)
+        self._complaint = ""
         self._canvas = canvas
         self._clock = clock
 
     def update(self) -> None:
-        for event in self._tail.read():
+        try:
+            events = self._tail.read()
+            self._complaint = ""
+        except UserError as error:  # it must not hide all else
+            if str(error) != self._complaint:
+                logging.warning("%s", error)
+            self._complaint, events = str(error), []
+        for event in events:
             robot_s = self._clock.of_wall(event.get("wall_s", 0.0))
             self._canvas.text("events", robot_s, describe_event(event), EVENT_LEVELS.get(event["kind"], "INFO"))
 

@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
+from daydreamer.session.atomic import write_anywhere
 
 SCRIPT = "re_viewer.js"
 PROGRAM = "re_viewer_bg.wasm"
@@ -63,7 +63,7 @@ def viewer_files() -> ViewerFiles:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for name, each in content.items():
-                write_atomically(folder / f"{name}.gz", each, durable=False)
+                write_anywhere(folder / f"{name}.gz", each)
         except OSError as error:
             logging.info("The viewer is prepared anew each time, because %s: %s.", folder, error.strerror)
     return ViewerFiles(version, content)

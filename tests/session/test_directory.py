@@ -11,6 +11,7 @@ import pytest
 from daydreamer.config import SessionConfig, load_yaml, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.directory import Session
+from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec(
@@ -88,8 +89,6 @@ def test_opening_what_is_no_session_is_refused(tmp_path, name, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("train_ratio:", "train_ration:", r"train_ration.*config\.learner"),
-        ("seed: 7\nspec_hash", "seed: 7\nseeds: 8\nspec_hash", "seeds"),
         ("  seed: 7", "  seed: lucky", r"config\.seed"),
         ("format_version: 1", "format_version: 99", "version 99"),
         ("config:", "config: [", "not valid YAML"),
@@ -102,6 +101,26 @@ def test_a_wrong_record_is_refused_and_the_key_named(session, old, new, message)
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(UserError, match=message):
         Session.open(session.path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ("    train_ratio:", "    train_ration: 3\n    train_ratio:", "learner.train_ration"),
+        ("seed: 7\nspec_hash", "seed: 7\nseeds: 8\nspec_hash", "seeds"),
+        ("  twin:\n", "  wings:\n    flap: true\n  twin:\n", "wings"),
+    ],
+)
+def test_a_setting_of_another_version_is_named_and_keeps_nobody_from_looking(session, old, new, name):
+    path = session.path / "session.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    opened = Session.open(session.path)
+    assert opened.config == session.config and opened.unknown == (name,)
+    assert any(name in problem for problem in read_status(opened)["problems"])
+    with pytest.raises(UserError, match=f"{name}.*delete them from .*session.yaml"), opened.lock():
+        pass
 
 
 def test_another_robot_cannot_go_on_with_a_session(session):

@@ -1,0 +1,27 @@
+"""The terminal of an operator, for texts that may be a stranger's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from daydreamer.texts import printable
+
+
+class Terminal(Console):
+    """A console on which no text is obeyed: neither rich's markup in it nor what a terminal takes for a command.
+
+    Style comes with `rich.text.Text` alone.
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(**({"markup": False, "emoji": False, "highlight": False} | options))
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As of `Console`; all that is printed passes here."""
+        for segment in super().render(renderable, options):
+            # What moves the cursor in a live view is rich's own.
+            yield segment if segment.control else segment._replace(text=printable(segment.text))

@@ -1,0 +1,110 @@
+"""Whether the files of a session are as long as other files say that they were."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from daydreamer.errors import UserError
+from daydreamer.experience.header import read_header
+from daydreamer.experience.log import list_logs
+from daydreamer.learner.seal import CorruptCheckpoint, Ledger, Progress, checkpoint_paths, read_seal
+from daydreamer.session.directory import Session
+from daydreamer.session.events import ROLL_BYTES, earlier_events
+from daydreamer.session.files import file_size, list_folder
+from daydreamer.session.status import read_process_status
+from daydreamer.snapshot import published_snapshots
+from daydreamer.telemetry.dreams import list_dreams
+
+
+def take_ledger(session: Session) -> Ledger:
+    """How much there is now; what cannot be read counts as nothing."""
+    return Ledger(
+        events_bytes=_events_bytes(session), dreams=_last_dream(session), metrics_bytes=dict(_metrics_bytes(session))
+    )
+
+
+def find_losses(session: Session, logged: dict[int, int]) -> list[str]:
+    """What is gone although a status or the last checkpoint knows of it, one sentence each.
+
+    Args:
+      logged: last sequence number by actor life, read after what is asked here was written.
+    """
+    losses = [*_lost_steps(session, logged, progress := last_progress(session)), *_changed_settings(session)]
+    learner = read_process_status(session, "learner")
+    published = max(learner.last_publish_version or 0 if learner else 0, progress.policy_version if progress else 0)
+    with contextlib.suppress(UserError):  # which is told by who reads them
+        if published > (newest := max(published_snapshots(session.policy), default=0)):
+            losses.append(f"Policies up to {published} were published; the last in {session.policy} is {newest}.")
+    if progress is None or progress.ledger is None:
+        return losses
+    ledger, now = progress.ledger, take_ledger(session)
+    if now.events_bytes < min(ledger.events_bytes, ROLL_BYTES):
+        losses.append(
+            f"{session.events} has lost its end: {now.events_bytes} of at least {ledger.events_bytes} bytes are there."
+        )
+    if now.dreams < ledger.dreams:
+        losses.append(f"Predictions up to {ledger.dreams} were recorded; in {session.dreams} the last is {now.dreams}.")
+    for name, size in ledger.metrics_bytes.items():
+        if (there := now.metrics_bytes.get(name, 0)) < size:
+            losses.append(f"{session.metrics / name} has lost its end: {there} of at least {size} bytes are there.")
+    return losses
+
+
+def last_progress(session: Session) -> Progress | None:
+    """Of the newest checkpoint whose record is sound; None without any."""
+    with contextlib.suppress(OSError):
+        for path in reversed(checkpoint_paths(session.checkpoints)):
+            with contextlib.suppress(CorruptCheckpoint):
+                return read_seal(path).progress
+    return None
+
+
+def _lost_steps(session: Session, logged: dict[int, int], progress: Progress | None) -> Iterator[str]:
+    known = {int(life): sequence - 1 for life, (_, sequence) in (progress.cursors if progress else {}).items()}
+    actor = read_process_status(session, "actor")
+    if actor is not None and actor.actor_life is not None and actor.last_logged_sequence is not None:
+        known[actor.actor_life] = max(known.get(actor.actor_life, -1), actor.last_logged_sequence)
+    for life, last in sorted(known.items()):
+        if last > (there := logged.get(life, -1)):
+            yield (
+                f"Actor life {life} logged {last + 1} steps; its log in {session.experience} has {there + 1}, as after "
+                "a power loss."
+            )
+
+
+def _changed_settings(session: Session) -> Iterator[str]:
+    """Since the last life began; who goes on by them does so knowingly, and the next life is recorded by them."""
+    with contextlib.suppress(OSError, UserError):  # which is told by who reads them
+        logs = list_logs(session.experience)
+        header = read_header(logs[max(logs)]) if logs else None
+        if header is not None and header.settings and header.settings != session.digest:
+            yield (
+                f"{session.path / 'session.yaml'} has been changed since actor life {max(logs)} was recorded; its "
+                "settings may not be those that are shown."
+            )
+
+
+def _events_bytes(session: Session) -> int:
+    size = 0
+    for path in (earlier_events(session.events), session.events):
+        with contextlib.suppress(OSError):
+            size += file_size(path) or 0
+    return size
+
+
+def _last_dream(session: Session) -> int:
+    try:
+        return max((int(path.stem) for path in list_dreams(session.dreams)), default=0)
+    except UserError:
+        return 0
+
+
+def _metrics_bytes(session: Session) -> Iterator[tuple[str, int]]:
+    with contextlib.suppress(OSError):
+        for folder in list_folder(session.metrics):
+            with contextlib.suppress(OSError):
+                for name in list_folder(session.metrics / folder):
+                    with contextlib.suppress(OSError):
+                        yield os.path.join(folder, name), file_size(session.metrics / folder / name) or 0

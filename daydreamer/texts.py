@@ -1,0 +1,50 @@
+"""Texts that were not written here: shown as they are, and never obeyed."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+
+DEEPEST = 32
+"""Levels of nesting that anything of ours may have."""
+
+_NOT_SHOWN = re.compile(
+    # Control characters but for the ends of lines and tabs, and what turns the direction of writing around. A terminal
+    # obeys the former: it may change what is on the screen, or answer as if somebody had typed.
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+
+def printable(text: object) -> str:
+    """A text for a terminal: what a terminal would obey stands as `\\x1b` or `\\u202e`."""
+    return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], str(text))
+
+
+class PrintableFormatter(logging.Formatter):
+    """Log records for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+def decode_json(content: bytes | str, type: Any = Any) -> Any:
+    """JSON from a file that may be a stranger's.
+
+    Raises:
+      ValueError: it is not JSON, is not of this type, or is nested deeper than anything of ours.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    depth = 0
+    for match in _JSON_TOKEN.finditer(content):
+        token = match[0][:1]
+        depth += (token in b"[{") - (token in b"]}")
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep")
+    try:
+        return msgspec.json.decode(content, type=type)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
