@@ -7,7 +7,7 @@ puts something else in its place (a link out of the session, a pipe, a folder, a
 file it is counted how often a command ended in a traceback, did not end, opened something outside of the session, or
 showed something else than before while neither it nor `doctor` said that anything is wrong.
 
-Commands run in a process of their own that is used again, so that its peak memory says something; every 25th mutation
+Commands run in a process of their own that is used again, so that its peak memory says something; every 50th mutation
 is looked at by real commands, too.
 """
 
@@ -17,6 +17,7 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import multiprocessing
@@ -37,8 +38,10 @@ from daydreamer.errors import UserError
 
 TIMEOUT_S = 120.0
 SECRET = "must not be read, and not be changed"
-REAL_EVERY = 25
-COMMANDS = ("status", "doctor", "report", "watch", "narrator", "replay", "lock")
+REAL_EVERY = 50
+PICTURES_EVERY = 8
+"""Of the quick way; drawing takes longer than all else together."""
+COMMANDS = ("status", "doctor", "report", "pictures", "watch", "narrator", "replay", "lock")
 HARDLY_READ, NOT_SHOWN = ("checkpoints", "launch.json", "locks", "log", "policy"), ("status", "doctor", "lock")
 """Kinds of files that `report`, `watch` and `replay` show nothing of, and those who look at them."""
 
@@ -244,14 +247,31 @@ def _see_doctor(session) -> Seen:
 
 
 def _see_report(session) -> Seen:
-    from daydreamer.report import style
-    from daydreamer.report.page import write_report
+    """Its text; the pictures are a matter of their own."""
+    from daydreamer.report import page
     from daydreamer.report.story import read_story
 
-    style.DPI = 20  # the same pictures, smaller
-    page, verdict = write_report(session)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:+-]+", "", page.read_text())
+    pictures, page.PICTURES = page.PICTURES, ()
+    try:
+        path, verdict = page.write_report(session)
+    finally:
+        page.PICTURES = pictures
+    text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:+-]+", "", path.read_text())
     return Seen(text, [*read_story(session).problems, *verdict.wrong])
+
+
+def _see_pictures(session) -> Seen:
+    from daydreamer.report.figures import Missing
+    from daydreamer.report.page import PICTURES
+    from daydreamer.report.story import read_story
+
+    story, shown = read_story(session), []
+    for picture in PICTURES:
+        try:
+            shown.append(hashlib.sha256(picture.make(story)).hexdigest())
+        except Missing as missing:
+            shown.append(str(missing))
+    return Seen("\n".join(shown), story.problems)
 
 
 def _see_watch(session) -> Seen:
@@ -440,11 +460,11 @@ def fuzz(
 ) -> dict:
     """Applies each mutation to a fresh copy of `base`; counts by kind of file, with the findings in words.
 
-    `quick` leaves out commands that do not open a file of this kind.
+    `quick` leaves out commands that do not open a file of this kind, and draws pictures of some only.
     """
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     findings = []
-    slowest_s = 0.0
+    slowest_s, begin_s = 0.0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="daydreamer-fuzz-") as directory:
         place = Path(directory).resolve()
         pristine = place / "session"
@@ -458,11 +478,17 @@ def fuzz(
             (outside / "secret").write_text(SECRET)
             shutil.copytree(base, pristine)
             mutation.apply(pristine, outside)
-            commands = NOT_SHOWN if quick and kind_of(mutation.name).split(" ")[0] in HARDLY_READ else COMMANDS
+            commands = COMMANDS
+            if quick and kind_of(mutation.name).split(" ")[0] in HARDLY_READ:
+                commands = NOT_SHOWN
+            elif quick and number % PICTURES_EVERY:
+                commands = [command for command in COMMANDS if command != "pictures"]
             after = worker.look(pristine, commands)
             wrong = judge(before, after, outside)
             if real_every and number % real_every == 0 and (real := look_for_real(pristine)):
                 wrong.setdefault("traceback", []).extend(real)
+            if number % 50 == 0:
+                say(f"{number} mutations, {time.monotonic() - begin_s:.0f} s")
             kind = kind_of(mutation.name)
             counts[kind]["mutations"] += 1
             slowest_s = max([slowest_s, *(each["seconds"] for each in (after or {}).values())])

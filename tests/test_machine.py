@@ -13,11 +13,10 @@ from daydreamer.telemetry.rules.processes import gpu_idle
 REPOSITORY = Path(__file__).parents[1]
 
 
-def run(script, user=None, **environment):
-    inherited = {
-        name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "XDG_CACHE_HOME", "HOME")
-    }
-    inherited.pop("JAX_COMPILATION_CACHE_DIR", None)
+def run(script, **environment):
+    inherited = dict(os.environ)
+    for name in ("MUJOCO_GL", "XDG_CACHE_HOME", "HOME", "JAX_COMPILATION_CACHE_DIR"):
+        inherited.pop(name, None)
     result = subprocess.run(
         [sys.executable, "-c", script],
         env=inherited | {"PYTHONPATH": str(REPOSITORY)} | environment,
