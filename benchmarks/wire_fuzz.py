@@ -48,7 +48,7 @@ ERRING = 0.16
 """Of all control periods, those with a wrong measurement and wrong samples at the driver."""
 
 LIFE_STEPS = 1_000
-CHUNK_OUTPUTS = 20_000
+CHUNK_OUTPUTS = 2_000
 LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 1e30, -1e30, 1.0, -1.0])
 WRONG = np.array([np.nan, np.inf, -np.inf, 3.39e38, -1e154, 1e6, 30.0, 6.283, -6.283, 3.5, -2.0, 0.5])

@@ -82,7 +82,7 @@ def test_what_is_given_counts(tmp_path):
         ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
         ({"minutes": "inf"}, ("minutes:=inf",)),
-        ({"minutes": "-1"}, ("minutes",)),
+        ({"minutes": "-1"}, ("would do nothing",)),
         ({"seed": "1.5"}, ("seed:=1.5",)),
         ({"dashboard": "yes"}, ("dashboard:=yes", "true nor false")),
         ({"parameters": "~/missing.yaml"}, ("no file", "missing.yaml")),
