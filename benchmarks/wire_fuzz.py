@@ -430,7 +430,7 @@ class Life:
         since_s, self.packet_s = (
             self.now_s - self.packet_s,
             self.now_s,
-        )  # longer than a tick where the actor stood still
+        )  # longer where the actor stood still
         for fault in told.faults:
             violations[f"packet: {fault}"] += 1
         before_rad, self.told_rad = self.told_rad, told.position_rad
