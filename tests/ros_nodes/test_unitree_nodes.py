@@ -23,9 +23,10 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import low_command_crc
 from daydreamer.robots.quadruped.description import JOINT_NAMES
-from daydreamer.robots.unitree import unitree_crc
+from daydreamer.robots.unitree import impossible_imu, impossible_joints, unitree_crc
+from daydreamer.safety.motor_guard import MotorGuard
 from ros_nodes import topics
-from ros_nodes.unitree_a1_node import MotorController
+from ros_nodes.unitree_a1_node import MotorController, driver_state
 
 
 def a1_state(position=A1.stand_pose_rad, velocity=np.zeros(12), quaternion=(1.0, 0.0, 0.0, 0.0), tick=0):
@@ -292,6 +293,9 @@ def wire():
             yield controller, lambda packet: robot.sendto(packet, address)
 
 
+PACKETS = 3000
+
+
 def received(controller, number=1):
     """The state after so many datagrams have come, whatever became of them."""
     end_s = time.monotonic() + 10.0
@@ -313,6 +317,47 @@ def test_a_packet_that_was_overtaken_is_passed_over_and_one_that_comes_twice_doe
         time.sleep(0.001)
         controller.receive()
     assert received(controller).joint_position_rad[2] == pytest.approx(-1.3)
+
+
+def test_of_random_and_mutated_packets_nothing_impossible_moves_a_motor(wire):
+    controller, send = wire
+    random, gains = np.random.default_rng(0), A1.limits.gains
+    guard = MotorGuard(
+        JOINT_NAMES,
+        A1.limits,
+        stiffness_n_m_rad=gains.stiffness_n_m_rad,
+        max_target_error_rad=0.2,
+        interpolate_s=0.05,
+        command_timeout_s=0.25,
+        period_s=0.004,
+    )
+    impossible = {"joints": 0, "imu": 0}
+    time_s, true_ones, stiff = 0.0, 0, 0
+    for number in range(PACKETS):
+        packet = bytearray(a1_state(tick=4 * number))
+        if number % 3 == 1:
+            packet[1:] = random.bytes(770)
+        elif number % 3 == 2:
+            packet[random.integers(10, 719)] ^= 1 << random.integers(8)
+        struct.pack_into("<I", packet, 767, unitree_crc(bytes(packet[:767])))
+        send(bytes(packet))
+        time_s += 0.004
+        fresh = controller.receive()
+        state = driver_state(controller.state) if fresh else None
+        if fresh and impossible_joints(state, A1.limits):
+            impossible["joints"] += 1
+        elif fresh:
+            assert np.isfinite(state.joint_position_rad).all() and np.isfinite(state.joint_velocity_rad_s).all()
+            true_ones += guard.measured(state.joint_position_rad, state.joint_velocity_rad_s, time_s)
+        impossible["imu"] += fresh and impossible_imu(state) is not None
+        if number % 12 == 0:
+            guard.command(A1.stand_pose_rad, time_s)
+        target = guard.target(time_s)
+        if target is not None:
+            stiff += 1
+            np.testing.assert_allclose(target, A1.stand_pose_rad, atol=0.06)  # a mutated angle may be nearly right
+    assert min(impossible.values()) > 0.2 * PACKETS, impossible
+    assert true_ones > 0.3 * PACKETS and stiff > 0.3 * PACKETS
 
 
 def test_only_the_robots_address_is_listened_to():
