@@ -36,7 +36,8 @@ from pathlib import Path
 
 from daydreamer.errors import UserError
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
+"""After which a look counts as hung, also on a machine that others use."""
 SECRET = "must not be read, and not be changed"
 REAL_EVERY = 50
 PICTURES_EVERY = 8

@@ -46,7 +46,7 @@ COMPUTING = (
     ("cli/test_bench.py",),
     ("models",),
     ("sim",),
-    ("test_doctor.py",),
+    ("test_doctor.py", "test_session_fuzz.py"),
     ("report",),
 )
 LANES = {

@@ -67,7 +67,8 @@ def summarise(status: Mapping[str, Any]) -> list[str]:
     if status["deadline_misses"] is not None:
         summary.append(f"{status['deadline_misses']} deadline misses, {status['safety_events']} safety events")
     if status["gradient_steps"] is not None:
-        imagined = f", {status['imagined_per_real_step']:.0f} imagined steps per real one" * bool(steps)
+        ratio = status["imagined_per_real_step"]  # not known where the logs cannot be read
+        imagined = "" if ratio is None else f", {ratio:.0f} imagined steps per real one"
         summary.append(f"{status['gradient_steps']} gradient steps{imagined}")
     if status["milestones_s"]:
         reached = (f"{name} after {seconds / 60.0:.1f}" for name, seconds in status["milestones_s"].items())
