@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from std_srvs.srv import Trigger
 
 from daydreamer.session.new import configure, new_session
 from ros_nodes import topics
+from ros_nodes.named_values import NamedValues
 
 TIMEOUT_S = 90.0
 OBSERVED_S = 2.0
@@ -53,7 +55,7 @@ class Bench:
         self._executor.add_node(self.node)
         self.commands: list[tuple[float, JointState]] = []
         self.joints_rad = np.zeros(12)
-        self._order = topics.NameOrder(topics.JOINT_STATES, "joint", self.session.spec.joint_names)
+        self._joints = NamedValues(self.session.spec.joint_names, "position", math.inf)
         self.node.create_subscription(JointState, topics.JOINT_COMMAND, self._on_command, 100)
         self.node.create_subscription(JointState, topics.JOINT_STATES, self._on_joints, topics.LATEST_ONLY)
         self.e_stop = self.node.create_publisher(Bool, topics.EMERGENCY_STOP, topics.LATCHED)
@@ -111,7 +113,8 @@ class Bench:
         self.commands.append((time.monotonic(), message))
 
     def _on_joints(self, message: JointState) -> None:
-        self.joints_rad = self._order(message.name, message.position, "position")
+        self._joints.take(message.name, message.position, time.monotonic())
+        self.joints_rad = self._joints.value
 
 
 @contextlib.contextmanager

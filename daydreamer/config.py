@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
+from msgspec import Meta
 
 from daydreamer.errors import UserError
+
+# Every number has a range, at both ends: beyond it lies what nobody means, and what is not finite is never meant.
+# msgspec checks them wherever a configuration is read.
+RhythmHz = Annotated[float, Meta(gt=0.0, le=100.0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, Meta(gt=0.0, le=1e6)]
+NotNegative = Annotated[float, Meta(ge=0.0, le=1e6)]
+Signed = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+CountFrom0 = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Layers = Annotated[int, Meta(ge=0, le=64)]
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Latency = Annotated[float, Meta(ge=0.0, le=1.0)]
+ControlTime = Annotated[float, Meta(ge=0.01, le=5.0)]
+"""Seconds within which a control loop has to notice something; less is noise, and more is too late for a robot."""
+Period = Annotated[float, Meta(ge=0.01, le=86_400.0)]
+"""Seconds, of what is done again and again or waited for."""
 
 
 class _Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,13 +51,13 @@ class RandomisationConfig(_Config):
     """
 
     enabled: bool = False
-    mass_scale: tuple[float, float] = (0.9, 1.1)
-    payload_kg: tuple[float, float] = (0.0, 1.0)
-    payload_offset_m: tuple[float, float] = (-0.05, 0.05)
-    friction: tuple[float, float] = (0.4, 1.0)
-    motor_strength: tuple[float, float] = (0.85, 1.05)
-    command_latency_s: tuple[float, float] = (0.0, 0.02)
-    noise_scale: tuple[float, float] = (0.5, 2.0)
+    mass_scale: tuple[NotNegative, NotNegative] = (0.9, 1.1)
+    payload_kg: tuple[NotNegative, NotNegative] = (0.0, 1.0)
+    payload_offset_m: tuple[Signed, Signed] = (-0.05, 0.05)
+    friction: tuple[NotNegative, NotNegative] = (0.4, 1.0)
+    motor_strength: tuple[NotNegative, NotNegative] = (0.85, 1.05)
+    command_latency_s: tuple[Latency, Latency] = (0.0, 0.02)
+    noise_scale: tuple[NotNegative, NotNegative] = (0.5, 2.0)
 
 
 class IncidentConfig(_Config):
@@ -54,9 +72,9 @@ class IncidentConfig(_Config):
     """
 
     kind: str
-    start_s: float
-    duration_s: float | None = None
-    magnitude: float | None = None
+    start_s: NotNegative
+    duration_s: NotNegative | None = None
+    magnitude: Signed | None = None
     target: str | None = None
 
 
@@ -81,25 +99,25 @@ class TwinConfig(_Config):
       random_incidents_per_minute: mean rate at which incidents of any kind begin, at random; one at a time.
     """
 
-    physics_timestep_s: float = 0.002
-    state_rate_hz: float = 100.0
-    stiffness_n_m_rad: float = 80.0
-    damping_hip_n_m_s_rad: float = 1.0
-    damping_upper_n_m_s_rad: float = 2.0
-    damping_lower_n_m_s_rad: float = 2.0
-    max_target_error_rad: float = 0.2
-    interpolate_s: float = 0.05
-    command_latency_s: float = 0.004
-    command_timeout_s: float = 0.25
-    joint_position_noise_rad: float = 0.002
-    joint_velocity_noise_rad_s: float = 0.05
-    orientation_noise_rad: float = 0.005
-    angular_velocity_noise_rad_s: float = 0.02
-    linear_acceleration_noise_m_s2: float = 0.1
+    physics_timestep_s: Annotated[float, Meta(ge=1e-5, le=0.02)] = 0.002
+    state_rate_hz: Annotated[float, Meta(ge=1.0, le=2000.0)] = 100.0
+    stiffness_n_m_rad: NotNegative = 80.0
+    damping_hip_n_m_s_rad: NotNegative = 1.0
+    damping_upper_n_m_s_rad: NotNegative = 2.0
+    damping_lower_n_m_s_rad: NotNegative = 2.0
+    max_target_error_rad: Positive = 0.2
+    interpolate_s: Latency = 0.05
+    command_latency_s: Latency = 0.004
+    command_timeout_s: Annotated[float, Meta(ge=0.0, le=60.0)] = 0.25
+    joint_position_noise_rad: NotNegative = 0.002
+    joint_velocity_noise_rad_s: NotNegative = 0.05
+    orientation_noise_rad: NotNegative = 0.005
+    angular_velocity_noise_rad_s: NotNegative = 0.02
+    linear_acceleration_noise_m_s2: NotNegative = 0.1
     camera: bool = False
     randomisation: RandomisationConfig = RandomisationConfig()
     incidents: tuple[IncidentConfig, ...] = ()
-    random_incidents_per_minute: float = 0.0
+    random_incidents_per_minute: NotNegative = 0.0
 
 
 class ActorConfig(_Config):
@@ -108,6 +126,8 @@ class ActorConfig(_Config):
     Attributes:
       low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
       state_timeout_s: a state older than this is stale: hold the last pose.
+      image_timeout_s: a picture of the camera older than this is stale: hold the last pose. A camera has a rate of its
+        own, and the policy sees the newest picture until there is another.
       damp_timeout_s: a state older than this: damp the joints.
       random_steps: the first steps of a session are random actions.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
@@ -124,21 +144,36 @@ class ActorConfig(_Config):
       snapshot_poll_s: how often the loader looks for a new policy.
     """
 
-    low_pass_cutoff_hz: float = 3.0
-    state_timeout_s: float = 0.2
-    damp_timeout_s: float = 1.0
-    random_steps: int = 1000
-    random_hold_s: float = 1.0
-    fallen_reward: float | None = None
-    recovered_reward: float = 0.0
-    rhythm_hz: tuple[float, float] | None = None
-    rhythm_steps: int = 6000
-    fsync_period_s: float = 1.0
-    log_roll_bytes: int = 1 << 28
-    snapshot_poll_s: float = 0.25
+    low_pass_cutoff_hz: Annotated[float, Meta(ge=0.0, le=1000.0)] = 3.0
+    state_timeout_s: ControlTime = 0.2
+    image_timeout_s: Annotated[float, Meta(ge=0.05, le=60.0)] = 1.0
+    damp_timeout_s: ControlTime = 1.0
+    random_steps: CountFrom0 = 1000
+    random_hold_s: Positive = 1.0
+    fallen_reward: Signed | None = None
+    recovered_reward: Signed = 0.0
+    rhythm_hz: tuple[RhythmHz, RhythmHz] | None = None
+    rhythm_steps: CountFrom0 = 6000
+    fsync_period_s: Period = 1.0
+    log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28
+    snapshot_poll_s: Period = 0.25
 
 
 WatchdogAction = Literal["warn", "hold", "damp"]
+LatchingWatchdog = Literal[
+    "state_lost",
+    "image_stale",
+    "loop_overrun",
+    "over_speed",
+    "over_temperature",
+    "battery_low",
+    "joint_outside",
+    "encoder_stuck",
+    "joint_not_following",
+    "joint_blocked",
+    "imu_inconsistent",
+    "commanded_by_others",
+]
 
 
 class SafetyConfig(_Config):
@@ -165,28 +200,34 @@ class SafetyConfig(_Config):
       imu_tilt_rad, imu_bias_rad_s: difference of the mean orientation from accelerometer and gyroscope
         ('imu_inconsistent').
       encoder_stuck_action, not_following_action, blocked_action, imu_action: 'warn', 'hold' or 'damp'.
+      trips, trips_window_s: a watchdog that has held or damped the robot this often within this time has done so for
+        good: an operator has to look, and to resume.
+      latching: watchdogs that do so the first time, by name.
     """
 
     ramp_pose: Literal["rest", "stand"] = "rest"
-    ramp_speed_rad_s: float = 1.0
-    loop_gap_s: float = 0.2
-    command_late_s: float = 0.05
-    command_late_count: int = 3
+    ramp_speed_rad_s: Annotated[float, Meta(ge=0.05, le=5.0)] = 1.0
+    loop_gap_s: ControlTime = 0.2
+    command_late_s: ControlTime = 0.05
+    command_late_count: Annotated[int, Meta(ge=1, le=1000)] = 3
     command_late_action: WatchdogAction = "warn"
-    learner_silent_s: float = 30.0
+    learner_silent_s: Annotated[float, Meta(ge=0.1, le=86_400.0)] = 30.0
     learner_silent_action: WatchdogAction = "warn"
-    policy_old_s: float = 60.0
+    policy_old_s: Annotated[float, Meta(ge=0.1, le=86_400.0)] = 60.0
     policy_old_action: WatchdogAction = "warn"
-    over_speed_s: float = 0.2
-    encoder_stuck_s: float = 0.5
+    over_speed_s: ControlTime = 0.2
+    encoder_stuck_s: Annotated[float, Meta(ge=0.05, le=600.0)] = 0.5
     encoder_stuck_action: WatchdogAction = "damp"
-    not_following_s: float = 4.0
+    not_following_s: Annotated[float, Meta(ge=0.05, le=600.0)] = 4.0
     not_following_action: WatchdogAction = "warn"
-    blocked_s: float = 30.0
+    blocked_s: Annotated[float, Meta(ge=0.05, le=600.0)] = 30.0
     blocked_action: WatchdogAction = "warn"
-    imu_tilt_rad: float = 0.25
-    imu_bias_rad_s: float = 0.25
+    imu_tilt_rad: Annotated[float, Meta(gt=0.0, le=3.2)] = 0.25
+    imu_bias_rad_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.25
     imu_action: WatchdogAction = "warn"
+    trips: Annotated[int, Meta(ge=1, le=1000)] = 5
+    trips_window_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
+    latching: tuple[LatchingWatchdog, ...] = ("joint_not_following", "joint_outside", "commanded_by_others")
 
 
 class ModelConfig(_Config):
@@ -212,25 +253,25 @@ class ModelConfig(_Config):
         learner.actor_gradient is 'reinforce'.
     """
 
-    deterministic: int = 256
-    blocks: int = 4
-    hidden: int = 128
-    stochastic: int = 8
-    classes: int = 8
-    units: int = 128
-    encoder_layers: int = 2
-    head_layers: int = 1
-    actor_layers: int = 2
-    critic_layers: int = 2
-    convolution_depth: int = 16
+    deterministic: Width = 256
+    blocks: Width = 4
+    hidden: Width = 128
+    stochastic: Width = 8
+    classes: Width = 8
+    units: Width = 128
+    encoder_layers: Layers = 2
+    head_layers: Layers = 1
+    actor_layers: Layers = 2
+    critic_layers: Layers = 2
+    convolution_depth: Width = 16
     acts_on_recurrent_state: bool = False
-    bins: int = 127
-    bin_limit: float = 10.0
-    unimix: float = 0.01
-    minimum_deviation: float = 0.03
-    maximum_deviation: float = 1.0
-    initial_deviation: float = 0.2
-    noise_correlation: float = 0.9
+    bins: Annotated[int, Meta(ge=3, le=65_536)] = 127
+    bin_limit: Annotated[float, Meta(gt=0.0, le=80.0)] = 10.0
+    unimix: Share = 0.01
+    minimum_deviation: Positive = 0.03
+    maximum_deviation: Positive = 1.0
+    initial_deviation: Positive = 0.2
+    noise_correlation: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
 
 
 class LearnerConfig(_Config):
@@ -278,51 +319,51 @@ class LearnerConfig(_Config):
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
     """
 
-    batch_size: int = 16
-    batch_length: int = 32
-    train_ratio: float = 144.0
-    minimum_steps: int = 1000
-    replay_capacity: int = 200_000
-    recent_share: float = 0.5
-    recent_steps: int = 2400
+    batch_size: Count = 16
+    batch_length: Count = 32
+    train_ratio: NotNegative = 144.0
+    minimum_steps: CountFrom0 = 1000
+    replay_capacity: Count = 200_000
+    recent_share: Share = 0.5
+    recent_steps: Count = 2400
     mirror: bool = True
-    imagination_starts: int = 192
-    imagination_horizon: int = 5
-    imagination_noise: float = 2.0
-    actor_gradient: str = "dynamics"
-    discount: float = 0.99
-    return_lambda: float = 0.95
-    entropy_scale: float = 3e-2
-    entropy_target: float = 0.2
-    entropy_rate: float = 0.1
-    withheld: float = 0.5
-    free_nats: float = 1.0
-    dynamics_scale: float = 1.0
-    representation_scale: float = 0.1
-    vector_scale: float = 1.0
-    image_scale: float = 1.0
-    reward_scale: float = 5.0
-    continue_scale: float = 1.0
-    replay_value_scale: float = 1.0
-    imitation_scale: float = 3.0
-    learning_rate: float = 1e-3
-    actor_learning_rate: float = 1e-3
-    critic_learning_rate: float = 1e-3
-    warmup_updates: int = 100
-    actor_delay_updates: int = 250
-    gradient_clip: float = 0.3
-    gradient_explosion: float = 1000.0
-    fall_back_updates: int = 20
-    slow_critic_rate: float = 0.1
-    return_rate: float = 0.01
-    publish_period_s: float = 5.0
-    checkpoint_period_s: float = 60.0
-    metrics_period_s: float = 5.0
-    silence_timeout_s: float = 120.0
-    dream_period_s: float = 10.0
-    dream_context_s: float = 1.0
-    dream_horizon_s: float = 2.5
-    lockstep_publish_updates: int = 1
+    imagination_starts: Count = 192
+    imagination_horizon: Count = 5
+    imagination_noise: NotNegative = 2.0
+    actor_gradient: Literal["dynamics", "reinforce"] = "dynamics"
+    discount: Share = 0.99
+    return_lambda: Share = 0.95
+    entropy_scale: NotNegative = 3e-2
+    entropy_target: Share = 0.2
+    entropy_rate: NotNegative = 0.1
+    withheld: Share = 0.5
+    free_nats: NotNegative = 1.0
+    dynamics_scale: NotNegative = 1.0
+    representation_scale: NotNegative = 0.1
+    vector_scale: NotNegative = 1.0
+    image_scale: NotNegative = 1.0
+    reward_scale: NotNegative = 5.0
+    continue_scale: NotNegative = 1.0
+    replay_value_scale: NotNegative = 1.0
+    imitation_scale: NotNegative = 3.0
+    learning_rate: NotNegative = 1e-3
+    actor_learning_rate: NotNegative = 1e-3
+    critic_learning_rate: NotNegative = 1e-3
+    warmup_updates: CountFrom0 = 100
+    actor_delay_updates: CountFrom0 = 250
+    gradient_clip: NotNegative = 0.3
+    gradient_explosion: NotNegative = 1000.0
+    fall_back_updates: Count = 20
+    slow_critic_rate: Share = 0.1
+    return_rate: Share = 0.01
+    publish_period_s: Period = 5.0
+    checkpoint_period_s: Period = 60.0
+    metrics_period_s: Period = 5.0
+    silence_timeout_s: Period = 120.0
+    dream_period_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
+    dream_context_s: Period = 1.0
+    dream_horizon_s: Period = 2.5
+    lockstep_publish_updates: Count = 1
 
 
 class SessionConfig(_Config):
@@ -338,9 +379,9 @@ class SessionConfig(_Config):
 
     robot: str = "twin"
     preset: str = "default"
-    seed: int = 0
-    minutes: float = 60.0
-    ros_domain_id: int = -1
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
+    minutes: Positive = 60.0
+    ros_domain_id: Annotated[int, Meta(ge=-1, le=232)] = -1
     twin: TwinConfig = TwinConfig()
     actor: ActorConfig = ActorConfig()
     safety: SafetyConfig = SafetyConfig()
@@ -388,7 +429,7 @@ def resolve(*updates: Mapping[str, Any]) -> SessionConfig:
     """The defaults with `updates` applied in order.
 
     Raises:
-      UserError: an unknown key, or a value of the wrong type; names the key.
+      UserError: an unknown key, or a value of the wrong type or out of its range; names the key.
     """
     values = msgspec.to_builtins(SessionConfig())
     for update in updates:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 import time
@@ -13,13 +14,20 @@ from collections.abc import Callable, Iterator
 def periodically(work: Callable[[], object], period_s: float, name: str) -> Iterator[None]:
     """Inside the block `work` is called every `period_s` on a thread; at its end a call in progress is waited for.
 
-    The thread is not a daemon: one that is torn down with the interpreter takes half-written files with it.
+    The thread is not a daemon: one that is torn down with the interpreter takes half-written files with it. Nor does
+    it end by an exception of `work`, which is complained about when it is another one than before: what is done again
+    and again, as looking after a robot, had better fail for once than for ever.
     """
     stopped = threading.Event()
 
     def run() -> None:
+        complaint = ""
         while not stopped.wait(period_s):
-            work()
+            try:
+                work()
+            except Exception as error:
+                if complaint != (complaint := repr(error)):
+                    logging.exception("%s failed and is tried again", name)
 
     thread = threading.Thread(target=run, name=name)
     thread.start()

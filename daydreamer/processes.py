@@ -22,6 +22,7 @@ class ProcessDescription:
       is_ros_node: takes --ros-args.
       stop_timeout_s: time to end in after SIGINT.
       takes_operator_input: with --operator-input it reads `OperatorRequest`s on standard input.
+      ros_arguments: of a ROS node, those behind --ros-args.
     """
 
     name: str
@@ -31,22 +32,38 @@ class ProcessDescription:
     is_ros_node: bool = True
     stop_timeout_s: float = 10.0
     takes_operator_input: bool = False
+    ros_arguments: tuple[str, ...] = ()
 
 
-def session_processes(session: Session, minutes: float | None = None) -> list[ProcessDescription]:
+def session_processes(
+    session: Session, minutes: float | None = None, ros_arguments: tuple[str, ...] = ()
+) -> list[ProcessDescription]:
     """Processes in the order in which to stop them: the robot first, the learner when there is no more to learn from.
 
     Args:
       session: they run in.
       minutes: robot time of the whole session; None as configured.
+      ros_arguments: of actor and twin, for a robot that is driven otherwise than usual. They come out of the session's
+        directory, perhaps a stranger's, so even a twin waits for its operator then.
     """
     where = ("--session", str(session.path))
     length = () if minutes is None else ("--minutes", f"{minutes:g}")
+    waits = ("--wait",) if ros_arguments else ()
     actor = ProcessDescription(
-        "actor", "ros_nodes.actor_node", "actor_node", (*where, *length), takes_operator_input=True
+        "actor",
+        "ros_nodes.actor_node",
+        "actor_node",
+        (*where, *length, *waits),
+        takes_operator_input=True,
+        ros_arguments=ros_arguments,
     )
-    twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where)
+    twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where, ros_arguments=ros_arguments)
     return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner_process(session)]
+
+
+def driver_process(executable: str, ros_arguments: tuple[str, ...]) -> ProcessDescription:
+    """The driver of a robot, an executable of ours."""
+    return ProcessDescription("driver", f"ros_nodes.{executable}", executable, (), ros_arguments=ros_arguments)
 
 
 def learner_process(session: Session) -> ProcessDescription:

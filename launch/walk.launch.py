@@ -87,14 +87,12 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
         "sigterm_timeout": str(process.stop_timeout_s),
     }
     if process.is_ros_node:
-        # A robot waits to be activated, also where a file forgets to say so.
-        waits = process.name == "actor" and launch.hardware.parameters is not None
         return Node(
             package="daydreamer",
             executable=process.executable,
             namespace=launch.namespace,
             arguments=list(process.arguments),
-            parameters=[*([{"autostart": False}] if waits else []), *parameters_of(launch)],
+            parameters=parameters_of(launch),
             remappings=list(launch.hardware.remappings),
             on_exit=ends(process.name),
             **options,

@@ -1,8 +1,9 @@
 """The actor as a lifecycle node: at every tick it answers the newest state of the robot with a command.
 
-Configuring loads the policy and checks the joints; an inactive node observes and commands nothing; activating ramps
-from the measured pose; deactivating damps. With the parameter `autostart` (the default) it configures and activates
-itself. A software stop is not a hardware stop: have the robot's own emergency stop at hand.
+Configuring loads the policy; an inactive node observes and commands nothing; activating ramps from the measured pose;
+deactivating damps. With the parameter `autostart` (the default) it configures itself, and activates itself if its robot
+is the twin. A robot waits for its operator, whatever parameters say: for the service ~/resume, or a transition. A
+software stop is not a hardware stop: have the robot's own emergency stop at hand.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from daydreamer.robots import find_robot
 from daydreamer.robots.base import Task
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import total_steps
+from daydreamer.session.status import ActorStatus, StatusWriter
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import parameters, runtime
 from ros_nodes.live_actor import LiveActor
@@ -46,11 +48,12 @@ class ActorNode(LifecycleNode):
       actor: exists between configuring and cleaning up.
     """
 
-    def __init__(self, session: Session, task: Task, stop: StopRequest, reads_operator: bool):
+    def __init__(self, session: Session, task: Task, stop: StopRequest, reads_operator: bool, waits: bool):
         """Unconfigured.
 
         Args:
           reads_operator: requests of an operator also come on standard input.
+          waits: it never activates itself.
 
         Raises:
           UserError: a parameter cannot be used.
@@ -59,8 +62,10 @@ class ActorNode(LifecycleNode):
         self.actor: LiveActor | None = None
         self._session, self._task, self._stop = session, task, stop
         self._reads_operator = reads_operator
-        self._parameters = parameters.declare(self)
+        self._waits = waits
+        self._parameters = parameters.declare(self, len(task.spec.foot_names))
         self._error: Exception | None = None
+        self._by_itself = False
 
     def run(self, spinner: runtime.Spinner, steps_in_all: int) -> None:
         """Until `steps_in_all` of the session are logged, a stop is requested, or the node is shut down.
@@ -72,12 +77,10 @@ class ActorNode(LifecycleNode):
             self._start_up(self.trigger_configure)
         else:
             name = self.get_fully_qualified_name()
-            print(
-                f"The robot does not move until you say so: ros2 lifecycle set {name} configure, then "
-                f"ros2 lifecycle set {name} activate. Have its own emergency stop in hand.",
-                flush=True,
-            )
-        starting = self._parameters.autostart
+            waits = f"waits for you: ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
+            print(f"The actor {waits}. Have the robot's own emergency stop in hand.", flush=True)
+            StatusWriter(self._session, "actor").attempt(ActorStatus(state="waiting", notices=[waits]))
+        starting = self._parameters.autostart and not self._waits
         try:
             while not self._stop and not self._finished(steps_in_all):
                 if self.actor is None:
@@ -94,7 +97,9 @@ class ActorNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self.actor = LiveActor(self, self._session, self._task, self._parameters, self._stop)
+            # Where somebody else leads the life cycle, an operator's resume does not.
+            set_out = self._set_out if self._parameters.autostart else None
+            self.actor = LiveActor(self, self._session, self._task, self._parameters, self._stop, set_out)
         except Exception as error:
             # rclpy would drop it.
             return self._fail("configured", error)
@@ -103,10 +108,10 @@ class ActorNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if not self.actor.activate():
+        if not self.actor.activate(self._by_itself):
             silent = ", ".join(self.actor.silent_topics())
-            reason = f"nothing has arrived on {silent}" if silent else "the emergency stop is latched; reset it first"
-            self.get_logger().error(f"The actor cannot be activated: {reason}.")
+            reason = f"Nothing has arrived on {silent}." if silent else self.actor.loop.supervisor.refusal
+            self.get_logger().error(f"The actor cannot be activated. {reason}")
             return TransitionCallbackReturn.FAILURE
         return super().on_activate(state)
 
@@ -120,8 +125,14 @@ class ActorNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._close("shut down")
 
+    def _set_out(self) -> bool:
+        return self.trigger_activate() is TransitionCallbackReturn.SUCCESS
+
     def _start_up(self, transition) -> None:
-        if transition() is not TransitionCallbackReturn.SUCCESS and self._error is not None:
+        self._by_itself = True
+        failed = transition() is not TransitionCallbackReturn.SUCCESS
+        self._by_itself = False
+        if failed and self._error is not None:
             raise self._error
 
     def _fail(self, what: str, error: Exception) -> TransitionCallbackReturn:
@@ -147,15 +158,17 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     parser.add_argument(
         "--operator-input", action="store_true", help="requests of an operator come as lines on standard input"
     )
+    parser.add_argument("--wait", action="store_true", help="wait for an operator before setting out, with a twin too")
     options = runtime.parse_arguments(parser, arguments)
     keep_compilations()
     session = Session.open(options.session)
-    task = find_robot(session.config.robot).make_task(session.config)
+    robot = find_robot(session.config.robot)
+    task = robot.make_task(session.config)
     session.require_spec(task.spec)
     steps_in_all = total_steps(session, options.minutes)
 
     def make() -> ActorNode:
-        return ActorNode(session, task, stop, options.operator_input)
+        return ActorNode(session, task, stop, options.operator_input, waits=options.wait or not robot.starts_twin)
 
     with session.lock("actor"), runtime.ros_node(make, arguments) as node, runtime.Spinner(node) as spinner:
         node.run(spinner, steps_in_all)

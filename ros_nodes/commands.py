@@ -31,19 +31,19 @@ class CommandPublisher:
         """Resolved."""
         return self._publisher.topic_name
 
-    def send(self, position_rad: np.ndarray, measured_rad: np.ndarray) -> None:
-        """See `topics.joint_command_message`."""
+    def send(self, position_rad: np.ndarray, stand_in_rad: np.ndarray | None) -> None:
+        """See `topics.joint_command_message`; nothing is sent of what cannot be said."""
         stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(
-            topics.joint_command_message(self._interface, stamp, self._joint_names, position_rad, measured_rad)
-        )
+        message = topics.joint_command_message(self._interface, stamp, self._joint_names, position_rad, stand_in_rad)
+        if message is not None:
+            self._publisher.publish(message)
 
-    def damp(self, measured_rad: np.ndarray) -> None:
-        """Damps the joints, once and at once."""
-        self.send(self._damped, measured_rad)
+    def damp(self, stand_in_rad: np.ndarray | None) -> None:
+        """Damps the joints, once and at once; see `SafetySupervisor.stand_in_rad`."""
+        self.send(self._damped, stand_in_rad)
 
-    def damp_surely(self, measured_rad: np.ndarray) -> None:
+    def damp_surely(self, stand_in_rad: np.ndarray | None) -> None:
         """Damps the joints, several times over in case a message is lost. Takes 0.1 s."""
         for _ in range(DAMPING_REPEATS):
-            self.damp(measured_rad)
+            self.damp(stand_in_rad)
             time.sleep(DAMPING_PERIOD_S)

@@ -33,7 +33,7 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
     if raised:
         level = max(level, DiagnosticStatus.WARN)
     said = f"{status.safety_state.replace('_', ' ')} ({status.safety_cause})"
-    late = raised.keys() & {"command_late", "state_stale", "state_lost"}
+    late = raised.keys() & {"command_late", "state_stale", "state_lost", "image_stale"}
     silent = raised.keys() & {"learner_silent", "policy_too_old"}
     message = DiagnosticArray()
     message.header.stamp = stamp
@@ -59,6 +59,7 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
             ", ".join(sorted(late)) or "on time",
             {
                 "state age s": status.state_age_s,
+                **({"camera": status.camera, "image age s": status.image_age_s} if status.camera else {}),
                 "rate Hz": status.control_rate_hz,
                 "deadline misses": status.deadline_misses,
                 **{f"jitter {name} ms": value for name, value in _summary(status.tick_jitter_ms).items()},

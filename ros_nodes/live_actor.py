@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
@@ -27,17 +28,24 @@ from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_fir
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
 from daydreamer.session.status import ActorStatus, read_status
+from daydreamer.session.stop_latch import StopLatch
+from daydreamer.session.wiring import keep_wiring
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.milestones import Milestones
 from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.diagnostics import diagnostic_array
+from ros_nodes.graph_watch import GraphWatch, why_silent
 from ros_nodes.operator_input import OperatorInput
 from ros_nodes.parameters import ActorParameters
 from ros_nodes.robot_state import RobotState
 
 WAITING_MESSAGE_PERIOD_S = 3.0
 STALL_POLL_S = 0.05
+GRAPH_POLL_S = 0.5
+NOTICE_S = 10.0
+"""How long what happened once is shown."""
+LATCH_POLL_S = 0.1
 
 
 class LiveActor:
@@ -49,27 +57,50 @@ class LiveActor:
       loop: the control loop.
     """
 
-    def __init__(self, node: Node, session: Session, task: Task, parameters: ActorParameters, stop: StopRequest):
-        """Loads the newest policy, and checks that the robot is there for this actor alone and has the right joints.
+    def __init__(
+        self,
+        node: Node,
+        session: Session,
+        task: Task,
+        parameters: ActorParameters,
+        stop: StopRequest,
+        set_out: Callable[[], bool] | None = None,
+    ):
+        """Loads the newest policy, and checks that the robot is there for this actor alone and driven as before.
+
+        Args:
+          set_out: has the node activated, on an operator's request; None if that is up to whoever leads its life cycle.
 
         Raises:
-          UserError: somebody else commands the robot, or its joints are not those of the session.
+          UserError: somebody else commands the robot, or it was driven otherwise in this session.
         """
         spec, config = task.spec, session.config
         self._node, self._spec, self._stop = node, spec, stop
         self._ticks = 0
-        self._activated = False
+        self._activated = self._closed = False
+        self._set_out = set_out
+        self._reads_keys = False
+        self._said: dict[str, tuple[str, float]] = {}
         with contextlib.ExitStack() as stack:
             stack.enter_context(runtime.entities(node))
             self._commands = CommandPublisher(node, spec.joint_names, parameters.command_interface)
             self._begin_s = time.monotonic()
             self._next_message_s = self._begin_s + WAITING_MESSAGE_PERIOD_S
-            self._state = RobotState(node, spec)
+            keep_wiring(session, topics.wiring_of(node, parameters.command_interface))
+            self._state = RobotState(
+                node,
+                spec,
+                self._notice,
+                foot_sensing=task.foot_sensing,
+                foot_unloaded_n=parameters.foot_force_unloaded_n,
+                image_transport=parameters.image_transport,
+            )
+            stack.callback(self._state.close)
             # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
             # discovered meanwhile.
             warm_up(Policy.untrained(spec, config.model), spec)
             runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop, self._begin_s)
-            self._state.take_waiting()
+            self._graph = GraphWatch(node, self._commands.topic_name, self._state.topic_names, self._on_publishers)
             life = next_actor_life(session.experience)
             earlier_steps, earlier = logged_steps(session), read_status(session)
             writer = stack.enter_context(
@@ -85,6 +116,8 @@ class LiveActor:
             robot_s = earlier_steps * spec.control_period_s
             milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
             self._telemetry = ActorTelemetry(session, life, writer, milestones)
+            self._telemetry.notices = self.notices
+            self._telemetry.camera = lambda: self._state.camera
             self.loop = ControlLoop(
                 task,
                 config.actor,
@@ -97,6 +130,9 @@ class LiveActor:
                 on_event=self._telemetry.event,
                 on_step=self._telemetry.on_step,
             )
+            self._latch = StopLatch(session)
+            if self._latch.stopped:
+                self.loop.supervisor.emergency_stop("an earlier life of the actor")
             self._loader = PolicyLoader(
                 session.policy,
                 spec,
@@ -108,7 +144,7 @@ class LiveActor:
             self._loader.poll()
             garbage.take_over()
             self._pacer = Pacer(spec.control_period_s, time.monotonic() + spec.control_period_s)
-            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic)
+            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             self._input = OperatorInput(
                 node, self._desk, self.request, parameters.joy_deadman_button, parameters.joy_axes
             )
@@ -117,24 +153,38 @@ class LiveActor:
             self._diagnostics_period_s = parameters.diagnostics_period_s
             stack.enter_context(self._telemetry.running(self.loop, self._pacer))
             stack.enter_context(self._loader.running())
+            stack.callback(self._keep_latch)  # what came after the thread's last look
+            stack.enter_context(periodically(self._keep_latch, LATCH_POLL_S, "stop-latch"))
             stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
+            stack.enter_context(periodically(self._look_around, GRAPH_POLL_S, "graph-watch"))
             stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
             # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
             self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
             stack.callback(leave_real_time)  # configured anew, it compiles again
+            self._state.take_waiting()
             self._stack = stack.pop_all()
 
     def read_operator(self) -> None:
         """From now on requests also come as lines on standard input."""
         self._stack.enter_context(self._input.reading())
+        self._reads_keys = True
 
     def silent_topics(self) -> list[str]:
         """Topics of the robot on which nothing has arrived yet."""
         return self._state.silent_topics(self._begin_s)
 
-    def activate(self) -> bool:
-        """Sets out from the measured pose; False if the robot is silent or the emergency stop is latched."""
-        if self.silent_topics() or not self.loop.supervisor.activate("activated"):
+    def activate(self, by_itself: bool = False) -> bool:
+        """Sets out from the measured pose; False if the robot is silent, or for the supervisor's `refusal`.
+
+        One that starts `by_itself` is active, but waits for an operator's resume, if there has been an emergency stop,
+        which may be of an earlier life.
+        """
+        supervisor = self.loop.supervisor
+        if intruders := self._graph.intruders:
+            supervisor.refusal = f"{', '.join(intruders)} also publishes {self._commands.topic_name}; stop it first."
+            return False
+        stays_stopped = by_itself and supervisor.emergency_stops > 0
+        if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
             return False
         self._activated = True
         self._telemetry.state = "running"
@@ -148,24 +198,87 @@ class LiveActor:
             self.loop.supervisor.watchdogs.parent_gone()
         # A latched stop stays latched; in either case the last thing that the robot hears is to damp.
         if self.loop.supervisor.deactivate(cause) or self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED:
-            self._commands.damp_surely(self._state.measurement().joint_position_rad)
+            self._commands.damp_surely(self.loop.supervisor.stand_in_rad)
         self._stall.rest()
         self._activated = False
         self._telemetry.state = "waiting"
 
     def request(self, request: OperatorRequest, source: str) -> Reply:
         """Carries out what an operator asks for; an emergency stop leaves at once, not with the next tick."""
+        if request is OperatorRequest.EMERGENCY_RESET:
+            self._input.forget_gone()
         if request is OperatorRequest.RESUME and not self._activated:
-            return Reply(False, "The actor is inactive; activate it first.")
-        reply = self._desk.request(request, source)
-        if request is OperatorRequest.EMERGENCY_STOP and not self.silent_topics():
-            self._commands.damp(self._state.measurement().joint_position_rad)
+            reply = self._activate_for_operator()
+            self._telemetry.event("operator", request=request.value, by=source, accepted=reply.accepted)
+        else:
+            reply = self._desk.request(request, source)
+        said = f"{request.value.replace('_', ' ')} by {source}"
+        self._say("operator", f"{said}: {reply.message}" if reply.accepted else f"{said} refused: {reply.message}")
         return reply
+
+    def _activate_for_operator(self) -> Reply:
+        if self._set_out is None:
+            return Reply(False, "The actor is inactive; activate it first.")
+        if silent := self.silent_topics():
+            return Reply(False, f"Nothing usable has arrived on {', '.join(silent)}.")
+        if self._set_out():
+            return Reply(True, "Setting out.")
+        return Reply(False, self.loop.supervisor.refusal or "The actor cannot be activated; its log says why.")
+
+    def notices(self) -> list[str]:
+        """What the operator should know now; any thread may ask."""
+        said = []
+        if not self._activated and not self.silent_topics():
+            said.append(self._waits())
+        if holders := sorted(self._desk.holders):
+            said.append(f"the emergency stop is held by {', '.join(holders)}")
+        said += self._graph.words()
+        now_s = time.monotonic()
+        return said + [text for text, until_s in list(self._said.values()) if now_s < until_s]
+
+    def _waits(self) -> str:
+        """How to set out."""
+        name = self._node.get_fully_qualified_name()
+        if self._set_out is None:
+            return f"waits for you: ros2 lifecycle set {name} activate"
+        stopped = self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
+        service = f"ros2 service call {name}/resume std_srvs/srv/Trigger"
+        keys = "r, then Y, here"
+        if stopped:
+            service = f"ros2 service call {name}/e_stop_reset std_srvs/srv/Trigger, then {service}"
+            keys = "x, then Y, then r, then Y, here"
+        return f"waits for you: press {keys}, or {service}" if self._reads_keys else f"waits for you: {service}"
+
+    def _say(self, about: str, text: str) -> None:
+        """Tells the operator for a while."""
+        self._said[about] = text, time.monotonic() + NOTICE_S
+
+    def _notice(self, text: str, topic: str, fault: str, **fields: object) -> None:
+        """Of a message that is not as it should be."""
+        print(text, flush=True)
+        self._telemetry.event("message", topic=topic, fault=fault, **fields)
+        self._say(f"{topic} {fault}", text)
+
+    def _look_around(self) -> None:
+        """On a thread of its own."""
+        self._graph.look()
+        self.loop.supervisor.watchdogs.heartbeats.intruders = self._graph.intruders
+
+    def _on_publishers(self, kind: str, **fields: object) -> None:
+        self._telemetry.event(kind, **fields)
+        for sentence in self._graph.words():
+            print(f"{sentence}.", flush=True)
+
+    def _damp(self) -> None:
+        self._commands.damp(self.loop.supervisor.stand_in_rad)
 
     def tick(self, spinner: runtime.Spinner) -> None:
         """Waits for the next control tick, running callbacks meanwhile, and answers the newest state."""
         spinner.until(self._pacer.tick_s)
+        if self._closed:  # by what has just been called back
+            return
         if silent := self.silent_topics():
+            self._state.require_usable()
             self._say_what_is_silent(silent)
             self._pacer.restart(time.monotonic() + self._pacer.period_s)
             return
@@ -178,9 +291,11 @@ class LiveActor:
     def _answer(self, tick_s: float) -> None:
         self._desk.tick()
         measurement = self._state.measurement()
+        if tick_s - measurement.time_s > WAITING_MESSAGE_PERIOD_S:
+            self._say_what_is_silent(self._state.silent_topics(tick_s - WAITING_MESSAGE_PERIOD_S))
         command = self.loop.step(measurement, tick_s)
         if command is not None:
-            self._commands.send(command.position_rad, measurement.joint_position_rad)
+            self._commands.send(command.position_rad, self.loop.supervisor.stand_in_rad)
         sent_s = time.monotonic()
         self._pacer.finish(sent_s)
         self._telemetry.step_latency.add(sent_s - tick_s)
@@ -197,15 +312,23 @@ class LiveActor:
         if idle and self._ticks % round(1.0 / self._pacer.period_s) == 0:
             garbage.collect()
 
-    def _say_what_is_silent(self, silent: list[str]) -> None:
-        if time.monotonic() > self._next_message_s:
-            self._next_message_s += WAITING_MESSAGE_PERIOD_S
-            print(f"Waiting for a message on {', '.join(silent)}; is the robot's driver running?", flush=True)
+    def _say_what_is_silent(self, silent: Sequence[str]) -> None:
+        if time.monotonic() < self._next_message_s:
+            return
+        self._next_message_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S
+        self._say("silence", f"waits for the robot: nothing usable has come on {', '.join(silent)}")
+        print(f"Waiting for a message on {', '.join(silent)}.", flush=True)
+        reasons = [self._state.problem(topic) or why_silent(self._node, topic) for topic in silent]
+        for reason in dict.fromkeys(reasons):
+            print(f"  {reason}", flush=True)
 
     def _on_stall(self, stalled_s: float) -> None:
         """On a thread of its own: the control loop is stuck."""
-        self._commands.damp(self._state.measurement().joint_position_rad)
+        self._damp()
         self._telemetry.event("watchdog_stall", stalled_s=stalled_s, action="damp")
+
+    def _keep_latch(self) -> None:
+        self._latch.keep(self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED)
 
     def _publish_diagnostics(self) -> None:
         status: ActorStatus = self._telemetry.current(self.loop, self._pacer)
@@ -214,6 +337,7 @@ class LiveActor:
 
     def close(self, cause: str, error: BaseException | None = None) -> None:
         """Damps if it commands, and ends all threads and files; `error` is what it ends by, if by one."""
+        self._closed = True
         try:
             self.deactivate(cause)
         finally:

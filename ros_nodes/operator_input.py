@@ -9,7 +9,8 @@ import queue
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
@@ -19,6 +20,8 @@ from std_srvs.srv import Trigger
 
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
 from ros_nodes import topics
+from ros_nodes.runtime import UNKNOWN_NAME
+from ros_nodes.words import printable
 
 SERVICES = {
     "e_stop_trigger": OperatorRequest.EMERGENCY_STOP,
@@ -29,6 +32,8 @@ SERVICES = {
 }
 
 POLL_S = 0.2
+MOST_SPEAKERS = 64
+"""Publishers that are remembered at once; more than a robot has buttons and gamepads."""
 
 
 class OperatorInput:
@@ -60,10 +65,14 @@ class OperatorInput:
         ]
         # Whoever publishes must be heard, and what they send again on loss must not be lost here: a subscription takes
         # only what it asks for, and gets only what the publisher offers.
+        self._node = node
+        self._speakers: dict[tuple[str, bytes], str] = {}
         self._subscriptions = [
             node.create_subscription(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
             for quality in topics.FROM_ANYBODY
         ] + [node.create_subscription(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY)]
+        self._stop_topic = self._subscriptions[0].topic_name
+        self._gamepad_topic = self._subscriptions[-1].topic_name
         self._guard = node.create_guard_condition(self._take_lines)
 
     @contextlib.contextmanager
@@ -106,16 +115,54 @@ class OperatorInput:
         response.success, response.message = reply.accepted, reply.message
         return response
 
-    def _on_emergency_stop(self, message: Bool) -> None:
-        # Several subscriptions may deliver it; after the first nothing is left to do.
-        if message.data and not self._desk.held:
-            self._desk.held = True
-            self._request(OperatorRequest.EMERGENCY_STOP, "topic")
-        elif not message.data:
-            self._desk.held = False
+    def forget_gone(self) -> None:
+        """Whoever held a stop and is gone from the graph holds it no more; that alone resets nothing."""
+        there = {
+            _bytes_of(each.endpoint_gid)
+            for topic in (self._stop_topic, self._gamepad_topic)
+            for each in self._node.get_publishers_info_by_topic(topic)
+        }
+        for (topic, gid), name in list(self._speakers.items()):
+            if gid and gid not in there:
+                del self._speakers[topic, gid]
+                if topic == self._stop_topic:
+                    self._desk.stop_held(name, False)
 
-    def _on_gamepad(self, message: Joy) -> None:
+    def _on_emergency_stop(self, message: Bool, info: Mapping[str, Any]) -> None:
+        # Several subscriptions may deliver it; to say the same again changes nothing.
+        self._desk.stop_held(self._speaker(self._stop_topic, info), message.data)
+
+    def _on_gamepad(self, message: Joy, info: Mapping[str, Any]) -> None:
         axes, buttons = message.axes, message.buttons
         deadman = self._deadman_button < len(buttons) and bool(buttons[self._deadman_button])
         values = [axes[axis] if axis < len(axes) else 0.0 for axis in self._axes]
-        self._desk.gamepad(np.array(values), deadman)
+        # What is not a number stays so, and counts as let go.
+        self._desk.gamepad(np.clip(values, -1.0, 1.0), deadman, self._speaker(self._gamepad_topic, info))
+
+    def _speaker(self, topic: str, info: Mapping[str, Any]) -> str:
+        """A name for whoever has sent a message, the same each time, and of nobody else."""
+        gid = _bytes_of(info.get("publisher_gid"))
+        key = topic, gid or b""
+        if key not in self._speakers:
+            if len(self._speakers) >= MOST_SPEAKERS:
+                self.forget_gone()
+            name = f"{topic} from {self._node_of(topic, gid)}"
+            others = list(self._speakers.values())
+            self._speakers[key] = name if name not in others else f"{name} ({len(others) + 1})"
+        return self._speakers[key]
+
+    def _node_of(self, topic: str, gid: bytes | None) -> str:
+        # Distributions before Kilted do not say who has published a message: there all are one.
+        if gid is None:
+            return "somebody"
+        for each in self._node.get_publishers_info_by_topic(topic):
+            if _bytes_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
+                return printable(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+        return f"publisher {gid.hex()[-8:]}"
+
+
+def _bytes_of(gid: Any) -> bytes | None:
+    """One form of a publisher's identity, of which rclpy has several."""
+    if gid is None:
+        return None
+    return bytes(gid["data"] if isinstance(gid, Mapping) else gid)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Sequence
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
 
 from daydreamer.actor.operator import AXES
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
+from ros_nodes.camera import TRANSPORTS
 
 LARGEST_INDEX = 31
+LARGEST_OFFSET_N = 1000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,32 +27,39 @@ class ActorParameters:
     diagnostics_period_s: float
     joy_deadman_button: int
     joy_axes: tuple[int, ...]
+    image_transport: str
+    foot_force_unloaded_n: tuple[float, ...]
 
 
-def declare(node: Node) -> ActorParameters:
+def declare(node: Node, feet: int = 0) -> ActorParameters:
     """Declares the parameters on `node` and returns their values; they are read once.
+
+    Args:
+      feet: of the robot.
 
     Raises:
       UserError: a value of a wrong type or out of its range, or a parameter that the node does not have.
     """
     index = IntegerRange(from_value=0, to_value=LARGEST_INDEX, step=1)
     parameters = ActorParameters(
-        autostart=_declare(node, "autostart", True, "configure and activate without being asked"),
-        command_interface=_declare(
+        autostart=runtime.declare(
+            node, "autostart", True, "configure without being asked, and activate if the robot is the twin"
+        ),
+        command_interface=runtime.declare(
             node,
             "command_interface",
             topics.COMMAND_INTERFACES[0],
             "message type of joint_command",
             additional_constraints=" or ".join(topics.COMMAND_INTERFACES),
         ),
-        diagnostics_period_s=_declare(
+        diagnostics_period_s=runtime.declare(
             node,
             "diagnostics_period_s",
             1.0,
             "time between two messages on /diagnostics",
             floating_point_range=[FloatingPointRange(from_value=0.1, to_value=10.0)],
         ),
-        joy_deadman_button=_declare(
+        joy_deadman_button=runtime.declare(
             node,
             "joy_deadman_button",
             4,
@@ -58,7 +67,7 @@ def declare(node: Node) -> ActorParameters:
             integer_range=[index],
         ),
         joy_axes=tuple(
-            _declare(
+            runtime.declare(
                 node,
                 "joy_axes",
                 [0, 1, 3, 4],
@@ -66,7 +75,26 @@ def declare(node: Node) -> ActorParameters:
                 additional_constraints=f"{AXES} indices from 0 to {LARGEST_INDEX}",
             )
         ),
+        image_transport=runtime.declare(
+            node,
+            "image_transport",
+            TRANSPORTS[0],
+            "camera/image_raw, or its sibling /compressed; auto takes the raw one where it is published",
+            additional_constraints=" or ".join(TRANSPORTS),
+        ),
+        foot_force_unloaded_n=_known_forces(
+            runtime.declare(
+                node,
+                "foot_force_unloaded_n",
+                [math.nan],
+                "what each foot reads in the air, or one number for all; .nan measures it while the robot lies on its "
+                "back",
+            ),
+            feet,
+        ),
     )
+    if parameters.image_transport not in TRANSPORTS:
+        raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
     if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
         raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
     topics.command_type(parameters.command_interface)
@@ -74,11 +102,12 @@ def declare(node: Node) -> ActorParameters:
     return parameters
 
 
-def _declare(node: Node, name: str, default: Any, description: str, **constraints: Any) -> Any:
-    descriptor = ParameterDescriptor(description=description, read_only=True, **constraints)
-    try:
-        return node.declare_parameter(name, default, descriptor).value
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        raise UserError(
-            f"Parameter {name} of the actor node cannot be used: {error}. It takes a value like {default!r}."
-        ) from error
+def _known_forces(forces_n: Sequence[float], feet: int) -> tuple[float, ...]:
+    if len(forces_n) > 0 and all(math.isnan(force) for force in forces_n):
+        return ()
+    if len(forces_n) in (1, feet) and all(abs(force) <= LARGEST_OFFSET_N for force in forces_n):
+        return tuple(forces_n)
+    raise UserError(
+        f"foot_force_unloaded_n is {list(forces_n)}; it takes a force in N for each of {feet} feet, one for all, or "
+        "[.nan] to have them measured."
+    )

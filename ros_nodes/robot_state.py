@@ -1,127 +1,346 @@
-"""Gathers the robot's topics into one measurement."""
+"""Gathers the robot's topics into one measurement.
+
+A message is evidence: what it lacks grows old, what is wrong in it is counted and named, and it never ends anything.
+Only before the robot has once been heard whole, topics that go on being unusable are an error.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from rclpy.node import Node
-from sensor_msgs.msg import BatteryState, Image, Imu, JointState, Temperature
+from sensor_msgs.msg import BatteryState, Imu, JointState, Temperature
 
-from daydreamer.robots.base import Measurement
+from daydreamer.errors import UserError
+from daydreamer.robots.base import FootSensing, Measurement
+from daydreamer.robots.sensor_watch import ChargeUnit, SensorWatch, TemperatureUnit
+from daydreamer.safety.belief import LARGEST
 from daydreamer.spec import RobotSpec
 from ros_nodes import topics
+from ros_nodes.camera import TRANSPORTS, Camera
+from ros_nodes.named_values import JointReadings, NamedValues, Unusable
+from ros_nodes.words import printable
 
 REPORT_TIMEOUT_S = 10.0
 """Temperature and charge that are older than this are not known any more."""
 
+PARTIAL_S, FOREIGN_S = 3.0, 10.0
+"""How long a topic may lack something, or all that is wanted, from its first message on until that is an error."""
+
+REPEAT_S = 10.0
+"""What goes on being wrong is said again so often."""
+
+REMARK_REPEAT_S = 60.0
+"""Likewise of what is wrong with sensors rather than with messages."""
+
+LOWEST_C, HIGHEST_C = -60.0, 500.0
+"""As they are reported, which may be in kelvin."""
+
+NAMES_SHOWN = 40
+
+COMES_S = 2.0
+"""What has not come for so long does not come."""
+
 
 class RobotState:
-    """Subscribes to what a robot's specification needs; callbacks raise UserError on messages that do not fit it.
+    """Subscribes to what a robot's specification needs.
 
     Temperature and charge are optional: a robot that does not report them is not waited for.
 
     Reception is stamped with this process's steady clock: the driver's stamps are of another clock, perhaps of
     another machine.
+
+    Attributes:
+      refused: how many messages were unusable, wholly or in part, by topic and kind of fault.
     """
 
-    def __init__(self, node: Node, spec: RobotSpec):
-        self._spec = spec
-        self._joint_order = topics.NameOrder(topics.JOINT_STATES, "joint", spec.joint_names)
-        self._foot_order = topics.NameOrder(topics.FOOT_CONTACTS, "foot", spec.foot_names)
-        self._image_shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
-        self._image: np.ndarray | None = None
-        self._foot_force_n = np.zeros(0)
-        subscriptions = [(JointState, topics.JOINT_STATES, self._on_joint_states), (Imu, topics.IMU, self._on_imu)]
-        if spec.foot_names:
-            subscriptions.append((JointState, topics.FOOT_CONTACTS, self._on_foot_contacts))
-        if self._image_shape:
-            subscriptions.append((Image, topics.IMAGE, self._on_image))
-        self._subscriptions = {
-            topic: node.create_subscription(message_type, topic, callback, topics.LATEST_ONLY)
-            for message_type, topic, callback in subscriptions
-        }
-        self._received_s = dict.fromkeys(self._subscriptions, -math.inf)
-        self._temperature = _Report()
-        self._battery = _Report()
-        self._reports = [
-            node.create_subscription(
-                Temperature,
-                topics.TEMPERATURE,
-                lambda message: self._temperature.receive(message.temperature),
-                topics.LATEST_ONLY,
-            ),
-            node.create_subscription(
-                BatteryState,
-                topics.BATTERY,
-                lambda message: self._battery.receive(message.percentage),
-                topics.LATEST_ONLY,
-            ),
-        ]
+    def __init__(
+        self,
+        node: Node,
+        spec: RobotSpec,
+        on_notice: Callable[..., None] = lambda text, **fields: None,
+        *,
+        foot_sensing: FootSensing | None = None,
+        foot_unloaded_n: Sequence[float] = (),
+        image_transport: str = TRANSPORTS[0],
+    ):
+        """Subscribes; `close` ends what works beside it.
 
-    def take_waiting(self) -> None:
-        """Takes in what has arrived, without an executor.
+        Args:
+          on_notice: called as `on_notice(text, **fields)`, on any thread, when something about the messages is worth an
+            operator's attention.
+          foot_sensing: see `Task`.
+          foot_unloaded_n: see `SensorWatch`.
+          image_transport: see `Camera`.
 
         Raises:
-          UserError: a message does not fit the specification.
+          UserError: there is no such transport.
         """
-        for subscription in self._subscriptions.values():
+        self.refused: dict[tuple[str, str], int] = {}
+        self._spec = spec
+        self._on_notice = on_notice
+        self._said_s: dict[tuple[str, str], float] = {}
+        self._problems: dict[str, str] = {}
+        # When the first and the newest message came, usable or not.
+        self._heard_s: dict[str, tuple[float, float]] = {}
+        self._joints = JointReadings(spec.joint_names, LARGEST["joint_position_rad"], LARGEST["joint_velocity_rad_s"])
+        self._names_heard: dict[str, list[str]] = {}
+        self._feet = NamedValues(spec.foot_names, "effort", LARGEST["foot_force_n"])
+        self._imu = _no_imu()
+        self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
+        # When what is not named came last.
+        self._received_s: dict[str, float] = {}
+        self._subscriptions: dict[str, object] = {}
+        self._node = node
+        self._subscribe(JointState, topics.JOINT_STATES, self._on_joint_states, topics.FROM_SEVERAL)
+        self._subscribe(Imu, topics.IMU, self._on_imu)
+        if spec.foot_names:
+            self._subscribe(JointState, topics.FOOT_CONTACTS, self._on_foot_contacts, topics.FROM_SEVERAL)
+        self._required = dict(self._subscriptions)
+        self._temperature = _Reports()
+        self._battery = _Reports()
+        self._subscribe(Temperature, topics.TEMPERATURE, self._on_temperature)
+        self._subscribe(BatteryState, topics.BATTERY, self._on_battery)
+        self._temperature_unit, self._charge_unit = TemperatureUnit(), ChargeUnit()
+        self._watch = SensorWatch(spec, foot_sensing, foot_unloaded_n)
+        shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
+        self._camera = shape and Camera(node, shape, image_transport, spec.control_period_s, self._refuse_image)
+
+    def close(self) -> None:
+        """Ends the camera's thread."""
+        if self._camera:
+            self._camera.close()
+
+    @property
+    def camera(self) -> str | None:
+        """What the camera sends, for people; None for a robot that needs none."""
+        return self._camera.description() if self._camera else None
+
+    @property
+    def topic_names(self) -> list[str]:
+        """Resolved names of the topics that the robot's state comes on."""
+        return [subscription.topic_name for subscription in self._required.values()] + self._camera_topics()
+
+    def _camera_topics(self) -> list[str]:
+        return self._camera.topic_names if self._camera else []
+
+    def take_waiting(self) -> None:
+        """Takes in what has arrived, without an executor."""
+        for subscription in self._required.values():
             with subscription.handle:
                 taken = subscription.handle.take_message(subscription.msg_type, False)
             if taken is not None:
                 subscription.callback(taken[0])
 
     def silent_topics(self, since_s: float) -> list[str]:
-        """Resolved names of the topics on which nothing has arrived since `since_s` of `time.monotonic()`."""
-        return [self._subscriptions[topic].topic_name for topic, at_s in self._received_s.items() if at_s < since_s]
+        """Resolved names of the topics that have not delivered all since `since_s` of `time.monotonic()`."""
+        silent = [self._required[topic].topic_name for topic in self._required if self._oldest_s(topic) < since_s]
+        # Later its pictures have an age of their own.
+        blind = self._camera and self._camera.newest is None
+        return silent + self._camera_topics() if blind else silent
+
+    def problem(self, topic_name: str) -> str | None:
+        """What is wrong with the messages on a topic that `silent_topics` names; None if none come."""
+        topic = next(topic for topic in (*self._required, *topics.IMAGES) if self._name_of(topic) == topic_name)
+        comes = time.monotonic() - self._heard_s.get(topic, (0.0, -math.inf))[1] < COMES_S
+        return self._problem_of(topic) if comes else None
+
+    def require_usable(self) -> None:
+        """Judges topics that deliver, but have never delivered all they should.
+
+        Raises:
+          UserError: one has been so for seconds; names it and what it lacks.
+        """
+        now_s = time.monotonic()
+        for topic in self._required:
+            if self._oldest_s(topic) > -math.inf or topic not in self._heard_s:
+                continue
+            foreign = topic == topics.JOINT_STATES and self._joints.position.newest_s == -math.inf
+            if now_s - self._heard_s[topic][0] > (FOREIGN_S if foreign else PARTIAL_S):
+                raise UserError(self._problem_of(topic))
+        if self._camera and self._camera.newest is None:
+            for topic in self._camera.topics:
+                if topic in self._problems and now_s - self._heard_s[topic][0] > FOREIGN_S:
+                    raise UserError(self._problem_of(topic))
 
     def measurement(self) -> Measurement:
         """The newest state, as old as its oldest part. Only when every topic has delivered."""
-        return Measurement(
-            time_s=min(self._received_s.values()),
-            joint_position_rad=self._joint_position_rad,
-            joint_velocity_rad_s=self._joint_velocity_rad_s,
-            orientation_wxyz=self._orientation_wxyz,
-            angular_velocity_rad_s=self._angular_velocity_rad_s,
-            linear_acceleration_m_s2=self._linear_acceleration_m_s2,
-            foot_force_n=self._foot_force_n,
-            image=self._image,
-            temperature_c=self._temperature.value(),
-            battery_fraction=self._battery.value(),
+        orientation_wxyz, angular_velocity_rad_s, linear_acceleration_m_s2 = self._imu
+        peak_rad_s = self._peak_joint_speed_rad_s
+        self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
+        image, image_time_s = (self._camera and self._camera.newest) or (None, None)
+        measurement = Measurement(
+            time_s=min(self._oldest_s(topic) for topic in self._required),
+            joint_position_rad=self._joints.position.value,
+            joint_velocity_rad_s=self._joints.velocity_rad_s,
+            orientation_wxyz=orientation_wxyz,
+            angular_velocity_rad_s=angular_velocity_rad_s,
+            linear_acceleration_m_s2=linear_acceleration_m_s2,
+            foot_force_n=self._watch.feet(self._feet.value),
+            image=image,
+            image_time_s=image_time_s,
+            temperature_c=self._temperature.highest(),
+            battery_fraction=self._battery.lowest(),
+            peak_joint_speed_rad_s=peak_rad_s,
+        )
+        for remark in self._watch.look(measurement):
+            self._remark("sensors", remark.kind, remark.text)
+        return measurement
+
+    def _oldest_s(self, topic: str) -> float:
+        if topic == topics.JOINT_STATES:
+            return float(self._joints.position.received_s.min())
+        if topic == topics.FOOT_CONTACTS:
+            return float(self._feet.received_s.min())
+        return self._received_s.get(topic, -math.inf)
+
+    def _problem_of(self, topic: str) -> str:
+        if topic in self._problems:
+            return self._problems[topic]
+        # Only these can have come without a fault and still lack something.
+        values, kind = (self._joints.position, "joint") if topic == topics.JOINT_STATES else (self._feet, "foot")
+        missing = ", ".join(values.missing(COMES_S))
+        heard = ", ".join(printable(name) for name in self._names_heard.get(topic, ())) or "no names at all"
+        return (
+            f"Topic {self._required[topic].topic_name} lacks the {kind} {missing}; it has {heard}. "
+            "Rename them in the driver or in the robot's folder."
         )
 
-    def _on_joint_states(self, message: JointState) -> None:
-        self._joint_position_rad = self._joint_order(message.name, message.position, "position")
-        self._joint_velocity_rad_s = self._joint_order(message.name, message.velocity, "velocity")
-        self._received_s[topics.JOINT_STATES] = time.monotonic()
+    # Receiving.
 
-    def _on_imu(self, message: Imu) -> None:
-        self._orientation_wxyz = topics.orientation_of(message)
-        self._angular_velocity_rad_s = topics.vector_of(message.angular_velocity)
-        self._linear_acceleration_m_s2 = topics.vector_of(message.linear_acceleration)
-        self._received_s[topics.IMU] = time.monotonic()
+    def _subscribe(self, message_type: type, topic: str, take: Callable, quality=topics.LATEST_ONLY) -> None:
+        def receive(message) -> None:
+            now_s = time.monotonic()
+            self._heard_s[topic] = self._heard_s.get(topic, (now_s, now_s))[0], now_s
+            try:
+                take(message, now_s)
+            # What a message may have in it is up to whoever sent it.
+            except (Unusable, UserError, ValueError, OverflowError) as error:
+                self._refuse(topic, error, now_s)
+            else:
+                self._problems.pop(topic, None)
 
-    def _on_foot_contacts(self, message: JointState) -> None:
-        self._foot_force_n = self._foot_order(message.name, message.effort, "effort")
-        self._received_s[topics.FOOT_CONTACTS] = time.monotonic()
+        self._subscriptions[topic] = self._node.create_subscription(message_type, topic, receive, quality)
 
-    def _on_image(self, message: Image) -> None:
-        self._image = topics.image_of(message, self._image_shape)
-        self._received_s[topics.IMAGE] = time.monotonic()
+    def _refuse(self, topic: str, error: Exception, now_s: float) -> None:
+        key = (topic, getattr(error, "kind", type(error).__name__))
+        count = self.refused[key] = self.refused.get(key, 0) + 1
+        name = self._name_of(topic)
+        self._problems[topic] = text = f"A message on {name} is unusable ({printable(str(error), 200)})."
+        if now_s - self._said_s.get(key, -math.inf) > REPEAT_S:
+            self._said_s[key] = now_s
+            self._on_notice(f"{text} {count} so far.", topic=name, fault=printable(key[1]), count=count)
+
+    def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
+        """On the camera's thread."""
+        first_s, _ = self._heard_s.get(topic, (now_s, now_s))
+        self._heard_s[topic] = first_s, now_s
+        self._refuse(topic, error, now_s)
+
+    def _name_of(self, topic: str) -> str:
+        """Resolved."""
+        return self._node.resolve_topic_name(topic)
+
+    def _remark(self, topic: str, kind: str, text: str) -> None:
+        """Says what is odd about a sensor, now and then."""
+        now_s = time.monotonic()
+        if now_s - self._said_s.get((topic, kind), -math.inf) > REMARK_REPEAT_S:
+            self._said_s[topic, kind] = now_s
+            self._on_notice(text, topic=topic, fault=kind)
+
+    def _on_joint_states(self, message: JointState, now_s: float) -> None:
+        self._names_heard[topics.JOINT_STATES] = message.name[:NAMES_SHOWN]
+        stamp = message.header.stamp
+        by_differences = self._joints.by_differences
+        self._joints.take(message.name, message.position, message.velocity, stamp.sec + 1e-9 * stamp.nanosec, now_s)
+        self._peak_joint_speed_rad_s = np.maximum(self._peak_joint_speed_rad_s, np.abs(self._joints.velocity_rad_s))
+        if self._joints.by_differences and not by_differences:
+            name = self._subscriptions[topics.JOINT_STATES].topic_name
+            self._on_notice(
+                f"Topic {name} has no velocities; they are made of the angles' changes.", topic=name, fault="velocity"
+            )
+
+    def _on_imu(self, message: Imu, now_s: float) -> None:
+        for name in ("angular_velocity", "linear_acceleration"):
+            # REP-145; drivers that know no covariance are known to write the same beside a measurement.
+            missing = getattr(message, f"{name}_covariance")[0] == -1.0
+            if missing and not topics.vector_of(getattr(message, name)).any():
+                raise Unusable(f"it has no {name.replace('_', ' ')}")
+        self._imu = (
+            topics.orientation_of(message),
+            _vector(message.angular_velocity, "angular_velocity_rad_s"),
+            _vector(message.linear_acceleration, "linear_acceleration_m_s2"),
+        )
+        self._received_s[topics.IMU] = now_s
+
+    def _on_foot_contacts(self, message: JointState, now_s: float) -> None:
+        self._names_heard[topics.FOOT_CONTACTS] = message.name[:NAMES_SHOWN]
+        self._feet.take(message.name, message.effort, now_s)
+
+    def _on_temperature(self, message: Temperature, now_s: float) -> None:
+        value = message.temperature
+        if not LOWEST_C <= value <= HIGHEST_C:
+            raise Unusable("no temperature", f"{value:.3g} °C")
+        value_c = self._temperature_unit(value)
+        if self._temperature_unit.kelvin:
+            said = f"Topic {self._name_of(topics.TEMPERATURE)} says {value:.0f}: taken for kelvin, {value_c:.0f} °C."
+            self._once(topics.TEMPERATURE, "kelvin", said)
+        # One for all motors, or one for each.
+        self._temperature.receive(message.header.frame_id, value_c, now_s)
+
+    def _on_battery(self, message: BatteryState, now_s: float) -> None:
+        # Not a number is what BatteryState has where nothing is measured.
+        reported = message.percentage
+        if math.isnan(reported):
+            return
+        fraction = self._charge_unit(reported)
+        if self._charge_unit.percent:
+            said = (
+                f"Topic {self._name_of(topics.BATTERY)} has a percentage of {reported:.3g}, where 1 is full: taken as "
+                f"{100 * fraction:.0f} %."
+            )
+            self._once(topics.BATTERY, "percent", said)
+        self._battery.receive(message.header.frame_id, fraction, now_s)
+
+    def _once(self, topic: str, kind: str, text: str) -> None:
+        if (topic, kind) not in self._said_s:
+            self._said_s[topic, kind] = math.inf
+            self._on_notice(text, topic=self._name_of(topic), fault=kind)
 
 
-class _Report:
-    """A number that a robot may or may not report."""
+class _Reports:
+    """A number that a robot may or may not report, perhaps of several parts."""
+
+    LARGEST = 64
 
     def __init__(self) -> None:
-        self._value: float | None = None
-        self._received_s = -math.inf
+        self._newest: dict[str, tuple[float, float]] = {}
 
-    def receive(self, value: float) -> None:
-        # Not a number is what BatteryState has where nothing is measured.
-        self._value = value if math.isfinite(value) else None
-        self._received_s = time.monotonic()
+    def receive(self, part: str, value: float, now_s: float) -> None:
+        if part not in self._newest and len(self._newest) >= self.LARGEST:
+            self._newest.clear()
+        self._newest[part] = value, now_s
 
-    def value(self) -> float | None:
-        return self._value if time.monotonic() - self._received_s < REPORT_TIMEOUT_S else None
+    def highest(self) -> float | None:
+        return max(self._known(), default=None)
+
+    def lowest(self) -> float | None:
+        return min(self._known(), default=None)
+
+    def _known(self) -> list[float]:
+        now_s = time.monotonic()
+        return [value for value, at_s in self._newest.values() if now_s - at_s < REPORT_TIMEOUT_S]
+
+
+def _no_imu() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3), np.zeros(3)
+
+
+def _vector(message, quantity: str) -> np.ndarray:
+    vector = topics.vector_of(message)
+    if not (np.abs(vector) <= LARGEST[quantity]).all():  # false for what is not a number
+        raise Unusable(f"its {quantity} is impossible", np.array2string(vector, precision=3))
+    return vector

@@ -10,12 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from daydreamer.errors import UserError
-
-# Other robots in the same network must not hear our commands unless somebody wants that.
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+from typing import Any, TypeVar
 
 try:
     import rclpy
@@ -24,14 +19,19 @@ except ImportError as error:
         f"ROS 2's Python library does not load ({error}); install it with pip install 'daydreamer[ros]' or source "
         "/opt/ros/<distribution>/setup.bash."
     )
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
+from daydreamer.errors import UserError
 from daydreamer.stop_request import StopRequest
 
-UNKNOWN_NODE = "_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_"
+UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
+UNKNOWN_NODE = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NAME}"
 
 DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))
 """A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s.
@@ -46,8 +46,18 @@ def parse_arguments(parser: argparse.ArgumentParser, arguments: Sequence[str]) -
 
 
 def parse_options(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Our arguments; those after --ros-args are rclpy's."""
-    return parser.parse_args(remove_ros_args(["node", *arguments])[1:])
+    """Our arguments; those after --ros-args are rclpy's.
+
+    Raises:
+      UserError: rclpy cannot read those, or a file of parameters among them.
+    """
+    try:
+        ours = remove_ros_args(["node", *arguments])[1:]
+    except RuntimeError as error:
+        # The rest of the text is where in rcl it was raised.
+        said = str(error).split(", at /")[0].removeprefix("Failed to parse ROS arguments: ")
+        raise UserError(f"What stands behind --ros-args cannot be used. {said}") from error
+    return parser.parse_args(ours)
 
 
 def parse_without_session(name: str, description: str, arguments: Sequence[str]) -> None:
@@ -91,6 +101,52 @@ def entities(node: Node) -> Iterator[None]:
         for kind, destroy in kinds.items():
             for entity in set(getattr(node, kind)) - before[kind]:
                 destroy(entity)
+
+
+def declare(node: Node, name: str, default: Any, description: str = "", **constraints: Any) -> Any:
+    """A parameter's value, read once; of the type of `default`, but a whole number is taken for a float.
+
+    Args:
+      constraints: of ParameterDescriptor.
+
+    Raises:
+      UserError: a value of another type or out of its range.
+    """
+    numbers = default if isinstance(default, list) else [default]
+    given = node._parameter_overrides.get(name)
+    if given is not None and all(isinstance(number, float) for number in numbers):
+        # For ROS 250 is no float, only 250.0 is.
+        node._parameter_overrides[name] = Parameter(name, value=_as_floats(given.value))
+    descriptor = ParameterDescriptor(description=description, read_only=True, **constraints)
+    try:
+        return node.declare_parameter(name, default, descriptor).value
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        raise UserError(
+            f"Parameter {name} of {node.get_fully_qualified_name()} cannot be used: {error}. It takes a value like "
+            f"{default!r}."
+        ) from error
+
+
+def _as_floats(value: Any) -> Any:
+    """Whole numbers made floats, alone or in a list; anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_as_floats(element) for element in value]
+    return value
+
+
+def refuse_file_for_others(node: Node, arguments: Sequence[str]) -> None:
+    """For nodes that nobody starts with a file that is not for them.
+
+    Raises:
+      UserError: files of parameters were given, and none of them gives this node any.
+    """
+    if "--params-file" in arguments and not node._parameter_overrides:
+        raise UserError(
+            f"The file of parameters has none for {node.get_fully_qualified_name()}: its section begins with "
+            f"'/**/{node.get_name()}:', below which stands 'ros__parameters:'."
+        )
 
 
 def refuse_unknown_parameters(node: Node) -> None:

@@ -6,20 +6,26 @@ specification; messages may name joints and feet in any order and may carry more
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.errors import UserError
+from daydreamer.session.wiring import Wiring
 
 JOINT_STATES = "joint_states"
 IMU = "imu/data"
 FOOT_CONTACTS = "foot_contacts"
 IMAGE = "camera/image_raw"
+COMPRESSED_IMAGE = f"{IMAGE}/compressed"
+"""Where image_transport puts it."""
+IMAGES = (IMAGE, COMPRESSED_IMAGE)
 JOINT_COMMAND = "joint_command"
 TEMPERATURE = "temperature"
 BATTERY = "battery_state"
@@ -32,6 +38,9 @@ COMMAND_INTERFACES = ("joint_state", "forward_position")
 
 LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
+
+FROM_SEVERAL = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Likewise, where several nodes may publish parts of a state: a gripper's message must not push out the legs'."""
 
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 """For publishers: compatible with every subscription, ros2_control's reliable ones included."""
@@ -50,41 +59,8 @@ Deep enough not to lose a message to its successor, as an emergency stop to its 
 """
 
 
-class NameOrder:
-    """Picks the elements of a named message in the order of the specification."""
-
-    def __init__(self, topic: str, kind: str, wanted: Sequence[str]):
-        """Errors speak of `topic` and of `kind`, as 'joint'."""
-        self._topic = topic
-        self._kind = kind
-        self._wanted = tuple(wanted)
-        self._received: list[str] | None = None
-        self._indices = np.zeros(0, int)
-
-    def __call__(self, names: Sequence[str], values: Sequence[float], field: str) -> np.ndarray:
-        """`values[i]` of each wanted name, float64 `[wanted]`.
-
-        Raises:
-          UserError: a wanted name is missing, or the message has fewer values than names.
-        """
-        if names != self._received:
-            self._indices = self._find(names)
-            self._received = list(names)
-        if len(values) != len(names):
-            raise UserError(
-                f"A message on {self._topic} has {len(names)} names but {len(values)} values in '{field}'; "
-                f"the driver has to fill '{field}' for every {self._kind}."
-            )
-        return np.asarray(values, np.float64)[self._indices]
-
-    def _find(self, names: Sequence[str]) -> np.ndarray:
-        missing = [name for name in self._wanted if name not in names]
-        if missing:
-            raise UserError(
-                f"Topic {self._topic} lacks the {self._kind} {', '.join(missing)}; it has "
-                f"{', '.join(names) or 'no names at all'}. Rename them in the driver or in the robot's folder."
-            )
-        return np.array([names.index(name) for name in self._wanted], int)
+LARGEST_SCALE = 1e6
+"""Of a quaternion, whose length should be 1."""
 
 
 def joint_state_message(
@@ -120,18 +96,22 @@ def imu_message(
 
 
 def orientation_of(message: Imu) -> np.ndarray:
-    """`[4]` w, x, y, z.
+    """`[4]` w, x, y, z, of length 1 whatever the sender's scale.
 
     Raises:
-      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion).
+      UserError: the sensor gives no orientation (REP-145: first covariance element -1, or a zero quaternion), or one
+        that is not finite.
     """
     orientation = message.orientation
     values = np.array([orientation.w, orientation.x, orientation.y, orientation.z])
-    if message.orientation_covariance[0] == -1.0 or not values.any():
+    length = math.sqrt(float(values @ values)) if (np.abs(values) < LARGEST_SCALE).all() else math.nan
+    if message.orientation_covariance[0] == -1.0 or length < 1.0 / LARGEST_SCALE:
         raise UserError(
             f"Topic {IMU} has no orientation; run an orientation filter, as imu_filter_madgwick, before it."
         )
-    return values
+    if math.isnan(length):
+        raise UserError(f"Topic {IMU} has an impossible orientation, {values}.")
+    return values / length
 
 
 def vector_of(vector) -> np.ndarray:
@@ -148,32 +128,25 @@ def image_message(stamp: Time, image: np.ndarray) -> Image:
     return message
 
 
-def image_of(message: Image, shape: tuple[int, ...]) -> np.ndarray:
-    """uint8 `shape`.
-
-    Raises:
-      UserError: other size or encoding.
-    """
-    if message.encoding != "rgb8" or (message.height, message.width, 3) != tuple(shape):
-        raise UserError(
-            f"Topic {IMAGE} carries {message.width}x{message.height} {message.encoding}, the robot's specification "
-            f"wants {shape[1]}x{shape[0]} rgb8; put image_proc's resize node between."
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    return rows[:, : message.width * 3].reshape(shape)
-
-
 def joint_command_message(
-    interface: str, stamp: Time, names: Sequence[str], position_rad: np.ndarray, measured_rad: np.ndarray
-) -> JointState | Float64MultiArray:
-    """A command; `position_rad` is NaN where the joints are to be damped.
+    interface: str,
+    stamp: Time,
+    names: Sequence[str],
+    position_rad: np.ndarray,
+    stand_in_rad: np.ndarray | None,
+) -> JointState | Float64MultiArray | None:
+    """A command; whatever of `position_rad` is not finite damps the joints.
 
     Damping is a message without positions and with zero velocities. A forward_command_controller knows positions
-    only: there the pose of `measured_rad` stands in, which takes the tension out without letting the robot drop.
+    only: there `stand_in_rad`, finite, says where the joints are, which takes the tension out without letting the
+    robot drop. None where that is to be said and nothing is known.
     """
-    damping = bool(np.isnan(position_rad).any())
+    damping = not np.isfinite(position_rad).all()
     if interface == "forward_position":
-        return Float64MultiArray(data=(measured_rad if damping else position_rad).tolist())
+        pose_rad = stand_in_rad if damping else position_rad
+        return (
+            None if pose_rad is None or not np.isfinite(pose_rad).all() else Float64MultiArray(data=pose_rad.tolist())
+        )
     message = JointState(name=list(names))
     message.header.stamp = stamp
     if damping:
@@ -183,17 +156,11 @@ def joint_command_message(
     return message
 
 
-def joint_command_of(message: JointState | Float64MultiArray, order: NameOrder, joints: int) -> np.ndarray | None:
-    """Position targets `[joints]` in rad, None for damping.
-
-    Raises:
-      UserError: the command does not cover the joints.
-    """
-    if isinstance(message, Float64MultiArray):
-        if len(message.data) != joints:
-            raise UserError(f"A message on {JOINT_COMMAND} has {len(message.data)} values for {joints} joints.")
-        return np.array(message.data)
-    return order(message.name, message.position, "position") if message.position else None
+def wiring_of(node: Node, interface: str) -> Wiring:
+    """Where a node's topics are, after namespace and remapping."""
+    names = (JOINT_STATES, IMU, FOOT_CONTACTS, IMAGE, TEMPERATURE, BATTERY, JOINT_COMMAND, EMERGENCY_STOP, GAMEPAD)
+    resolved = {name: node.resolve_topic_name(name) for name in names}
+    return Wiring(command_interface=interface, namespace=node.get_namespace(), topics=resolved)
 
 
 def command_type(interface: str) -> type:

@@ -23,6 +23,7 @@ from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
+from daydreamer.robots import QUADRUPEDS
 from daydreamer.scheduling import DRIVER_PRIORITY, ROBOT_NICENESS, be_nice, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -31,6 +32,7 @@ from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
 from ros_nodes import runtime, topics
+from ros_nodes.command_intake import CommandIntake
 from sim.incidents import IncidentChange, IncidentPlayer
 from sim.reactions import ReactionClock
 from sim.rehearsal import measure
@@ -67,12 +69,16 @@ class TwinNode:
         self._begin_robot_s = twin.time_s
         self._simulated_until_s = time.monotonic()
         self._commanded_s: float | None = None
-        self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", spec.joint_names)
         self._published_image: np.ndarray | None = None
         self._slow_reports = Schedule(SLOW_REPORT_PERIOD_S, at_once=True)
         interface = node.declare_parameter("command_interface", topics.COMMAND_INTERFACES[0]).value
-        command_type = topics.command_type(interface)
-        node.create_subscription(command_type, topics.JOINT_COMMAND, self._on_command, topics.LATEST_ONLY)
+        self.intake = CommandIntake(
+            node,
+            interface,
+            spec.joint_names,
+            QUADRUPEDS[spec.robot].limits,
+            self._on_command,
+        )
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
@@ -136,11 +142,10 @@ class TwinNode:
             messages.append((self._image, topics.image_message(stamp, measurement.image)))
         return messages
 
-    def _on_command(self, message) -> None:
+    def _on_command(self, target_rad: np.ndarray | None) -> None:
         # A command takes effect when it arrives, not at the next publication.
         self._catch_up()
         self._commanded_s = time.monotonic()
-        target_rad = topics.joint_command_of(message, self._order, len(self._spec.joint_names))
         self._player.to_robot.send(target_rad, self.robot_s)
         self._obey()
 

@@ -7,6 +7,7 @@ NOT YET RUN ON A ROBOT.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import socket
 import sys
@@ -18,11 +19,22 @@ import rclpy
 from daydreamer.errors import UserError
 from daydreamer.robots.a1 import low_level
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.unitree import DriverState
 from daydreamer.stop_request import StopRequest, run_process
-from ros_nodes import runtime
-from ros_nodes.unitree_driver import DriverState, UnitreeDriver
+from ros_nodes import driver_parameters, runtime
+from ros_nodes.unitree_driver import UnitreeDriver
 
 DAMPING_N_M_S_RAD = (1.0, 2.0, 2.0)
+
+
+MOST_WAITING = 8
+"""Of the datagrams that wait at a tick, the newest that are looked at; a robot that answers each command has one."""
+
+REORDERED = 1 << 31
+"""A tick that is ahead of the last by more is behind it: ticks are counted modulo twice this."""
+
+RESTARTED = 5
+"""As many states in a row that seem to be old are not old: the motor controller has been started again."""
 
 
 class MotorController:
@@ -30,19 +42,21 @@ class MotorController:
 
     Attributes:
       state: the newest; None before the first.
-      refused: datagrams that were no packets.
+      refused: datagrams by why they were not taken.
     """
 
     def __init__(self, address: str, port: int, local_port: int):
         """Raises UserError if there is no such address or the port is taken."""
         self.state: low_level.LowState | None = None
-        self.refused = 0
+        self.refused: collections.Counter[str] = collections.Counter()
+        self._seemingly_old = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
             self._socket.bind(("", local_port))
-            # The kernel then delivers nothing from anybody else.
+            # The kernel then delivers nothing from anybody else; what came before is looked at in `receive`.
             self._socket.connect((address, port))
+            self._robot = self._socket.getpeername()
         except OSError as error:
             self._socket.close()
             raise UserError(
@@ -51,24 +65,41 @@ class MotorController:
             ) from error
 
     def send(self, packet: bytes) -> None:
-        # A robot that is not there yet, or a full buffer, costs one packet of 250 a second.
-        with contextlib.suppress(ConnectionRefusedError, BlockingIOError):
+        # A robot that is not there yet, a full buffer, or a cable that is out for a moment costs a packet.
+        with contextlib.suppress(OSError):
             self._socket.send(packet)
 
     def receive(self) -> bool:
         """Whether a new state has come since the last call."""
+        waiting: collections.deque[bytes] = collections.deque(maxlen=MOST_WAITING)
+        with contextlib.suppress(OSError):  # nothing waits any more, or the robot's computer says that nobody is there
+            # Of the kernel's buffer, which holds a few hundred.
+            for _ in range(1000):
+                packet, sender = self._socket.recvfrom(2048)
+                if sender == self._robot:
+                    waiting.append(packet)
+                else:
+                    self.refused[f"not from {self._robot[0]}"] += 1
         fresh = False
-        with contextlib.suppress(ConnectionRefusedError, BlockingIOError):
-            while True:
-                try:
-                    self.state = low_level.decode_state(self._socket.recv(2048))
-                    fresh = True
-                except low_level.BadPacket:
-                    self.refused += 1
+        for packet in waiting:
+            try:
+                state = low_level.decode_state(packet)
+            except low_level.BadPacket as error:
+                self.refused[error.kind] += 1
+                continue
+            if self._is_old(state):
+                self.refused["older than the one before"] += 1
+                continue
+            self.state, fresh = state, True
         return fresh
 
     def close(self) -> None:
         self._socket.close()
+
+    def _is_old(self, state: low_level.LowState) -> bool:
+        ahead = 0 if self.state is None else (state.tick - self.state.tick) % (2 * REORDERED)
+        self._seemingly_old = self._seemingly_old + 1 if ahead > REORDERED else 0
+        return 0 < self._seemingly_old < RESTARTED
 
 
 def driver_state(state: low_level.LowState) -> DriverState:
@@ -88,25 +119,39 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_a1"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
+        runtime.refuse_file_for_others(node, arguments)
         driver = UnitreeDriver(node, A1, DAMPING_N_M_S_RAD)
-        address = node.declare_parameter("robot_address", "192.168.123.10").value
-        port = node.declare_parameter("robot_port", 8007).value
-        local_port = node.declare_parameter("local_port", 8090).value
+        address = runtime.declare(node, "robot_address", "192.168.123.10")
+        port = driver_parameters.port(node, "robot_port", 8007)
+        local_port = driver_parameters.port(node, "local_port", 8090, lowest=0)
         runtime.refuse_unknown_parameters(node)
         controller = stack.enter_context(contextlib.closing(MotorController(address, port, local_port)))
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
 
-        def tick(damp: bool) -> None:
-            if controller.receive():
-                driver.publish(driver_state(controller.state))
-            state = controller.state
-            target_rad = None if damp or state is None else driver.motor_targets(state.joint_position_rad)
+        def send(target_rad: np.ndarray | None) -> None:
             controller.send(low_level.encode_command(target_rad, driver.stiffness_n_m_rad, driver.damping_n_m_s_rad))
 
-        driver.run(spinner, tick, stop)
+        def tick() -> None:
+            if controller.receive():
+                driver.take_in(driver_state(controller.state))
+            send(driver.motor_targets())
+
+        def silence() -> str:
+            refused = f" ({_refused(controller)})" if controller.refused else ""
+            return (
+                f"from the A1 at {address}:{port}{refused}. Usual reasons: this computer has no address in the robot's "
+                f"network, so that 'ping {address}' gets no answer either; or the robot has not been put into "
+                "low-level mode, or another program of Unitree's talks to it."
+            )
+
+        driver.run(spinner, tick, lambda: send(None), silence, stop)
         if controller.refused:
-            print(f"{controller.refused} datagrams were not LowState packets.", file=sys.stderr, flush=True)
+            print(f"Datagrams were refused: {_refused(controller)}.", file=sys.stderr, flush=True)
     return 0
+
+
+def _refused(controller: MotorController) -> str:
+    return ", ".join(f"{number} {why}" for why, number in controller.refused.most_common())
 
 
 if __name__ == "__main__":

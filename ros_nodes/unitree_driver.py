@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -10,28 +9,19 @@ import numpy as np
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.actor.pacer import Pacer
-from daydreamer.errors import UserError
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, Quadruped
-from daydreamer.robots.target_stream import TargetStream
+from daydreamer.robots.unitree import POSSIBLE_TEMPERATURE_C, DriverState, impossible_imu, impossible_joints
+from daydreamer.safety.motor_guard import MotorGuard
 from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest
-from ros_nodes import runtime, topics
+from ros_nodes import driver_parameters, runtime, topics
+from ros_nodes.command_intake import CommandIntake
+from ros_nodes.complaints import PERIOD_S, Complaints
 
 DAMPING_REPEATS = 10
 
-
-@dataclasses.dataclass(frozen=True)
-class DriverState:
-    """What a robot reports; arrays as in `Measurement`, `foot_force` in the units of its sensors."""
-
-    joint_position_rad: np.ndarray
-    joint_velocity_rad_s: np.ndarray
-    orientation_wxyz: np.ndarray
-    angular_velocity_rad_s: np.ndarray
-    linear_acceleration_m_s2: np.ndarray
-    foot_force: np.ndarray
-    temperature_c: float
-    battery_fraction: float | None = None
+SILENT_S = 3.0
+"""A robot of which nothing has come for so long is said to be silent."""
 
 
 class UnitreeDriver:
@@ -45,6 +35,8 @@ class UnitreeDriver:
     Attributes:
       stiffness_n_m_rad, damping_n_m_s_rad: `[12]`.
       rate_hz: see above.
+      guard: has the last word on targets.
+      complaints: about what the robot reports.
     """
 
     def __init__(self, node, robot: Quadruped, damping_n_m_s_rad: Sequence[float]):
@@ -52,7 +44,7 @@ class UnitreeDriver:
 
         Args:
           node: rclpy node.
-          robot: whose gains are the defaults of the parameters.
+          robot: whose limits are kept, and whose gains are the defaults of the parameters.
           damping_n_m_s_rad: of hip, thigh and calf, likewise.
 
         Raises:
@@ -60,85 +52,156 @@ class UnitreeDriver:
         """
         gains = robot.limits.gains
         self._node = node
-        self.rate_hz = self._positive("rate_hz", 250.0)
-        self._state_period_s = 1.0 / self._positive("state_rate_hz", 100.0)
-        self._newton_per_foot_force = self._positive("newton_per_foot_force", 1.0)
-        self.stiffness_n_m_rad = self._each_leg("stiffness_n_m_rad", gains.stiffness_n_m_rad[:3].tolist())
-        self.damping_n_m_s_rad = self._each_leg("damping_n_m_s_rad", damping_n_m_s_rad)
-        self._targets = TargetStream(
-            interpolate_s=self._positive("interpolate_s", 0.05),
-            # Never 0: a real robot must not go on by itself for ever.
-            timeout_s=self._positive("command_timeout_s", 0.25),
-            max_error_rad=self._positive("max_target_error_rad", float(gains.max_target_error_rad.min())),
+        self._limits = robot.limits
+        self.rate_hz = driver_parameters.number(node, "rate_hz", 250.0, 50.0, 1000.0)
+        self._state_period_s = 1.0 / driver_parameters.number(node, "state_rate_hz", 100.0, 10.0, 1000.0)
+        self._newton_per_foot_force = driver_parameters.number(node, "newton_per_foot_force", 1.0, 1e-6, 1e6)
+        # Neither is ever 0: a robot must not go on by itself for ever, and without damping it would fall at each stop.
+        command_timeout_s = driver_parameters.number(node, "command_timeout_s", 0.25, 0.02, 2.0)
+        self.stiffness_n_m_rad = _each_leg(node, "stiffness_n_m_rad", gains.stiffness_n_m_rad[:3].tolist(), 0.0, 500.0)
+        self.damping_n_m_s_rad = _each_leg(node, "damping_n_m_s_rad", damping_n_m_s_rad, 0.1, 50.0)
+        self.guard = MotorGuard(
+            JOINT_NAMES,
+            robot.limits,
+            stiffness_n_m_rad=self.stiffness_n_m_rad,
+            max_target_error_rad=driver_parameters.number(
+                node, "max_target_error_rad", float(gains.max_target_error_rad.min()), 0.001, 1.0
+            ),
+            interpolate_s=driver_parameters.number(node, "interpolate_s", 0.05, 0.001, 0.5),
+            command_timeout_s=command_timeout_s,
+            period_s=1.0 / self.rate_hz,
         )
+        self.complaints = Complaints(node, time.monotonic)
         self._next_state_s = 0.0
-        self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", JOINT_NAMES)
-        node.create_subscription(topics.JointState, topics.JOINT_COMMAND, self._on_command, topics.LATEST_ONLY)
+        self._heard_s = time.monotonic()
+        self._said_silent_s = -np.inf
+        self._said_stopped: str | None = None
+        self.intake = CommandIntake(
+            node,
+            "joint_state",
+            JOINT_NAMES,
+            robot.limits,
+            self._on_command,
+            begin_anew=self.guard.begin_anew,
+        )
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
         self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
         self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
 
-    def motor_targets(self, position_rad: np.ndarray) -> np.ndarray | None:
-        """`[12]` targets at this moment for joints at `position_rad`; None for damping."""
-        error = self._targets.error(time.monotonic(), position_rad)
-        return None if error is None else position_rad + error
+    def motor_targets(self) -> np.ndarray | None:
+        """`[12]` targets at this moment; None for damping."""
+        target_rad = self.guard.target(time.monotonic())
+        if self.guard.stopped != self._said_stopped:
+            self._said_stopped = self.guard.stopped
+            if self._said_stopped:
+                self._node.get_logger().error(
+                    f"The joints are damped: {self._said_stopped}. They stay so until whoever commands them tells them "
+                    "to damp, as the actor does when it is deactivated; look at the robot before."
+                )
+        return target_rad
 
-    def publish(self, state: DriverState) -> None:
-        """Publishes, at most at the rate of the topics."""
-        now_s = time.monotonic()
+    def take_in(self, state: DriverState) -> None:
+        """Takes in what the robot reports, and publishes what of it can be believed, at most at the topics' rate."""
+        now_s = self._heard_s = time.monotonic()
+        if impossible := impossible_joints(state, self._limits):
+            self._complain(impossible)
+            believed = False
+        else:
+            glitches = self.guard.belief.glitches
+            believed = self.guard.measured(state.joint_position_rad, state.joint_velocity_rad_s, now_s)
+            if self.guard.belief.glitches > glitches:
+                self.complaints.add("A joint's angle does not follow from those before; such a sample is not used")
         if now_s < self._next_state_s:
             return
         self._next_state_s = max(self._next_state_s + self._state_period_s, now_s)
-        stamp = self._node.get_clock().now().to_msg()
-        self.joint_states.publish(
-            topics.joint_state_message(stamp, JOINT_NAMES, state.joint_position_rad, state.joint_velocity_rad_s)
-        )
-        self._imu.publish(
-            topics.imu_message(
-                stamp, state.orientation_wxyz, state.angular_velocity_rad_s, state.linear_acceleration_m_s2
-            )
-        )
-        force_n = self._newton_per_foot_force * state.foot_force
-        self._foot_contacts.publish(topics.foot_contacts_message(stamp, FOOT_NAMES, force_n))
-        temperature = Temperature(temperature=state.temperature_c)
-        temperature.header.stamp = stamp
-        self._temperature.publish(temperature)
-        if state.battery_fraction is not None:
-            battery = BatteryState(percentage=state.battery_fraction)
-            battery.header.stamp = stamp
-            self._battery.publish(battery)
+        self._publish(state, believed)
 
-    def run(self, spinner: runtime.Spinner, tick: Callable[[bool], None], stop: StopRequest) -> None:
-        """Calls `tick(damp)` at the motors' rate until a stop is requested; at the end, however it comes, with True."""
+    def run(
+        self,
+        spinner: runtime.Spinner,
+        tick: Callable[[], None],
+        damp: Callable[[], None],
+        silence: Callable[[], str],
+        stop: StopRequest,
+    ) -> None:
+        """Works until a stop is requested; at the end, however it comes, the robot is told to damp.
+
+        Args:
+          tick: is called at the motors' rate.
+          damp: tells the robot to damp.
+          silence: a sentence about from whom nothing comes, and why that may be.
+          stop: is looked at before each tick.
+        """
         self._node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
         pacer = Pacer(1.0 / self.rate_hz, time.monotonic())
+        self._heard_s = time.monotonic()
         try:
             while not stop:
                 spinner.until(pacer.tick_s)
                 pacer.begin(time.monotonic())
-                tick(False)
+                tick()
+                self._look_for_silence(silence)
                 pacer.finish(time.monotonic())
         finally:
-            for _ in range(DAMPING_REPEATS):
-                tick(True)
-                time.sleep(1.0 / self.rate_hz)
+            self._damp_surely(damp)
 
-    def _on_command(self, message) -> None:
-        target_rad = topics.joint_command_of(message, self._order, len(JOINT_NAMES))
-        if target_rad is not None and not np.isfinite(target_rad).all():
-            target_rad = None
-        self._targets.command(target_rad, time.monotonic())
+    def _damp_surely(self, damp: Callable[[], None]) -> None:
+        failure: Exception | None = None
+        for _ in range(DAMPING_REPEATS):
+            try:
+                damp()
+            except Exception as error:  # the others may arrive
+                failure = error
+            time.sleep(1.0 / self.rate_hz)
+        if failure is not None:
+            self._node.get_logger().error(f"A command to damp could not be sent: {failure!r}.")
 
-    def _positive(self, name: str, default: float) -> float:
-        value = self._node.declare_parameter(name, default).value
-        if not 0 < value < np.inf:
-            raise UserError(f"Parameter {name} is {value}; it must be above 0.")
-        return value
+    def _look_for_silence(self, silence: Callable[[], str]) -> None:
+        now_s = time.monotonic()
+        silent_s = now_s - self._heard_s
+        if silent_s > SILENT_S and now_s - self._said_silent_s > PERIOD_S:
+            self._said_silent_s = now_s
+            self._node.get_logger().warning(f"For {silent_s:.0f} s nothing has come {silence()}")
 
-    def _each_leg(self, name: str, default: Sequence[float]) -> np.ndarray:
-        values = self._node.declare_parameter(name, list(default)).value
-        if len(values) != 3 or not all(0 <= value < 1000 for value in values):
-            raise UserError(f"Parameter {name} is {list(values)}; give hip, thigh and calf, 0 or more each.")
-        return np.tile(values, 4)
+    def _publish(self, state: DriverState, believed: bool) -> None:
+        stamp = self._node.get_clock().now().to_msg()
+        if believed:
+            self.joint_states.publish(
+                topics.joint_state_message(stamp, JOINT_NAMES, state.joint_position_rad, state.joint_velocity_rad_s)
+            )
+        if impossible := impossible_imu(state):
+            self._complain(impossible)
+        else:
+            self._imu.publish(
+                topics.imu_message(
+                    stamp, state.orientation_wxyz, state.angular_velocity_rad_s, state.linear_acceleration_m_s2
+                )
+            )
+        force_n = self._newton_per_foot_force * state.foot_force
+        self._foot_contacts.publish(topics.foot_contacts_message(stamp, FOOT_NAMES, force_n))
+        if POSSIBLE_TEMPERATURE_C[0] <= state.temperature_c <= POSSIBLE_TEMPERATURE_C[1]:
+            temperature = Temperature(temperature=state.temperature_c)
+            temperature.header.stamp = stamp
+            self._temperature.publish(temperature)
+        else:
+            self._complain(f"a temperature is outside of {POSSIBLE_TEMPERATURE_C} °C")
+        if state.battery_fraction is None:
+            return
+        if 0.0 <= state.battery_fraction <= 1.0:
+            battery = BatteryState(percentage=state.battery_fraction)
+            battery.header.stamp = stamp
+            self._battery.publish(battery)
+        else:
+            self._complain("the charge is not between 0 and 100 %")
+
+    def _complain(self, impossible: str) -> None:
+        self.complaints.add(f"The robot reports what cannot be, which is not used: {impossible}")
+
+    def _on_command(self, target_rad: np.ndarray | None) -> None:
+        self.guard.command(target_rad, time.monotonic())
+
+
+def _each_leg(node, name: str, default: Sequence[float], lowest: float, highest: float) -> np.ndarray:
+    return np.tile(driver_parameters.numbers(node, name, default, "hip, thigh and calf", lowest, highest), 4)

@@ -19,9 +19,11 @@ from daydreamer.errors import UserError
 from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import fill_low_command
 from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.unitree import DriverState
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
-from ros_nodes.unitree_driver import DriverState, UnitreeDriver
+from ros_nodes.graph_watch import why_silent
+from ros_nodes.unitree_driver import UnitreeDriver
 
 LOW_COMMAND = "lowcmd"
 LOW_STATE = "lowstate"
@@ -67,28 +69,35 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("unitree_go2"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
+        runtime.refuse_file_for_others(node, arguments)
         driver = UnitreeDriver(node, GO2, DAMPING_N_M_S_RAD)
         runtime.refuse_unknown_parameters(node)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
-        newest: list[DriverState] = []
+        reported = False
 
         def on_state(message: Any) -> None:
-            newest[:] = [driver_state(message)]
-            driver.publish(newest[0])
+            nonlocal reported
+            reported = True
+            driver.take_in(driver_state(message))
 
-        node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)
+        subscription = node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
         runtime.refuse_second_publisher(node, spinner.once, publisher.topic_name, stop)
 
-        def tick(damp: bool) -> None:
-            if not newest:
-                return  # A robot that has not reported must not be told anything.
-            target_rad = None if damp else driver.motor_targets(newest[0].joint_position_rad)
-            publisher.publish(
-                fill_low_command(low_command(), target_rad, driver.stiffness_n_m_rad, driver.damping_n_m_s_rad)
+        def send(target_rad: np.ndarray | None) -> None:
+            if reported:  # a robot that has not reported must not be told anything
+                publisher.publish(
+                    fill_low_command(low_command(), target_rad, driver.stiffness_n_m_rad, driver.damping_n_m_s_rad)
+                )
+
+        def silence() -> str:
+            topic = subscription.topic_name
+            return (
+                f"from the Go2 on {topic}: {why_silent(node, topic)} The robot is another computer, which takes "
+                "ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET, and its DDS is Cyclone (RMW_IMPLEMENTATION, CYCLONEDDS_URI)."
             )
 
-        driver.run(spinner, tick, stop)
+        driver.run(spinner, lambda: send(driver.motor_targets()), lambda: send(None), silence, stop)
     return 0
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from daydreamer.actor.exploration import Explorer
 from daydreamer.actor.statistics import ActorStatistics
 from daydreamer.config import ActorConfig, SafetyConfig
-from daydreamer.experience.step import Step
+from daydreamer.experience.step import SAFETY_FLAGS, Step
 from daydreamer.robots.base import Measurement, Task, TaskState
 from daydreamer.safety.limiter import JointCommand
 from daydreamer.safety.states import SafetyState
@@ -124,7 +124,7 @@ class ControlLoop:
     def step(self, measurement: Measurement, tick_s: float) -> JointCommand | None:
         """The command that answers `measurement`; if it is a step of experience, that has been logged.
 
-        None while the supervisor is stopped: nothing is to be sent.
+        None when nothing is to be sent: the supervisor is stopped, or the loop stood still meanwhile.
 
         Args:
           measurement: newest state of the robot; may be the same as last time.
@@ -133,12 +133,14 @@ class ControlLoop:
         Raises:
           OSError, UserError: the step cannot be written; the robot has to be damped and the actor to end.
         """
-        state = self.supervisor.begin_tick(tick_s, measurement, is_finite(measurement))
+        state = self.supervisor.begin_tick(tick_s, measurement)
         if self.supervisor.runs != self._runs:
             self._begin_run()
         if state is SafetyState.RUNNING:
-            return self._act(measurement, tick_s)
-        return self.supervisor.command_without_policy(measurement.joint_position_rad)
+            command = self._act(self.supervisor.measurement, tick_s)
+        else:
+            command = self.supervisor.command_without_policy()
+        return self.supervisor.sendable(command, self._clock() - tick_s)
 
     def _act(self, measurement: Measurement, tick_s: float) -> JointCommand:
         is_first = self._episode_step == 0
@@ -149,7 +151,7 @@ class ControlLoop:
         action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         requested_rad = self._task.joint_targets(action) if finite else np.full(len(self._spec.joint_names), np.nan)
-        command = self.supervisor.command(requested_rad, measurement.joint_position_rad)
+        command = self.supervisor.command(requested_rad)
         if not finite:
             # A recurrent state that went bad stays bad; and one NaN in the log would poison every batch drawn from it.
             self._state = None
@@ -195,6 +197,7 @@ class ControlLoop:
         tick_s: float,
     ) -> None:
         age_s = self._clock() - measurement.time_s
+        doubt = self.supervisor.watchdogs.joints_in_doubt
         step = Step(
             actor_life=self._actor_life,
             sequence=self._sequence,
@@ -211,7 +214,7 @@ class ControlLoop:
             is_terminal=False,
             policy_version=policy_version,
             intervention=intervention,
-            safety_flags=command.flags,
+            safety_flags=command.flags | (SAFETY_FLAGS["not_following"] if doubt else 0),
             latency_s=self._clock() - tick_s,
         )
         self._writer.append(step)
@@ -229,18 +232,3 @@ class ControlLoop:
     def _begin_episode(self) -> None:
         self._episode_step = 0
         self._state: Any = None
-
-
-def is_finite(measurement: Measurement) -> bool:
-    """Whether every number of a measurement can be computed with."""
-    return all(
-        np.all(np.isfinite(values))
-        for values in (
-            measurement.joint_position_rad,
-            measurement.joint_velocity_rad_s,
-            measurement.orientation_wxyz,
-            measurement.angular_velocity_rad_s,
-            measurement.linear_acceleration_m_s2,
-            measurement.foot_force_n,
-        )
-    )

@@ -21,10 +21,11 @@ AXES = 4
 class OperatorRequest(enum.StrEnum):
     """Attributes:
     EMERGENCY_STOP: damp and latch.
-    EMERGENCY_RESET: from latched to stopped.
+    EMERGENCY_RESET: from latched to stopped; refused while anybody holds a stop.
     PAUSE: hold the pose.
-    RESUME: end a pause, or set out when stopped; accepts a silent learner and an old policy as they are.
-    INTERVENE: begin or end to choose the actions in the policy's place.
+    RESUME: end a pause or what a watchdog has latched, or set out when stopped; a silent learner or an old policy that
+      holds the robot is accepted as it is.
+    INTERVENE: begin or end to choose the actions in the policy's place; forgotten whenever the robot is stopped.
     """
 
     EMERGENCY_STOP = "emergency_stop"
@@ -49,17 +50,29 @@ class OperatorDesk:
     """Carries out requests on the control loop. Not thread-safe: called by the control loop's thread.
 
     Attributes:
-      held: a stop that is pressed somewhere, as on the topic `e_stop`; as long as it is, there is no reset.
+      holders: who holds a stop now, by name, as 'e_stop from /panel'; while there is any, there is no reset.
     """
 
-    def __init__(self, loop: ControlLoop, task: Task, on_event: Callable[..., None], clock: Callable[[], float]):
+    def __init__(
+        self,
+        loop: ControlLoop,
+        task: Task,
+        on_event: Callable[..., None],
+        clock: Callable[[], float],
+        on_stop: Callable[[], None] = lambda: None,
+    ):
+        """`on_stop()` is called at every emergency stop, latched already or not, to damp the robot there and then."""
+        self._on_stop = on_stop
         self._loop = loop
         self._task = task
         self._on_event = on_event
         self._clock = clock
         self._source: str | None = None
+        self._is_gamepad = False
+        self._activation = 0
         self._gamepad_s = -np.inf
-        self.held = False
+        self._refused: set[str] = set()
+        self.holders: set[str] = set()
 
     def request(self, request: OperatorRequest, source: str) -> Reply:
         """Does it, and says what came of it.
@@ -71,34 +84,66 @@ class OperatorDesk:
         self._on_event("operator", request=request.value, by=source, accepted=reply.accepted)
         return reply
 
-    def gamepad(self, axes: np.ndarray, deadman: bool) -> None:
-        """The operator's stick as of now; intervenes for as long as the dead-man button is pressed.
+    def stop_held(self, holder: str, held: bool) -> bool:
+        """One of those who can hold a stop says whether they do; returns whether that is news.
+
+        The first word of a holder is an emergency stop. That they let go resets nothing, and what one says is nothing
+        that another has said: the stop is held for as long as anybody holds it. Say the same as often as you like.
 
         Args:
-          axes: `[4]`, see `Task.operator_action`.
+          holder: names whoever speaks, the same each time, as a topic and its publisher.
         """
-        source = "gamepad"
-        if deadman:
+        if held == (holder in self.holders):
+            return False
+        if held:
+            self.holders.add(holder)
+            self.request(OperatorRequest.EMERGENCY_STOP, holder)
+        else:
+            self.holders.remove(holder)
+        self._on_event("stop_held", by=holder, held=held, holders=sorted(self.holders))
+        return True
+
+    def gamepad(self, axes: np.ndarray, deadman: bool, name: str = "gamepad") -> None:
+        """The operator's stick as of now; intervenes for as long as the dead-man button is pressed.
+
+        Of two gamepads the one that began steers; the other is named in an event, once each time it tries.
+
+        Args:
+          axes: `[4]`, see `Task.operator_action`; what is not finite counts as let go.
+          name: which gamepad, if there may be several.
+        """
+        if not deadman:
+            self._refused.discard(name)
+            if self._source == name:
+                self._end()
+            return
+        if not self._loop.supervisor.active:
+            return
+        self._begin(name, is_gamepad=True)
+        if self._source == name:
             self._gamepad_s = self._clock()
-            self._begin(source)
-            if self._source == source:
-                self._loop.intervene(self._task.operator_action(axes))
-        elif self._source == source:
-            self._end()
+            self._loop.intervene(self._task.operator_action(np.nan_to_num(axes, posinf=0.0, neginf=0.0)))
+        elif name not in self._refused:
+            self._refused.add(name)
+            self._on_event("operator", request=OperatorRequest.INTERVENE.value, by=name, accepted=False)
 
     def tick(self) -> None:
-        """Call every control tick: a gamepad out of reach must not go on steering."""
-        if self._source == "gamepad" and self._clock() - self._gamepad_s > GAMEPAD_TIMEOUT_S:
+        """Call every control tick: a gamepad out of reach must not go on steering, nor any operator after a stop."""
+        supervisor = self._loop.supervisor
+        stopped = not supervisor.active or supervisor.activations != self._activation
+        out_of_reach = self._is_gamepad and self._clock() - self._gamepad_s > GAMEPAD_TIMEOUT_S
+        if stopped or out_of_reach:
             self._end()
 
     def _emergency_stop(self, source: str) -> Reply:
         self._end()
         accepted = self._loop.supervisor.emergency_stop(source)
+        self._on_stop()
         return Reply(accepted, "Emergency stop." if accepted else "The emergency stop is latched already.")
 
     def _emergency_reset(self, source: str) -> Reply:
-        if self.held:
-            return Reply(False, "The emergency stop is still pressed on the topic e_stop; release it there first.")
+        if self.holders:
+            return Reply(False, f"The emergency stop is still held by {', '.join(sorted(self.holders))}; let go first.")
         accepted = self._loop.supervisor.emergency_reset(source)
         return Reply(accepted, "Reset; resume to set out." if accepted else "There is no emergency stop to reset.")
 
@@ -110,13 +155,16 @@ class OperatorDesk:
         supervisor = self._loop.supervisor
         if supervisor.state is SafetyState.EMERGENCY_STOPPED:
             return Reply(False, "The emergency stop is latched; reset it first.")
-        accepted = supervisor.resume(self._clock(), source)
-        return Reply(accepted, "Resumed." if accepted else f"There is nothing to resume: {self._state}.")
+        if supervisor.resume(self._clock(), source):
+            return Reply(True, "Resumed.")
+        return Reply(False, supervisor.refusal or f"There is nothing to resume: {self._state}.")
 
     def _intervene(self, source: str) -> Reply:
         if self._source == source:
             self._end()
             return Reply(True, "The policy acts again.")
+        if not self._loop.supervisor.active:
+            return Reply(False, f"There is nothing to intervene in: {self._state}.")
         self._begin(source)
         if self._source != source:
             return Reply(False, f"The {self._source} intervenes already.")
@@ -127,9 +175,10 @@ class OperatorDesk:
     def _state(self) -> str:
         return f"the actor is {self._loop.supervisor.state.value.replace('_', ' ')}"
 
-    def _begin(self, source: str) -> None:
+    def _begin(self, source: str, is_gamepad: bool = False) -> None:
         if self._source is None:
-            self._source = source
+            self._source, self._is_gamepad = source, is_gamepad
+            self._activation = self._loop.supervisor.activations
             self._on_event("intervention", by=source, begins=True)
 
     def _end(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
 import math
 import queue
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
@@ -37,6 +38,8 @@ class ActorTelemetry:
       state: see `ProcessStatus`; 'waiting' is for the robot's topics.
       step_latency: from control tick to sent command; the control loop adds to it.
       tick_jitter: how late ticks begin; likewise.
+      camera: asked, on any thread, for what the camera sends, see `ActorStatus`.
+      notices: asked, on any thread, for sentences about what the operator should know now.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class ActorTelemetry:
         self.state = "waiting"
         self.step_latency = LatencyStatistics()
         self.tick_jitter = LatencyStatistics()
+        self.notices: Callable[[], list[str]] = list
+        self.camera: Callable[[], str | None] = lambda: None
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -124,6 +129,8 @@ class ActorTelemetry:
             actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,
             append_ms=self._writer.append_latency.summary(),
+            notices=self.notices(),
+            camera=self.camera(),
         )
 
     def _add_scalars(self, metrics: MetricsWriter, loop: ControlLoop, pacer: Pacer) -> None:
@@ -147,6 +154,7 @@ class LearnerPulse:
         self._session = session
         self._seen: float | None = None
         self._seen_s = time.monotonic()
+        self._complaint = ""
 
     @property
     def silence_s(self) -> float:
@@ -154,8 +162,17 @@ class LearnerPulse:
         return time.monotonic() - self._seen_s
 
     def last_s(self) -> float:
-        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`."""
-        status = read_process_status(self._session, "learner")
+        """Looks, and returns when the last sign of life was noticed, on `time.monotonic()`.
+
+        A file that nobody can make sense of, whatever is in it, is none.
+        """
+        try:
+            status = read_process_status(self._session, "learner")
+        except Exception as error:
+            if self._complaint != (complaint := repr(error)):
+                self._complaint = complaint
+                logging.error("The learner's status cannot be read: %s", complaint)
+            return self._seen_s
         if status is not None and status.heartbeat_steady_s != self._seen:
             self._seen, self._seen_s = status.heartbeat_steady_s, time.monotonic()
         return self._seen_s
@@ -173,4 +190,5 @@ def safety_status(loop: ControlLoop) -> dict[str, object]:
         "watchdog_trips": {name.value: count for name, count in watchdogs.trips.items() if count},
         "intervention_steps": loop.statistics.interventions,
         "state_age_s": watchdogs.state_age_s,
+        "image_age_s": watchdogs.image_age_s,
     }

@@ -66,6 +66,8 @@ class Child:
         takes_input = self.description.takes_operator_input
         if takes_input:
             command.append("--operator-input")
+        if self.description.ros_arguments:
+            command += ["--ros-args", *self.description.ros_arguments]
         # Ends it when this process is gone, even while it is importing; once it has its handlers it ends in order.
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, "--pdeathsig", "TERM", *command]

@@ -7,6 +7,7 @@ import select
 import sys
 import termios
 import threading
+import time
 import tty
 from collections.abc import Callable
 
@@ -14,18 +15,80 @@ from daydreamer.actor.operator import OperatorRequest
 
 POLL_S = 0.2
 
+STOP = " "
+
 KEYS = {
-    " ": OperatorRequest.EMERGENCY_STOP,
+    STOP: OperatorRequest.EMERGENCY_STOP,
     "x": OperatorRequest.EMERGENCY_RESET,
     "p": OperatorRequest.PAUSE,
     "r": OperatorRequest.RESUME,
     "i": OperatorRequest.INTERVENE,
 }
 
+CONFIRM = "Y"
+"""Follows `x` and `r`, which may set a robot in motion; no word has it after one of them."""
+
+QUESTIONS = {
+    OperatorRequest.EMERGENCY_RESET: "Reset the emergency stop?",
+    OperatorRequest.RESUME: "Resume, or set out? Is nobody within the robot's reach?",
+}
+
+ALONE_S = 0.3
+"""Nothing is typed for so long before and after a key that is meant: words, pastes and answers of the terminal come
+faster."""
+
+CONFIRM_S = 5.0
+
 HELP = (
     "Keys: space = emergency stop (in software: have the robot's own at hand), x = reset it, p = pause, r = resume, "
-    "i = intervene."
+    "i = intervene. x and r ask for a capital Y."
 )
+
+
+class KeyReader:
+    """Finds in what is typed the keys that are meant. Without a clock and a terminal of its own.
+
+    The stop acts at once, wherever it stands. Any other key acts when it has come alone, and `x` and `r` when a `Y`,
+    alone as well, has confirmed them.
+    """
+
+    def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
+        self._on_request = on_request
+        self._say = say
+        self._typed = ""
+        self._last_s = float("-inf")
+        self._asked: OperatorRequest | None = None
+        self._asked_s = float("-inf")
+
+    def take(self, characters: str, now_s: float) -> None:
+        """What was typed at `now_s` of a steady clock."""
+        if STOP in characters:
+            self._asked = None
+            self._on_request(OperatorRequest.EMERGENCY_STOP)
+        # What was waiting to be alone is not. A long paste need not be kept for that.
+        self._typed = (self._typed + characters)[:2] if now_s - self._last_s < ALONE_S else characters[:2]
+        self._last_s = now_s
+
+    def look(self, now_s: float) -> None:
+        """Call it every now and then: carries out what has been alone for long enough by now."""
+        if self._asked is not None and not self._typed and now_s - self._asked_s > CONFIRM_S:
+            self._asked = None
+            self._say("Not confirmed; nothing has changed.")
+        if not self._typed or now_s - self._last_s < ALONE_S:
+            return
+        typed, self._typed = self._typed, ""
+        asked, self._asked = self._asked, None
+        if asked is not None and typed == CONFIRM and self._last_s - self._asked_s < CONFIRM_S:
+            self._on_request(asked)
+            return
+        request = KEYS.get(typed)
+        if request in QUESTIONS:
+            self._asked, self._asked_s = request, now_s
+            self._say(f"{QUESTIONS[request]} Press Y, a capital one, within {CONFIRM_S:g} s.")
+        elif request not in (None, OperatorRequest.EMERGENCY_STOP):
+            self._on_request(request)
+        elif asked is not None:
+            self._say("Not confirmed; nothing has changed.")
 
 
 class Keyboard:
@@ -35,8 +98,8 @@ class Keyboard:
     """
 
     def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
-        """`on_request` is called on the thread; `say` once, with what the keys are."""
-        self._on_request = on_request
+        """`on_request` is called on the thread; `say` with what the keys are, and with what is to be confirmed."""
+        self._keys = KeyReader(on_request, say)
         self._say = say
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -45,8 +108,8 @@ class Keyboard:
         if sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno()):
             self._descriptor = sys.stdin.fileno()
             self._settings = termios.tcgetattr(self._descriptor)
-            # Keys come one by one and unseen; Ctrl-C stays a signal.
-            tty.setcbreak(self._descriptor)
+            # Keys come one by one and unseen; Ctrl-C stays a signal. What was typed before is not meant for us.
+            tty.setcbreak(self._descriptor, termios.TCSAFLUSH)
             self._thread = threading.Thread(target=self._read, name="keyboard")
             self._thread.start()
             self._say(HELP)
@@ -57,20 +120,21 @@ class Keyboard:
             self._stopped.set()
             self._thread.join()
             if _in_foreground(self._descriptor):
-                termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._settings)
+                # What is still on its way, as an answer of the terminal, is not meant for the shell.
+                termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._settings)
 
     def _read(self) -> None:
         while not self._stopped.is_set():
-            ready = select.select([self._descriptor], [], [], POLL_S)[0]
-            if not ready or not _in_foreground(self._descriptor):
-                self._stopped.wait(0.0 if not ready else POLL_S)
+            ready = select.select([self._descriptor], [], [], POLL_S / 4)[0]
+            if not _in_foreground(self._descriptor):
+                self._stopped.wait(POLL_S)
                 continue
-            keys = os.read(self._descriptor, 64)
-            if not keys:  # the terminal is gone
-                return
-            for key in keys.decode(errors="replace"):
-                if key in KEYS:
-                    self._on_request(KEYS[key])
+            if ready:
+                keys = os.read(self._descriptor, 4096)
+                if not keys:  # the terminal is gone
+                    return
+                self._keys.take(keys.decode(errors="replace"), time.monotonic())
+            self._keys.look(time.monotonic())
 
 
 def _in_foreground(descriptor: int) -> bool:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import math
+import os
 import shlex
 import signal
+import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +22,14 @@ import msgspec
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import load_yaml
 from daydreamer.errors import UserError
+from daydreamer.processes import ProcessDescription, driver_process, session_processes
 from daydreamer.robots import find_robot
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.session.files import read_file
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import minutes_to_go
+from daydreamer.session.wiring import read_wiring
 from daydreamer.texts import decode_json
 
 
@@ -90,6 +95,9 @@ REPLAY_ARGUMENTS = {
     "life": "which life of the actor, counted from 1; 0 for all (default: 0)",
 }
 
+LARGEST_PARAMETERS = 1 << 20
+"""Bytes in a parameter file."""
+
 FIXED_AT_THE_START = ("session", "seed", "preset", "set")
 """A session that is resumed keeps these; so it would be an error to expect otherwise."""
 
@@ -100,17 +108,14 @@ class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
       robot: of HARDWARE; over which interface the robot was driven.
       parameters: the file that was named; empty for the robot's own.
+      parameters_digest: SHA-256 of what was in it.
       namespace: of topics, services and nodes.
     """
 
     robot: str
     parameters: str = ""
+    parameters_digest: str = ""
     namespace: str = ""
-
-    @property
-    def is_plain_twin(self) -> bool:
-        """Whether `daydreamer resume` starts the same."""
-        return self == LaunchRecord(robot="twin")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +165,12 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
     )
     check_installation(config)
     session = new_session(_path(arguments["session"]), config)
-    record = LaunchRecord(robot=name, parameters=str(parameters or ""), namespace=arguments["namespace"])
+    record = LaunchRecord(
+        robot=name,
+        parameters=str(parameters or ""),
+        parameters_digest="" if parameters is None else _digest(parameters),
+        namespace=arguments["namespace"],
+    )
     write_atomically(session.launch_record, msgspec.json.encode(record))
     return Launch(session, hardware, config.minutes, parameters, record.namespace, dashboard)
 
@@ -205,15 +215,65 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
     record = launch_record(session)
     robot = _robot_of(session, record, arguments["robot"])
     if record is not None and record.parameters and parameters is None:
-        raise UserError(
-            f"{session.path} was launched with parameters:={record.parameters}; say again which file is to be used."
-        )
+        parameters = _same_parameters(session, record)
     hardware = _hardware(robot)
     _check_parameters(parameters, hardware)
     further = _number("minutes", arguments["minutes"]) if arguments["minutes"] else None
     minutes = minutes_to_go(session, further)
     check_installation(session.config)
     return Launch(session, hardware, minutes, parameters, _namespace_of(session, record, arguments), dashboard)
+
+
+def resumed_processes(session: Session, minutes: float) -> list[ProcessDescription]:
+    """The processes with which `daydreamer resume` goes on: over the same interface, under the same names as before.
+
+    With the robot's driver, if ros2 launch has started one. Order and `minutes` as of `session_processes`.
+
+    Raises:
+      UserError: it is not certain how the robot was driven.
+    """
+    record = launch_record(session)
+    if record is None:
+        wiring = read_wiring(session)
+        return session_processes(session, minutes, () if wiring is None else wiring.ros_arguments())
+    hardware = _hardware(_robot_of(session, record, ""))
+    path = _same_parameters(session, record) if record.parameters else _own_parameters(hardware)
+    namespace = f"/{record.namespace.strip('/')}"
+    common = [*(["-r", f"__ns:={namespace}"] if record.namespace else []), *(["--params-file", str(path)] * bool(path))]
+    remaps = [word for name, there in hardware.remappings for word in ("-r", f"{name}:={there}")]
+    processes = session_processes(session, minutes, (*common, *remaps))
+    if hardware.driver is not None:
+        processes.insert(1, driver_process(hardware.driver, tuple(common)))
+    return processes
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _same_parameters(session: Session, record: LaunchRecord) -> Path:
+    """The file of before, if there is the same in it; otherwise an operator has to say which is meant."""
+    path = Path(record.parameters)
+    if not path.is_file() or path.stat().st_size > LARGEST_PARAMETERS or _digest(path) != record.parameters_digest:
+        raise UserError(
+            f"{session.path} was launched with parameters:={path}, which is not there or has changed since; say again "
+            f"which file is to be used: '{session.resume_command()} parameters:=FILE'."
+        )
+    return path
+
+
+def _own_parameters(hardware: Hardware) -> Path | None:
+    """The file that comes with the robot: installed, or beside the sources."""
+    if hardware.parameters is None:
+        return None
+    prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sysconfig.get_path("data")]
+    places = [*(Path(prefix) / "share/daydreamer/config" for prefix in prefixes), Path(__file__).parents[2] / "config"]
+    for place in places:
+        if (place / hardware.parameters).is_file():
+            return place / hardware.parameters
+    raise UserError(
+        f"The robot's own {hardware.parameters} is not installed; install daydreamer again, with pip or colcon."
+    )
 
 
 def _namespace_of(session: Session, record: LaunchRecord | None, arguments: Mapping[str, str]) -> str:

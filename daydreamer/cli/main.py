@@ -24,8 +24,8 @@ SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session di
 Robot = Annotated[
     str,
     typer.Option(
-        help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first; the robot then sets out by itself. "
-        "On hardware prefer ros2 launch, which waits for you."
+        help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first, or use ros2 launch, which does. "
+        "The robot then waits for you: press r, then Y."
     ),
 ]
 Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
@@ -56,8 +56,9 @@ def walk(
 ) -> None:
     """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
 
-    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume, i = intervene. A software stop is
-    not a hardware stop: with a real robot have its own emergency stop in hand.
+    Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume or set out, i = intervene; x and r
+    ask for a capital Y. A robot waits until you set it out; the twin does not. A software stop is not a hardware stop:
+    with a real robot have its own emergency stop in hand.
     """
     from daydreamer.cli.walk import walk
 
@@ -70,7 +71,7 @@ def resume(
     minutes: Annotated[float | None, typer.Option(help="Further robot time; default: what is left.")] = None,
     dashboard: Dashboard = True,
 ) -> None:
-    """Go on with a session after a stop or a crash."""
+    """Go on with a session after a stop or a crash: the same robot over the same interface. It waits as in walk."""
     from daydreamer.cli.walk import resume
 
     raise typer.Exit(resume(session, minutes, dashboard))

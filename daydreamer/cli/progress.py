@@ -47,17 +47,18 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
 
 
 def _why_not_running(status: Mapping[str, Any]) -> str:
-    """What the safety supervisor has against it, or that nobody controls the robot; empty if nothing."""
+    """What the safety supervisor has against it, or that nobody controls the robot, and what the actor has to say."""
     process = actor_state(status)
     if process in ("starting", "stopped"):
         return "the actor is not running"
+    notices = status["notices"]
     if process == "waiting" and status["safety_state"] in (None, "stopped"):
-        return "waiting for the robot, or to be activated"
+        return "; ".join(notices) or "waiting for the robot"
     reasons = [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
     if status["safety_state"] not in (None, "running"):
         cause = f" ({status['safety_cause']})" if status["safety_cause"] else ""
         reasons.insert(0, f"{status['safety_state'].replace('_', ' ').upper()}{cause}")
-    return ", ".join(reasons)
+    return "; ".join([", ".join(reasons), *notices]) if reasons else "; ".join(notices)
 
 
 def summarise(status: Mapping[str, Any]) -> list[str]:
@@ -67,8 +68,8 @@ def summarise(status: Mapping[str, Any]) -> list[str]:
     if status["deadline_misses"] is not None:
         summary.append(f"{status['deadline_misses']} deadline misses, {status['safety_events']} safety events")
     if status["gradient_steps"] is not None:
-        ratio = status["imagined_per_real_step"]  # not known where the logs cannot be read
-        imagined = "" if ratio is None else f", {ratio:.0f} imagined steps per real one"
+        per_step = status["imagined_per_real_step"]
+        imagined = "" if per_step is None else f", {per_step:.0f} imagined steps per real one"
         summary.append(f"{status['gradient_steps']} gradient steps{imagined}")
     if status["milestones_s"]:
         reached = (f"{name} after {seconds / 60.0:.1f}" for name, seconds in status["milestones_s"].items())

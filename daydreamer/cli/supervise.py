@@ -7,6 +7,7 @@ import enum
 import importlib.util
 import os
 import time
+from collections.abc import Sequence
 
 from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import POLL_S, Child
@@ -18,8 +19,9 @@ from daydreamer.cli.progress import ProgressView
 from daydreamer.cli.terminal import Terminal
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
+from daydreamer.middleware import require_middleware
 from daydreamer.periodic import Schedule, periodically
-from daydreamer.processes import session_processes
+from daydreamer.processes import ProcessDescription, session_processes
 from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
@@ -42,13 +44,16 @@ class Ending(enum.Enum):
 class SessionSupervisor:
     """One run of a session's processes, from start to summary."""
 
-    def __init__(self, session: Session, minutes: float, stop: StopRequest):
+    def __init__(
+        self, session: Session, minutes: float, stop: StopRequest, processes: Sequence[ProcessDescription] = ()
+    ):
         """Nothing runs yet.
 
         Args:
           session: to run; the caller holds its lock.
           minutes: robot time of the whole session.
           stop: asks for the end; a second signal hurries.
+          processes: in the order in which to stop them; by default those of a new session.
         """
         self._session = session
         self._minutes = minutes
@@ -56,7 +61,7 @@ class SessionSupervisor:
         self._events = EventLog(session.events)
         self._status = StatusWriter(session, "walk")
         self._status_written = True
-        self._children = [Child(process, session) for process in session_processes(session, minutes)]
+        self._children = [Child(process, session) for process in processes or session_processes(session, minutes)]
         self._progress = ProgressView(Terminal(), session, minutes)
         self._narrator = Narrator(session, self._progress.say)
         self._learner = next(child for child in self._children if child.name == "learner")
@@ -149,13 +154,14 @@ def check_installation(config: SessionConfig) -> None:
     """Finds out before anything moves what would fail right after.
 
     Raises:
-      UserError: a library is missing, or the ROS domain is not one.
+      UserError: a library is missing, or the ROS domain or its middleware is not one.
     """
     if importlib.util.find_spec("rclpy") is None:
         raise UserError(
             "ROS 2's Python library rclpy is missing; install it with pip install 'daydreamer[ros]', or source "
             "/opt/ros/<distribution>/setup.bash."
         )
+    require_middleware()
     if find_robot(config.robot).starts_twin and importlib.util.find_spec("mujoco") is None:
         raise UserError("The twin needs MuJoCo; install it with pip install 'mujoco<4'.")
     domain = config.ros_domain_id if config.ros_domain_id >= 0 else os.environ.get("ROS_DOMAIN_ID", "0")
@@ -163,8 +169,13 @@ def check_installation(config: SessionConfig) -> None:
         raise UserError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to 101.")
 
 
-def run_session(session: Session, minutes: float, dashboard: bool = False) -> int:
+def run_session(
+    session: Session, minutes: float, dashboard: bool = False, processes: Sequence[ProcessDescription] = ()
+) -> int:
     """Locks and runs a session; returns the exit status. `check_installation` comes first.
+
+    Args:
+      processes: see `SessionSupervisor`.
 
     Raises:
       UserError: the session is in use.
@@ -173,4 +184,4 @@ def run_session(session: Session, minutes: float, dashboard: bool = False) -> in
     beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
     with session.lock(), beside:
         forget_status(session, "keeper")  # of an earlier life of the session, by the other command
-        return SessionSupervisor(session, minutes, stop).run()
+        return SessionSupervisor(session, minutes, stop, processes).run()

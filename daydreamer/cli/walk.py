@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from daydreamer.cli.dashboard import is_installed
-from daydreamer.cli.launching import launch_record
+from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, run_session
-from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import logged_steps, minutes_to_go
@@ -38,20 +37,17 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
     """Goes on with a session for `more_minutes` of robot time, or for what is left of it; returns the exit status.
 
     Raises:
-      UserError: there is no such session, nothing is left of it, or see `run_session`.
+      UserError: there is no such session, nothing is left of it, it is not certain how its robot was driven, or see
+        `run_session`.
     """
     session = Session.open(session_directory)
     session.require_resumable()
-    if (launched := launch_record(session)) is not None and not launched.is_plain_twin:
-        raise UserError(
-            f"{session.path} was run by ros2 launch, with robot:={launched.robot}; go on with "
-            f"'{session.resume_command(more_minutes)}'."
-        )
     minutes = minutes_to_go(session, more_minutes)
+    processes = resumed_processes(session, minutes)
     check_installation(session.config)
     done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
-    return run_session(session, minutes, _usable(dashboard))
+    return run_session(session, minutes, _usable(dashboard), processes)
 
 
 def _usable(dashboard: bool) -> bool:

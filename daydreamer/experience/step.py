@@ -15,7 +15,10 @@ SAFETY_FLAGS = {
     "action_not_finite": 32,
     "torque_clipped": 64,
     "workspace_clipped": 128,
+    "not_following": 256,
 }
+"""By bit. 'not_following' is the one that says nothing of the command: the joints seemed not to obey it, as when the
+robot's own stop is pressed, and such a step is not learned from."""
 
 
 @dataclasses.dataclass(slots=True)

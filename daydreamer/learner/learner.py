@@ -12,7 +12,7 @@ import numpy as np
 
 from daydreamer.actor.policy import Policy, flatten_parameters
 from daydreamer.errors import UserError
-from daydreamer.experience.step import Step
+from daydreamer.experience.step import SAFETY_FLAGS, Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
@@ -290,7 +290,11 @@ class Learner:
         self._on_event("fell_back", reason=reason, to_gradient_step=self._fell_back_to, gradient_step=self._attempted)
 
     def _without_damage(self, steps: list[Step]) -> list[Step]:
-        """`steps` less those that hold a number nothing can be learned from; one would poison every batch with it."""
+        """`steps` less those that nothing can be learned from: joints did not follow, or a number is not finite.
+
+        One of the latter would poison every batch that it is in.
+        """
+        steps = [step for step in steps if not step.safety_flags & SAFETY_FLAGS["not_following"]]
         sound = [step for step in steps if is_finite(step)]
         if refused := len(steps) - len(sound):
             before, self._refused_steps = self._refused_steps, self._refused_steps + refused

@@ -41,9 +41,10 @@ HARDWARE: Mapping[str, Any] = {
         "command_late_action": "hold",
         "not_following_action": "damp",
         "imu_action": "hold",
+        "latching": ("joint_not_following", "joint_outside", "commanded_by_others", "state_lost"),
     }
 }
-"""What is only worth a warning in a twin."""
+"""What is only worth a warning in a twin; and a robot that was silent may have been switched off by somebody."""
 
 
 def _walking(robot: Quadruped, starts_twin: bool = False) -> RobotEntry:

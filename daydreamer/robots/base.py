@@ -24,8 +24,12 @@ class Measurement:
         (+9.81 on z at rest, upright).
       foot_force_n: `[feet]`, normal force, in the order of `RobotSpec.foot_names`.
       image: uint8 `[64, 64, 3]` or None.
+      image_time_s: steady clock, when the image was received: cameras have a rate of their own, so that `time_s` says
+        nothing of it; None where it is as new as the rest.
       temperature_c: of the hottest motor; None if the robot does not report it.
       battery_fraction: charge, 0 to 1; likewise.
+      peak_joint_speed_rad_s: `[joints]`, largest magnitude of the joint velocity in all messages since the measurement
+        before; None if there were no others.
     """
 
     time_s: float
@@ -36,8 +40,10 @@ class Measurement:
     linear_acceleration_m_s2: np.ndarray
     foot_force_n: np.ndarray
     image: np.ndarray | None = None
+    image_time_s: float | None = None
     temperature_c: float | None = None
     battery_fraction: float | None = None
+    peak_joint_speed_rad_s: np.ndarray | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -68,6 +74,19 @@ class MotorGains:
 
     stiffness_n_m_rad: np.ndarray
     max_target_error_rad: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class FootSensing:
+    """What is to be expected of a robot's foot sensors.
+
+    Attributes:
+      contact_n: a foot that reads more counts as standing.
+      weight_n: of the robot, which its feet carry together.
+    """
+
+    contact_n: float
+    weight_n: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +136,8 @@ class Task(Protocol):
 
     spec: RobotSpec
     limits: JointLimits
+    foot_sensing: FootSensing | None
+    """None for a robot without feet."""
     ramp_poses_rad: Mapping[str, np.ndarray]
     """`[joints]` by name: 'rest', which the robot can take on its belly and on its back, and 'stand'."""
     get_up_actions: np.ndarray

@@ -8,9 +8,10 @@ GRAVITY_M_S2 = 9.81
 
 
 def rotation_matrix(orientation_wxyz: np.ndarray) -> np.ndarray:
-    """`[3, 3]` matrix of a quaternion, which need not be normalised."""
+    """`[3, 3]` matrix of a quaternion, which need not be normalised; of one without a length it is the identity."""
     w, x, y, z = orientation_wxyz.tolist()
-    s = 2.0 / (w * w + x * x + y * y + z * z)
+    squared = w * w + x * x + y * y + z * z
+    s = 2.0 / squared if squared > 1e-300 else 0.0
     return np.array(
         (
             (1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)),

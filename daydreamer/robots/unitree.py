@@ -1,17 +1,73 @@
-"""What Unitree's low-level commands have in common: the values of some fields, what may be sent, and the checksum."""
+"""What Unitree's low-level interfaces have in common: possible reports, possible commands, and the checksum."""
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
 import numpy as np
+
+from daydreamer.robots.base import JointLimits
 
 LOW_LEVEL = 0xFF
 NO_POSITION_RAD, NO_VELOCITY_RAD_S = 2.146e9, 16000.0
 """What the SDKs give motors that are not to move."""
 
+POSSIBLE_TURN_RAD = 7.0
+"""An angle may be a whole turn outside its limits, where a zero is wrong, but no more."""
+POSSIBLE_SPEED = 4.0
+"""Multiple of `JointLimits.velocity_rad_s` beyond which no joint was ever measured."""
+POSSIBLE_ANGULAR_VELOCITY_RAD_S = 40.0
+"""Gyroscopes of this kind end at 2,000 degrees, which are 35 rad, a second."""
+POSSIBLE_ACCELERATION_M_S2 = 200.0
+"""Accelerometers end at 16 g, which are 157 m/s^2, in each direction."""
+POSSIBLE_NORM = (0.9, 1.1)
+"""Of a quaternion that was rounded on its way."""
+POSSIBLE_TEMPERATURE_C = (-40.0, 125.0)
+"""What sensors on a chip can say."""
+
 _LARGEST = float(np.finfo(np.float64).max)
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@dataclasses.dataclass(frozen=True)
+class DriverState:
+    """What a robot reports; arrays as in `Measurement`, `foot_force` in the units of its sensors."""
+
+    joint_position_rad: np.ndarray
+    joint_velocity_rad_s: np.ndarray
+    orientation_wxyz: np.ndarray
+    angular_velocity_rad_s: np.ndarray
+    linear_acceleration_m_s2: np.ndarray
+    foot_force: np.ndarray
+    temperature_c: float
+    battery_fraction: float | None = None
+
+
+def impossible_joints(state: DriverState, limits: JointLimits) -> str | None:
+    """What of the joints no encoder and no motor can say, in words; None if all is possible."""
+    position_rad, velocity_rad_s = state.joint_position_rad, state.joint_velocity_rad_s
+    if not (np.isfinite(position_rad).all() and np.isfinite(velocity_rad_s).all()):
+        return "a joint's angle or velocity is not finite"
+    turned_rad = np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad)
+    if (turned_rad > POSSIBLE_TURN_RAD).any():
+        return "a joint's angle is more than a whole turn outside its limits"
+    if (np.abs(velocity_rad_s) > POSSIBLE_SPEED * limits.velocity_rad_s).any():
+        return "a joint's velocity is beyond any motor's"
+    return None
+
+
+def impossible_imu(state: DriverState) -> str | None:
+    """Likewise of the IMU."""
+    # Not finite is not between any two numbers; np.hypot and the like would warn of overflows.
+    if not (np.abs(state.angular_velocity_rad_s) <= POSSIBLE_ANGULAR_VELOCITY_RAD_S).all():
+        return "an angular velocity is not finite, or beyond what a gyroscope can say"
+    if not (np.abs(state.linear_acceleration_m_s2) <= POSSIBLE_ACCELERATION_M_S2).all():
+        return "an acceleration is not finite, or beyond what an accelerometer can say"
+    quaternion = state.orientation_wxyz
+    if not (np.abs(quaternion) <= 2.0).all() or not POSSIBLE_NORM[0] <= np.linalg.norm(quaternion) <= POSSIBLE_NORM[1]:
+        return "an orientation is no unit quaternion"
+    return None
 
 
 def check_command(

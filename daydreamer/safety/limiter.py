@@ -67,9 +67,9 @@ _POSITIVE = ("command_rate_rad_s", "velocity_rad_s", "torque_n_m")
 class CommandLimiter:
     """Filters and limits. Not thread-safe.
 
-    Whatever is requested, a position command lies within the joint limits; it is no further from the previous command
-    than the rate limit allows, unless the motor's torque limit makes it give way; the first one departs from the
-    measured pose.
+    Whatever is requested, a position command lies within the joint limits, and no further from the previous command
+    than the rate limit allows. Nearer to it, it gives way where the motor would have to give more than its share of
+    torque. The first one departs from where the joints are believed to be.
 
     Attributes:
       interventions: commands that carried a safety flag.
@@ -104,9 +104,13 @@ class CommandLimiter:
         """Forgets the previous command; call when the robot may have moved without being commanded."""
         self._previous_rad = None
 
+    def inside(self, pose_rad: np.ndarray) -> np.ndarray:
+        """The nearest pose that may be commanded, `[joints]`."""
+        return np.clip(pose_rad, self._lower_rad, self._upper_rad)
+
     def depart(self, measured_rad: np.ndarray) -> None:
-        """The next command departs from this pose."""
-        self._set(np.clip(measured_rad, self._lower_rad, self._upper_rad))
+        """The next command departs from this pose, which is finite."""
+        self._set(self.inside(measured_rad))
 
     def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
         """The nearest command to a request that the robot may be sent.
@@ -159,6 +163,10 @@ class CommandLimiter:
                 position, measured_rad - self._largest_error_rad, measured_rad + self._largest_error_rad
             )
             reachable = np.clip(reachable, self._lower_rad, self._upper_rad)
+            # Also where the joint is said to be somewhere else all of a sudden.
+            reachable = np.clip(
+                reachable, self._previous_rad - self._largest_change_rad, self._previous_rad + self._largest_change_rad
+            )
             if np.any(reachable != position):
                 flags |= SAFETY_FLAGS["torque_clipped"]
                 position = reachable

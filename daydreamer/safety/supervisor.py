@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
 
-from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.base import Measurement, Task
+from daydreamer.safety.belief import JointBelief, unusable_quantity
 from daydreamer.safety.limiter import CommandLimiter, JointCommand
 from daydreamer.safety.ramp import Ramp
 from daydreamer.safety.states import SafetyState, StateMachine, Trigger
-from daydreamer.safety.watchdogs import Watchdog, Watchdogs
+from daydreamer.safety.watchdogs import OUTSIDE_RAD, Watchdog, Watchdogs, beyond_limits_rad
 
 OPERATOR_PAUSE = "operator_pause"
+
+MACHINES = (Watchdog.STATE_STALE, Watchdog.COMMAND_LATE)
+"""Watchdogs of a machine or a network that is short of time: they hold a pose, however often, and latch nothing."""
 
 
 class SafetySupervisor:
@@ -22,17 +29,22 @@ class SafetySupervisor:
 
     Every tick:
 
-        state = supervisor.begin_tick(tick_s, measurement, usable)
-        if state is RUNNING: command = supervisor.command(requested_rad, measurement.joint_position_rad)
-        else:                command = supervisor.command_without_policy(measurement.joint_position_rad)
+        state = supervisor.begin_tick(tick_s, measurement)
+        if state is RUNNING: command = supervisor.command(requested_rad)
+        else:                command = supervisor.command_without_policy()
 
     A software stop is not a hardware stop: it needs this process, the network and the driver to work.
 
     Attributes:
       limiter: position, rate and torque limits, with counts of what was clipped.
       watchdogs: with what is raised now.
+      latched: what a watchdog's trip has led to and only an operator's resume ends: action by its name.
+      refused: measurements, by what was wrong with them.
+      measurement: the newest, with the joints where they are believed to be. From the first tick on.
       runs: how often RUNNING has been entered.
+      activations: how often somebody has set it out; emergency_stops: how often somebody has stopped it.
       cause: of the last transition.
+      refusal: why the last activation or resume was refused, a sentence; empty if it was not.
     """
 
     def __init__(
@@ -56,8 +68,22 @@ class SafetySupervisor:
         rate_hz = task.spec.control_rate_hz
         self.limiter = CommandLimiter(task.limits, actor.low_pass_cutoff_hz, rate_hz)
         self.watchdogs = Watchdogs(task, actor, safety, on_event)
+        self.latched: dict[Watchdog, WatchdogAction] = {}
+        self.refused: collections.Counter[str] = collections.Counter()
+        self.measurement: Measurement | None = None
         self.runs = 0
+        self.activations = 0
+        self.emergency_stops = 0
         self.cause = ""
+        self.refusal = ""
+        self._names = task.spec.joint_names
+        self._limits = task.limits
+        self._safety = safety
+        # In lock-step the twin is asked, and no message gets lost or damaged on the way.
+        self._belief = None if safety is None else JointBelief(task.limits, task.spec.control_period_s)
+        self._state_timeout_s = actor.state_timeout_s
+        self._tripped: set[Watchdog] = set()
+        self._trips_s: dict[Watchdog, collections.deque[float]] = collections.defaultdict(collections.deque)
         self._machine = StateMachine(self._on_transition)
         self._on_event = on_event
         self._damp_timeout_s = actor.damp_timeout_s
@@ -80,8 +106,18 @@ class SafetySupervisor:
     # What operators and the life cycle ask for; each says whether it changed anything.
 
     def activate(self, cause: str = "operator") -> bool:
-        """Sets out from the measured pose; only when stopped."""
+        """Sets out from where the joints are believed to be; only when stopped, and not with a joint far outside."""
+        if self.state is not SafetyState.STOPPED:
+            latched = self.state is SafetyState.EMERGENCY_STOPPED
+            self.refusal = "The emergency stop is latched; reset it first." if latched else "It is active already."
+            return False
+        self.refusal = self._joint_outside()
+        if self.refusal:
+            self._on_event("activation_refused", reason=self.refusal, by=cause)
+            return False
         self._paused = False
+        self.latched.clear()
+        self.activations += 1
         return self._machine.fire(Trigger.ACTIVATE, cause)
 
     def deactivate(self, cause: str = "operator") -> bool:
@@ -90,6 +126,7 @@ class SafetySupervisor:
 
     def emergency_stop(self, cause: str = "operator") -> bool:
         """Damps from now on; only `emergency_reset` leads out."""
+        self.emergency_stops += 1
         return self._machine.fire(Trigger.EMERGENCY_STOP, cause)
 
     def emergency_reset(self, cause: str = "operator") -> bool:
@@ -105,59 +142,165 @@ class SafetySupervisor:
         return True
 
     def resume(self, now_s: float, cause: str = "operator") -> bool:
-        """Ends a pause, sets out when stopped, and takes a silent learner or an old policy as acknowledged."""
-        self.watchdogs.acknowledge(now_s)
+        """Ends a pause and what is latched, or sets out when stopped; the operator has seen what is wrong.
+
+        So a silent learner or an old policy that keeps the robot is accepted as it is, for as long again. Not so when
+        there is nothing to resume: a key that repeats must not keep the watchdogs asleep.
+        """
+        self.refusal = ""
         if self.state is SafetyState.STOPPED:
-            return self.activate(cause)
-        was_paused, self._paused = self._paused, False
-        return was_paused
+            if not self.activate(cause):
+                return False
+            self.watchdogs.acknowledge(now_s)
+            return True
+        if still := [name for name in self.latched if name in self.watchdogs.raised]:
+            self.refusal = f"Not yet: {', '.join(still)} is still raised."
+            return False
+        kept = any(self.watchdogs.raised.get(name, "warn") != "warn" for name in Watchdogs.ACKNOWLEDGEABLE)
+        if not (self._paused or self.latched or kept) or not self.active:
+            return False
+        self.watchdogs.acknowledge(now_s)
+        self._paused = False
+        self.latched.clear()
+        return True
 
     # The control loop.
 
-    def begin_tick(self, tick_s: float, measurement: Measurement, usable: bool) -> SafetyState:
+    @property
+    def stand_in_rad(self) -> np.ndarray | None:
+        """`[joints]` inside the limits: says 'where you are' to a driver that knows positions only. Any thread may ask.
+
+        The last finite angles that were believed; None while a joint has said none yet.
+        """
+        position_rad = None if self._belief is None else self._belief.position_rad
+        return None if position_rad is None else self.limiter.inside(position_rad)
+
+    def begin_tick(self, tick_s: float, measurement: Measurement) -> SafetyState:
         """Lets watchdogs and ramp lead to the state of this tick.
 
         Args:
           tick_s: now, on the clock that measurements are stamped with.
-          measurement: the newest.
-          usable: whether every number in it is finite.
+          measurement: the newest, whatever is in it.
         """
         gap_s = self.watchdogs.gap_s(tick_s)
+        wrong = self._take_in(measurement)
         commanded_rad = self.limiter.pose_rad if self.limiter.has_pose else None
-        self.watchdogs.look(tick_s, measurement, usable, commanded_rad)
+        self.watchdogs.look(tick_s, self.measurement, wrong, commanded_rad)
+        if self._safety is not None:
+            self._latch(tick_s, self._safety)
         if not self.active:
             return self.state
         if gap_s is not None:
-            self._after_gap(gap_s, measurement.joint_position_rad if usable else None)
+            self._after_gap(gap_s, tick_s, usable=wrong is None)
         self._follow_causes()
         if self.state is SafetyState.RAMPING:
-            self._advance_ramp(tick_s, measurement.joint_position_rad)
+            self._advance_ramp(tick_s)
         return self.state
 
-    def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
+    def command(self, requested_rad: np.ndarray) -> JointCommand:
         """See `CommandLimiter.command`; only while RUNNING."""
-        return self.limiter.command(requested_rad, measured_rad)
+        return self.limiter.command(requested_rad, self.measurement.joint_position_rad)
 
-    def command_without_policy(self, measured_rad: np.ndarray) -> JointCommand | None:
+    def command_without_policy(self) -> JointCommand | None:
         """The command of every other state; None when there is nothing to send."""
         stale = SAFETY_FLAGS["state_stale"] if Watchdog.STATE_STALE in self.watchdogs.raised else 0
         match self.state:
             case SafetyState.STOPPED:
                 return None
+            case SafetyState.RAMPING if self._ramp is None:
+                return self.limiter.damp(stale)  # it is not certain yet where the joints are
             case SafetyState.RAMPING:
-                return self.limiter.follow(self._ramp_rad, measured_rad)
+                return self.limiter.follow(self._ramp_rad, self.measurement.joint_position_rad)
             case SafetyState.HOLDING:
                 return self.limiter.hold(stale)
             case SafetyState.DAMPING | SafetyState.EMERGENCY_STOPPED:
                 return self.limiter.damp(stale)
         raise RuntimeError(f"no command without a policy while {self.state}")
 
+    def sendable(self, command: JointCommand | None, late_s: float) -> JointCommand | None:
+        """What is left of a command `late_s` after its tick: nothing that was decided before the loop stood still.
+
+        None after a short stall: the next tick departs from where the robot is. After a long one the robot is damped.
+        """
+        if self._safety is None or command is None or command.damping or late_s <= self._safety.loop_gap_s:
+            return command
+        self._on_event("command_withdrawn", late_s=late_s)
+        if late_s <= self._damp_timeout_s:
+            return None
+        self._machine.fire(Trigger.DAMP, Watchdog.LOOP_OVERRUN)
+        return self.limiter.damp()
+
+    def _take_in(self, measurement: Measurement) -> str | None:
+        """Makes `self.measurement` of it; returns what is wrong with it, if it cannot be used."""
+        self.measurement = measurement
+        wrong = unusable_quantity(measurement)
+        belief = self._belief
+        if wrong is not None:
+            self._refuse(wrong)
+        if belief is None:
+            return wrong
+        doubted = belief.update(measurement.time_s, measurement.joint_position_rad)
+        if wrong is None and doubted.any() and belief.position_rad is not None:
+            self._refuse(f"joint_position_rad of {self._names[int(doubted.argmax())]}")
+        if belief.position_rad is None:
+            return wrong
+        if doubted.any() or not belief.certain:
+            self.measurement = dataclasses.replace(measurement, joint_position_rad=belief.position_rad)
+        return wrong or ("joint_position_rad" if belief.doubt_s > self._state_timeout_s else None)
+
+    def _refuse(self, what: str) -> None:
+        self.refused[what] += 1
+        count = self.refused[what]
+        # Of a broken sensor every message is one; the operator hears of the 1st, 2nd, 4th, 8th ...
+        if count & (count - 1) == 0:
+            self._on_event("measurement_refused", what=what, count=count)
+
+    def _latch(self, tick_s: float, safety: SafetyConfig) -> None:
+        """Of what has been raised since the last tick, makes last what an operator has to look at first."""
+        raised = self.watchdogs.raised
+        new, self._tripped = [name for name in raised if name not in self._tripped], set(raised)
+        if self.active:
+            for name in new:
+                self._count_trip(name, raised[name], tick_s, safety)
+
+    def _count_trip(self, name: Watchdog, action: WatchdogAction, tick_s: float, safety: SafetyConfig) -> None:
+        if action == "warn" or name in MACHINES or name in self.latched:
+            return
+        trips_s = self._trips_s[name]
+        trips_s.append(tick_s)
+        while trips_s[0] < tick_s - safety.trips_window_s:
+            trips_s.popleft()
+        if name.value in safety.latching or len(trips_s) >= safety.trips:
+            self.latched[name] = action
+            trips_s.clear()
+            self._on_event("latched", name=name.value, action=action)
+
+    def _joint_outside(self) -> str:
+        """A sentence about the joint that is farthest beyond its limits, if that is more than `OUTSIDE_RAD`."""
+        position_rad = None if self._belief is None else self._belief.position_rad
+        if position_rad is None:
+            return ""
+        beyond_rad = beyond_limits_rad(self._limits, position_rad)
+        joint = int(beyond_rad.argmax())
+        if not beyond_rad[joint] > OUTSIDE_RAD:
+            return ""
+        lower_rad, upper_rad = self._limits.lower_rad[joint], self._limits.upper_rad[joint]
+        turns = round(abs(position_rad[joint] - (lower_rad + upper_rad) / 2) / math.tau)
+        hint = f", as if its zero were off by {turns} turn{'s' * (turns > 1)}" if turns else ""
+        return (
+            f"{self._names[joint]} is at {position_rad[joint]:+.2f} rad, {beyond_rad[joint]:.2f} rad beyond its limits "
+            f"({lower_rad:+.2f} to {upper_rad:+.2f}){hint}; check its zero, sign and unit with "
+            "'daydreamer check-robot'."
+        )
+
     def _follow_causes(self) -> None:
-        actions = self.watchdogs.raised
+        actions = self.latched | self.watchdogs.raised
         if damping := [name for name, action in actions.items() if action == "damp"]:
             self._machine.fire(Trigger.DAMP, damping[0])
+            self._say_latched(damping)
         elif holding := [name for name, action in actions.items() if action == "hold"]:
             self._hold(holding[0])
+            self._say_latched(holding)
         elif self._paused:
             self._hold(OPERATOR_PAUSE)
         elif self.state is SafetyState.HOLDING:
@@ -169,19 +312,37 @@ class SafetySupervisor:
         # Without a commanded pose there is none to hold.
         self._machine.fire(Trigger.HOLD if self.limiter.has_pose else Trigger.DAMP, cause)
 
-    def _after_gap(self, gap_s: float, measured_rad: np.ndarray | None) -> None:
+    def _say_latched(self, names: list[Watchdog]) -> None:
+        if latched := [name for name in names if name in self.latched]:
+            self.cause = f"{latched[0]}, latched: look at the robot, then resume"
+
+    def _after_gap(self, gap_s: float, tick_s: float, usable: bool) -> None:
         """The robot may be anywhere, and after long its driver may have given up."""
         self.limiter.forget()
         if gap_s > self._damp_timeout_s:
             self._machine.fire(Trigger.DAMP, Watchdog.LOOP_OVERRUN)
-        elif measured_rad is not None:
-            self.limiter.depart(measured_rad)
+            if self._safety is not None:
+                self._count_trip(Watchdog.LOOP_OVERRUN, "damp", tick_s, self._safety)
+        elif usable:
+            if self._certain:
+                self.limiter.depart(self.measurement.joint_position_rad)
             self._hold(Watchdog.LOOP_OVERRUN)
 
-    def _advance_ramp(self, tick_s: float, measured_rad: np.ndarray) -> None:
+    @property
+    def _certain(self) -> bool:
+        """Whether the robot is known to be where the newest measurement says, so that a command may depart there."""
+        return self._belief is None or self._belief.certain
+
+    def _advance_ramp(self, tick_s: float) -> None:
         if self._ramp is None:
             if not self.limiter.has_pose:
-                self.limiter.depart(measured_rad)
+                if not self._certain:
+                    return
+                if outside := self._joint_outside():
+                    self.refusal = outside
+                    self._machine.fire(Trigger.DEACTIVATE, outside)
+                    return
+                self.limiter.depart(self.measurement.joint_position_rad)
             start_rad = self.limiter.pose_rad
             end_rad = start_rad if self._ramp_pose_rad is None else self._ramp_pose_rad
             self._ramp = Ramp(start_rad, end_rad, self._ramp_speed_rad_s, tick_s)

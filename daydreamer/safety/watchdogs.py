@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import enum
 from collections.abc import Callable
@@ -9,11 +10,19 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.robots.base import Measurement, Task
+from daydreamer.robots.base import JointLimits, Measurement, Task
 from daydreamer.safety.plausibility import EncoderCheck, Finding, FollowingCheck, ImuCheck
 
 TEMPERATURE_HYSTERESIS_C = 5.0
 BATTERY_HYSTERESIS = 0.05
+WARMING_C_S = 5.0
+"""No motor warms or cools faster; what is reported beyond that is believed as far as that."""
+DISCHARGE_1_S = 0.05
+"""Likewise of the charge."""
+OVER_SPEED_WINDOW_S = 1.0
+"""A joint that swings is slow at either end of each swing."""
+OUTSIDE_RAD = 0.2
+"""An angle this far beyond a mechanical limit is a wrong zero, sign or turn, or a broken joint."""
 IMPLAUSIBLE_S = 2.0
 """What was implausible has to be in order for this long: a damped joint, for one, has no command to disobey."""
 
@@ -23,25 +32,31 @@ class Watchdog(enum.StrEnum):
 
     Attributes:
       STATE_STALE, STATE_LOST: the newest usable state is older than the one and the other timeout.
+      IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
       LEARNER_SILENT: no sign of life of the learner.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
+      COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
+      JOINT_OUTSIDE: a joint says that it is where none can be.
       ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
     """
 
     STATE_STALE = "state_stale"
     STATE_LOST = "state_lost"
+    IMAGE_STALE = "image_stale"
     COMMAND_LATE = "command_late"
     LOOP_OVERRUN = "loop_overrun"
     LEARNER_SILENT = "learner_silent"
     POLICY_TOO_OLD = "policy_too_old"
     PARENT_GONE = "parent_gone"
+    COMMANDED_BY_OTHERS = "commanded_by_others"
     OVER_SPEED = "over_speed"
     OVER_TEMPERATURE = "over_temperature"
     BATTERY_LOW = "battery_low"
+    JOINT_OUTSIDE = "joint_outside"
     ENCODER_STUCK = "encoder_stuck"
     JOINT_NOT_FOLLOWING = "joint_not_following"
     JOINT_BLOCKED = "joint_blocked"
@@ -55,10 +70,12 @@ class Heartbeats:
     Attributes:
       learner_s: the learner's last sign of life; None before the first look.
       policy_s: when the policy in use was made; None while there is none.
+      intruders: names of those who command the robot beside us, as they are now.
     """
 
     learner_s: float | None = None
     policy_s: float | None = None
+    intruders: tuple[str, ...] = ()
 
 
 class Watchdogs:
@@ -69,7 +86,13 @@ class Watchdogs:
       trips: how often each has been raised.
       heartbeats: see there.
       state_age_s: of the newest usable state, at the last tick.
+      image_age_s: of the newest picture, likewise; None for a robot that needs none.
+      joints_in_doubt: whether the joints have stopped following, as far as can be told yet; what they do now is not to
+        be learned from.
     """
+
+    ACKNOWLEDGEABLE = (Watchdog.LEARNER_SILENT, Watchdog.POLICY_TOO_OLD)
+    """What an operator may accept as it is."""
 
     def __init__(
         self,
@@ -79,6 +102,7 @@ class Watchdogs:
         on_event: Callable[..., None],
     ):
         """With `safety` None only the state and the gaps between ticks are watched: time does not pass by itself."""
+        self._names = task.spec.joint_names
         self._limits = task.limits
         self._actor = actor
         self._config = safety
@@ -88,7 +112,10 @@ class Watchdogs:
         self._last_usable_s = -np.inf
         self._late_commands = 0
         self._last_late_s = -np.inf
-        self._fast_since_s: float | None = None
+        self._fast_looked_s: float | None = None
+        self._fast: collections.deque[tuple[float, float]] = collections.deque()
+        self._temperature_c = _Gradual(WARMING_C_S, task.limits.temperature_c, upper=True)
+        self._charge = _Gradual(DISCHARGE_1_S, task.limits.battery_fraction, upper=False)
         self._acknowledged_s = -np.inf
         self._plausibility = None if safety is None else _Plausibility(task, safety, actor.state_timeout_s)
         self._implausible_s = dict.fromkeys(Watchdog, -np.inf)
@@ -96,6 +123,8 @@ class Watchdogs:
         self.trips = dict.fromkeys(Watchdog, 0)
         self.heartbeats = Heartbeats()
         self.state_age_s = np.inf
+        self.image_age_s: float | None = None
+        self.joints_in_doubt = False
 
     def acknowledge(self, now_s: float) -> None:
         """An operator goes on with what there is: learner and policy count as heard of now."""
@@ -126,23 +155,28 @@ class Watchdogs:
         return gap_s
 
     def look(
-        self, tick_s: float, measurement: Measurement, usable: bool, commanded_rad: np.ndarray | None = None
+        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded_rad: np.ndarray | None = None
     ) -> None:
         """Looks at everything once.
 
         Args:
           tick_s: now, on the clock that measurements are stamped with.
           measurement: the newest.
-          usable: whether it can be computed with.
+          wrong: the quantity for which it cannot be computed with; None if it can.
           commanded_rad: `[joints]`, the command that the robot is following; None if there is none.
         """
+        usable = wrong is None
         if usable:
             self._last_usable_s = measurement.time_s
         self.state_age_s = age_s = tick_s - self._last_usable_s
         actor = self._actor
         stale = age_s > actor.state_timeout_s or not usable
-        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s)
-        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s)
+        subject = {} if usable else {"subject": wrong}
+        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s, **subject)
+        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s, **subject)
+        if measurement.image_time_s is not None:
+            self.image_age_s = age_s = tick_s - measurement.image_time_s
+            self._judge(Watchdog.IMAGE_STALE, age_s > actor.image_timeout_s, "hold", age_s, actor.image_timeout_s)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:
@@ -150,6 +184,10 @@ class Watchdogs:
                 self._look_at_plausibility(tick_s, measurement, commanded_rad)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
+        intruders = self.heartbeats.intruders
+        self._judge(
+            Watchdog.COMMANDED_BY_OTHERS, bool(intruders), "hold", len(intruders), 0.0, subject=", ".join(intruders)
+        )
         late = self._late_commands >= config.command_late_count
         if Watchdog.COMMAND_LATE in self.raised:
             late = tick_s - self._last_late_s < 1.0
@@ -169,21 +207,45 @@ class Watchdogs:
             self._judge(name, age_s > limit_s, action, age_s, limit_s)
 
     def _look_at_robot(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
-        fast = bool((np.abs(measurement.joint_velocity_rad_s) > self._limits.velocity_rad_s).any())
-        if not fast:
-            self._fast_since_s = None
-        elif self._fast_since_s is None:
-            self._fast_since_s = tick_s
-        fast_s = 0.0 if self._fast_since_s is None else tick_s - self._fast_since_s
-        self._judge(Watchdog.OVER_SPEED, fast_s > config.over_speed_s, "damp", fast_s, config.over_speed_s)
-        if (temperature_c := measurement.temperature_c) is not None:
+        self._look_at_joints(tick_s, measurement, config)
+        if (temperature_c := self._temperature_c(tick_s, measurement.temperature_c)) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
             self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
-        if (charge := measurement.battery_fraction) is not None:
+        if (charge := self._charge(tick_s, measurement.battery_fraction)) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
             self._judge(Watchdog.BATTERY_LOW, charge < limit + relief, "hold", charge, limit)
+
+    def _look_at_joints(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
+        speed_rad_s = np.abs(measurement.joint_velocity_rad_s)
+        if measurement.peak_joint_speed_rad_s is not None:
+            speed_rad_s = np.fmax(speed_rad_s, measurement.peak_joint_speed_rad_s)
+        excess = speed_rad_s - self._limits.velocity_rad_s
+        joint = int(excess.argmax())
+        fast_s = self._fast_s(tick_s, bool(excess[joint] > 0.0))
+        self._judge(
+            Watchdog.OVER_SPEED,
+            fast_s > config.over_speed_s,
+            "damp",
+            fast_s,
+            config.over_speed_s,
+            subject=self._names[joint],
+        )
+        beyond_rad = beyond_limits_rad(self._limits, measurement.joint_position_rad)
+        joint = int(beyond_rad.argmax())
+        outside = bool(beyond_rad[joint] > OUTSIDE_RAD)
+        self._judge(Watchdog.JOINT_OUTSIDE, outside, "damp", beyond_rad[joint], OUTSIDE_RAD, subject=self._names[joint])
+
+    def _fast_s(self, tick_s: float, fast: bool) -> float:
+        """Time within the last `OVER_SPEED_WINDOW_S` in which a joint was above its speed."""
+        elapsed_s = 0.0 if self._fast_looked_s is None else tick_s - self._fast_looked_s
+        self._fast_looked_s = tick_s
+        if fast and elapsed_s <= self._gap_limit_s:
+            self._fast.append((tick_s, elapsed_s))
+        while self._fast and self._fast[0][0] < tick_s - OVER_SPEED_WINDOW_S:
+            self._fast.popleft()
+        return sum(seconds for _, seconds in self._fast)
 
     def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> None:
         for name, action, finding in self._plausibility.look(measurement, commanded_rad):
@@ -191,6 +253,8 @@ class Watchdogs:
                 self._implausible_s[name] = tick_s
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
             self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
+        # Where it is only worth a warning, as in the twin, all that happens is learned from.
+        self.joints_in_doubt = self._plausibility.joints_in_doubt and self._config.not_following_action == "damp"
 
     def _judge(
         self,
@@ -227,6 +291,10 @@ class _Plausibility:
         self._imu = ImuCheck(config)
         self._last_s = -np.inf
 
+    @property
+    def joints_in_doubt(self) -> bool:
+        return self._following.doubtful
+
     def look(
         self, measurement: Measurement, commanded_rad: np.ndarray | None
     ) -> tuple[tuple[Watchdog, WatchdogAction, Finding], ...]:
@@ -247,6 +315,37 @@ class _Plausibility:
             (Watchdog.JOINT_BLOCKED, config.blocked_action, blocked),
             (Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement)),
         )
+
+
+class _Gradual:
+    """A report that changes no faster than what it is of can: of a single one that is wrong, little is left.
+
+    The first one may be as wrong as any: if it is beyond the limit, it counts as that only a second later.
+    """
+
+    def __init__(self, rate_1_s: float, limit: float, upper: bool):
+        """`rate_1_s` is how fast it changes at most; `upper` says on which side of the limit it is bad."""
+        self._rate_1_s = rate_1_s
+        self._good_end = max if not upper else min
+        self._first = limit - rate_1_s if upper else limit + rate_1_s
+        self._value: float | None = None
+        self._time_s = 0.0
+
+    def __call__(self, now_s: float, reported: float | None) -> float | None:
+        if reported is None:
+            self._value = None
+        elif self._value is None:
+            self._value = self._good_end(float(reported), self._first)
+        else:
+            reach = self._rate_1_s * (now_s - self._time_s)
+            self._value += min(max(reported - self._value, -reach), reach)
+        self._time_s = now_s
+        return self._value
+
+
+def beyond_limits_rad(limits: JointLimits, position_rad: np.ndarray) -> np.ndarray:
+    """How far each joint `[joints]` is beyond the nearer of its mechanical limits; negative inside."""
+    return np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad)
 
 
 class StallWatch:

@@ -170,6 +170,11 @@ class Session:
         """How `ros2 launch` drove the robot, if it did."""
         return self.path / "launch.json"
 
+    @property
+    def wiring(self) -> Path:
+        """Over which interface and topics the robot is driven."""
+        return self.path / "wiring.json"
+
     def resume_command(self, further_minutes: float | None = None) -> str:
         """What an operator types to go on with it, by the command that it was begun with."""
         if os.path.lexists(self.launch_record):

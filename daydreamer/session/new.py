@@ -20,11 +20,10 @@ def configure(
     Raises:
       UserError: unknown robot, preset or key, or an unusable value.
     """
+    if not minutes > 0:
+        raise UserError(f"A session of {minutes:g} minutes would do nothing; choose --minutes above 0.")
     arguments = {"robot": robot, "preset": preset, "seed": seed, "minutes": minutes}
-    config = resolve(find_preset(robot, preset), arguments, parse_overrides(overrides))
-    if not config.minutes > 0:
-        raise UserError(f"A session of {config.minutes:g} minutes would do nothing; choose --minutes above 0.")
-    return config
+    return resolve(find_preset(robot, preset), arguments, parse_overrides(overrides))
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:

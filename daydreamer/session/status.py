@@ -86,6 +86,9 @@ class ActorStatus(ProcessStatus):
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
       by the odometry's speed in a live session, by the simulator's truth in lock-step.
     append_ms: time to log a step.
+    image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
+    camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
+    notices: sentences for the operator, about what is so now.
     """
 
     env_steps: int | None = None
@@ -111,6 +114,9 @@ class ActorStatus(ProcessStatus):
     actor_life: int | None = None
     last_logged_sequence: int | None = None
     append_ms: LatencySummary | None = None
+    image_age_s: float | None = None
+    camera: str | None = None
+    notices: list[str] | None = None
 
 
 class LearnerStatus(ProcessStatus):
@@ -220,11 +226,14 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     watchdog_trips: dict[str, int] = {}
     intervention_steps: int | None = None
     state_age_s: float | None = None
+    image_age_s: float | None = None
+    camera: str | None = None
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] = {}
+    notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
     problems: list[str] = []
 
@@ -292,7 +301,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
         **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
-        **_known(actor, "state_age_s learner_silence_s tick_jitter_ms"),
+        **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )

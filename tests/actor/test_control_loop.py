@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.config import ActorConfig, SessionConfig
+from daydreamer.config import ActorConfig, SafetyConfig, SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots import find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.safety.states import SafetyState
 from sim.twin import Twin
 
 
@@ -251,3 +252,152 @@ def test_figures_are_means_of_what_was_logged(rig):
     speeds = [step.info["forward_velocity_m_s"] for step in steps[-200:]]
     assert recent["info/forward_velocity_m_s"] == pytest.approx(np.mean(speeds))
     assert rig.loop.statistics.reward_mean == pytest.approx(np.mean([step.reward for step in steps]))
+
+
+class LiveRig(Rig):
+    """As on a robot: with all that is watched there, and messages instead of a simulator's word."""
+
+    def __init__(self, directory, change=lambda index, measurement: None, before_append=lambda index: None, **safety):
+        super().__init__(directory, random_steps=0)
+        self.now_s = 0.0
+        self.change = change
+        self.index = 0
+        writer = self.writer
+
+        class Writer:
+            def append(_, step):
+                before_append(self.index)
+                writer.append(step)
+
+        self.loop = ControlLoop(
+            self.task,
+            ActorConfig(random_steps=0),
+            Writer(),
+            actor_life=1,
+            seed=0,
+            safety=SafetyConfig(**safety),
+            clock=lambda: self.now_s,
+            on_event=lambda kind, **fields: self.events.append({"kind": kind} | fields),
+        )
+        self.loop.set_policy(CountingPolicy(1))
+        self.loop.supervisor.activate()
+
+    @property
+    def state(self):
+        return self.loop.supervisor.state
+
+    def tick(self, count=1):
+        commands = []
+        for _ in range(count):
+            measurement = self.twin.measure()
+            measurement.time_s = self.now_s
+            self.change(self.index, measurement)
+            command = self.loop.step(measurement, self.now_s)
+            if command is not None:
+                self.twin.command(None if command.damping else command.position_rad)
+            self.twin.advance(0.05)
+            self.now_s += 0.05
+            self.index += 1
+            commands.append(command)
+        return commands
+
+    def run(self):
+        while self.state is not SafetyState.RUNNING:
+            self.tick()
+        return self
+
+
+@pytest.mark.parametrize("stall_s", [0.5, 3.0])
+def test_nothing_is_sent_that_was_decided_before_a_stall(tmp_path, stall_s):
+    stall_at = []
+
+    def before_append(index):
+        if stall_at and index == stall_at[0]:
+            rig.now_s += stall_s
+
+    rig = LiveRig(tmp_path, before_append=before_append).run()
+    rig.tick(10)
+    stall_at.append(rig.index)
+    (command,) = rig.tick()
+    assert command is None or command.damping
+    assert (command is None) == (stall_s < 1.0)
+    assert rig.events[-1]["kind"] in ("command_withdrawn", "safety_state")
+    commands = rig.tick(5)
+    measured = rig.twin.measure().joint_position_rad
+    assert all(command.damping or np.abs(command.position_rad - measured).max() < 1.5 for command in commands)
+
+
+def test_a_wrong_angle_is_neither_followed_nor_learned_from(tmp_path):
+    wrong_at = []
+
+    def change(index, measurement):
+        if index in wrong_at:
+            measurement.joint_position_rad[4] += 2.35
+
+    rig = LiveRig(tmp_path, change).run()
+    rig.tick(10)
+    wrong_at.append(rig.index)
+    rig.tick(2)
+    before, wrong, after = (step.observation["joint_position"][4] for step in rig.logged()[-3:])
+    assert abs(wrong - before) < 0.01 and abs(after - before) < 0.3
+    assert rig.loop.supervisor.refused == {f"joint_position_rad of {rig.spec.joint_names[4]}": 1}
+
+
+def test_joints_that_do_not_follow_are_no_experience_to_learn_from_and_wait_for_an_operator(tmp_path):
+    stuck_rad = []
+
+    def change(index, measurement):
+        if stuck_rad:  # its own stop is pressed: whatever it is told, it stays where it is
+            measurement.joint_position_rad[:] = stuck_rad[0] + 0.001 * np.sin(index + np.arange(12))
+            measurement.joint_velocity_rad_s[:] = 0.0
+
+    rig = LiveRig(tmp_path, change, not_following_action="damp").run()
+    rig.loop.set_policy(CountingPolicy(2, action=0.8))
+    rig.tick(20)
+    logged = len(rig.logged())
+    stuck_rad.append(A1.rest_pose_rad)
+    while rig.state is SafetyState.RUNNING:
+        rig.tick()
+    flag = SAFETY_FLAGS["not_following"]
+    steps = rig.logged()[logged:]
+    assert 80 <= len(steps) < 100
+    flagged = [bool(step.safety_flags & flag) for step in steps]
+    assert (
+        sum(flagged) > 60 and all(flagged[-60:]) and not any(step.safety_flags & flag for step in rig.logged()[:logged])
+    )
+    stuck_rad.clear()
+    assert all(command.damping for command in rig.tick(100))  # released: nothing moves
+    assert rig.loop.supervisor.resume(rig.now_s)
+    rig.run()
+
+
+@pytest.mark.parametrize("stop", ["emergency_stop", "deactivate", "none"])
+def test_nothing_that_is_not_finite_leaves_by_either_interface(tmp_path, stop):
+    def change(index, measurement):
+        if index > 60:
+            measurement.joint_position_rad[7] = np.nan
+
+    rig = LiveRig(tmp_path, change)
+    for index in range(110):
+        if index == 70 and stop != "none":
+            getattr(rig.loop.supervisor, stop)()
+        (command,) = rig.tick()
+        stand_in_rad = rig.loop.supervisor.stand_in_rad
+        assert stand_in_rad is None or np.isfinite(stand_in_rad).all()
+        assert stand_in_rad is not None or index < 2
+        assert command is None or command.damping or np.isfinite(command.position_rad).all()
+        if stand_in_rad is not None:
+            assert np.all(stand_in_rad >= A1.limits.lower_rad) and np.all(stand_in_rad <= A1.limits.upper_rad)
+
+
+def test_an_orientation_without_length_for_a_moment_is_held_over(tmp_path):
+    def change(index, measurement):
+        if 100 <= index < 104:
+            measurement.orientation_wxyz[:] = 0.0
+
+    rig = LiveRig(tmp_path, change).run()
+    rig.tick(100 - rig.index)
+    rig.tick(4)
+    assert rig.state is SafetyState.HOLDING
+    rig.tick()
+    assert rig.state is SafetyState.RUNNING and rig.logged()[-1].is_first

@@ -123,11 +123,80 @@ def test_one_operator_does_not_take_over_from_another(rig):
 
 def test_an_emergency_stop_ends_an_intervention_and_is_reset_only_when_released(rig):
     rig.ask(INTERVENE)
-    rig.desk.held = True
-    assert rig.ask(STOP) and not rig.loop.intervening
+    assert rig.desk.stop_held("button A", True) and not rig.loop.intervening
     assert not rig.ask(RESUME) and not rig.ask(PAUSE) and not rig.ask(RESET)
-    rig.desk.held = False
+    assert rig.desk.stop_held("button A", False)
     assert rig.ask(RESET) and rig.loop.supervisor.state is SafetyState.STOPPED
     assert rig.ask(RESUME) and rig.loop.supervisor.state is SafetyState.RAMPING
     accepted = [event["accepted"] for event in rig.events if event["kind"] == "operator"]
     assert accepted == [True, True, False, False, False, True, True]
+
+
+def test_a_stop_is_held_for_as_long_as_anybody_holds_it(rig):
+    desk = rig.desk
+    assert desk.stop_held("button A", True) and rig.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
+    for _ in range(50):  # what B says, and says again, is nothing that A has said
+        assert not desk.stop_held("button B", False) and not desk.stop_held("button A", True)
+        assert not rig.ask(RESET) and not rig.ask(RESUME)
+    assert "button A" in desk.request(RESET, "test").message
+    assert desk.stop_held("button B", True) and desk.stop_held("button A", False)
+    assert not rig.ask(RESET) and desk.holders == {"button B"}
+    assert desk.stop_held("button B", False)
+    rig.step(5)
+    assert rig.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED  # that all let go resets nothing
+    assert rig.ask(RESET)
+    rig.step(5)
+    assert rig.loop.supervisor.state is SafetyState.STOPPED  # nor does a reset set out
+
+
+def test_a_stop_of_somebody_is_carried_out_at_once_and_each_time(rig):
+    damped = []
+    desk = OperatorDesk(rig.loop, rig.task, lambda kind, **fields: None, lambda: 0.0, lambda: damped.append(True))
+    desk.stop_held("button A", True)
+    desk.stop_held("button B", True)
+    desk.request(STOP, "test")
+    assert len(damped) == 3
+
+
+def test_of_two_gamepads_one_steers_and_the_other_is_named(rig):
+    one, other = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0, 0.0])
+    for _ in range(20):
+        rig.desk.gamepad(one, True, "gamepad 1")
+        rig.desk.gamepad(other, True, "gamepad 2")
+        rig.step()
+        np.testing.assert_allclose(rig.steps()[-1].action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
+        rig.desk.gamepad(other, False, "gamepad 3")
+    begun = [event["by"] for event in rig.events if event["kind"] == "intervention"]
+    refused = [event["by"] for event in rig.events if event["kind"] == "operator" and not event["accepted"]]
+    assert begun == ["gamepad 1"] and refused == ["gamepad 2"]
+    rig.desk.gamepad(one, False, "gamepad 1")
+    rig.desk.gamepad(other, True, "gamepad 2")
+    rig.step()
+    np.testing.assert_allclose(rig.steps()[-1].action_requested.reshape(4, 3)[:, 1], -OPERATOR_REACH)
+
+
+def test_a_stick_that_says_no_number_asks_for_the_middle(rig):
+    rig.desk.gamepad(np.array([np.nan, np.inf, 0.0, 0.0]), True)
+    rig.step(2)
+    np.testing.assert_array_equal(rig.steps()[-1].action_requested, np.zeros(12))
+
+
+@pytest.mark.parametrize("ticks", [0, 3])
+def test_what_an_operator_chose_is_forgotten_when_the_robot_is_stopped(rig, ticks):
+    assert rig.ask(INTERVENE)
+    rig.step(3)
+    rig.loop.supervisor.deactivate()
+    rig.step(ticks)
+    assert rig.loop.supervisor.activate()
+    rig.step()
+    while rig.loop.supervisor.state is not SafetyState.RUNNING:
+        assert not rig.loop.intervening
+        rig.step()
+    assert not rig.steps()[-1].intervention
+
+
+def test_nobody_intervenes_in_what_is_stopped(rig):
+    rig.loop.supervisor.deactivate()
+    assert not rig.ask(INTERVENE)
+    rig.desk.gamepad(np.zeros(4), True)
+    assert not rig.loop.intervening

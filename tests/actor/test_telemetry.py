@@ -1,17 +1,20 @@
 """What an actor reports about a robot that stands, in lock-step."""
 
+import time
+
 import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.pacer import Pacer
-from daydreamer.actor.telemetry import ActorTelemetry
+from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.periodic import periodically
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
-from daydreamer.session.status import read_status
+from daydreamer.session.status import LearnerStatus, StatusWriter, read_status
 from daydreamer.telemetry.milestones import UPRIGHT, UPRIGHT_HOLD_S, Milestones
 from sim.twin import Twin
 
@@ -69,3 +72,31 @@ def test_milestones_become_events_and_status_and_outlive_the_actor(session):
     live(session, 3, hold_steps, earlier_steps=2 * hold_steps - 1)
     assert len(milestone_events(session)) == 1
     assert read_status(session)["milestones_s"] == {UPRIGHT: robot_seconds}
+
+
+DAMAGE = [b"", b"\xff\xfe\x00", b'{"state":"\xff"}', b"[" * 100_000, b'{"state":"running","pid":1e999}', b"\x00" * 100]
+
+
+@pytest.mark.parametrize("content", DAMAGE)
+def test_a_learners_status_that_nobody_can_read_is_no_sign_of_life_and_ends_nothing(session, content):
+    StatusWriter(session, "learner").write(LearnerStatus(state="running"))
+    pulse = LearnerPulse(session)
+    seen_s = pulse.last_s()
+    (session.status / "learner.json").write_bytes(content)
+    assert pulse.last_s() == pulse.last_s() == seen_s
+    StatusWriter(session, "learner").write(LearnerStatus(state="running"))
+    assert pulse.last_s() > seen_s
+
+
+def test_what_is_done_again_and_again_goes_on_after_a_failure_that_is_complained_about_once(caplog):
+    done = []
+
+    def work():
+        done.append(True)
+        if len(done) < 4:
+            raise ValueError("a damaged file")
+
+    with periodically(work, 0.001, "the watch"):
+        while len(done) < 6:
+            time.sleep(0.001)
+    assert [record.message for record in caplog.records] == ["the watch failed and is tried again"]

@@ -1,4 +1,4 @@
-"""The keyboard of `walk` on a real pseudo-terminal, with a process of its own in its foreground."""
+"""The keyboard of `walk`: what is typed by somebody who means it, by somebody who does not, and by the terminal."""
 
 import os
 import pty
@@ -6,7 +6,129 @@ import select
 import sys
 import time
 
-from daydreamer.cli.keyboard import KEYS
+import pytest
+
+from daydreamer.actor.operator import OperatorRequest
+from daydreamer.cli.keyboard import ALONE_S, CONFIRM_S, KeyReader
+
+RESET, RESUME = OperatorRequest.EMERGENCY_RESET, OperatorRequest.RESUME
+STOP, PAUSE, INTERVENE = OperatorRequest.EMERGENCY_STOP, OperatorRequest.PAUSE, OperatorRequest.INTERVENE
+
+
+class Typist:
+    """Types by a clock of its own, and looks on as the thread does."""
+
+    def __init__(self):
+        self.got, self.said, self.now_s = [], [], 1000.0
+        self.reader = KeyReader(self.got.append, self.said.append)
+
+    def burst(self, characters, pause_s=ALONE_S + 0.1):
+        self.reader.take(characters, self.now_s)
+        self.wait(pause_s)
+
+    def wait(self, seconds):
+        end_s = self.now_s + seconds
+        while self.now_s < end_s:
+            self.reader.look(self.now_s)
+            self.now_s += 0.05
+        self.reader.look(self.now_s)
+
+    def type(self, text, pause_s):
+        for character in text:
+            self.burst(character, pause_s)
+        self.wait(1.0)
+
+
+@pytest.fixture
+def typist():
+    return Typist()
+
+
+def test_keys_that_come_alone_act_and_those_that_move_the_robot_ask_first(typist):
+    typist.burst("p")
+    typist.burst("i")
+    assert typist.got == [PAUSE, INTERVENE] and not typist.said
+    typist.burst("x")
+    assert typist.got == [PAUSE, INTERVENE] and "Press Y" in typist.said[-1]
+    typist.burst("Y")
+    typist.burst("r")
+    typist.burst("Y")
+    assert typist.got == [PAUSE, INTERVENE, RESET, RESUME]
+
+
+@pytest.mark.parametrize("characters", [" ", "asdf jkl", "      ", "x Y", "\x1b[1 q", "export ROS_DOMAIN_ID=1\n"])
+def test_the_stop_acts_at_once_wherever_it_stands_and_nothing_else_does(typist, characters):
+    typist.reader.take(characters, typist.now_s)
+    assert typist.got == [STOP]
+    typist.wait(10.0)
+    assert typist.got == [STOP]
+
+
+@pytest.mark.parametrize(
+    "characters",
+    [
+        "xterm",
+        "xterm\n",
+        "rosbag",
+        "xY",
+        "rY",
+        "Yx",
+        "xxYY",
+        "x\x7fr",
+        "\x1b[2;1;1;112;112;1;0x",  # the answer to DECREQTPARM
+        "\x1b[?62;22c",
+        "\x1b[I",
+        "\x1b]11;rgb:0000/0000/0000\x1b\\",
+        "\x1bOx",
+        "\x1b[200~r\x1b[201~",
+        "pppp",
+        "ip",
+        "é" * 30,
+        "x" * 5000,
+    ],
+)
+def test_pasted_text_and_what_a_terminal_answers_act_on_nothing(typist, characters):
+    typist.burst(characters)
+    typist.burst(characters)
+    typist.wait(10.0)
+    assert not typist.got
+
+
+@pytest.mark.parametrize("pause_s", [0.02, 0.1, 0.25])
+@pytest.mark.parametrize(
+    "words",
+    ["xterm", "proxy", "try\n", "galaxy", "tar\nY", "exit\n", "reboot\n", "pip", "export\n", "r\n", "x\n", "RY"],
+)
+def test_words_that_are_typed_act_on_nothing(typist, words, pause_s):
+    typist.type(words, pause_s)
+    assert not typist.got
+
+
+@pytest.mark.parametrize("between", ["y", "p", "\n", "\x1b[A", "n"])
+def test_a_confirmation_is_the_very_next_key(typist, between):
+    typist.burst("r")
+    typist.burst(between)
+    typist.burst("Y")
+    assert RESUME not in typist.got
+
+
+def test_a_confirmation_comes_soon_or_not_at_all(typist):
+    typist.burst("x")
+    typist.wait(CONFIRM_S + 1.0)
+    assert typist.said[-1] == "Not confirmed; nothing has changed."
+    typist.burst("Y")
+    assert not typist.got
+
+
+def test_a_confirmation_does_not_come_with_something_else(typist):
+    for burst in ("Yes", "Y\n", "aY"):
+        typist.burst("x")
+        typist.burst(burst)
+    typist.burst("x")
+    typist.burst("Y", 0.1)
+    typist.burst("e")
+    assert not typist.got
+
 
 SCRIPT = """
 import os, sys, time
@@ -37,14 +159,18 @@ def test_keys_become_requests_and_the_terminal_is_given_back(tmp_path):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         os.execv(sys.executable, [sys.executable, "-c", SCRIPT, str(end)])
     try:
-        help_line = read_until(terminal, "intervene.")
-        assert "space = emergency stop" in help_line
-        os.write(terminal, b"q" + "".join(KEYS).encode())
-        text = read_until(terminal, "got intervene")
-        got = [line.split()[1] for line in text.splitlines() if line.startswith("got")]
-        assert got == [request.value for request in KEYS.values()]
+        assert "space = emergency stop" in read_until(terminal, "capital Y.")
+        os.write(terminal, b"xterm -e reset\n")
+        assert "got emergency_stop" in read_until(terminal, "got emergency_stop")
+        time.sleep(3 * ALONE_S)
+        os.write(terminal, b"r")
+        text = read_until(terminal, "Press Y")
+        time.sleep(2 * ALONE_S)
+        os.write(terminal, b"Y")
+        text += read_until(terminal, "got resume")
         end.touch()
-        assert "echo True" in read_until(terminal, "echo True")
+        text += read_until(terminal, "echo True")
+        assert [line.split()[1] for line in text.splitlines() if line.startswith("got")] == ["resume"]
     finally:
         os.close(terminal)
         os.waitpid(pid, 0)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -16,10 +17,13 @@ from daydreamer.cli.launching import (
     prepare_walk,
     refuse_bad_end,
     refuse_unknown,
+    resumed_processes,
 )
 from daydreamer.cli.launching import split_settings as split
 from daydreamer.cli.walk import resume
 from daydreamer.errors import UserError
+from daydreamer.session.directory import Session
+from daydreamer.session.wiring import Wiring, keep_wiring
 
 pytest.importorskip("rclpy")
 
@@ -78,7 +82,7 @@ def test_what_is_given_counts(tmp_path):
         ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
         ({"minutes": "inf"}, ("minutes:=inf",)),
-        ({"minutes": "-1"}, ("would do nothing",)),
+        ({"minutes": "-1"}, ("minutes",)),
         ({"seed": "1.5"}, ("seed:=1.5",)),
         ({"dashboard": "yes"}, ("dashboard:=yes", "true nor false")),
         ({"parameters": "~/missing.yaml"}, ("no file", "missing.yaml")),
@@ -188,21 +192,54 @@ def test_a_complete_session_says_how_to_go_on_for_longer(record_session):
     assert_refused("is complete with 1.0", f"resume:={session.path} minutes:=10", resume="one")
 
 
-def test_hardware_is_never_taken_over_another_interface(tmp_path):
-    (tmp_path / "my.yaml").write_text(PARAMETERS)
-    session = walk(robot="ros2_control", session="one", parameters="my.yaml").session
-    assert_refused("say again which file", "my.yaml", resume="one")
-    launch = walk(resume="one", parameters="my.yaml")
+def resumed(name):
+    """The processes of `daydreamer resume`, by name."""
+    session = Session.open(Path(name))
+    return {process.name: process for process in resumed_processes(session, 60.0)}
+
+
+def test_hardware_is_taken_over_the_same_interface_by_both_commands(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text(PARAMETERS)
+    walk(robot="ros2_control", session="one", parameters="my.yaml", namespace="/left/")
+    launch = walk(resume="one")
     assert launch.hardware.remappings == (("joint_command", "forward_position_controller/commands"),)
-    with pytest.raises(UserError, match="by ros2 launch, with robot:=ros2_control; go on with 'ros2 launch"):
-        resume(session.path, None, dashboard=False)
+    assert (launch.parameters, launch.namespace) == (path, "/left/")
+    processes = resumed("one")
+    assert list(processes) == ["actor", "learner"]
+    moved = ("-r", "joint_command:=forward_position_controller/commands")
+    assert processes["actor"].ros_arguments == ("-r", "__ns:=/left", "--params-file", str(path), *moved)
+    # Another file under the same name is another robot, as far as anybody knows.
+    path.write_text(PARAMETERS.replace("false", "true"))
+    assert_refused("has changed since; say again which file", resume="one")
+    with pytest.raises(UserError, match="resume:=.*one parameters:=FILE"):
+        resume(tmp_path / "one", None, dashboard=False)
+    assert walk(resume="one", parameters="my.yaml").parameters == path
 
 
-@pytest.mark.parametrize("given", [{"robot": "a1"}, {"namespace": "one"}])
-def test_what_waits_for_an_operator_under_launch_does_not_set_out_by_resume(given):
-    session = walk(session="one", **given).session
-    with pytest.raises(UserError, match="go on with 'ros2 launch"):
-        resume(session.path, None, dashboard=False)
+def test_what_launch_has_started_resume_starts_too(pytestconfig, monkeypatch, tmp_path):
+    monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "nowhere"))
+    walk(robot="a1", session="one")
+    processes = resumed("one")
+    assert list(processes) == ["actor", "driver", "learner"]  # in the order in which to stop them
+    own = ("--params-file", str(pytestconfig.rootpath / "config/a1.yaml"))
+    assert processes["driver"].module == "ros_nodes.unitree_a1_node"
+    assert processes["driver"].ros_arguments == processes["actor"].ros_arguments == own
+    walk(session="two")
+    assert all(not process.ros_arguments for process in resumed("two").values())
+
+
+def test_a_session_that_was_begun_by_hand_goes_on_as_its_actor_has_written_down():
+    session = walk(session="one").session
+    (session.path / "launch.json").unlink()
+    topics = {"joint_states": "/left/joint_states", "joint_command": "/arm/commands"}
+    keep_wiring(session, Wiring(command_interface="forward_position", namespace="/left", topics=topics))
+    processes = resumed("one")
+    moved = ("-r", "__ns:=/left", "-r", "joint_command:=/arm/commands", "-p", "command_interface:=forward_position")
+    assert processes["actor"].ros_arguments == processes["twin"].ros_arguments == moved
+    # It may be a stranger's session, with a robot of ours behind that topic.
+    assert "--wait" in processes["actor"].arguments
 
 
 def test_a_record_of_another_robot_is_not_believed():

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from daydreamer.cli.progress import ProgressView, sparkline
+from daydreamer.cli.progress import ProgressView, sparkline, summarise
 from daydreamer.session.status import read_status
 
 
@@ -53,12 +53,27 @@ def test_without_a_terminal_there_are_plain_lines(running):
     [
         ({}, "the actor is not running"),
         ({"actor": {"state": "stopped"}}, "the actor is not running"),
-        ({"actor": {"state": "waiting"}}, "waiting for the robot, or to be activated"),
+        ({"actor": {"state": "waiting"}}, "waiting for the robot"),
     ],
 )
 def test_a_robot_that_nobody_controls_is_said_to_be_so(running, processes, why):
     shown, _ = show(running, terminal=False, status_change={"processes": processes, "safety_state": "stopped"})
     assert shown.startswith(f"1.5 of 60 robot minutes, {why}, ")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("state", ["waiting", "running"])
+def test_what_the_actor_wants_its_operator_to_know_is_shown(running, terminal, state):
+    notices = ["waits for you: press r, then Y, here", "/joint_states has 2 publishers: /a1, /arm"]
+    change = {"processes": {"actor": {"state": state}}, "notices": notices, "safety_state": "stopped"}
+    shown, _ = show(running, terminal=terminal, status_change=change)
+    shown = " ".join(shown.replace("│", " ").split())
+    assert "waits for you: press r, then Y, here; /joint_states has 2 publishers: /a1, /arm" in shown
+
+
+def test_a_session_in_which_the_robot_never_set_out_is_summed_up(running):
+    status = read_status(running) | {"env_steps": 0, "robot_seconds": 0.0, "imagined_per_real_step": None}
+    assert summarise(status)[0] == "0 steps logged (0.0 robot minutes)"
 
 
 def test_a_session_without_anything_is_shown_too(record_session):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from daydreamer.config import merge, resolve
+from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.learner.agent import NORM_WARMUP_UPDATES
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer
 from daydreamer.learner.learner import Learner
@@ -246,6 +247,19 @@ def test_steps_that_are_not_finite_are_refused_and_reported(session, write_steps
         assert sequence.tolist() == [0, 1, 2, 3, 4, 8, 9]
         # Nothing is learned from a transition over the gap.
         assert np.asarray(learner.replay.state.rows["is_first"])[100:107].tolist() == [1, 0, 0, 0, 0, 1, 0]
+
+
+def test_steps_whose_joints_did_not_follow_are_not_learned_from(session, write_steps):
+    def doubt(step):
+        if 4 <= step.sequence < 7:
+            step.safety_flags = SAFETY_FLAGS["not_following"] | SAFETY_FLAGS["rate_clipped"]
+
+    write_steps(session, 10, doubt)
+    with Watched(session) as watched:
+        assert watched.events == [] and watched.learner.env_steps == 107
+        rows = watched.learner.replay.state.rows
+        assert np.asarray(rows["sequence"])[100:107].tolist() == [0, 1, 2, 3, 7, 8, 9]
+        assert np.asarray(rows["is_first"])[100:107].tolist() == [1, 0, 0, 0, 1, 0, 0]
 
 
 @contextlib.contextmanager

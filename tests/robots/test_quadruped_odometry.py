@@ -170,3 +170,30 @@ def test_forgets_the_velocity_over_a_gap_and_on_reset(robot):
             update(odometry, dataclasses.replace(moving, time_s=step * PERIOD_S))
         forget(odometry)
         assert np.linalg.norm(update(odometry, measurement(robot, 60.0, foot_force_n=np.zeros(4)))) == 0.0
+
+
+@pytest.mark.parametrize("feet_n", [0.0, 30.0, np.nan, 1e300])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3.39e38, 1e154, 1e300, 1e-310])
+@pytest.mark.parametrize(
+    "field",
+    ["orientation_wxyz", "angular_velocity_rad_s", "linear_acceleration_m_s2", "joint_velocity_rad_s"]
+    + ["joint_position_rad"],
+)
+def test_no_number_whatever_makes_the_estimate_one_that_is_not_finite(robot, field, value, feet_n):
+    odometry = LegOdometry(robot)
+    for step in range(3):
+        update(odometry, measurement(robot, step * PERIOD_S))
+    good = measurement(robot, 3 * PERIOD_S, foot_force_n=np.full(4, feet_n))
+    for change in (slice(0, 1), slice(None)):
+        values = getattr(good, field).astype(float).copy()
+        values[change] = value
+        assert np.isfinite(update(odometry, dataclasses.replace(good, **{field: values}))).all()
+    for step in range(4, 24):
+        estimate = update(odometry, measurement(robot, step * PERIOD_S))
+    assert np.linalg.norm(estimate) < 0.05
+
+
+def test_an_orientation_without_length_ends_nothing(robot):
+    odometry = LegOdometry(robot)
+    for step in range(5):
+        assert np.isfinite(update(odometry, measurement(robot, step * PERIOD_S, orientation_wxyz=np.zeros(4)))).all()

@@ -11,6 +11,7 @@ import pytest
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.session.new import configure, new_session
+from daydreamer.session.status import read_status
 
 TIMEOUT_S = 150.0
 
@@ -18,7 +19,7 @@ TIMEOUT_S = 150.0
 class Rig:
     """A session in a ROS domain of its own."""
 
-    def __init__(self, directory, domain, overrides=(), discovery_s=None):
+    def __init__(self, directory, domain, overrides=(), discovery_s=None, robot="twin"):
         # Here, so that the test modules can skip themselves where there is no ROS.
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -29,7 +30,7 @@ class Rig:
         self.directory = directory
         self.domain = domain
         self._discovery = {} if discovery_s is None else {"DAYDREAMER_DISCOVERY_S": str(discovery_s)}
-        config = configure(robot="twin", minutes=60.0, seed=0, preset="tiny", overrides=overrides)
+        config = configure(robot=robot, minutes=60.0, seed=0, preset="tiny", overrides=overrides)
         self.session = new_session(directory / "session", config)
         self.processes = []
         self.context = rclpy.Context()
@@ -86,6 +87,61 @@ class Rig:
         self.context.shutdown()
 
 
+class Operator:
+    """Asks the actor of a rig, as an operator's tools would."""
+
+    def __init__(self, rig):
+        from diagnostic_msgs.msg import DiagnosticArray
+        from std_msgs.msg import Bool
+
+        from ros_nodes import topics
+
+        self.rig = rig
+        self.diagnostics = []
+        rig.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
+        self.e_stop = rig.node.create_publisher(Bool, "e_stop", topics.LATCHED)
+        self._clients = {}
+
+    def call(self, service_type, name, request):
+        if name not in self._clients:
+            self._clients[name] = self.rig.node.create_client(service_type, f"/actor/{name}")
+        client = self._clients[name]
+        self.rig.until(client.service_is_ready)
+        future = client.call_async(request)
+        self.rig.until(future.done)
+        return future.result()
+
+    def ask(self, name):
+        return self.reply(name).success
+
+    def reply(self, name):
+        from std_srvs.srv import Trigger
+
+        return self.call(Trigger, name, Trigger.Request())
+
+    def transition(self, number):
+        from lifecycle_msgs.msg import Transition
+        from lifecycle_msgs.srv import ChangeState
+
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, "change_state", request).success
+
+    def state(self):
+        return read_status(self.rig.session)["safety_state"]
+
+    def until_notice(self, words):
+        self.rig.until(lambda: any(words in notice for notice in read_status(self.rig.session)["notices"]))
+
+    def until_state(self, state):
+        self.rig.until(lambda: self.state() == state)
+
+    def reported(self, entry, key):
+        for status in reversed(self.diagnostics[-1].status if self.diagnostics else []):
+            if status.name == f"actor: {entry}":
+                return next(value.value for value in status.values if value.key == key)
+        return None
+
+
 def is_damping(command):
     """Whether a joint command message takes the torque off."""
     return not command.position and list(command.velocity) == [0.0] * 12
@@ -97,11 +153,16 @@ def damping():
 
 
 @pytest.fixture
+def make_operator():
+    return Operator
+
+
+@pytest.fixture
 def make_rig(tmp_path):
     rigs = []
 
-    def make(domain, overrides=(), discovery_s=None):
-        rigs.append(Rig(tmp_path, domain, overrides, discovery_s))
+    def make(domain, overrides=(), discovery_s=None, robot="twin"):
+        rigs.append(Rig(tmp_path, domain, overrides, discovery_s, robot))
         return rigs[-1]
 
     yield make

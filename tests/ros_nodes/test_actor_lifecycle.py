@@ -9,70 +9,28 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
-from std_srvs.srv import Trigger
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
-from ros_nodes import topics
 
 
-class Operator:
-    """Asks the actor of a rig, as an operator's tools would."""
-
-    def __init__(self, rig):
-        self.rig = rig
-        self.diagnostics = []
-        rig.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
-        self.e_stop = rig.node.create_publisher(Bool, "e_stop", topics.LATCHED)
-        self._clients = {}
-
-    def call(self, service_type, name, request):
-        if name not in self._clients:
-            self._clients[name] = self.rig.node.create_client(service_type, f"/actor/{name}")
-        client = self._clients[name]
-        self.rig.until(client.service_is_ready)
-        future = client.call_async(request)
-        self.rig.until(future.done)
-        return future.result()
-
-    def ask(self, name):
-        return self.call(Trigger, name, Trigger.Request()).success
-
-    def transition(self, number):
-        request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, "change_state", request).success
-
-    def state(self):
-        return read_status(self.rig.session)["safety_state"]
-
-    def until_state(self, state):
-        self.rig.until(lambda: self.state() == state)
-
-    def reported(self, entry, key):
-        for status in reversed(self.diagnostics[-1].status if self.diagnostics else []):
-            if status.name == f"actor: {entry}":
-                return next(value.value for value in status.values if value.key == key)
-        return None
-
-
-def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
+def test_an_operator_leads_the_actor_through_its_life(make_rig, make_operator, damping):
     rig = make_rig(30)
-    operator = Operator(rig)
+    operator = make_operator(rig)
     rig.start("twin")
     actor = rig.start("actor", "--ros-args", "-p", "autostart:=false")
     assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
     # Inactive: it observes, and commands nothing.
     rig.until(lambda: operator.reported("control loop", "rate Hz") not in (None, "unknown"))
+    rig.until(lambda: any("waits for you" in notice for notice in read_status(rig.session)["notices"]))
     assert operator.state() == "stopped" and not rig.commands and not rig.steps()
     assert not operator.ask("resume")  # that is for the life cycle to say
-    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
     rig.until(lambda: len(rig.steps()) >= 10)
     # It set out from the measured pose.
     first = np.array(rig.commands[0].position)
@@ -103,7 +61,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     assert operator.transition(Transition.TRANSITION_CLEANUP)
     # Again from the start: another life, in the same process.
     assert operator.transition(Transition.TRANSITION_CONFIGURE), rig.output("actor")
-    assert operator.transition(Transition.TRANSITION_ACTIVATE)
+    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
     rig.until(lambda: len(rig.steps(life=2)) >= 5)
     assert len(rig.commands) > quiet
     actor.send_signal(signal.SIGINT)
@@ -111,10 +69,10 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, damping):
     assert damping(rig.commands[-1])
 
 
-def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
+def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator, damping):
     # What is latched must have been found before the actor sets out.
     rig = make_rig(32, ["actor.random_steps=10"], discovery_s=3.5)
-    operator = Operator(rig)
+    operator = make_operator(rig)
     operator.e_stop.publish(Bool(data=True))  # before there is an actor: it is latched
     rig.start("twin")
     process = subprocess.Popen(
@@ -130,7 +88,7 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
     assert not rig.steps() and all(damping(command) for command in rig.commands)
     operator.e_stop.publish(Bool(data=False))
     rig.until(lambda: operator.ask("e_stop_reset"))
-    assert operator.ask("resume")
+    rig.until(lambda: operator.ask("resume"))  # refused while the robot is silent and the actor is not active yet
     rig.until(lambda: len(rig.steps()) >= 5)
 
     def stops(ask):
@@ -172,4 +130,6 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, damping):
         for event in read_events(rig.session.events)
         if event["kind"] == "operator" and event["request"] == "emergency_stop" and event["accepted"]
     ]
-    assert stopped_by == ["topic", "topic", "topic", "service", "keyboard"]
+    # Each publisher has a name of its own.
+    assert len(set(stopped_by)) == 5 and stopped_by[3:] == ["service", "keyboard"]
+    assert all(by.startswith("/e_stop from /test") for by in stopped_by[:3])

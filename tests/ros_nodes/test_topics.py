@@ -4,8 +4,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import Imu, JointState
-from std_msgs.msg import Float64MultiArray
+from sensor_msgs.msg import Imu
 
 from daydreamer.errors import UserError
 from ros_nodes import topics
@@ -14,38 +13,19 @@ JOINTS = ("hip", "upper", "lower")
 STAMP = Time(sec=3, nanosec=5)
 
 
-def test_joints_are_matched_by_name_in_any_order_and_among_others():
-    order = topics.NameOrder("joint_states", "joint", JOINTS)
-    names = ["gripper", "lower", "hip", "upper"]
-    np.testing.assert_array_equal(order(names, [9.0, 3.0, 1.0, 2.0], "position"), [1.0, 2.0, 3.0])
-    np.testing.assert_array_equal(order(["hip", "upper", "lower"], [1.0, 2.0, 3.0], "position"), [1.0, 2.0, 3.0])
-
-
-def test_a_missing_joint_is_named_with_those_received():
-    order = topics.NameOrder("joint_states", "joint", JOINTS)
-    with pytest.raises(UserError, match="joint_states lacks the joint lower; it has hip, upper, knee"):
-        order(["hip", "upper", "knee"], [1.0, 2.0, 3.0], "position")
-
-
-def test_a_field_that_is_not_filled_is_named():
-    order = topics.NameOrder("joint_states", "joint", JOINTS)
-    with pytest.raises(UserError, match="0 values in 'velocity'"):
-        order(list(JOINTS), [], "velocity")
-
-
 @pytest.mark.parametrize("interface", topics.COMMAND_INTERFACES)
 def test_a_position_command_arrives_as_it_was_sent(interface):
     targets = np.array([0.1, 0.9, -1.8])
     message = topics.joint_command_message(interface, STAMP, JOINTS, targets, np.zeros(3))
     assert type(message) is topics.command_type(interface)
-    order = topics.NameOrder("joint_command", "joint", JOINTS)
-    np.testing.assert_array_equal(topics.joint_command_of(message, order, 3), targets)
+    sent = message.data if interface == "forward_position" else message.position
+    np.testing.assert_array_equal(sent, targets)
 
 
 def test_damping_has_no_positions_and_zero_velocities():
     message = topics.joint_command_message("joint_state", STAMP, JOINTS, np.full(3, np.nan), np.ones(3))
     assert (list(message.position), list(message.velocity)) == ([], [0.0, 0.0, 0.0])
-    assert topics.joint_command_of(message, topics.NameOrder("joint_command", "joint", JOINTS), 3) is None
+    assert tuple(message.name) == JOINTS
 
 
 def test_where_only_positions_are_known_the_measured_pose_stands_in_for_damping():
@@ -53,12 +33,18 @@ def test_where_only_positions_are_known_the_measured_pose_stands_in_for_damping(
     assert list(message.data) == [1.0, 1.0, 1.0]
 
 
-def test_commands_that_do_not_fit_are_refused():
-    order = topics.NameOrder("joint_command", "joint", JOINTS)
-    with pytest.raises(UserError, match="2 values for 3 joints"):
-        topics.joint_command_of(Float64MultiArray(data=[1.0, 2.0]), order, 3)
-    with pytest.raises(UserError, match="lacks the joint upper, lower"):
-        topics.joint_command_of(JointState(name=["hip"], position=[1.0]), order, 3)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("stand_in_rad", [None, np.array([0.0, np.nan, 0.0]), np.ones(3)])
+def test_no_message_holds_a_number_that_is_not_finite(wrong, stand_in_rad):
+    targets = np.array([0.1, wrong, -1.8])
+    message = topics.joint_command_message("forward_position", STAMP, JOINTS, targets, stand_in_rad)
+    known = stand_in_rad is not None and np.isfinite(stand_in_rad).all()
+    assert (message is not None) == known and (message is None or list(message.data) == [1.0, 1.0, 1.0])
+    message = topics.joint_command_message("joint_state", STAMP, JOINTS, targets, stand_in_rad)
+    assert (list(message.position), list(message.velocity)) == ([], [0.0, 0.0, 0.0])
+
+
+def test_an_interface_that_nobody_knows_is_refused():
     with pytest.raises(UserError, match="choose joint_state or forward_position"):
         topics.command_type("effort")
 
@@ -76,11 +62,3 @@ def test_an_imu_without_orientation_is_refused():
     message.orientation_covariance[0] = -1.0
     with pytest.raises(UserError, match="orientation filter"):
         topics.orientation_of(message)
-
-
-def test_an_image_arrives_as_it_was_sent_and_another_size_is_refused():
-    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    message = topics.image_message(STAMP, image)
-    np.testing.assert_array_equal(topics.image_of(message, (64, 64, 3)), image)
-    with pytest.raises(UserError, match="wants 32x32 rgb8"):
-        topics.image_of(message, (32, 32, 3))

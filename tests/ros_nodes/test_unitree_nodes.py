@@ -1,5 +1,6 @@
 """The drivers' nodes, each against a stand-in for the robot's end of the wire."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import struct
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from pathlib import Path
 
@@ -24,16 +26,35 @@ from daydreamer.robots.go2.low_level import low_command_crc
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.unitree import unitree_crc
 from ros_nodes import topics
+from ros_nodes.unitree_a1_node import MotorController
+
+
+def a1_state(position=A1.stand_pose_rad, velocity=np.zeros(12), quaternion=(1.0, 0.0, 0.0, 0.0), tick=0):
+    state = bytearray(771)
+    state[0] = 0xFF
+    struct.pack_into("<4f", state, 10, *quaternion)
+    for joint in range(12):
+        struct.pack_into("<Bff", state, 63 + 32 * joint, 10, position[joint], velocity[joint])
+        state[63 + 32 * joint + 23] = 30 + joint
+    struct.pack_into("<4h", state, 703, 10, 20, 30, 40)
+    struct.pack_into("<I", state, 719, tick)
+    struct.pack_into("<I", state, 767, unitree_crc(bytes(state[:767])))
+    return bytes(state)
+
+
+def with_knee(angle):
+    return [*A1.stand_pose_rad[:2], angle, *A1.stand_pose_rad[3:]]
 
 
 class A1MotorController:
-    """The A1's end of the wire: keeps commands, answers each with a state."""
+    """The A1's end of the wire: keeps commands, answers each with what `state` makes, or not at all."""
 
     def __init__(self, rig):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.setblocking(False)
         self.stiffness, self.targets = [], []
+        self.state = a1_state
         rig.node.create_timer(0.002, self.answer)
 
     @property
@@ -49,15 +70,8 @@ class A1MotorController:
             motors = [struct.unpack_from("<Bffhhh", packet, 10 + 27 * joint) for joint in range(12)]
             self.stiffness.append({motor[4] / 32 for motor in motors})
             self.targets.append([motor[1] for motor in motors])
-            state = bytearray(771)
-            state[0] = 0xFF
-            struct.pack_into("<4f", state, 10, 1.0, 0.0, 0.0, 0.0)
-            for joint, angle in enumerate(A1.stand_pose_rad):
-                struct.pack_into("<Bff", state, 63 + 32 * joint, 10, angle, 0.0)
-                state[63 + 32 * joint + 23] = 30 + joint
-            struct.pack_into("<4h", state, 703, 10, 20, 30, 40)
-            struct.pack_into("<I", state, 767, unitree_crc(bytes(state[:767])))
-            self.socket.sendto(state, sender)
+            if (state := self.state()) is not None:
+                self.socket.sendto(state, sender)
 
 
 class Go2:
@@ -133,13 +147,18 @@ def start(rig, node, environment, **parameters):
     return process
 
 
+def start_a1(rig, controller, **parameters):
+    addresses = {"robot_address": "127.0.0.1", "robot_port": controller.port, "local_port": 0}
+    return start(rig, "unitree_a1_node", rig.environment, **addresses, **parameters)
+
+
 def obeys_damps_by_itself_and_at_the_end(rig, robot, stand_in, driver):
     gains = robot.limits.gains
     stiffness, reach_rad = gains.stiffness_n_m_rad[0], gains.max_target_error_rad[0]
     assert {0.0} == set().union(*stand_in.stiffness)  # no command yet
     commands = rig.node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
     target = robot.stand_pose_rad + 0.1
-    target[2] += 5.0  # further from the measured angle than the driver goes
+    target[2] += 0.7  # further from the measured angle than the driver goes
     message = topics.joint_command_message("joint_state", topics.Time(), JOINT_NAMES, target, target)
 
     def reached():
@@ -163,11 +182,175 @@ def obeys_damps_by_itself_and_at_the_end(rig, robot, stand_in, driver):
 def test_the_a1_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig):
     rig = make_rig(41)
     controller, listener = A1MotorController(rig), Listener(rig)
-    addresses = {"robot_address": "127.0.0.1", "robot_port": controller.port, "local_port": 0}
-    driver = start(rig, "unitree_a1_node", rig.environment, newton_per_foot_force=0.5, **addresses)
+    driver = start_a1(rig, controller, newton_per_foot_force=0.5, rate_hz=250)
     rig.until(lambda: len(listener.states) > 20)
     listener.expect(A1)
     obeys_damps_by_itself_and_at_the_end(rig, A1, controller, driver)
+
+
+class Commander:
+    """Commands the stand pose twenty times a second, or more often."""
+
+    def __init__(self, rig, controller):
+        self.node, self.rig, self.controller = rig.node, rig, controller
+        self.publisher = self.node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+        self.pose = topics.JointState(name=JOINT_NAMES, position=A1.stand_pose_rad.tolist())
+        self.timer = self.node.create_timer(0.04, lambda: self.publisher.publish(self.pose))
+
+    def watch(self, seconds, while_doing=lambda: None):
+        """Stiffness and targets of the packets of so many seconds."""
+        first, end_s = len(self.controller.targets), time.monotonic() + seconds
+
+        def over():
+            while_doing()
+            return time.monotonic() > end_s and len(self.controller.targets) > first + 20
+
+        self.rig.until(over)
+        return set().union(*self.controller.stiffness[first:]), np.array(self.controller.targets[first:])
+
+
+def test_neither_strangers_nor_nonsense_nor_an_encoder_that_errs_moves_an_a1(make_rig):
+    rig = make_rig(40)
+    controller, listener = A1MotorController(rig), Listener(rig)
+    driver = start_a1(rig, controller)
+    rig.until(lambda: len(listener.states) > 5)
+    commander = Commander(rig, controller)
+    rig.until(lambda: controller.stiffness[-1] == {80.0})
+
+    def stands(stiffness, targets):
+        # Damped for a moment it may be, where this process is late; what is followed is the pose.
+        stiff = targets[targets[:, 0] < 1e6]
+        assert len(stiff) and stiffness <= {0.0, 80.0}, rig.output("driver")
+        np.testing.assert_allclose(stiff, np.tile(A1.stand_pose_rad, (len(stiff), 1)), atol=1e-4)
+        rig.until(lambda: controller.stiffness[-1] == {80.0})
+
+    # Messages that are no commands, of the same publisher and of another one.
+    def send_nonsense(publisher):
+        for message in (
+            topics.JointState(),
+            topics.JointState(name=["gripper_joint"], position=[0.3]),
+            topics.JointState(name=JOINT_NAMES, position=with_knee(float("nan"))),
+            topics.JointState(name=JOINT_NAMES, position=with_knee(1e6)),
+            topics.JointState(name=[*JOINT_NAMES, JOINT_NAMES[0]], position=[*with_knee(-1.0), 0.5]),
+            topics.JointState(name=JOINT_NAMES[1:], position=with_knee(-1.0)[1:]),
+        ):
+            publisher.publish(message)
+
+    stray = rig.node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+    stands(*commander.watch(0.5, lambda: send_nonsense(commander.publisher)))
+    other_pose = topics.JointState(name=JOINT_NAMES, position=with_knee(-1.2))
+    stands(*commander.watch(0.5, lambda: stray.publish(other_pose)))
+    rig.until(lambda: "from two publishers" in rig.output("driver") and "refused" in rig.output("driver"))
+
+    # Single samples that are wrong, and packets that cannot be.
+    wrong = iter([with_knee(3.5), with_knee(-6.0), with_knee(float("nan")), with_knee(1e30)] * 5)
+    turn = iter(range(10**6))
+
+    def mostly_true():
+        if next(turn) % 4:
+            return a1_state()
+        return a1_state(next(wrong, A1.stand_pose_rad), quaternion=(float("nan"), 3e38, 0.0, 0.0))
+
+    listener.states.clear()
+    listener.imu.clear()
+    controller.state = mostly_true
+    stands(*commander.watch(0.7))
+    assert len(listener.states) > 10
+    for message in listener.states:
+        np.testing.assert_allclose(message.position, A1.stand_pose_rad, atol=1e-6)
+    assert listener.imu and all(message.orientation.w == 1.0 for message in listener.imu)
+
+    # Nothing comes any more: damped, and said.
+    controller.state = lambda: None
+    rig.until(lambda: controller.stiffness[-1] == {0.0})
+    rig.until(lambda: "nothing has come from the A1 at 127.0.0.1" in rig.output("driver"))
+    controller.state = a1_state
+    rig.until(lambda: controller.stiffness[-1] == {80.0})
+
+    # A joint that keeps saying that it is somewhere else stops the robot, whatever is commanded.
+    controller.state = lambda: a1_state(with_knee(-1.0))
+    rig.until(lambda: controller.stiffness[-1] == {0.0})
+    assert commander.watch(0.5)[0] == {0.0}
+    assert "FR_calf_joint leapt" in rig.output("driver")
+
+    driver.send_signal(signal.SIGTERM)
+    assert rig.until_exit(driver) == 0, rig.output("driver")
+    assert controller.stiffness[-5:] == [{0.0}] * 5
+    for target in controller.targets:
+        assert np.isfinite(target).all()
+
+
+@pytest.fixture
+def wire():
+    """A driver's end of the wire, and the robot's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as robot:
+        robot.bind(("127.0.0.1", 0))
+        robot.settimeout(10.0)
+        with contextlib.closing(MotorController("127.0.0.1", robot.getsockname()[1], 0)) as controller:
+            controller.send(b"hello")
+            address = robot.recvfrom(2048)[1]
+            yield controller, lambda packet: robot.sendto(packet, address)
+
+
+def received(controller, number=1):
+    """The state after so many datagrams have come, whatever became of them."""
+    end_s = time.monotonic() + 10.0
+    fresh = False
+    while not fresh and time.monotonic() < end_s and sum(controller.refused.values()) < number:
+        fresh = controller.receive()
+    return controller.state
+
+
+def test_a_packet_that_was_overtaken_is_passed_over_and_one_that_comes_twice_does_no_harm(wire):
+    controller, send = wire
+    for tick, knee, believed in ((2**32 - 1, -1.1, -1.1), (2, -1.2, -1.2), (2**32 - 1, -1.1, -1.2), (2, -1.2, -1.2)):
+        send(a1_state(with_knee(knee), tick=tick))
+        assert received(controller).joint_position_rad[2] == pytest.approx(believed)
+        controller.refused.clear()
+    # A motor controller that was started again counts from 0.
+    for tick in range(10):
+        send(a1_state(with_knee(-1.3), tick=2**32 - 100 - 20 + tick))
+        time.sleep(0.001)
+        controller.receive()
+    assert received(controller).joint_position_rad[2] == pytest.approx(-1.3)
+
+
+def test_only_the_robots_address_is_listened_to():
+    with contextlib.ExitStack() as stack:
+        robot, stranger = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(2))
+        robot.bind(("127.0.0.1", 0))
+        stranger.bind(("127.0.0.1", 0))
+        for _ in range(100):
+            # Between binding and connecting the kernel takes packets from anybody.
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as early:
+                early.bind(("127.0.0.1", 0))
+                port = early.getsockname()[1]
+            ended = threading.Event()
+
+            def flood(port=port, ended=ended):
+                while not ended.is_set():
+                    with contextlib.suppress(OSError):
+                        stranger.sendto(a1_state(with_knee(3.0)), ("127.0.0.1", port))
+
+            thread = threading.Thread(target=flood)
+            thread.start()
+            try:
+                with contextlib.closing(MotorController("127.0.0.1", robot.getsockname()[1], port)) as controller:
+                    assert not controller.receive() and controller.state is None
+                    refused = dict(controller.refused)
+            finally:
+                ended.set()
+                thread.join()
+            if refused:
+                break
+        assert list(refused) == ["not from 127.0.0.1"]
+
+
+def test_a_cable_that_is_out_ends_nothing():
+    with contextlib.closing(MotorController("127.0.0.1", 9, 0)) as controller:
+        for _ in range(10):  # nobody is there: the kernel says so at the next call
+            controller.send(a1_state())
+            assert not controller.receive()
 
 
 def test_the_go2_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, unitree_go, monkeypatch):

@@ -67,10 +67,10 @@ class Robot:
         for _ in range(round(seconds / PERIOD_S)):
             self.now_s += PERIOD_S
             measurement = self.measure()
-            if self.supervisor.begin_tick(self.now_s, measurement, True) == "running":
-                command = self.supervisor.command(self.target_rad, measurement.joint_position_rad)
+            if self.supervisor.begin_tick(self.now_s, measurement) == "running":
+                command = self.supervisor.command(self.target_rad)
             else:
-                command = self.supervisor.command_without_policy(measurement.joint_position_rad)
+                command = self.supervisor.command_without_policy()
             if not command.damping:
                 self.joint_rad = command.position_rad + self.sag_rad
         return [(e["name"], e.get("subject")) for e in self.events[before:] if e["kind"] == "watchdog"]
@@ -193,18 +193,47 @@ def test_a_joint_that_comes_back_now_and_then_is_in_order():
     assert robot.live(20.0) == []
 
 
-def test_a_robot_that_is_damped_for_not_following_tries_again_after_two_seconds():
+def test_a_robot_that_does_not_follow_is_damped_until_an_operator_has_looked():
     def leave(measurement):
         measurement.joint_position_rad[JOINT] += 0.4
 
     robot = Robot(not_following_action="damp")
     robot.live(2.0)
     robot.change = leave
-    robot.live(4.1)
-    assert robot.supervisor.state == "damping"
-    robot.live(2.2)
-    assert robot.supervisor.state in ("ramping", "running")
-    assert robot.live(5.0) == [("joint_not_following", JOINT_NAMES[JOINT])]
+    robot.live(4.2)
+    supervisor = robot.supervisor
+    assert supervisor.state == "damping"
+    assert not supervisor.resume(robot.now_s) and "joint_not_following" in supervisor.refusal
+    robot.change = lambda measurement: None
+    robot.live(30.0)
+    assert supervisor.state == "damping" and "joint_not_following" in supervisor.cause
+    assert supervisor.resume(robot.now_s)
+    assert robot.live(5.0) == []
+    assert supervisor.state == "running"
+
+
+def test_what_joints_do_that_have_stopped_following_is_in_doubt_long_before_they_are_given_up():
+    def leave(measurement):
+        measurement.joint_position_rad[:] = A1.rest_pose_rad
+
+    robot = Robot(not_following_action="damp")
+
+    def doubts():
+        return robot.supervisor.watchdogs.joints_in_doubt
+
+    robot.live(2.0)
+    assert not doubts()
+    robot.change = leave
+    robot.live(1.0)
+    assert doubts() and robot.supervisor.state == "running"
+    robot.change = lambda measurement: None
+    robot.live(0.2)
+    assert not doubts()
+    warned = Robot(not_following_action="warn")
+    warned.live(2.0)
+    warned.change = leave
+    warned.live(3.0)
+    assert not warned.supervisor.watchdogs.joints_in_doubt  # the twin learns from all that happens to it
 
 
 def turned(axis, angle_rad):

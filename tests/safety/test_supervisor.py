@@ -9,6 +9,7 @@ from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
+from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
@@ -45,17 +46,16 @@ class Rig:
     def state(self):
         return self.supervisor.state
 
-    def tick(self, count=1, fresh=True, usable=True, sent_after_s=0.003, **measured):
+    def tick(self, count=1, fresh=True, sent_after_s=0.003, **measured):
         for _ in range(count):
             self.now_s += PERIOD_S
             if fresh:
                 self.measurement = dataclasses.replace(self.measurement, time_s=self.now_s, **measured)
-            state = self.supervisor.begin_tick(self.now_s, self.measurement, usable)
-            position_rad = self.measurement.joint_position_rad
+            state = self.supervisor.begin_tick(self.now_s, self.measurement)
             if state is SafetyState.RUNNING:
-                command = self.supervisor.command(A1.stand_pose_rad, position_rad)
+                command = self.supervisor.command(A1.stand_pose_rad)
             else:
-                command = self.supervisor.command_without_policy(position_rad)
+                command = self.supervisor.command_without_policy()
             self.supervisor.watchdogs.command_sent(self.now_s, self.now_s + sent_after_s)
         return command
 
@@ -80,6 +80,7 @@ def test_the_ramp_goes_slowly_from_the_measured_pose_and_ends_at_the_robots_pose
     rig = Rig(ramp_pose=pose, ramp_speed_rad_s=1.0)
     rig.supervisor.activate()
     commands = []
+    assert rig.tick().damping  # nothing departs from an angle that has been said once
     while rig.state is not SafetyState.RUNNING:
         commands.append(rig.tick().position_rad)
     path = np.array(commands[:-1])
@@ -132,7 +133,7 @@ def test_stale_before_any_command_damps_because_there_is_no_pose_to_hold():
 
 def test_numbers_that_are_not_finite_hold_at_once():
     rig = Rig().run()
-    rig.tick(usable=False)
+    rig.tick(joint_velocity_rad_s=np.full(12, np.nan))
     assert rig.state is SafetyState.HOLDING
 
 
@@ -215,7 +216,7 @@ def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
                 (69.0, SafetyState.RUNNING),
                 (71.0, SafetyState.DAMPING),
                 (66.0, SafetyState.DAMPING),
-                (64.0, SafetyState.RAMPING),
+                (60.0, SafetyState.RUNNING),
             ],
         ),
         (
@@ -227,7 +228,7 @@ def test_a_joint_out_of_control_is_damped_but_not_for_a_jerk():
 def test_a_hot_motor_and_a_low_battery_stop_the_robot_until_they_are_well_again(field, course):
     rig = Rig().run()
     for value, expected in course:
-        rig.tick(**{field: value})
+        rig.tick(40, **{field: value})
         assert rig.state is expected, value
 
 
@@ -293,3 +294,226 @@ def test_a_stalled_loop_is_noticed_once_by_another_thread():
     now_s[0] = 9.0
     watch.look()
     assert len(stalls) == 1
+
+
+STANDS = {"not_following_s": 600.0, "blocked_s": 600.0}  # the rig's robot stays where it is, whatever it is told
+CALF = 5
+CALF_NAME = JOINT_NAMES[CALF]
+
+
+def folded(joint, change_rad):
+    pose_rad = FOLDED_RAD.copy()
+    pose_rad[joint] += change_rad
+    return pose_rad
+
+
+def rate_limit_holds(commands, first_rad):
+    path = np.array([first_rad, *(command.position_rad for command in commands if not command.damping)])
+    return np.abs(np.diff(path, axis=0)).max() <= 21.0 * PERIOD_S + 1e-9
+
+
+@pytest.mark.parametrize(
+    "beyond_rad, hint", [(0.5, "0.50 rad beyond"), (np.pi * 2 - 1.08, "off by 1 turn"), (38.0, "off by 6 turns")]
+)
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_joint_far_beyond_its_limit_is_named_and_nothing_sets_out(beyond_rad, hint, looked_at):
+    rig = Rig()
+    rig.measurement.joint_position_rad[CALF] = A1.limits.upper_rad[CALF] + beyond_rad
+    if looked_at:
+        rig.tick(2)
+        assert not rig.supervisor.activate()
+    else:  # found out before anything but damping has been sent
+        assert rig.supervisor.activate()
+        assert rig.tick().damping
+        command = rig.tick()
+        assert command is None or command.damping
+    assert rig.tick(5) is None or rig.tick().damping
+    assert rig.state is not SafetyState.RUNNING
+    rig.supervisor.deactivate()
+    assert not rig.supervisor.activate()
+    assert CALF_NAME in rig.supervisor.refusal and hint in rig.supervisor.refusal
+    assert rig.tick() is None and not rig.supervisor.resume(rig.now_s)
+    rig.tick(2, joint_position_rad=FOLDED_RAD)
+    assert rig.supervisor.resume(rig.now_s)
+
+
+def test_a_joint_slightly_beyond_its_limit_is_led_inside_without_a_leap():
+    rig = Rig()
+    outside_rad = FOLDED_RAD.copy()
+    outside_rad[CALF] = A1.limits.upper_rad[CALF] + 0.1
+    rig.measurement.joint_position_rad = outside_rad
+    rig.tick(2)
+    assert rig.supervisor.activate()
+    commands = [rig.tick() for _ in range(20)]
+    assert commands[0].position_rad[CALF] == pytest.approx(A1.limits.upper_rad[CALF], abs=0.011)
+    assert rate_limit_holds(commands, outside_rad)
+
+
+@pytest.mark.parametrize("change_rad", [2.35, -6.0, np.nan])
+def test_one_wrong_angle_moves_no_command(change_rad):
+    """A driver that does not clip would have followed the sample with all that its motors can give."""
+    far = dataclasses.replace(A1.limits.gains, max_target_error_rad=np.full(12, np.inf))
+    task = QuadrupedWalkTask(A1)
+    task.limits = dataclasses.replace(A1.limits, gains=far)
+    rigs = []
+    for change in (0.0, change_rad):
+        rig = Rig()
+        rig.supervisor = SafetySupervisor(task, ActorConfig(), SafetyConfig())
+        rig.run().tick(40)
+        before = rig.tick()
+        during = rig.tick(joint_position_rad=folded(4, change))
+        after = rig.tick(joint_position_rad=FOLDED_RAD)
+        rigs.append((before, during, after))
+    for (_, good, _), (before, during, after) in [rigs]:
+        assert rate_limit_holds([during, after], before.position_rad)
+        assert np.abs(during.position_rad - good.position_rad).max() < 0.1
+
+
+def test_torque_gives_way_no_faster_than_the_rate_limit():
+    far = dataclasses.replace(A1.limits.gains, max_target_error_rad=np.full(12, np.inf))
+    task = QuadrupedWalkTask(A1)
+    task.limits = dataclasses.replace(A1.limits, gains=far)
+    rig = Rig()
+    rig.supervisor = SafetySupervisor(task, ActorConfig(), SafetyConfig())
+    rig.run().tick(40)
+    before = rig.tick()
+    commands = [rig.tick(joint_position_rad=folded(4, 2.1)) for _ in range(4)]  # it persists, so it is believed
+    assert rate_limit_holds(commands, before.position_rad)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"linear_acceleration_m_s2": np.array([3.39e38, 0.0, 9.81])},
+        {"linear_acceleration_m_s2": np.array([0.0, 1e154, 9.81])},
+        {"angular_velocity_rad_s": np.array([0.0, 1e154, 0.0])},
+        {"orientation_wxyz": np.zeros(4)},
+    ],
+)
+def test_numbers_that_no_sensor_can_say_hold_for_as_long_as_they_come(wrong, count):
+    rig = Rig(imu_action="damp").run()
+    good = {name: getattr(rig.measurement, name) for name in wrong}
+    rig.tick(10)
+    rig.tick(count, **wrong)
+    assert rig.state is SafetyState.HOLDING and sum(rig.supervisor.refused.values()) == count
+    rig.tick(**good)
+    assert rig.state is SafetyState.RUNNING
+    rig.tick(60)
+    assert rig.state is SafetyState.RUNNING
+
+
+def test_a_joint_that_is_too_fast_whenever_the_policy_runs_is_given_up_after_a_few_times():
+    rig = Rig(encoder_stuck_s=600.0, **STANDS).run()
+    fast = np.zeros(12)
+    fast[4] = 40.0
+    runs = 0
+    for _ in range(40):
+        if rig.state is SafetyState.RUNNING:
+            runs += 1
+            rig.tick(6, joint_velocity_rad_s=fast)
+        rig.tick(60, joint_velocity_rad_s=np.zeros(12))
+    assert runs == rig.supervisor.watchdogs.trips["over_speed"] == 5
+    assert rig.state is SafetyState.DAMPING and "over_speed, latched" in rig.supervisor.cause
+    assert rig.supervisor.resume(rig.now_s)
+    rig.tick(60)
+    assert rig.state is SafetyState.RUNNING
+
+
+def test_trips_that_are_rare_latch_nothing():
+    rig = Rig(encoder_stuck_s=600.0, trips=3, trips_window_s=60.0, **STANDS).run()
+    fast = np.zeros(12)
+    fast[4] = 40.0
+    for _ in range(6):
+        rig.tick(6, joint_velocity_rad_s=fast)
+        rig.tick(40 * 20, joint_velocity_rad_s=np.zeros(12))
+        assert rig.state is SafetyState.RUNNING
+
+
+def test_a_robot_that_was_silent_waits_for_an_operator_where_that_is_asked_for():
+    rig = Rig(latching=("state_lost",)).run()
+    rig.tick(30, fresh=False)
+    rig.tick(100)
+    assert rig.state is SafetyState.DAMPING and "state_lost, latched" in rig.supervisor.cause
+    assert rig.supervisor.resume(rig.now_s)
+    rig.tick()
+    assert rig.state is SafetyState.RAMPING
+
+
+def test_setting_out_anew_ends_what_was_latched():
+    rig = Rig(latching=("state_lost",)).run()
+    rig.tick(30, fresh=False)
+    rig.tick(5)
+    rig.supervisor.deactivate()
+    assert rig.tick() is None
+    assert rig.supervisor.activate()
+    rig.tick(2)
+    assert rig.state is SafetyState.RAMPING
+
+
+@pytest.mark.parametrize("phase", np.linspace(0.0, 0.9, 4))
+@pytest.mark.parametrize("frequency_hz", [2.5, 3.0, 4.1, 5.0, 6.3, 7.0])
+def test_a_joint_that_swings_is_too_fast_whatever_the_phase(frequency_hz, phase):
+    """40 rad/s at the peak where 28.6 are allowed, in messages at 100 Hz."""
+    rig = Rig(encoder_stuck_s=10.0).run()
+    peak = np.zeros(12)
+    for tick in range(20):
+        times_s = tick * PERIOD_S + 0.01 * np.arange(1, 6)
+        speeds = 40.0 * np.sin(2 * np.pi * (frequency_hz * times_s + phase))
+        newest, peak = np.zeros(12), np.zeros(12)
+        newest[4], peak[4] = speeds[-1], np.abs(speeds).max()
+        rig.tick(joint_velocity_rad_s=newest, peak_joint_speed_rad_s=peak)
+    assert rig.watchdogs() == [("over_speed", "damp")]
+    event = next(event for event in rig.events if event["kind"] == "watchdog")
+    assert event["subject"] == JOINT_NAMES[4]
+
+
+def test_an_operator_who_resumes_what_nothing_holds_up_wakes_no_watchdog():
+    rig = Rig(policy_old_s=2.0, policy_old_action="warn", learner_silent_s=2.0, **STANDS).run()
+    heartbeats = rig.supervisor.watchdogs.heartbeats
+    heartbeats.policy_s = heartbeats.learner_s = rig.now_s
+    for _ in range(10):  # a key that repeats
+        assert not rig.supervisor.resume(rig.now_s)
+        rig.tick(20)
+    assert rig.watchdogs() == [("learner_silent", "warn"), ("policy_too_old", "warn")]
+    assert not rig.supervisor.resume(rig.now_s)
+    assert set(rig.supervisor.watchdogs.raised) == {"policy_too_old", "learner_silent"}
+
+
+@pytest.mark.parametrize("field, good, wrong", [("temperature_c", 40.0, 127.0), ("battery_fraction", 0.8, 0.0)])
+def test_one_report_that_is_wrong_is_a_glitch(field, good, wrong):
+    rig = Rig(**STANDS)
+    rig.tick(**{field: wrong})  # the first is as good as any
+    rig.tick(10, **{field: good})
+    rig.run()
+    for _ in range(5):
+        rig.tick(40, **{field: good})
+        rig.tick(2, **{field: wrong})  # ten messages a second
+    assert rig.state is SafetyState.RUNNING and not rig.watchdogs()
+    rig.tick(20 * 20, **{field: wrong})
+    assert rig.watchdogs()
+
+
+def test_where_the_joints_are_is_finite_and_inside_the_limits_whatever_is_measured():
+    rig = Rig()
+    assert rig.supervisor.stand_in_rad is None  # a stop before the robot has spoken
+    rig.supervisor.emergency_stop()
+    assert rig.supervisor.stand_in_rad is None
+    rig.tick(2)
+    np.testing.assert_array_equal(rig.supervisor.stand_in_rad, FOLDED_RAD)
+    for change_rad in (np.nan, 3.0, np.inf, -1e300):
+        rig.tick(joint_position_rad=folded(4, change_rad))
+        np.testing.assert_array_equal(rig.supervisor.stand_in_rad, FOLDED_RAD)
+    rig.tick(5, joint_position_rad=folded(4, 9.0))
+    assert rig.supervisor.stand_in_rad[4] <= A1.limits.upper_rad[4]
+
+
+def test_nothing_that_was_decided_before_the_loop_stood_still_is_sent_after_it():
+    rig = Rig().run()
+    command = rig.tick()
+    assert rig.supervisor.sendable(command, 0.1) is command
+    assert rig.supervisor.sendable(command, 0.5) is None and rig.state is SafetyState.RUNNING
+    assert rig.supervisor.sendable(command, 3.0).damping and rig.state is SafetyState.DAMPING
+    rig.now_s += 3.0
+    rig.tick()
+    assert rig.state is SafetyState.RAMPING

@@ -66,6 +66,14 @@ def test_robot_stopped(recorder, state, cure):
     assert advise(recorder.session) == []
 
 
+def test_a_robot_that_waits_for_its_operator_says_so(recorder):
+    write(recorder)
+    recorder.events.record("safety_state", "actor", before="stopped", after="ramping", trigger="activate", cause="")
+    recorder.events.record("latched", "actor", name="joint_not_following", action="damp")
+    recorder.events.record("safety_state", "actor", before="running", after="damping", trigger="damp", cause="a robot")
+    assert_only(recorder, "robot_stopped", "bad", "a robot", "waits for you")
+
+
 def test_watchdog_trips(recorder):
     write(recorder)
     for trip in range(5):

@@ -78,11 +78,19 @@ _MOTOR_STATE = np.dtype(
         ("reserve", "<u4", 2),
     ]
 )
-_IMU_OFFSET, _MOTORS_OFFSET, _FEET_OFFSET = 10, 63, 703
+_IMU_OFFSET, _MOTORS_OFFSET, _FEET_OFFSET, _TICK_OFFSET = 10, 63, 703, 719
 
 
 class BadPacket(ValueError):
-    """Bytes that are not a packet: wrong length, level or checksum."""
+    """Bytes that are not a packet: wrong length, level or checksum.
+
+    Attributes:
+      kind: which of these, without figures.
+    """
+
+    def __init__(self, kind: str, details: str = ""):
+        super().__init__(f"{kind}{details}")
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class LowState:
       orientation_wxyz: `[4]`.
       angular_velocity_rad_s, linear_acceleration_m_s2: `[3]`.
       foot_force: `[4]`, raw units of the pressure sensors.
+      tick: the motor controller's own time, in a unit that is not known for certain; modulo 2^32.
     """
 
     joint_position_rad: np.ndarray
@@ -104,6 +113,7 @@ class LowState:
     angular_velocity_rad_s: np.ndarray
     linear_acceleration_m_s2: np.ndarray
     foot_force: np.ndarray
+    tick: int
 
 
 def encode_command(
@@ -140,12 +150,12 @@ def decode_state(packet: bytes) -> LowState:
       BadPacket: it is none.
     """
     if len(packet) != STATE_BYTES:
-        raise BadPacket(f"{len(packet)} bytes instead of {STATE_BYTES}")
+        raise BadPacket("of another length", f": {len(packet)} bytes instead of {STATE_BYTES}")
     (crc,) = _CRC.unpack_from(packet, STATE_BYTES - _CRC.size)
     if crc != unitree_crc(packet[: -_CRC.size]):
-        raise BadPacket("wrong checksum")
+        raise BadPacket("with a wrong checksum")
     if packet[0] != LOW_LEVEL:
-        raise BadPacket(f"level 0x{packet[0]:02X}, not low level")
+        raise BadPacket("not of low level", f": 0x{packet[0]:02X}")
     imu = np.frombuffer(packet, "<f4", 10, _IMU_OFFSET).astype(np.float64)
     motors = np.frombuffer(packet, _MOTOR_STATE, JOINTS, _MOTORS_OFFSET)
     return LowState(
@@ -157,4 +167,5 @@ def decode_state(packet: bytes) -> LowState:
         angular_velocity_rad_s=imu[4:7],
         linear_acceleration_m_s2=imu[7:10],
         foot_force=np.frombuffer(packet, "<i2", len(FOOT_NAMES), _FEET_OFFSET).astype(np.float64),
+        tick=int.from_bytes(packet[_TICK_OFFSET : _TICK_OFFSET + 4], "little"),
     )

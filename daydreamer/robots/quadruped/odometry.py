@@ -42,6 +42,9 @@ accelerometer's errors cannot add up, and makes it too small in long flight phas
 LONGEST_PERIOD_S = 0.5
 """After a longer gap the old velocity says nothing about the new one."""
 
+ABSURD_M_S, ABSURD_M_S2 = 1e3, 1e5
+"""No robot on legs is that fast, nor is it hit that hard."""
+
 
 def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Cross product over the last axis; numpy's own costs five times as much for arrays this small."""
@@ -77,8 +80,26 @@ class LegOdometry:
           rotation: `[3, 3]`, the matrix of the measurement's orientation.
 
         Returns:
-          `velocity_m_s`.
+          `velocity_m_s`, finite whatever the numbers in the measurement are: an estimate that is absurd is forgotten
+          with all that has led to it.
         """
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            self._update(measurement, rotation)
+        if not self._is_sane():
+            self.reset()
+            self._time_s = measurement.time_s
+        return self.velocity_m_s
+
+    def _is_sane(self) -> bool:
+        """Not a number compares as false."""
+        return bool(
+            (np.abs(self._velocity_world) < ABSURD_M_S).all()
+            and (np.abs(self.velocity_m_s) < ABSURD_M_S).all()
+            and (np.abs(self._acceleration_world) < ABSURD_M_S2).all()
+            and 0.0 < self._variance < ABSURD_M_S**2
+        )
+
+    def _update(self, measurement: Measurement, rotation: np.ndarray) -> None:
         self._predict(measurement, rotation)
         loaded = measurement.foot_force_n > CONTACT_FORCE_N
         self.feet_in_contact = int(np.count_nonzero(loaded))
@@ -90,7 +111,6 @@ class LegOdometry:
             rolling_world = SHELL_RADIUS_M * np.array((pitch_rate, -roll_rate, 0.0))
             self._correct(rolling_world, SHELL_DEVIATION_M_S**2)
         self.velocity_m_s = self._velocity_world @ rotation
-        return self.velocity_m_s
 
     def _predict(self, measurement: Measurement, rotation: np.ndarray) -> None:
         period_s = measurement.time_s - self._time_s
@@ -114,8 +134,8 @@ class LegOdometry:
         expected = self._variance + variance
         distance = (deviation * deviation).sum(axis=1) / expected
         weights = np.minimum((SLIP_DEGREES_OF_FREEDOM + 3) / (SLIP_DEGREES_OF_FREEDOM + distance), 1.0)
-        total = float(weights.sum())
-        self._correct(weights @ velocities_world / total, variance / total)
+        total = weights.sum()  # stays an array's number: where all weights vanish, dividing by it raises nothing
+        self._correct(weights @ velocities_world / total, float(variance / total))
 
     def _correct(self, velocity_world: np.ndarray, variance: float) -> None:
         gain = self._variance / (self._variance + variance)

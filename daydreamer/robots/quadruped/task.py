@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.robots.base import Measurement, TaskState
-from daydreamer.robots.frames import rotation_matrix
+from daydreamer.robots.base import FootSensing, Measurement, TaskState
+from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, JOINTS, LEG_NAMES, Quadruped
-from daydreamer.robots.quadruped.odometry import LegOdometry
+from daydreamer.robots.quadruped.odometry import CONTACT_FORCE_N, LegOdometry
 from daydreamer.spec import RobotSpec, Space
 
 # Of Wu et al. 2022, DayDreamer.
@@ -51,7 +51,7 @@ class QuadrupedWalkTask:
     last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
-      spec, limits, ramp_poses_rad, get_up_actions: see `Task`.
+      spec, limits, foot_sensing, ramp_poses_rad, get_up_actions: see `Task`.
     """
 
     def __init__(self, robot: Quadruped, camera: bool = False) -> None:
@@ -63,6 +63,7 @@ class QuadrupedWalkTask:
         """
         self.spec = _spec(robot.name, camera)
         self.limits = robot.limits
+        self.foot_sensing = FootSensing(CONTACT_FORCE_N, robot.mass_kg * GRAVITY_M_S2)
         self.ramp_poses_rad = {"rest": robot.rest_pose_rad, "stand": robot.stand_pose_rad}
         self._robot = robot
         self._stand_rad = robot.joint_range.denormalise(robot.reward_stand_pose)

@@ -16,6 +16,8 @@ _CURES = {
     "holding": "Resume it, or see to the cause.",
 }
 
+_LATCHED = "It waits for you: look at the robot, mend what the cause names, then resume."
+
 
 def robot_stopped(evidence: Evidence) -> Advice | None:
     """The safety supervisor keeps the robot from acting."""
@@ -23,13 +25,15 @@ def robot_stopped(evidence: Evidence) -> Advice | None:
     state = changes[-1].get("after") if changes else None
     if state not in _CURES:
         return None
+    set_out = max((change["wall_s"] for change in changes if change.get("after") == "ramping"), default=0.0)
+    latched = any(event["kind"] == "latched" and event["wall_s"] >= set_out for event in evidence.events)
     return Advice(
         rule="robot_stopped",
         level="bad",
         title=f"Robot {state.replace('_', ' ')}",
         finding=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: "
         f"{changes[-1].get('cause') or 'not stated'}).",
-        cure=_CURES[state],
+        cure=_LATCHED if latched and state != "emergency_stopped" else _CURES[state],
     )
 
 

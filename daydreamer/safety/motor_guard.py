@@ -1,0 +1,125 @@
+"""The last word on what motors are told, in the driver: whoever commands, and whatever encoders say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from daydreamer.robots.base import JointLimits
+from daydreamer.robots.target_stream import TargetStream
+from daydreamer.safety.encoder_belief import EncoderBelief, named
+from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE
+from daydreamer.safety.watchdogs import OUTSIDE_RAD, beyond_limits_rad
+
+STATE_TIMEOUT_S = 0.1
+"""Joints of which nothing believable is heard for this long are damped: no target is known to be near them."""
+
+LATE_PERIODS = 2.0
+"""A tick that comes late moves a target no further than so many that come in time."""
+
+
+class MotorGuard:
+    """Turns commands and measured angles into one target for every tick, within the robot's limits. Not thread-safe.
+
+    The limits are those of the safety supervisor, and hold whether or not there is one: a target lies within the joint
+    limits, no further from the last one than the rate limit allows, and near enough to the angle that is believed for
+    the motor to give no more than its share of torque. The first one departs from that angle. Where the joint is moved
+    faster than that, so that the motor would have to give more than it can, the joints are damped for a tick, and it
+    departs anew. A target outside the limits, where the joint itself was found there, only ever moves inwards.
+
+    Attributes:
+      stopped: why the joints are damped whatever is commanded, naming them; None if they are not. It ends when whoever
+        commands tells them to damp, or somebody else begins to command; a silence is none of these.
+    """
+
+    def __init__(
+        self,
+        joint_names: Sequence[str],
+        limits: JointLimits,
+        *,
+        stiffness_n_m_rad: np.ndarray,
+        max_target_error_rad: float,
+        interpolate_s: float,
+        command_timeout_s: float,
+        period_s: float,
+    ):
+        """Makes a guard that damps.
+
+        Args:
+          joint_names: for `stopped`.
+          limits: of the robot.
+          stiffness_n_m_rad: `[joints]` that the motors are given.
+          max_target_error_rad: from the believed angle, if the torque allows as much.
+          interpolate_s, command_timeout_s: as in `TargetStream`.
+          period_s: between two ticks.
+        """
+        self._names = joint_names
+        self._limits = limits
+        self._lower_rad = limits.lower_rad + POSITION_MARGIN_RAD
+        self._upper_rad = limits.upper_rad - POSITION_MARGIN_RAD
+        # Without stiffness there is no torque to be limited.
+        full_torque_rad = limits.torque_n_m / np.maximum(stiffness_n_m_rad, 1e-9)
+        self._reach_rad = np.minimum(max_target_error_rad, TORQUE_SHARE * full_torque_rad)
+        self._farthest_rad = full_torque_rad
+        self._period_s = period_s
+        self._targets = TargetStream(
+            interpolate_s=interpolate_s, timeout_s=command_timeout_s, max_error_rad=float("inf")
+        )
+        self.belief = EncoderBelief(limits.velocity_rad_s, STATE_TIMEOUT_S)
+        self.stopped: str | None = None
+        self._previous_rad: np.ndarray | None = None
+        self._ticked_s = -np.inf
+
+    def command(self, target_rad: np.ndarray | None, time_s: float) -> None:
+        """Takes in a command that arrives at `time_s`: finite targets `[joints]`, or None to damp."""
+        if target_rad is None:
+            self.stopped = None
+        if target_rad is not None:
+            target_rad = np.clip(target_rad, self._lower_rad, self._upper_rad)
+        self._targets.command(target_rad, time_s)
+
+    def begin_anew(self) -> None:
+        """Somebody else commands from now on."""
+        self.stopped = None
+        self._targets.reset()
+
+    def measured(self, position_rad: np.ndarray, velocity_rad_s: np.ndarray, time_s: float) -> bool:
+        """Takes in the joints' state, finite, at `time_s`; whether all of it is believed."""
+        believed, leapt = self.belief.update(position_rad, velocity_rad_s, time_s)
+        if leapt.any():
+            self._stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
+        return bool(believed.all())
+
+    def target(self, time_s: float) -> np.ndarray | None:
+        """`[joints]` targets of the tick at `time_s`, or None for damping."""
+        elapsed_s = min(time_s - self._ticked_s, LATE_PERIODS * self._period_s)
+        self._ticked_s = time_s
+        self._previous_rad = self._limited(time_s, elapsed_s)
+        return None if self._previous_rad is None else self._previous_rad.copy()
+
+    def _limited(self, time_s: float, elapsed_s: float) -> np.ndarray | None:
+        believed_rad = self.belief.position_rad
+        if self.belief.age_s(time_s) > STATE_TIMEOUT_S:
+            self._targets.reset()  # what was commanded before belongs to the past
+            return None
+        error_rad = self._targets.error(time_s, believed_rad)
+        if error_rad is None:
+            return None
+        # Looked at only where somebody wants to move the robot: a driver that is started alone may find it anywhere.
+        outside = beyond_limits_rad(self._limits, believed_rad) > OUTSIDE_RAD
+        if outside.any():
+            self._stop(f"{named(self._names, outside)} is outside its limits by more than {OUTSIDE_RAD:g} rad")
+        if self.stopped is not None:
+            return None
+        previous_rad = believed_rad if self._previous_rad is None else self._previous_rad
+        change_rad = self._limits.command_rate_rad_s * elapsed_s
+        target_rad = np.clip(believed_rad + error_rad, believed_rad - self._reach_rad, believed_rad + self._reach_rad)
+        target_rad = np.clip(target_rad, self._lower_rad, self._upper_rad)
+        target_rad = np.clip(target_rad, previous_rad - change_rad, previous_rad + change_rad)
+        too_far = np.abs(target_rad - believed_rad) > self._farthest_rad
+        return None if too_far.any() else target_rad
+
+    def _stop(self, why: str) -> None:
+        if self.stopped is None:
+            self.stopped = why

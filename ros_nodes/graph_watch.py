@@ -1,0 +1,111 @@
+"""Who else publishes where one publisher is meant to, and why nothing may come where something should."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from rclpy.node import Node
+
+from ros_nodes.runtime import UNKNOWN_NODE
+from ros_nodes.words import printable
+
+NAME_S = 1.0
+"""A publisher is discovered before the name of its node, which is waited for so long."""
+
+
+def publishers_of(node: Node, topic: str) -> list[str]:
+    """Full names of the nodes that publish on a resolved topic, one for each publisher."""
+    return [
+        printable(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+        for each in node.get_publishers_info_by_topic(topic)
+    ]
+
+
+class GraphWatch:
+    """Looks now and then, on a thread of its own, for publishers that there should not be.
+
+    Attributes:
+      intruders: nodes beside ours that publish commands; names as far as they are known, empty if there are none.
+      doubled: topics of the robot's state with more than one publisher, each with the nodes' names.
+    """
+
+    def __init__(self, node: Node, command_topic: str, state_topics: Sequence[str], on_event: Callable[..., None]):
+        """Args:
+        command_topic: resolved; this node has one publisher there.
+        state_topics: resolved.
+        on_event: called as `on_event(kind, **fields)` when what there is has changed, from the thread of `look`.
+        """
+        self.intruders: tuple[str, ...] = ()
+        self.doubled: dict[str, tuple[str, ...]] = {}
+        self._node = node
+        self._command_topic = command_topic
+        self._state_topics = tuple(state_topics)
+        self._on_event = on_event
+        self._reported: dict[str, tuple[str, ...]] = {}
+        self._unnamed_since_s: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Asks the graph, which takes no part of the control loop's time."""
+        others = publishers_of(self._node, self._command_topic)
+        own = self._node.get_fully_qualified_name()
+        if own in others:  # one of them: another node may have our name
+            others.remove(own)
+        self.intruders = tuple(sorted(others))
+        self._report(self._command_topic, self.intruders)
+        found = {}
+        for topic in self._state_topics:
+            publishers = tuple(sorted(publishers_of(self._node, topic)))
+            if len(publishers) > 1:
+                found[topic] = publishers
+            self._report(topic, found.get(topic, ()))
+        self.doubled = found
+
+    def words(self) -> list[str]:
+        """What an operator should know of it now."""
+        said = []
+        if self.intruders:
+            said.append(
+                f"{self._command_topic} is also published by {_named(self.intruders)}: the robot is told two things. "
+                "Stop that node, then resume"
+            )
+        for topic, publishers in self.doubled.items():
+            said.append(f"{topic} has {len(publishers)} publishers: {_named(publishers)}")
+        return said
+
+    def _report(self, topic: str, publishers: tuple[str, ...]) -> None:
+        if publishers == self._reported.get(topic, ()):
+            self._unnamed_since_s.pop(topic, None)
+            return
+        if UNKNOWN_NODE in publishers:
+            since_s = self._unnamed_since_s.setdefault(topic, time.monotonic())
+            if time.monotonic() - since_s < NAME_S:
+                return
+        self._reported[topic] = publishers
+        self._on_event("second_publisher", topic=topic, publishers=list(publishers), present=bool(publishers))
+
+
+def _named(publishers: Sequence[str]) -> str:
+    return ", ".join("another node" if name == UNKNOWN_NODE else name for name in publishers)
+
+
+def why_silent(node: Node, topic: str) -> str:
+    """What there may be to do where nothing comes on a resolved topic; reads the graph and this process's environment.
+
+    Only usual reasons: nobody publishes in this domain and network, or what is published does not get through.
+    """
+    publishers = node.get_publishers_info_by_topic(topic)
+    if not publishers:
+        domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+        reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+        return (
+            f"Nobody publishes there in ROS_DOMAIN_ID={domain}, ROS_AUTOMATIC_DISCOVERY_RANGE={reach}: is the driver "
+            "running, with the same of both, on this network interface, and under these names (ros2 topic list)?"
+        )
+    types = ", ".join(sorted({printable(each.topic_type) for each in publishers}))
+    names = ", ".join(sorted(set(publishers_of(node, topic))))
+    return (
+        f"{names} publishes {topic} ({types}), but nothing arrives: does it send, is that the type wanted, and do data "
+        "get through (network interface, firewall, shared memory between users)?"
+    )

@@ -1,0 +1,90 @@
+"""Ranges: every number of the configuration has one, at both ends."""
+
+import typing
+
+import msgspec
+import pytest
+
+from daydreamer.config import LatchingWatchdog, SessionConfig, encode_yaml, parse_overrides, resolve
+from daydreamer.errors import UserError
+from daydreamer.robots import ROBOTS, find_preset
+from daydreamer.safety.watchdogs import Watchdog
+
+
+def numbers(kind=SessionConfig, path=""):
+    """(path, type with its bounds) of every number that can be set."""
+    for field in msgspec.structs.fields(kind):
+        yield from _numbers_of(msgspec.inspect.type_info(field.type), f"{path}{field.name}")
+
+
+def _numbers_of(info, path):
+    match info:
+        case msgspec.inspect.IntType() | msgspec.inspect.FloatType():
+            yield path, info
+        case msgspec.inspect.UnionType():
+            for one in info.types:
+                yield from _numbers_of(one, path)
+        case msgspec.inspect.TupleType():
+            for one in info.item_types:
+                yield from _numbers_of(one, path)
+        case msgspec.inspect.VarTupleType():
+            yield from _numbers_of(info.item_type, path)
+        case msgspec.inspect.StructType():
+            yield from numbers(info.cls, f"{path}.")
+
+
+def test_every_number_has_a_range():
+    found = list(numbers())
+    assert len(found) > 100
+    for path, info in found:
+        assert info.ge is not None or info.gt is not None, path
+        assert info.le is not None or info.lt is not None, path
+
+
+SCALARS = [
+    path
+    for path, _ in numbers()
+    if not any(part in path for part in ("incidents", "randomisation", "rhythm_hz")) or path.endswith("per_minute")
+]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "-1e300"])
+def test_what_is_not_finite_or_absurd_is_refused_by_name(value):
+    for path in SCALARS:
+        with pytest.raises(UserError, match=path.replace(".", r"\.")):
+            resolve(parse_overrides([f"{path}={value}"]))
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "actor.state_timeout_s=nan",
+        "actor.damp_timeout_s=60",
+        "safety.over_speed_s=nan",
+        "safety.ramp_speed_rad_s=-1",
+        "safety.ramp_speed_rad_s=0",
+        "safety.ramp_speed_rad_s=1000",
+        "safety.loop_gap_s=0",
+        "safety.trips=0",
+        "safety.latching=[a_watchdog_that_nobody_knows]",
+        "actor.rhythm_hz=[.nan, 2]",
+        "twin.incidents=[{kind: push, start_s: .inf}]",
+        "learner.batch_size=0",
+        "learner.actor_gradient=none",
+        "ros_domain_id=400",
+    ],
+)
+def test_settings_that_take_the_safety_away_are_refused(assignment):
+    with pytest.raises(UserError, match=assignment.split("=")[0].replace(".", r"\.")):
+        resolve(parse_overrides([assignment]))
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_what_we_set_ourselves_is_within_the_ranges(robot):
+    for preset in ROBOTS[robot].presets:
+        config = resolve(find_preset(robot, preset))
+        assert msgspec.yaml.decode(encode_yaml(config), type=SessionConfig) == config
+
+
+def test_what_can_be_latched_are_watchdogs():
+    assert set(typing.get_args(LatchingWatchdog)) < {name.value for name in Watchdog}
