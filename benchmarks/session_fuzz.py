@@ -36,7 +36,8 @@ from pathlib import Path
 
 from daydreamer.errors import UserError
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
+"""After which a look counts as hung, also on a machine that others use."""
 SECRET = "must not be read, and not be changed"
 REAL_EVERY = 50
 PICTURES_EVERY = 8
@@ -457,10 +458,12 @@ def fuzz(
     say: Callable[[str], None],
     real_every: int = REAL_EVERY,
     quick: bool = False,
+    minutes: float = float("inf"),
 ) -> dict:
     """Applies each mutation to a fresh copy of `base`; counts by kind of file, with the findings in words.
 
-    `quick` leaves out commands that do not open a file of this kind, and draws pictures of some only.
+    `quick` leaves out commands that do not open a file of this kind, and draws pictures of some only; after
+    `minutes` no further one is begun.
     """
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     findings = []
@@ -473,6 +476,8 @@ def fuzz(
         assert before is not None and not any(each["traceback"] or each["sentence"] for each in before.values()), before
         shutil.rmtree(pristine)
         for number, mutation in enumerate(mutations, start=1):
+            if time.monotonic() > begin_s + 60.0 * minutes:
+                break
             outside = place / "outside"
             outside.mkdir()
             (outside / "secret").write_text(SECRET)
@@ -546,6 +551,7 @@ def add_live_files(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=600)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no further one is begun")
     parser.add_argument("--quick", action="store_true", help="leave out commands that do not open a file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--session", type=Path, help="whose copies are damaged; default: a new one")
@@ -558,7 +564,9 @@ def main() -> None:
             base = Path(directory).resolve() / "base"
             make_base(base)
         mutations = draw_mutations(base, options.mutations, options.seed)
-        results = fuzz(base, mutations, worker, lambda line: print(line, flush=True), quick=options.quick)
+        results = fuzz(
+            base, mutations, worker, lambda line: print(line, flush=True), quick=options.quick, minutes=options.minutes
+        )
     kinds = ("mutations", "traceback", "hang", "outside", "silent")
     print(f"{'file':28}" + "".join(f"{kind:>11}" for kind in kinds))
     for name, count in [*results["by_kind"].items(), ("all", results["total"])]:

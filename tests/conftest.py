@@ -52,7 +52,7 @@ COMPUTING = (
     ("test_snapshot.py", "test_packaging.py"),
     ("cli/test_command_line.py",),
     ("sim",),
-    ("test_doctor.py",),
+    ("test_doctor.py", "test_session_fuzz.py"),
     ("report",),
 )
 LANES = {
