@@ -7,7 +7,7 @@ puts something else in its place (a link out of the session, a pipe, a folder, a
 file it is counted how often a command ended in a traceback, did not end, opened something outside of the session, or
 showed something else than before while neither it nor `doctor` said that anything is wrong.
 
-Commands run in a process of their own that is used again, so that its peak memory says something; every 25th mutation
+Commands run in a process of their own that is used again, so that its peak memory says something; every 50th mutation
 is looked at by real commands, too.
 """
 
@@ -17,6 +17,7 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import hashlib
 import io
 import json
 import multiprocessing
@@ -30,15 +31,20 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from daydreamer.errors import UserError
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
+"""After which a look counts as hung, also on a machine that others use."""
 SECRET = "must not be read, and not be changed"
-REAL_EVERY = 25
-COMMANDS = ("status", "doctor", "report", "watch", "narrator", "replay", "lock")
+REAL_EVERY = 50
+PICTURES_EVERY = 8
+"""Of the quick way; drawing takes longer than all else together."""
+COMMANDS = ("status", "doctor", "report", "pictures", "watch", "narrator", "replay", "lock")
+HARDLY_READ, NOT_SHOWN = ("checkpoints", "launch.json", "locks", "log", "policy"), ("status", "doctor", "lock")
+"""Kinds of files that `report`, `watch` and `replay` show nothing of, and those who look at them."""
 
 
 # What is done to a file -----------------------------------------------------------------------------------------------
@@ -242,12 +248,31 @@ def _see_doctor(session) -> Seen:
 
 
 def _see_report(session) -> Seen:
-    from daydreamer.report.page import write_report
+    """Its text; the pictures are a matter of their own."""
+    from daydreamer.report import page
     from daydreamer.report.story import read_story
 
-    page, verdict = write_report(session)
-    text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:+-]+", "", page.read_text())
+    pictures, page.PICTURES = page.PICTURES, ()
+    try:
+        path, verdict = page.write_report(session)
+    finally:
+        page.PICTURES = pictures
+    text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:+-]+", "", path.read_text())
     return Seen(text, [*read_story(session).problems, *verdict.wrong])
+
+
+def _see_pictures(session) -> Seen:
+    from daydreamer.report.figures import Missing
+    from daydreamer.report.page import PICTURES
+    from daydreamer.report.story import read_story
+
+    story, shown = read_story(session), []
+    for picture in PICTURES:
+        try:
+            shown.append(hashlib.sha256(picture.make(story)).hexdigest())
+        except Missing as missing:
+            shown.append(str(missing))
+    return Seen("\n".join(shown), story.problems)
 
 
 def _see_watch(session) -> Seen:
@@ -324,10 +349,10 @@ def _require_printable(text: str) -> None:
         raise AssertionError("control characters reach the terminal")
 
 
-def look(path: Path) -> dict[str, dict]:
+def look(path: Path, commands: Sequence[str] = COMMANDS) -> dict[str, dict]:
     """By command: what it showed, what it named, and the traceback or sentence that it ended in."""
     results = {}
-    for command in COMMANDS:
+    for command in commands:
         begin_s = time.monotonic()
         result = {"shown": "", "named": [], "sentence": "", "traceback": ""}
         try:
@@ -352,14 +377,14 @@ class Worker:
         self._process = None
         self.peak_mb = 0.0
 
-    def look(self, path: Path) -> dict[str, dict] | None:
+    def look(self, path: Path, commands: Sequence[str] = COMMANDS) -> dict[str, dict] | None:
         """None if it hung, or died."""
         if self._process is None:
             self._connection, theirs = self._pool.Pipe()
             self._process = self._pool.Process(target=_serve, args=(theirs,), daemon=True)
             self._process.start()
             theirs.close()
-        self._connection.send(str(path))
+        self._connection.send((path, commands))
         try:
             if self._connection.poll(TIMEOUT_S):
                 result, peak_mb = self._connection.recv()
@@ -381,7 +406,7 @@ def _serve(connection) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         while True:
-            result = look(Path(connection.recv()))
+            result = look(*connection.recv())
             connection.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
@@ -427,12 +452,22 @@ def look_for_real(path: Path) -> list[str]:
 
 
 def fuzz(
-    base: Path, mutations: list[Mutation], worker: Worker, say: Callable[[str], None], real_every: int = REAL_EVERY
+    base: Path,
+    mutations: list[Mutation],
+    worker: Worker,
+    say: Callable[[str], None],
+    real_every: int = REAL_EVERY,
+    quick: bool = False,
+    minutes: float = float("inf"),
 ) -> dict:
-    """Applies each mutation to a fresh copy of `base`; counts by kind of file, with the findings in words."""
+    """Applies each mutation to a fresh copy of `base`; counts by kind of file, with the findings in words.
+
+    `quick` leaves out commands that do not open a file of this kind, and draws pictures of some only; after
+    `minutes` no further one is begun.
+    """
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     findings = []
-    slowest_s = 0.0
+    slowest_s, begin_s = 0.0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="daydreamer-fuzz-") as directory:
         place = Path(directory).resolve()
         pristine = place / "session"
@@ -441,15 +476,24 @@ def fuzz(
         assert before is not None and not any(each["traceback"] or each["sentence"] for each in before.values()), before
         shutil.rmtree(pristine)
         for number, mutation in enumerate(mutations, start=1):
+            if time.monotonic() > begin_s + 60.0 * minutes:
+                break
             outside = place / "outside"
             outside.mkdir()
             (outside / "secret").write_text(SECRET)
             shutil.copytree(base, pristine)
             mutation.apply(pristine, outside)
-            after = worker.look(pristine)
+            commands = COMMANDS
+            if quick and kind_of(mutation.name).split(" ")[0] in HARDLY_READ:
+                commands = NOT_SHOWN
+            elif quick and number % PICTURES_EVERY:
+                commands = [command for command in COMMANDS if command != "pictures"]
+            after = worker.look(pristine, commands)
             wrong = judge(before, after, outside)
             if real_every and number % real_every == 0 and (real := look_for_real(pristine)):
                 wrong.setdefault("traceback", []).extend(real)
+            if number % 50 == 0:
+                say(f"{number} mutations, {time.monotonic() - begin_s:.0f} s")
             kind = kind_of(mutation.name)
             counts[kind]["mutations"] += 1
             slowest_s = max([slowest_s, *(each["seconds"] for each in (after or {}).values())])
@@ -468,7 +512,7 @@ def fuzz(
     }
 
 
-def make_base(path: Path, steps: int = 800) -> None:
+def make_base(path: Path, steps: int = 420) -> None:
     """A session that has been trained, with what only a live one has added: every kind of file."""
     command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--preset", "tiny", "--steps", str(steps)]
     subprocess.run([*command, "--train-ratio", "200", "--out", str(path)], check=True, stdout=subprocess.DEVNULL)
@@ -507,6 +551,8 @@ def add_live_files(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutations", type=int, default=600)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no further one is begun")
+    parser.add_argument("--quick", action="store_true", help="leave out commands that do not open a file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--session", type=Path, help="whose copies are damaged; default: a new one")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
@@ -518,7 +564,9 @@ def main() -> None:
             base = Path(directory).resolve() / "base"
             make_base(base)
         mutations = draw_mutations(base, options.mutations, options.seed)
-        results = fuzz(base, mutations, worker, lambda line: print(line, flush=True))
+        results = fuzz(
+            base, mutations, worker, lambda line: print(line, flush=True), quick=options.quick, minutes=options.minutes
+        )
     kinds = ("mutations", "traceback", "hang", "outside", "silent")
     print(f"{'file':28}" + "".join(f"{kind:>11}" for kind in kinds))
     for name, count in [*results["by_kind"].items(), ("all", results["total"])]:

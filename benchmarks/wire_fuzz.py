@@ -48,7 +48,7 @@ ERRING = 0.16
 """Of all control periods, those with a wrong measurement and wrong samples at the driver."""
 
 LIFE_STEPS = 1_000
-CHUNK_OUTPUTS = 20_000
+CHUNK_OUTPUTS = 2_000
 LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 1e30, -1e30, 1.0, -1.0])
 WRONG = np.array([np.nan, np.inf, -np.inf, 3.39e38, -1e154, 1e6, 30.0, 6.283, -6.283, 3.5, -2.0, 0.5])
@@ -284,7 +284,7 @@ class Life:
         else:
             self.wire = MotorWire(robot, random, self.period_s, figures)
         self.told_rad: np.ndarray | None = None
-        self.sent_s = self.now_s
+        self.sent_s = self.packet_s = self.now_s
         self.heard_s = collections.deque([self.now_s], maxlen=2)  # the last but one: one may be passed over
 
     def run(self, outputs: int) -> None:
@@ -427,6 +427,10 @@ class Life:
     def _check_motors(self, told: wire.MotorCommand, elapsed_s: float) -> None:
         violations, limits, true_rad = self.figures.violations, self.robot.limits, self.joints.position_rad
         self.figures.counts["packets"] += 1
+        since_s, self.packet_s = (
+            self.now_s - self.packet_s,
+            self.now_s,
+        )  # longer where the actor stood still
         for fault in told.faults:
             violations[f"packet: {fault}"] += 1
         before_rad, self.told_rad = self.told_rad, told.position_rad
@@ -449,7 +453,7 @@ class Life:
         else:
             may_be = np.maximum(limits.lower_rad - before_rad, before_rad - limits.upper_rad)
         violations["packet: limits"] += bool((beyond > np.maximum(may_be, 0.0) + LIMIT_TOLERANCE).any())
-        change_rad = limits.command_rate_rad_s * min(elapsed_s, 2 * self.period_s) + STEP_TOLERANCE
+        change_rad = limits.command_rate_rad_s * min(since_s, 2 * self.period_s) + STEP_TOLERANCE
         known = ~self.senses.shifted
         if before_rad is not None:
             violations["packet: rate"] += bool((np.abs(target - before_rad) > change_rad).any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import zlib
 from typing import Any
 
 import msgspec
@@ -29,6 +30,29 @@ class PrintableFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
+
+
+_CHECKSUM = re.compile(rb',"checksum":(\d{1,10})\}$')
+
+
+def seal_json(content: bytes) -> bytes:
+    """A JSON object with a CRC-32 of its bytes as its last member, 'checksum'."""
+    return content[:-1] + b',"checksum":%d}' % zlib.crc32(content)
+
+
+def unseal_json(content: bytes) -> bytes:
+    """The object without its checksum, if it has one: what earlier versions wrote has none.
+
+    Raises:
+      ValueError: the checksum does not fit.
+    """
+    match = _CHECKSUM.search(content)
+    if match is None:
+        return content
+    content = content[: match.start()] + b"}"
+    if int(match[1]) != zlib.crc32(content):
+        raise ValueError("its checksum does not fit its content")
+    return content
 
 
 def decode_json(content: bytes | str, type: Any = Any) -> Any:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.robots.base import Task
@@ -20,8 +19,11 @@ from ros_nodes.camera import Camera
 from ros_nodes.words import printable
 
 WAIT_S = 10.0
-RECORDED = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""Best effort accepts every publisher. Deep, so that a busy machine of ours does not count as a slow driver."""
+RECORDED = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Best effort accepts every publisher. Deeper than one, so that a message is not lost to the next at once."""
+
+LONGEST_WAIT_S = 10.0
+"""A message that has waited longer to be taken has not: the clock was set."""
 
 LARGEST_NAMES = 200
 """Of one topic, that are kept."""
@@ -66,8 +68,8 @@ class Recorder:
     def _record(self, message_type: type, topic: str, fields: Callable[[object], Mapping]) -> TopicRecord:
         record = TopicRecord(self._node.resolve_topic_name(topic))
 
-        def receive(message) -> None:
-            self._keep(record, message, fields(message))
+        def receive(message, info: Mapping[str, object]) -> None:
+            self._keep(record, message, info, fields(message))
 
         self._node.create_subscription(message_type, topic, receive, RECORDED)
         return record
@@ -76,36 +78,49 @@ class Recorder:
         """Of a topic whose messages may each have some of the wanted names."""
         record = TopicRecord(self._node.resolve_topic_name(topic))
         newest = {field: dict.fromkeys(wanted, math.nan) for field in fields}
+        known: dict[bytes, list[str]] = {}
 
         def receive(message, info: Mapping[str, object]) -> None:
-            names = [printable(name) for name in message.name[:LARGEST_NAMES]]
-            record.names = tuple(dict.fromkeys((*record.names, *names)))[:LARGEST_NAMES]
-            record.senders.setdefault(_identity(info), set()).update(names)
-            if len(set(names)) < len(names):
-                record.repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
-            if not set(names) & set(wanted):
+            sender = _identity(info)
+            if known.get(sender) != message.name:
+                known[sender] = message.name
+                _keep_names(record, sender, message.name)
+            here = [(name, index) for index, name in enumerate(message.name[:LARGEST_NAMES]) if name in wanted]
+            if not here:
                 return
             for field in fields:
                 values = getattr(message, field)
                 if len(values) == len(message.name):
-                    newest[field].update(
-                        (name, value) for name, value in zip(names, values, strict=False) if name in wanted
-                    )
+                    newest[field].update((name, values[index]) for name, index in here)
                 elif len(values):
                     record.misfits += 1
-            self._keep(record, message, {field: list(newest[field].values()) for field in fields})
+            self._keep(record, message, info, {field: list(newest[field].values()) for field in fields})
 
         self._node.create_subscription(topics.JointState, topic, receive, RECORDED)
         return record
 
-    def _keep(self, record: TopicRecord, message, fields: Mapping[str, Sequence[float]]) -> None:
-        stamp = message.header.stamp
-        record.received_s.append(time.monotonic())
-        record.stamp_s.append(stamp.sec + 1e-9 * stamp.nanosec)
-        record.latency_s.append(1e-9 * (self._node.get_clock().now() - Time.from_msg(stamp)).nanoseconds)
+    def _keep(
+        self, record: TopicRecord, message, info: Mapping[str, object], fields: Mapping[str, Sequence[float]]
+    ) -> None:
+        now_s, stamp = time.time(), message.header.stamp
+        # When the middleware had it, if it tells: a busy machine of ours is not the driver's fault.
+        arrived_s = 1e-9 * (info.get("received_timestamp") or 0)
+        arrived_s = arrived_s if 0.0 <= now_s - arrived_s < LONGEST_WAIT_S else now_s
+        stamp_s = stamp.sec + 1e-9 * stamp.nanosec
+        record.received_s.append(time.monotonic() - (now_s - arrived_s))
+        record.stamp_s.append(stamp_s)
+        record.latency_s.append(arrived_s - stamp_s)
         record.frame = printable(message.header.frame_id)
         for name, row in fields.items():
             record.values.setdefault(name, []).append(row)
+
+
+def _keep_names(record: TopicRecord, sender: bytes, names: Sequence[str]) -> None:
+    clean = [printable(name) for name in names[:LARGEST_NAMES]]
+    record.names = tuple(dict.fromkeys((*record.names, *clean)))[:LARGEST_NAMES]
+    record.senders.setdefault(sender, set()).update(clean)
+    if len(set(clean)) < len(clean):
+        record.repeated = tuple(sorted({name for name in clean if clean.count(name) > 1}))
 
 
 def _imu_fields(message: topics.Imu) -> dict[str, Sequence[float]]:

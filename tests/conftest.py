@@ -52,7 +52,7 @@ COMPUTING = (
     ("test_snapshot.py", "test_packaging.py"),
     ("cli/test_command_line.py",),
     ("sim",),
-    ("test_doctor.py",),
+    ("test_doctor.py", "test_session_fuzz.py"),
     ("report",),
 )
 LANES = {
@@ -201,7 +201,7 @@ class SessionRecorder:
         """One more life of the actor; `change` alters each step before it is logged."""
         life = next_actor_life(self.session.experience)
         random = np.random.default_rng(life)
-        with ExperienceWriter(self.session.experience, self.spec, life, fsync_period_s=60) as writer:
+        with ExperienceWriter(self.session.experience, self.spec, life, 60.0, self.session.digest) as writer:
             for sequence in range(round(seconds * self.spec.control_rate_hz)):
                 step = self._step(life, sequence, random)
                 change(step)

@@ -1,6 +1,7 @@
 """`daydreamer train` for real, with networks small enough for a test."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 
@@ -9,13 +10,14 @@ import pytest
 from safetensors.numpy import load_file
 
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.learner.seal import checkpoint_paths
 from daydreamer.lockstep import REPORT_STEPS, LockstepSession
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
-from daydreamer.session.status import read_status
+from daydreamer.session.status import read_process_status, read_status
 from daydreamer.snapshot import latest_snapshot
 from daydreamer.telemetry.milestones import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
 from sim.twin import Twin
@@ -115,3 +117,23 @@ def test_refuses_an_unknown_task(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert result.returncode == 2 and "no task 'fly'" in result.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_an_interrupt_ends_it_between_two_steps_and_keeps_what_was_learned(tmp_path):
+    """SIGINT to a real process that learns."""
+    out = tmp_path / "session"
+    command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--preset", "tiny", "--out", str(out)]
+    settings = ["--steps", "1000000", "--train-ratio", "8", "--set", "learner.checkpoint_period_s=0.5"]
+    process = subprocess.Popen([*command, *settings], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "gradient steps" in line and " 0 gradient steps" not in line:
+            break
+    session = Session.open(out)
+    assert checkpoint_paths(session.checkpoints)  # before the end, too
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130 and "once more ends at once" in errors and "Traceback" not in errors
+    learned = read_process_status(session, "learner")
+    assert learned.state == "stopped" and learned.gradient_steps > 0
+    assert checkpoint_paths(session.checkpoints)[-1].name == str(learned.gradient_steps)
+    assert latest_snapshot(session.policy) is not None

@@ -1,5 +1,6 @@
 """Policy snapshots: complete or absent, of this robot or refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daydreamer import snapshot
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.snapshot import (
     CorruptSnapshot,
@@ -193,3 +195,40 @@ def test_a_reader_never_sees_half_a_snapshot_of_a_writer_that_is_killed(tmp_path
         if path := latest_snapshot(tmp_path):
             read_snapshot(path, SPEC)
     assert versions == sorted(set(versions))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "[" * 100_000},
+        {"version": None},
+        {"spec_hash": None},
+        {"format_version": None},
+        {"robot_spec": "{}"},
+        {"env_steps": '"many"'},
+        {"unknown": "1"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_wrong_metadata_with_the_right_checksum_are_damage(content, tmp_path, change):
+    """A stranger can make checksums, too."""
+    path = tmp_path / "000001.safetensors"
+    path.write_bytes(content)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        header = file.metadata() | change
+    header = {name: value for name, value in header.items() if value is not None and name != "sha256"}
+    parameters = safetensors.numpy.load_file(path)
+    header["sha256"] = snapshot._digest(header, parameters)
+    safetensors.numpy.save_file(parameters, path, metadata=header)
+    with pytest.raises(CorruptSnapshot, match="000001.safetensors"):
+        read_snapshot(path, SPEC)
+
+
+def test_a_header_that_claims_to_be_huge_is_refused_at_once(tmp_path):
+    path = tmp_path / "000001.safetensors"
+    path.write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(CorruptSnapshot):
+        read_snapshot(path, SPEC)
+    os.truncate(path, 1 << 40)
+    with pytest.raises(UserError, match="larger than"):
+        read_snapshot(path, SPEC)

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from daydreamer.texts import printable
 
@@ -19,6 +20,10 @@ class Terminal(Console):
 
     def __init__(self, **options: Any):
         super().__init__(**({"markup": False, "emoji": False, "highlight": False} | options))
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        # Before it is laid out: what is shown takes more room.
+        return super().render_str(printable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As of `Console`; all that is printed passes here."""

@@ -8,9 +8,7 @@ import fcntl
 import logging
 import math
 import os
-import re
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,15 +18,13 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.session.files import open_file, rename_file
-from daydreamer.texts import decode_json
+from daydreamer.texts import decode_json, seal_json, unseal_json
 
 ROLL_BYTES = 4 << 20
 """Size at which the file is put aside as `events.1.jsonl`; the one before it goes. Some 20,000 events."""
 LONGEST_LINE_BYTES = 1 << 16
 MOST_BYTES = 16 << 20
 """Of a file from an earlier version, which did not roll: the latest so many bytes are read."""
-
-_CHECKSUM = re.compile(rb',"checksum":(\d{1,10})\}$')
 
 
 def earlier_events(path: Path) -> Path:
@@ -62,8 +58,7 @@ class EventLog:
         }
         if clash := {*event, "checksum"} & fields.keys():
             raise ValueError(f"{sorted(clash)} are set by the event log itself")
-        line = msgspec.json.encode(event | fields, enc_hook=_to_builtin)
-        line = line[:-1] + b',"checksum":%d}\n' % zlib.crc32(line)
+        line = seal_json(msgspec.json.encode(event | fields, enc_hook=_to_builtin)) + b"\n"
         try:
             descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
@@ -199,11 +194,7 @@ _OF_A_KIND: Mapping[str, Mapping[str, Any]] = {
 def _decode_event(line: bytes) -> dict[str, Any]:
     if len(line) > LONGEST_LINE_BYTES:
         raise ValueError("it is too long")
-    if match := _CHECKSUM.search(line):  # those of earlier versions have none
-        line = line[: match.start()] + b"}"
-        if int(match[1]) != zlib.crc32(line):
-            raise ValueError("its checksum does not fit")
-    event = decode_json(line, dict[str, Any])
+    event = decode_json(unseal_json(line), dict[str, Any])
     kind = event.get("kind")
     wanted = _COMMON | (_OF_A_KIND.get(kind, {}) if isinstance(kind, str) else {})
     for name, type in wanted.items():

@@ -7,7 +7,6 @@ import functools
 import logging
 import os
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
 from daydreamer.session.files import read_file, remove_file
 from daydreamer.telemetry.timing import LatencySummary
-from daydreamer.texts import decode_json
+from daydreamer.texts import decode_json, seal_json, unseal_json
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATUS_BYTES = 1 << 18
@@ -59,7 +58,6 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
       heartbeat_steady_s: on a clock that nobody sets and that all processes since the machine's last start share.
       boot_id: of that start of the machine.
       process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
-      checksum: CRC-32 of the file's content with 0 in its place; 0 itself in files of earlier versions.
     """
 
     state: Literal["starting", "waiting", "running", "stopped", "failed"]
@@ -68,7 +66,6 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     heartbeat_steady_s: float = 0.0
     boot_id: str = ""
     process_start: int = 0
-    checksum: int = 0
 
 
 class ActorStatus(ProcessStatus):
@@ -260,10 +257,9 @@ class StatusWriter:
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
         typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _process_start(os.getpid())
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
-        typed.checksum = _checksum(typed)
         try:
             # Not synced: it is out of date after a power loss anyway.
-            write_atomically(self._path, msgspec.json.encode(typed), durable=False)
+            write_atomically(self._path, seal_json(msgspec.json.encode(typed)), durable=False)
         except OSError as error:
             raise UserError(
                 f"The status cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
@@ -325,7 +321,7 @@ def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
 def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatus | None:
     path = _status_path(session, role)
     try:
-        status = decode_json(read_file(path, STATUS_BYTES), ROLES[role])
+        status = decode_json(unseal_json(read_file(path, STATUS_BYTES)), ROLES[role])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -334,15 +330,7 @@ def _read_role(session: Session, role: str, problems: list[str]) -> ProcessStatu
     except ValueError as error:
         problems.append(f"{path} is damaged ({error}).")
         return None
-    if status.checksum and status.checksum != _checksum(status):
-        problems.append(f"{path} is damaged: its checksum does not fit its content.")
-        return None
     return status
-
-
-def _checksum(status: ProcessStatus) -> int:
-    # Never 0, which says that there is none.
-    return zlib.crc32(msgspec.json.encode(msgspec.structs.replace(status, checksum=0))) or 1
 
 
 def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:

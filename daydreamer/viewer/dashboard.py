@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -85,8 +86,9 @@ class Dashboard:
                 self._show(audience)
         for schedule in self._schedules.values():
             schedule.hurry()
-        while self.update():
-            pass
+        with contextlib.suppress(UserError):  # what could not be read before cannot be read now
+            while self.update():
+                pass
         self._show(audience)
 
     def _show(self, audience: ViewerServer, behind: bool = False) -> None:

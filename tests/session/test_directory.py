@@ -11,7 +11,8 @@ import pytest
 from daydreamer.config import SessionConfig, load_yaml, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.directory import Session
-from daydreamer.session.status import read_status
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import StatusWriter, read_status
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec(
@@ -168,3 +169,80 @@ def test_a_killed_process_holds_nothing(session, holder):
             pass
     with session.lock("actor"):
         pass
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00\x1b[6n" * 10, b"", b"-1", b"9" * 400])
+def test_whatever_stands_in_a_lock_file_the_holder_is_refused_with_a_sentence(session, holder, content):
+    (session.path / "locks" / "actor.lock").write_bytes(content)
+    with pytest.raises(UserError, match="in use by pid ") as caught, session.lock("actor"):
+        pass
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_lock_whose_file_was_deleted_is_still_held(session, holder):
+    for _ in range(2):  # the first attempt makes another lock file
+        (session.path / "locks" / "actor.lock").unlink(missing_ok=True)
+        with pytest.raises(UserError, match="in use .*whose lock file has been deleted"), session.lock("actor"):
+            pass
+    holder.kill()
+    holder.wait()
+    with session.lock("actor"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("control_rate_hz: 10.0", "control_rate_hz: 0.0"),
+        ("control_rate_hz: 10.0", "control_rate_hz: .nan"),
+        ("episode_steps: 100", "episode_steps: -1"),
+        ("    shape:\n      - 4", "    shape:\n      - 4000000000000"),
+        ("    shape:\n      - 4", "    shape:\n      - -4"),
+    ],
+)
+def test_a_robot_that_cannot_be_is_refused(session, old, new):
+    path = session.path / "session.yaml"
+    text = path.read_text()
+    assert old in text, text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match="session.yaml is wrong"):
+        Session.open(session.path)
+
+
+def test_a_session_of_another_user_is_told_with_the_cure(session):
+    """As after sudo: by a real process of somebody else."""
+    result = _as_nobody(f"Session.open({str(session.path)!r})", session.path)
+    assert "cannot be read (Permission denied)" in result and "sudo chown -R $USER" in result
+
+
+def test_parts_of_another_user_are_passed_over_and_named(session):
+    for path in (session.path, *session.path.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    EventLog(session.events).record("start", "actor")
+    StatusWriter(session, "actor").write({"state": "stopped"})
+    session.experience.chmod(0o700)
+    look = f"[print(problem) for problem in EvidenceReader(Session.open({str(session.path)!r})).read().problems]"
+    result = _as_nobody(look, session.path)
+    for name in ("experience", "events.jsonl", "actor.json"):
+        assert any(name in line and "Permission denied" in line for line in result.splitlines()), result
+
+
+def _as_nobody(statement, path):
+    """What another user gets to see."""
+    if os.geteuid():
+        pytest.skip("only root can become somebody else")
+    for parent in path.parents[: len(path.parents) - 1]:
+        parent.chmod(parent.stat().st_mode | 0o011)
+    script = (
+        "import os, sys\n"
+        "from daydreamer.errors import UserError\n"
+        "from daydreamer.session.directory import Session\n"
+        "from daydreamer.telemetry.evidence import EvidenceReader\n"
+        "os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
+        f"try:\n    {statement}\n"
+        "except UserError as error:\n    print(error)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from daydreamer.errors import UserError
-from daydreamer.session.events import EventLog, EventTail, read_events
+from daydreamer.session import events
+from daydreamer.session.events import EventLog, EventTail, earlier_events, read_events
 
 
 @pytest.fixture
@@ -87,3 +88,69 @@ def test_fields_of_the_log_itself_cannot_be_overwritten(path):
 def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(UserError, match="cannot be written"):
         EventLog(tmp_path / "missing" / "events.jsonl").record("start", "actor")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"{}",
+        b'{"wall_s": 1, "source": "actor"}',
+        b'{"wall_s": "1", "kind": "start", "source": "actor"}',
+        b'{"wall_s": 1e300, "kind": "start", "source": "actor"}',
+        b'{"wall_s": 1, "kind": 7, "source": "actor"}',
+        b'{"wall_s": 1, "kind": "milestone", "source": "actor", "nom": "debout"}',
+        b'{"wall_s": 1, "kind": "milestone", "source": "actor", "name": "standing", "robot_seconds": "soon"}',
+        b'{"wall_s": 1, "kind": "update_skipped", "source": "learner", "count": "many"}',
+        b'{"wall_s": 1, "kind": "start", "source": "actor","checksum":1}',
+        b'{"wall_s": 1, "kind": "start", "source": "actor", "deep": ' + b"[" * 100_000,
+        b'{"wall_s": 1, "kind": "start", "source": "actor", "deep": ' + b"[" * 40 + b"]" * 40 + b"}",
+        b'{"wall_s": 1, "kind": "start", "source": "actor", "long": "' + b"x" * (1 << 17) + b'"}',
+        b"\xff\xfe",
+    ],
+    ids=range(14),
+)
+def test_what_is_no_event_of_this_version_is_passed_over(path, line):
+    log = EventLog(path)
+    log.record("start", "actor")
+    with open(path, "ab") as file:
+        file.write(line + b"\n")
+    log.record("stop", "actor")
+    start, unreadable, stop = read_events(path)
+    assert (start["kind"], unreadable["kind"], stop["kind"]) == ("start", "unreadable", "stop")
+    assert unreadable["line"] == 2 and unreadable["wall_s"] == start["wall_s"]
+
+
+def test_events_of_earlier_versions_have_no_checksum(path):
+    path.write_bytes(b'{"wall_s":1.5,"kind":"start","source":"actor","pid":1}\n')
+    assert read_events(path)[0]["kind"] == "start"
+
+
+def test_a_changed_digit_is_noticed(path):
+    EventLog(path).record("milestone", "actor", name="standing", robot_seconds=61.25)
+    assert read_events(path)[0]["kind"] == "milestone"
+    path.write_bytes(path.read_bytes().replace(b"61.25", b"16.25"))
+    assert read_events(path)[0]["kind"] == "unreadable"
+
+
+def test_the_file_rolls_and_whoever_reads_along_misses_nothing(path, monkeypatch):
+    monkeypatch.setattr(events, "ROLL_BYTES", 2000)
+    log, tail, late, read = EventLog(path), EventTail(path), EventTail(path), []
+    for number in range(100):
+        log.record("tick", "actor", number=number)
+        if number % 7 == 0:  # less often than it rolls
+            read += tail.read()
+    read += tail.read()
+    assert [event["number"] for event in read] == list(range(100))
+    assert path.stat().st_size < 2200 and earlier_events(path).stat().st_size < 2200
+    kept = [event["number"] for event in late.read()]
+    assert kept == list(range(kept[0], 100)) and len(kept) > 10
+
+
+def test_of_a_file_that_never_rolled_the_latest_is_read(path, monkeypatch):
+    monkeypatch.setattr(events, "MOST_BYTES", 3000)
+    log = EventLog(path)
+    for number in range(100):
+        log.record("tick", "actor", number=number)
+    first, *_, last = read_events(path)
+    assert first["kind"] == "unreadable" and last["number"] == 99

@@ -17,6 +17,7 @@ from daydreamer.experience.step import Step
 from daydreamer.session.directory import Session
 from daydreamer.session.status import ActorStatus, StatusWriter, read_status
 from daydreamer.spec import RobotSpec, Space
+from daydreamer.texts import unseal_json
 
 SPEC = RobotSpec(
     robot="test_car",
@@ -163,7 +164,7 @@ def test_another_process_with_the_same_pid_does_not_count(session, change):
     StatusWriter(session, "actor").write({"state": "running"})
     assert read_status(session)["state"] == "running"
     path = session.status / "actor.json"
-    path.write_text(json.dumps(json.loads(path.read_bytes()) | change | {"checksum": 0}))
+    path.write_text(json.dumps(json.loads(unseal_json(path.read_bytes())) | change))
     assert read_status(session)["state"] == "crashed"
 
 

@@ -159,7 +159,7 @@ def test_sensor_constant(recorder):
     assert_only(recorder, "sensor_constant", "bad", "FL_thigh_joint", "gravity_up")
 
 
-def test_what_the_actor_finds_about_sensors_is_advice(recorder):
+def test_sensor_doubted(recorder):
     write(recorder)
     recorder.events.record("message", "actor", topic="imu/data", fault="unusable", count=3)
     assert "sensor_doubted" not in found(recorder)

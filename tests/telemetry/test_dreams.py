@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 
 from daydreamer.errors import UserError
 from daydreamer.telemetry.dreams import KEPT_IMAGES, KEPT_IMAGES_EVERY, DreamWriter, list_dreams, read_dream
@@ -86,4 +88,56 @@ def test_damage_is_named(tmp_path, random_dream):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=r"000001\.safetensors is damaged.*delete it"):
+        read_dream(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gradient_step": "[" * 100_000},
+        {"gradient_step": '"many"'},
+        {"gradient_step": "true"},
+        {"context_steps": "-3"},
+        {"context_steps": "300"},
+        {"control_rate_hz": "0"},
+        {"control_rate_hz": "1e999"},
+        {"actor_life": None},
+        {"unknown": "1"},
+        {"format_version": None},
+        {"created_wall_s": "{}"},
+        {"windows": "7"},  # sound by itself; only the checksum knows
+    ],
+    ids=lambda change: f"{next(iter(change))}={str(next(iter(change.values())))[:9]}",
+)
+def test_wrong_metadata_are_damage(tmp_path, random_dream, change):
+    path = DreamWriter(tmp_path / "dreams").write(random_dream())
+    with safetensors.safe_open(path, framework="numpy") as file:
+        header = file.metadata() | change
+    tensors = safetensors.numpy.load_file(path)
+    header = {name: value for name, value in header.items() if value is not None}
+    safetensors.numpy.save_file(tensors, path, metadata=header)
+    with pytest.raises(UserError, match=r"000001\.safetensors is damaged"):
+        read_dream(path)
+
+
+@pytest.mark.parametrize("change", ["rows", "missing", "group", "no action", "scalar", "other"])
+def test_wrong_arrays_are_damage(tmp_path, random_dream, change):
+    path = DreamWriter(tmp_path / "dreams").write(random_dream())
+    with safetensors.safe_open(path, framework="numpy") as file:
+        header = {name: value for name, value in file.metadata().items() if name != "sha256"}
+    tensors = safetensors.numpy.load_file(path)
+    if change == "rows":
+        tensors["prediction/x"] = tensors["prediction/x"][:-1]
+    elif change == "missing":
+        del tensors["truth/reward"]
+    elif change == "group":
+        tensors["nonsense/x"] = tensors["truth/x"]
+    elif change == "no action":
+        del tensors["action"]
+    elif change == "scalar":
+        tensors["error/x"] = np.array(1.0, np.float32)
+    else:
+        tensors["error/y"] = tensors["error/x"]
+    safetensors.numpy.save_file(tensors, path, metadata=header)
+    with pytest.raises(UserError, match=r"000001\.safetensors is damaged"):
         read_dream(path)
