@@ -65,7 +65,7 @@ class Fuzz:
     def __init__(self, seed: int):
         self._random = np.random.default_rng(seed)
         self.outputs = self.bad_outputs = self.bad_ticks = self.messages = self.bytes = 0
-        reasons = ("position", "rate", "true joint", "stand-in", "not finite", "out of turn", "after a stall")
+        reasons = ("position", "rate", "true joint", "stand-in", "not finite", "names", "out of turn", "after a stall")
         self.violations = dict.fromkeys(reasons, 0)
         self.states = dict.fromkeys(SafetyState, 0)
         self.flags = dict.fromkeys(SAFETY_FLAGS, 0)
@@ -123,7 +123,6 @@ class _Life:
         self._wrong = False
         self._gaps = 0
         self._names = task.spec.joint_names
-        self._order = topics.NameOrder(topics.JOINT_COMMAND, "joint", self._names)
         self._supervisor.activate()
 
     def initial_state(self) -> None:
@@ -176,8 +175,11 @@ class _Life:
         self._fuzz.messages += 1
         self._fuzz.bytes += len(data)
         received = deserialize_message(data, topics.command_type(self._interface))
-        position_rad = topics.joint_command_of(received, self._order, JOINTS)
-        if position_rad is None:
+        if self._interface == "joint_state":
+            self._count("names", list(received.name) != list(self._names))
+        position_rad = np.array(received.position if self._interface == "joint_state" else received.data)
+        if position_rad.size == 0 and self._interface == "joint_state":
+            self._count("not finite", any(received.velocity))
             self._judge_damping(command)
             return
         self._count("not finite", not np.isfinite(position_rad).all())
