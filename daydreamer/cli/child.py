@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.processes import ProcessDescription, process_environment
 from daydreamer.session.directory import Session
+from daydreamer.session.files import make_folder, open_file
 from daydreamer.stop_request import StopRequest
 
 POLL_S = 0.1
@@ -195,6 +196,10 @@ class _Output:
 class _RollingLog(logging.handlers.RotatingFileHandler):
     """A log whose disk may be full: what it does not take is lost there, and still remembered by `_Output`."""
 
+    def _open(self) -> TextIO:
+        descriptor = open_file(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        return os.fdopen(descriptor, self.mode, encoding=self.encoding, errors=self.errors)
+
     def handleError(self, record: logging.LogRecord) -> None:
         pass
 
@@ -207,7 +212,7 @@ class _RollingLog(logging.handlers.RotatingFileHandler):
 
 def _open_log(path: Path) -> logging.Handler:
     try:
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         return _RollingLog(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", errors="replace")
     except OSError:
         return logging.NullHandler()

@@ -27,10 +27,11 @@ DATA_END = RECORD_PREFIX.pack(Opcode.DATA_END, 4)
 _BLOCK_BYTES = 4 << 20
 
 
-def complete(path: Path, header: LogHeader, log_times: np.ndarray) -> None:
+def complete(descriptor: int, header: LogHeader, log_times: np.ndarray) -> None:
     """Appends index, summary and footer to a log that ends with its last step, and closes its chunk; syncs all.
 
     Args:
+      descriptor: of the log, open for writing, anywhere in it: not in append mode.
       log_times: `[steps]` uint64, of its messages, in ns.
 
     Raises:
@@ -39,18 +40,14 @@ def complete(path: Path, header: LogHeader, log_times: np.ndarray) -> None:
     size = StepDecoder(header.spec, header.channel).record_size
     begin, end = header.size, header.size + len(log_times) * size
     chunked = header.reserved and len(log_times) > 0
-    descriptor = open_file(path, os.O_WRONLY)
-    try:
-        _write(descriptor, _end(header, log_times, begin, end, size, chunked), end)
+    _write(descriptor, _end(header, log_times, begin, end, size, chunked), end)
+    os.fsync(descriptor)
+    if chunked:
+        first, last = int(log_times.min()), int(log_times.max())
+        length = end - begin
+        head = CHUNK_HEAD.pack(Opcode.CHUNK, CHUNK_HEAD.size - 9 + length, first, last, length, 0, 0, length)
+        _write(descriptor, head, begin - CHUNK_HEAD.size)
         os.fsync(descriptor)
-        if chunked:
-            first, last = int(log_times.min()), int(log_times.max())
-            length = end - begin
-            head = CHUNK_HEAD.pack(Opcode.CHUNK, CHUNK_HEAD.size - 9 + length, first, last, length, 0, 0, length)
-            _write(descriptor, head, begin - CHUNK_HEAD.size)
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_complete(path: Path) -> bool:
@@ -84,13 +81,12 @@ def close_killed(path: Path) -> int:
         if header is None:
             raise CorruptLog(path, 0, "its header is incomplete")
         log_times, torn_bytes = _log_times(path, header)
-        if torn_bytes:
-            descriptor = open_file(path, os.O_WRONLY)
-            try:
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size - torn_bytes)
-            finally:
-                os.close(descriptor)
-        complete(path, header, log_times)
+        descriptor = open_file(path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size - torn_bytes)
+            complete(descriptor, header, log_times)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise UserError(f"{path} cannot be closed ({error.strerror}); check the disk and its permissions.") from error
     return torn_bytes

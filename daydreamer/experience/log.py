@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import threading
@@ -94,6 +95,7 @@ class ExperienceWriter:
             self._stream = _KernelStream(self.path)
             self._writer = Writer(self._stream, use_chunking=False, enable_data_crcs=True)
             self._channel = self._write_header(spec, settings)
+            self._header = read_header(self.path)
             fsync_directory(directory)
         except FileExistsError as error:
             raise UserError(
@@ -162,7 +164,7 @@ class ExperienceWriter:
         try:
             # After a failure the file stays as a crash would leave it: readable, without a summary.
             if self._failure is None:
-                complete(self.path, read_header(self.path), np.array(self._log_times, np.uint64))
+                complete(self._stream.anywhere(), self._header, np.array(self._log_times, np.uint64))
         except OSError as error:
             self._fail(error)
         finally:
@@ -236,6 +238,11 @@ class _KernelStream:
         self._held = None
         self._size = self._committed_size
         os.ftruncate(self.descriptor, self._committed_size)
+
+    def anywhere(self) -> int:
+        """The descriptor, no longer in append mode."""
+        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, fcntl.fcntl(self.descriptor, fcntl.F_GETFL) & ~os.O_APPEND)
+        return self.descriptor
 
     def close(self) -> None:
         os.close(self.descriptor)

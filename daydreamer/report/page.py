@@ -17,6 +17,7 @@ from daydreamer.report.story import Story, read_story
 from daydreamer.report.verdict import Verdict, judge_session
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
+from daydreamer.session.files import make_folder, remove_file
 
 LISTED_EVENTS = 300
 """So many of the latest events are listed; all are in events.jsonl."""
@@ -107,7 +108,7 @@ def write_report(session: Session) -> tuple[Path, Verdict]:
       OSError: `report/` cannot be written.
     """
     story = read_story(session)
-    session.report.mkdir(exist_ok=True)
+    make_folder(session.report)
     verdict = judge_session(story)
     drawn = [_draw(picture, story) for picture in PICTURES]
     page = _template().render(
@@ -131,7 +132,7 @@ def _draw(picture: Picture, story: Story) -> Drawn:
     try:
         content = picture.make(story)
     except Missing as missing:
-        path.unlink(missing_ok=True)  # that of an earlier report would not fit this page
+        remove_file(path)  # that of an earlier report would not fit this page
         return Drawn(picture, None, str(missing))
     write_atomically(path, content, durable=False)
     return Drawn(picture, f"data:image/{picture.suffix};base64,{base64.b64encode(content).decode()}", "")

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from daydreamer.cli.report import report
+from daydreamer.errors import UserError
 from daydreamer.experience.log import log_path
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.report.page import PICTURES, write_report
@@ -116,3 +117,18 @@ def test_a_robot_that_nobody_can_draw(record_session, monkeypatch):
     monkeypatch.setattr(film, "portray", lambda spec: portray(msgspec.structs.replace(spec, robot="b1")))
     _, missing = pictures(write_report(recorder.session)[0])
     assert "no drawing of robot 'a1'" in missing["film-strip"]
+
+
+def test_a_report_is_not_written_or_deleted_through_a_link(record_session, tmp_path):
+    """Of a session with too few steps for any picture, each of an earlier report would be removed."""
+    session = record_session().session
+    outside = tmp_path / "home"
+    outside.mkdir()
+    for name in NAMES.values():
+        (outside / name).write_text("mine")
+    session.report.rmdir()
+    session.report.symlink_to(outside)
+    with pytest.raises(UserError, match="report is a link, which is not followed"):
+        report(session.path)
+    assert sorted(path.name for path in outside.iterdir()) == sorted(NAMES.values())
+    assert {path.read_text() for path in outside.iterdir()} == {"mine"}
