@@ -277,3 +277,10 @@ def test_who_looks_again_sees_what_is_new(recorder):
     recorder.write_status()
     recorder.events.record("update_skipped", "learner", count=3, gradient_step=10)
     assert [advice.rule for advice in judge(reader.read())] == ["updates_skipped", "critic_diverging"]
+
+
+def test_gpu_idle(recorder):
+    write(recorder, learner={"device": "cpu", "idle_gpus": 1})
+    assert "jax[cuda12]" in found(recorder)["gpu_idle"].cure
+    recorder.write_status(learner={"device": "NVIDIA H100", "idle_gpus": 0})
+    assert "gpu_idle" not in found(recorder)
