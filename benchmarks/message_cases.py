@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import os
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from PIL import Image as Picture
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import BatteryState, Imu, JointState, Joy, Temperature
+from sensor_msgs.msg import BatteryState, CompressedImage, Image, Imu, JointState, Joy, Temperature
 from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import Trigger
 
@@ -59,6 +61,7 @@ class StandIn:
 
     Attributes:
       joints, imu: change the next messages; None sends none.
+      feet_n: what each foot reads.
       extra: called with each tick, to publish what does not belong.
     """
 
@@ -84,6 +87,7 @@ class StandIn:
         self.joints: Callable[[JointState], JointState | None] = lambda message: message
         self.imu: Callable[[Imu], Imu | None] = lambda message: message
         self.extra: Callable[[], None] = lambda: None
+        self.feet_n = [30.0] * 4
         self.position_rad = getattr(self, "position_rad", list(REST_RAD))
 
     def _on_command(self, message: Any) -> None:
@@ -107,7 +111,7 @@ class StandIn:
         imu.linear_acceleration.z = 9.81
         if (imu := self.imu(imu)) is not None:
             self._imu.publish(imu)
-        self._feet.publish(JointState(name=["FR_foot", "FL_foot", "RR_foot", "RL_foot"], effort=[30.0] * 4))
+        self._feet.publish(JointState(name=["FR_foot", "FL_foot", "RR_foot", "RL_foot"], effort=self.feet_n))
         self.extra()
 
     def run(self, seconds: float) -> None:
@@ -164,14 +168,17 @@ class Bench:
         self._actor: subprocess.Popen | None = None
         self.session = Path()
 
-    def new_session(self, robot: str) -> Path:
+    def new_session(self, robot: str, *overrides: str) -> Path:
         self._sessions += 1
         path = self.directory / f"session-{self._sessions}"
         make = (
             "import sys; from pathlib import Path; from daydreamer.session.new import configure, new_session; "
-            "new_session(Path(sys.argv[1]), configure(robot=sys.argv[2], minutes=60.0, seed=0, preset='tiny'))"
+            "new_session(Path(sys.argv[1]), configure(robot=sys.argv[2], minutes=60.0, seed=0, preset='tiny', "
+            "overrides=sys.argv[3:]))"
         )
-        subprocess.run([sys.executable, "-c", make, path, robot], env=self.environment, cwd=self.tree, check=True)
+        subprocess.run(
+            [sys.executable, "-c", make, path, robot, *overrides], env=self.environment, cwd=self.tree, check=True
+        )
         return path
 
     def start(self, session: Path, *arguments: str) -> subprocess.Popen:
@@ -231,12 +238,14 @@ class Bench:
         self._actor = None
 
     @contextlib.contextmanager
-    def alone(self, robot: str, *arguments: str) -> Iterator[tuple[subprocess.Popen, Path]]:
+    def alone(
+        self, robot: str, *arguments: str, overrides: Sequence[str] = ()
+    ) -> Iterator[tuple[subprocess.Popen, Path]]:
         """An actor of a session of its own, in the place of the one that goes on."""
         self.end()
         self.robot.calm()
         self.robot.commands.clear()
-        session = self.session = self.new_session(robot)
+        session = self.session = self.new_session(robot, *overrides)
         process = self.start(session, *arguments)
         try:
             yield process, session
@@ -444,8 +453,9 @@ def set_acceleration(value: float) -> Callable[[Imu], None]:
 
 imu_case("a zero quaternion for 0.2 s", 0.2, set_zero)
 imu_case("a zero quaternion for 0.8 s", 0.8, set_zero)
-imu_case("one message with 3.39e38 rad/s", 0.009, set_turn(3.39e38))
-imu_case("one message with 1e154 m/s^2", 0.009, set_acceleration(1e154))
+# Long enough for one control tick to see it.
+imu_case("3.39e38 rad/s for 0.06 s", 0.06, set_turn(3.39e38))
+imu_case("1e154 m/s^2 for 0.06 s", 0.06, set_acceleration(1e154))
 imu_case("NaN for 0.2 s", 0.2, set_turn(NAN))
 
 
@@ -480,7 +490,8 @@ def half_gone(bench: Bench) -> Outcome:
 def hot_once(bench: Bench) -> Outcome:
     bench.running()
     with bench.robot.publisher(Temperature, "temperature", 1) as publisher:
-        readings = iter([40.0] * 20 + [127.0] + [40.0] * 200)
+        # At 10 Hz, so that the control loop does not miss it.
+        readings = iter([40.0] * 40 + [127.0] * 10)
         bench.robot.extra = lambda: publisher.publish(Temperature(temperature=next(readings, 40.0)))
         bench.robot.run(1.5)
         events = (bench.session / "events.jsonl").read_text()
@@ -502,6 +513,140 @@ def nan_reports(bench: Bench) -> Outcome:
                 bench.robot.run(0.05)
 
     return once(bench, publish)
+
+
+# Kind 3: wrong numbers are noticed before they are learned from.
+
+
+def noticed(bench: Bench, fault: str, seconds: float) -> Outcome:
+    """Whether an event names `fault` within some time."""
+
+    def events() -> list[dict[str, Any]]:
+        lines = (bench.session / "events.jsonl").read_text().splitlines()
+        return [event for event in map(json.loads, lines) if event.get("fault") == fault]
+
+    if bench.robot.until(events, seconds):
+        return Outcome(True, str(events()[-1].get("finding") or fault))
+    return Outcome(False, f"nobody says so in {seconds:.0f} s")
+
+
+@case("3: feet with an offset of 15 N, the robot on its back")
+def feet_offset(bench: Bench) -> Outcome:
+    def on_its_back(message: Imu) -> Imu:
+        message.orientation.w, message.orientation.x = 0.0, 1.0
+        message.linear_acceleration.z = -9.81
+        return message
+
+    bench.running()
+    bench.robot.imu, bench.robot.feet_n = on_its_back, [15.0] * 4
+    return noticed(bench, "foot_offset", 15.0)
+
+
+@case("3: velocities that are always 0, of joints that move")
+def no_speed(bench: Bench) -> Outcome:
+    bench.running()
+    return noticed(bench, "joint_velocity_unit", 40.0)
+
+
+@case("3: an accelerometer in g")
+def in_g(bench: Bench) -> Outcome:
+    def change(message: Imu) -> Imu:
+        message.linear_acceleration.z = 1.0
+        return message
+
+    bench.running()
+    bench.robot.imu = change
+    return noticed(bench, "accelerometer_unit", 15.0)
+
+
+@case("3: a charge of 9 of 100")
+def nine_percent(bench: Bench) -> Outcome:
+    bench.running()
+    with bench.robot.publisher(BatteryState, "battery_state", 1) as battery:
+        bench.robot.extra = lambda: battery.publish(BatteryState(percentage=9.0))
+        low = bench.robot.until(lambda: "battery_low" in (bench.status().get("watchdogs_raised") or {}), 8.0)
+        bench.robot.extra = lambda: battery.publish(BatteryState(percentage=90.0))
+        bench.robot.run(3.0)
+        bench.robot.calm()
+    return Outcome(low, "taken as 9 %: held" if low else "taken as 900 %: runs on")
+
+
+def camera_case(name: str, topic: str, message: Image | CompressedImage) -> None:
+    def run(bench: Bench) -> Outcome:
+        with bench.robot.publisher(type(message), topic, 1) as publisher:
+            next_s = [0.0]
+
+            def film() -> None:
+                if time.monotonic() > next_s[0]:
+                    next_s[0] = time.monotonic() + 0.2
+                    publisher.publish(message)
+
+            with bench.alone("twin", overrides=["twin.camera=true"]) as (process, session):
+                bench.robot.extra = film
+                bench.robot.until(
+                    lambda: process.poll() is not None or (bench.status(session).get("env_steps") or 0) > 60, 40.0
+                )
+                status = bench.status(session)
+                bench.robot.calm()
+                if process.poll() is not None:
+                    return Outcome(False, f"ends: {bench.log.read_text().splitlines()[-1][:120]}")
+        steps, trips = status.get("env_steps") or 0, status.get("watchdog_trips") or {}
+        told = f"; {status.get('camera')}" if status.get("camera") else ""
+        return Outcome(steps > 60 and "state_stale" not in trips, f"{steps} steps, trips {trips}{told}")
+
+    CASES[f"3: camera at 5 Hz, {name}"] = run
+
+
+def jpeg() -> bytes:
+    file = io.BytesIO()
+    Picture.new("RGB", (640, 480), (200, 40, 60)).save(file, "JPEG")
+    return file.getvalue()
+
+
+RGB = Image(height=64, width=64, encoding="rgb8", step=192, data=bytes(64 * 192))
+BGR = Image(height=480, width=640, encoding="bgr8", step=1920, data=bytes(480 * 1920))
+YUYV = Image(height=480, width=640, encoding="yuv422_yuy2", step=1280, data=bytes(480 * 1280))
+camera_case("64x64 rgb8", "camera/image_raw", RGB)
+camera_case("640x480 bgr8", "camera/image_raw", BGR)
+camera_case("640x480 yuv422_yuy2", "camera/image_raw", YUYV)
+camera_case("JPEG", "camera/image_raw/compressed", CompressedImage(format="jpeg", data=jpeg()))
+
+
+def bench_check(bench: Bench, row: str) -> Outcome:
+    """What check-robot says of the stand-in, and that it fails."""
+    command = [sys.executable, "-m", "daydreamer.cli.main", "check-robot", "--robot", "a1", "--seconds", "1"]
+    bench.end()
+    with subprocess.Popen(
+        command, env=bench.environment | {"COLUMNS": "400"}, cwd=bench.tree, stdout=subprocess.PIPE, text=True
+    ) as process:
+        bench.robot.until(lambda: process.poll() is not None)
+        process.kill()
+        bench.robot.calm()
+        lines = [line for line in process.communicate()[0].splitlines() if row in line and "│" in line]
+    said = " ".join(lines[0].replace("│", " ").split()) if lines else "no such row"
+    return Outcome(process.returncode == 1 and "FAIL" in said, said[:150])
+
+
+@case("3: check-robot, feet with an offset of 15 N")
+def check_feet(bench: Bench) -> Outcome:
+    bench.robot.calm()
+    bench.robot.feet_n = [15.0] * 4
+    return bench_check(bench, "foot forces")
+
+
+@case("3: check-robot, a charge of 9 of 100")
+def check_charge(bench: Bench) -> Outcome:
+    bench.robot.calm()
+    with bench.robot.publisher(BatteryState, "battery_state", 1) as battery:
+        bench.robot.extra = lambda: battery.publish(BatteryState(percentage=9.0))
+        return bench_check(bench, "/battery_state")
+
+
+@case("3: check-robot, a second publisher of imu/data")
+def check_imu(bench: Bench) -> Outcome:
+    bench.robot.calm()
+    with bench.robot.publisher(Imu, "imu/data", 1):
+        return bench_check(bench, "publishers of /imu/data")
 
 
 # Kind 6: Murphy at the operator's.
@@ -674,14 +819,12 @@ def whole_number(bench: Bench) -> Outcome:
     )
     command = [sys.executable, "-m", "ros_nodes.unitree_a1_node", "--ros-args", "--params-file", str(path)]
     command += ["-r", "__ns:=/elsewhere"]
-    process = subprocess.Popen(
-        command, env=bench.environment, cwd=bench.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    bench.robot.until(lambda: process.poll() is not None, 12.0)
-    taken_as_number = process.poll() is None
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
-    speaks = "nothing has come" in output
+    log = bench.directory / "driver.log"
+    with open(log, "w") as output:
+        process = subprocess.Popen(command, env=bench.environment, cwd=bench.tree, stdout=output, stderr=output)
+    bench.robot.until(lambda: process.poll() is not None or "nothing has come" in log.read_text(), 40.0)
+    taken_as_number, speaks = process.poll() is None, "nothing has come" in log.read_text()
+    bench.stop(process)
     return Outcome(taken_as_number and speaks, f"taken: {taken_as_number}, says that nothing comes: {speaks}")
 
 

@@ -1,478 +1,297 @@
-"""Random policy outputs and wrong measurements, through supervisor and driver to the last byte: what leaves the limits?
+"""Random policy outputs, not finite ones among them, and measurements that are wrong, to the last byte that leaves.
 
-    python benchmarks/safety_fuzz.py --outputs 1000000 [--workers 2] [--json FILE]
+    python benchmarks/safety_fuzz.py [--outputs 1000000] [--seed 0] [--json FILE]
 
-Each life of a few thousand control periods has a robot whose joints move as they are told and pushed, a supervisor and
-a driver, both real, and between them real messages, serialised, and real UDP packets over loopback (the A1; the Go2's
-messages are filled, not sent). What leaves is read again by `wire.py` and compared with where the joints really are.
-Meanwhile measurements are not finite or leap, packets are lost, late, doubled, damaged or random, strangers command,
-and operators press anything. `--fault NAME` breaks something on purpose, to see that it is found out.
+The real control loop, without a log, commands joints whose driver follows any target; what it returns becomes the
+message that the actor would publish, is serialised and read again, and judged by the joints as they truly are. In one
+of ten ticks or more the measurement holds a number that is not finite or absurd, or an angle that leaps for a sample.
+Half of the outputs go through each interface.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
-import concurrent.futures
-import contextlib
 import dataclasses
 import json
-import socket
-import struct
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import wire
+from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
 
-from daydreamer.config import ActorConfig, SafetyConfig, TwinConfig
-from daydreamer.experience.step import SAFETY_FLAGS
-from daydreamer.robots.a1 import low_level
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.experience.step import SAFETY_FLAGS, Step
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement, MotorGains
-from daydreamer.robots.go2.constants import GO2
-from daydreamer.robots.go2.low_level import fill_low_command
-from daydreamer.robots.quadruped.description import JOINT_NAMES, JOINTS
+from daydreamer.robots.base import Measurement, MotorGains, TaskState
+from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from daydreamer.robots.unitree import impossible_joints, unitree_crc
-from daydreamer.safety import motor_guard
+from daydreamer.safety.limiter import TORQUE_SHARE
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
-from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node
-from sim.driver import MotorDriver
+from daydreamer.safety.watchdogs import Watchdog
+from ros_nodes import topics
 
+TOLERANCE = 1e-9
+LIFE_STEPS = 20_000
 PERIOD_S = 0.05
-LIFE_STEPS = 4_000
-CHUNK_OUTPUTS = 20_000
-LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 1e30, -1e30, 1.0, -1.0])
-WRONG = np.array([np.nan, np.inf, -np.inf, 3.39e38, -1e154, 1e6, 30.0, 6.283, -6.283, 3.5, -2.0, 0.5])
-IMU_AT_REST = np.array([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 9.81])  # quaternion, gyroscope, accelerometer
-DAMPING_N_M_S_RAD = {"a1": unitree_a1_node.DAMPING_N_M_S_RAD, "go2": unitree_go2_node.DAMPING_N_M_S_RAD}
+ABSURD = np.array([np.nan, np.inf, -np.inf, 3.39e38, -3.39e38, 1e154, -1e154, 1e300, 9.81 * 2**16])
+FIELDS = (
+    "joint_position_rad",
+    "joint_velocity_rad_s",
+    "orientation_wxyz",
+    "angular_velocity_rad_s",
+    "linear_acceleration_m_s2",
+    "foot_force_n",
+)
+DRIVER_RAD_S = 8.0
+"""How fast the joints follow."""
+NOISE_RAD = 0.002
 
 
-class Joints:
-    """Where the joints really are: they go where the motors pull them, and are pushed.
-
-    Attributes:
-      position_rad, velocity_rad_s: `[12]`.
-    """
-
-    def __init__(self, robot, random: np.random.Generator):
-        self.position_rad = np.array(robot.stand_pose_rad) + random.uniform(-0.1, 0.1, JOINTS)
-        self.velocity_rad_s = np.zeros(JOINTS)
-        self._limits = robot.limits
-        self._random = random
-        self._push_rad_s = np.zeros(JOINTS)
-
-    def advance(self, seconds: float, target_rad: np.ndarray | None) -> None:
-        random, limits = self._random, self._limits
-        if random.random() < 0.02:
-            self._push_rad_s = random.choice([0.0, 0.0, 3.0, -3.0], JOINTS)
-            if random.random() < 0.1:  # harder than motors can follow
-                self._push_rad_s[random.integers(JOINTS)] = random.choice([1, -1]) * 0.95 * limits.velocity_rad_s.min()
-        pull = 0.0 if target_rad is None else 15.0 * (target_rad - self.position_rad)
-        speed = np.clip(pull + self._push_rad_s, -limits.velocity_rad_s, limits.velocity_rad_s)
-        before = self.position_rad
-        # End stops give a little.
-        self.position_rad = np.clip(before + speed * seconds, limits.lower_rad - 0.05, limits.upper_rad + 0.05)
-        self.velocity_rad_s = (self.position_rad - before) / max(seconds, 1e-9)
-
-
-@dataclasses.dataclass
-class Sample:
-    """What is said of the joints and the IMU, true or not."""
-
-    position_rad: np.ndarray
-    velocity_rad_s: np.ndarray
-    imu: np.ndarray
-
-
-class Senses:
-    """Samples of the joints, now and then wrong ones.
+class Fuzz:
+    """A robot that is told anything, and says anything, to and from one actor after the other.
 
     Attributes:
-      wrong: samples that were not finite or leapt, so far.
-      shifted: `[12]`, joints whose encoder says something else for longer than a glitch.
+      outputs: policy outputs so far; bad_outputs: those of them that answered a wrong measurement.
+      messages: that left, and bytes of them.
+      violations: messages that should not have left, by why.
+      states: ticks by state.
+      flags: commands by safety flag.
     """
 
-    def __init__(self, random: np.random.Generator):
-        self._random = random
-        self._offset_rad = np.zeros(JOINTS)
-        self._offset_samples = 0
-        self.wrong = 0
-        self.shifted = np.zeros(JOINTS, bool)
+    def __init__(self, seed: int):
+        self._random = np.random.default_rng(seed)
+        self.outputs = self.bad_outputs = self.bad_ticks = self.messages = self.bytes = 0
+        reasons = ("position", "rate", "true joint", "stand-in", "not finite", "names", "out of turn", "after a stall")
+        self.violations = dict.fromkeys(reasons, 0)
+        self.states = dict.fromkeys(SafetyState, 0)
+        self.flags = dict.fromkeys(SAFETY_FLAGS, 0)
 
-    def sample(self, joints: Joints, erring: bool) -> Sample:
-        random = self._random
-        position = joints.position_rad + self._offset() + random.normal(0.0, 0.002, JOINTS)
-        velocity = joints.velocity_rad_s + random.normal(0.0, 0.1, JOINTS)
-        imu = IMU_AT_REST + random.normal(0.0, 0.01, 10)
-        if erring:
-            self.wrong += 1
-            kind, joint = random.integers(6), random.integers(JOINTS)
-            if kind == 0:
-                position[joint] = random.choice(WRONG)
-            elif kind == 1:
-                position[joint] += random.choice([-1, 1]) * random.uniform(0.1, 7.0)
-            elif kind == 2:
-                position[joint] += random.uniform(-3, 3)
-                velocity[joint] = random.choice([random.normal(0, 50), *WRONG])
-            elif kind == 3:
-                velocity[joint] = random.choice(WRONG)
-                imu[random.integers(10)] = random.choice(WRONG)
-            elif kind == 4:  # a bit of any float
-                for values in (position, velocity, imu):
-                    bits = np.float32(values).view(np.uint32)
-                    bits[random.integers(len(bits))] ^= np.uint32(1 << random.integers(32))
-                    values[:] = bits.view(np.float32)
-            elif self._offset_samples == 0 and random.random() < 0.1:
-                self._offset_rad[joint] = random.uniform(-4, 4)
-                self._offset_samples = int(random.integers(2, 60))
-        return Sample(position, velocity, imu)
+    def figures(self) -> dict[str, object]:
+        return {
+            "policy_outputs": self.outputs,
+            "of them answering a wrong measurement": self.bad_outputs,
+            "ticks with a wrong measurement": self.bad_ticks,
+            "messages": self.messages,
+            "bytes": self.bytes,
+            "violations": self.violations,
+            "ticks by state": self.states,
+            "commands by flag": self.flags,
+        }
 
-    def _offset(self) -> np.ndarray:
-        if self._offset_samples:
-            self._offset_samples -= 1
-            self.shifted = self._offset_rad != 0
-        elif self._offset_rad.any():
-            self._offset_rad[:] = 0.0
-            self._offset_samples = -20  # until what was believed is forgotten
-        elif self.shifted.any():
-            self.shifted = np.zeros(JOINTS, bool)
-        return self._offset_rad
+    def live(self, steps: int, interface: str) -> None:
+        """One life of an actor: filter, gains, rate and the ratio of wrong measurements drawn anew."""
+        life = _Life(self, self._random, interface)
+        for _ in range(steps):
+            life.tick()
 
 
-class MotorWire:
-    """A driver's motor loop, and the robot's end of it; time is the caller's."""
+class _Life:
+    """One actor and one robot. Its own policy and log, as the loop wants them."""
 
-    def __init__(self, robot, random: np.random.Generator, period_s: float, figures: Figures):
-        gains = robot.limits.gains
-        self.robot, self.figures = robot, figures
-        self.stiffness = gains.stiffness_n_m_rad
-        self.damping = np.tile(DAMPING_N_M_S_RAD[robot.name], 4)
-        self.guard = motor_guard.MotorGuard(
-            JOINT_NAMES,
-            robot.limits,
-            stiffness_n_m_rad=self.stiffness,
-            max_target_error_rad=gains.max_target_error_rad[0],
-            interpolate_s=0.05,
-            command_timeout_s=0.25,
-            period_s=period_s,
-        )
-        self._random = random
-        self._tick = 0
-        self._sent: collections.deque[bytes] = collections.deque(maxlen=4)
-        self._sockets = contextlib.ExitStack()
-        if robot is A1:
-            self._motors = self._sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            self._motors.bind(("127.0.0.1", 0))
-            self._motors.settimeout(5.0)
-            port = self._motors.getsockname()[1]
-            self._controller = unitree_a1_node.MotorController("127.0.0.1", port, 0)
-            self._sockets.callback(self._controller.close)
-            self._controller.send(b"")
-            self._driver_address = self._motors.recvfrom(2048)[1]
+    version, created_wall_s = 1, 0.0
 
-    def close(self) -> None:
-        self._sockets.close()
-
-    def report(self, sample: Sample, erring: bool, time_s: float) -> bool:
-        """A state comes at the driver, or is lost on the way; whether the true one has come."""
-        self._tick += 4
-        kind = self._random.integers(8) if erring else 8
-        if kind == 0:
-            return False
-        if self.robot is A1:
-            state = self._over_udp(sample, kind)
-        else:
-            state = unitree_go2_node.driver_state(
-                wire.go2_state(sample.position_rad, sample.velocity_rad_s, sample.imu)
-            )
-        # As `UnitreeDriver.take_in` does.
-        if state is not None:
-            if impossible_joints(state, self.robot.limits):
-                self.figures.counts["states refused"] += 1
-            else:
-                self.guard.measured(state.joint_position_rad, state.joint_velocity_rad_s, time_s)
-        return not erring
-
-    def command(self, target_rad: np.ndarray | None) -> wire.MotorCommand:
-        """The driver sends; what arrived at the motors."""
-        if self.robot is GO2:
-            message = fill_low_command(wire.go2_command(), target_rad, self.stiffness, self.damping)
-            return wire.read_go2_command(message, self.stiffness, self.damping)
-        self._controller.send(low_level.encode_command(target_rad, self.stiffness, self.damping))
-        packet = self._motors.recv(2048)
-        return wire.read_a1_command(packet, self.stiffness, self.damping, check_crc=self._tick % 1024 == 0)
-
-    def _over_udp(self, sample: Sample, kind: int):
-        random = self._random
-        packet = wire.a1_state(sample.position_rad, sample.velocity_rad_s, sample.imu, self._tick)
-        if kind == 1:  # random, with the right checksum
-            packet[1:] = random.bytes(len(packet) - 1)
-        if kind == 2:
-            packet[random.integers(len(packet))] ^= 1 << random.integers(8)
-        struct.pack_into("<I", packet, 767, unitree_crc(bytes(packet[:764])))
-        if kind == 3:
-            packet[random.integers(len(packet))] ^= 1 << random.integers(8)
-        if kind == 4:
-            packet = packet[: random.integers(len(packet))]
-        if kind in (5, 6) and self._sent:  # an older one, after the new one or in its place
-            if kind == 5:
-                self._motors.sendto(packet, self._driver_address)
-            packet = self._sent[0]
-        self._sent.append(bytes(packet))
-        self._motors.sendto(packet, self._driver_address)
-        fresh = self._controller.receive()
-        return unitree_a1_node.driver_state(self._controller.state) if fresh else None
-
-
-class Figures:
-    """What was tried and what came of it, by name.
-
-    Attributes:
-      violations: what left the limits.
-      counts: of what was done; states: periods by the supervisor's state; flags: commands by safety flag.
-    """
-
-    NAMES = ("violations", "counts", "states", "flags")
-
-    def __init__(self):
-        self.violations: collections.Counter[str] = collections.Counter()
-        self.counts: collections.Counter[str] = collections.Counter()
-        self.states: collections.Counter[str] = collections.Counter()
-        self.flags: collections.Counter[str] = collections.Counter()
-
-    def add(self, other: Figures) -> None:
-        for name in self.NAMES:
-            getattr(self, name).update(getattr(other, name))
-
-
-class Life:
-    """One life of a supervisor and a driver: robot, interface, rates, filter and gains drawn anew."""
-
-    def __init__(self, random: np.random.Generator, figures: Figures, period_s: float | None = None):
-        self.random, self.figures = random, figures
-        self.robot = robot = A1 if random.random() < 0.75 else GO2
-        self.forward = random.random() < 0.25
-        self.joints, self.senses = Joints(robot, random), Senses(random)
-        task = QuadrupedWalkTask(robot)
-        if random.random() < 0.3:  # a driver that follows any target, so that the supervisor has to limit torque
-            far = MotorGains(robot.limits.gains.stiffness_n_m_rad, np.full(JOINTS, np.inf))
+    def __init__(self, fuzz: Fuzz, random: np.random.Generator, interface: str):
+        self._fuzz, self._random, self._interface = fuzz, random, interface
+        self._task = task = _AnyTargets(random)
+        self._follows_any_target = bool(random.random() < 0.5)
+        if self._follows_any_target:
+            far = MotorGains(A1.limits.gains.stiffness_n_m_rad, np.full(JOINTS, np.inf))
             task.limits = dataclasses.replace(task.limits, gains=far)
-        self.task = task
-        # Latching would end most lives within seconds.
-        safety = SafetyConfig(trips=10**6, latching=())
-        self.supervisor = SafetySupervisor(task, ActorConfig(low_pass_cutoff_hz=random.choice([0.0, 1.5, 9.0])), safety)
-        # Of the motors' ticks; most lives have the fewest that there may be, so that there is time for more of them.
-        self.period_s = period_s or float(random.choice([PERIOD_S, 1 / 50, 1 / 250], p=[0.85, 0.12, 0.03]))
-        self.usurped = 0
-        self.usurper_rad = np.zeros(JOINTS)
-        self.now_s = 100.0
-        self.sent_rad: np.ndarray | None = None
-        if self.forward:
-            self.twin_driver = MotorDriver(TwinConfig(), robot.limits.torque_n_m)
-            self.wire = None
-        else:
-            self.wire = MotorWire(robot, random, self.period_s, figures)
-        self.told_rad: np.ndarray | None = None
-        self.sent_s = self.heard_s = self.now_s
-
-    def run(self, outputs: int) -> None:
-        """Lives until the policy has been asked so often, or ten times as many periods have passed."""
-        end = self.figures.counts["policy outputs"] + outputs
-        for _ in range(10 * outputs):
-            if self.figures.counts["policy outputs"] >= end:
-                break
-            erring = bool(self.random.random() < 0.12)
-            self._control(erring)
-            if self.forward:
-                self._twin_ticks()
-            else:
-                self._motor_ticks(erring)
-        if self.wire is not None:
-            self.wire.close()
-
-    def _control(self, erring: bool) -> None:
-        """One control period of the actor."""
-        random, supervisor, counts = self.random, self.supervisor, self.figures.counts
-        if random.random() < 0.001:
-            self.now_s += random.exponential(0.5)
-        sample = self.senses.sample(self.joints, erring)
-        measurement = Measurement(
-            time_s=self.now_s if random.random() > 0.005 else self.now_s - random.exponential(0.3),
-            joint_position_rad=sample.position_rad,
-            joint_velocity_rad_s=sample.velocity_rad_s,
-            orientation_wxyz=sample.imu[:4],
-            angular_velocity_rad_s=sample.imu[4:7],
-            linear_acceleration_m_s2=sample.imu[7:],
-            foot_force_n=np.zeros(4),
-            temperature_c=float(random.uniform(20, 71)) if random.random() < 0.001 else 50.0,
+        rate_rad_s = random.choice([10.0, 21.0])
+        task.limits = dataclasses.replace(task.limits, command_rate_rad_s=np.full(JOINTS, rate_rad_s))
+        self._step_rad = rate_rad_s * PERIOD_S
+        self._wrong_share = random.choice([0.2, 0.5])
+        # What trips again and again is latched, and somebody would have to come each time: here they do.
+        actor = ActorConfig(
+            low_pass_cutoff_hz=random.choice([0.0, 1.5, 9.0]), random_steps=0, fallen_reward=None, rhythm_hz=None
         )
-        if press_anything(supervisor, random, self.now_s):
-            self._send(np.full(JOINTS, np.nan))  # at once, as the live actor does
-        state = supervisor.begin_tick(self.now_s, measurement)
-        self.figures.states[str(state)] += 1
-        if state is SafetyState.RUNNING:
-            counts["policy outputs"] += 1
-            counts["of them with a measurement that is not finite or leaps"] += erring
-            command = supervisor.command(self._request())
-        else:
-            command = supervisor.command_without_policy()
+        safety = SafetyConfig(ramp_speed_rad_s=5.0, trips=1000, not_following_s=600.0, blocked_s=600.0)
+        self._gap_s = safety.loop_gap_s
+        self._now_s, self._stall_s = 1.0, 0.0
+        self._loop = ControlLoop(task, actor, self, actor_life=1, seed=0, safety=safety, clock=lambda: self._now_s)
+        self._loop.set_policy(self)
+        self._supervisor: SafetySupervisor = self._loop.supervisor
+        self._true_rad = random.uniform(A1.limits.lower_rad, A1.limits.upper_rad)
+        self._held_rad: np.ndarray | None = None
+        self._sent_rad: np.ndarray | None = None
+        self._measurement: Measurement | None = None
+        # How far a joint may have gone since the newest and since the last but one sample that was sound.
+        self._unseen_rad, self._unconfirmed_rad = 0.0, 0.0
+        self._sound = 0
+        self._wrong = False
+        self._gaps = 0
+        self._names = task.spec.joint_names
+        self._supervisor.activate()
+
+    def initial_state(self) -> None:
+        return None
+
+    def __call__(self, observation, state, is_first):
+        self._fuzz.outputs += 1
+        self._fuzz.bad_outputs += self._wrong
+        bad = self._random.random() < 0.05
+        return np.full(JOINTS, np.nan if bad else 0.0, np.float32), None
+
+    def append(self, step: Step) -> None:
+        self._now_s += self._stall_s
+
+    def tick(self) -> None:
+        random, supervisor = self._random, self._supervisor
+        before_rad = self._true_rad
+        self._pass_time(PERIOD_S if random.random() > 1e-3 else random.exponential(0.5))
+        if press_anything(supervisor, random, self._now_s):
+            self._held_rad = self._sent_rad = None  # the actor has sent a damping command at once
+        moved_rad = float(np.abs(self._true_rad - before_rad).max())
+        self._unseen_rad += moved_rad
+        self._unconfirmed_rad += moved_rad
+        earlier = self._measurement
+        measurement, begin_s = self._measure(), self._now_s
+        self._fuzz.bad_ticks += self._wrong
+        self._stall_s = random.exponential(0.5) if random.random() < 1e-3 else 0.0
+        if measurement is not earlier and not self._wrong:
+            self._unseen_rad, self._unconfirmed_rad = 0.0, self._unseen_rad
+        command = self._loop.step(measurement, begin_s)
+        self._fuzz.states[supervisor.state] += 1
+        if supervisor.watchdogs.trips[Watchdog.LOOP_OVERRUN] > self._gaps:
+            self._gaps = supervisor.watchdogs.trips[Watchdog.LOOP_OVERRUN]
+            self._sent_rad = None  # the robot may be anywhere; it departs from there
         if command is None:
+            self._count(
+                "out of turn", supervisor.state is not SafetyState.STOPPED and self._now_s - begin_s <= self._gap_s
+            )
+            if supervisor.state is SafetyState.STOPPED:
+                self._held_rad = self._sent_rad = None
             return
         for name, bit in SAFETY_FLAGS.items():
-            self.figures.flags[name] += bool(command.flags & bit)
-        if self.now_s - self.sent_s > 1.5 * PERIOD_S:
-            self.sent_rad = None  # after a gap it departs from where the robot is
-        self._send(command.position_rad)
-        if random.random() < 0.02:
-            self._stray()
-        if random.random() < 0.002:
-            self.usurped, self.usurper_rad = 40, random.uniform(-1, 1, JOINTS) * random.choice([2.0, 8.0, 1e6])
+            self._fuzz.flags[name] += bool(command.flags & bit)
+        late = self._now_s - begin_s > self._gap_s
+        self._count("after a stall", late and not command.damping)
+        self._publish(command, moved_rad)
 
-    def _send(self, position_rad: np.ndarray) -> None:
-        """The actor sends; its message is read again as bytes, and taken in."""
-        interface = topics.COMMAND_INTERFACES[self.forward]
-        self.sent_s = self.now_s
+    def _publish(self, command, moved_rad: float) -> None:
         message = topics.joint_command_message(
-            interface, topics.Time(), JOINT_NAMES, position_rad, self.supervisor.stand_in_rad
+            self._interface, Time(), self._names, command.position_rad, self._supervisor.stand_in_rad
         )
         if message is None:
             return
-        cdr = serialize_message(message)
-        self._check_message(cdr, damping=bool(np.isnan(position_rad).any()))
-        if self.usurped:  # somebody else commands in its place
-            self.usurped -= 1
-            position = self.usurper_rad.tolist()
-            named = topics.JointState(name=JOINT_NAMES, position=position)
-            self._take_in(topics.Float64MultiArray(data=position) if self.forward else named)
+        data = serialize_message(message)
+        self._fuzz.messages += 1
+        self._fuzz.bytes += len(data)
+        received = deserialize_message(data, topics.command_type(self._interface))
+        if self._interface == "joint_state":
+            self._count("names", list(received.name) != list(self._names))
+        position_rad = np.array(received.position if self._interface == "joint_state" else received.data)
+        if position_rad.size == 0 and self._interface == "joint_state":
+            self._count("not finite", any(received.velocity))
+            self._judge_damping(command)
             return
-        self._take_in(deserialize_message(cdr, topics.command_type(interface)))
-
-    def _check_message(self, cdr: bytes, damping: bool) -> None:
-        violations, limits = self.figures.violations, self.robot.limits
-        self.figures.counts["messages"] += 1
-        try:
-            position = wire.read_message(cdr, self.forward)
-        except ValueError as error:
-            violations[f"message: {error}"] += 1
+        self._count("not finite", not np.isfinite(position_rad).all())
+        outside = (position_rad < A1.limits.lower_rad - TOLERANCE) | (position_rad > A1.limits.upper_rad + TOLERANCE)
+        self._count("position", outside.any())
+        error_rad = np.abs(position_rad - self._true_rad).max()
+        if command.damping:
+            # What a driver that knows positions only takes for damping is where the joints are, as far as anybody has
+            # been told: what leaps, as after a gap, is believed when it is said twice.
+            self._judge_damping(command)
+            self._count("stand-in", error_rad > 2 * self._step_rad + self._unconfirmed_rad)
             return
-        if position is None:
-            violations["message: damps unasked"] += not damping
-            self.sent_rad = None
-            return
-        position = np.array(position)
-        if len(position) != JOINTS or not np.isfinite(position).all():
-            violations["message: not finite"] += 1
-            self.sent_rad = None
-            return
-        outside = (position < limits.lower_rad - LIMIT_TOLERANCE) | (position > limits.upper_rad + LIMIT_TOLERANCE)
-        violations["message: limits"] += bool(outside.any())
-        if self.sent_rad is not None and not damping:
-            step = limits.command_rate_rad_s * PERIOD_S + STEP_TOLERANCE
-            violations["message: rate"] += bool((np.abs(position - self.sent_rad) > step).any())
-        self.sent_rad = None if damping else position
-
-    def _take_in(self, message) -> None:
-        try:
-            target_rad = command_intake.joint_command_of(message, JOINT_NAMES, self.robot.limits)
-        except command_intake.BadCommand:
-            self.figures.counts["messages refused by the driver"] += 1
-            return
-        if self.forward:
-            self.twin_driver.command(target_rad, self.now_s)
+        running = (SafetyState.RAMPING, SafetyState.RUNNING, SafetyState.HOLDING)
+        self._count("out of turn", self._supervisor.state not in running)
+        if self._sent_rad is None:
+            self._count("true joint", error_rad > self._step_rad + moved_rad + 8 * NOISE_RAD)
         else:
-            self.wire.guard.command(target_rad, self.now_s)
+            self._count("rate", np.abs(position_rad - self._sent_rad).max() > self._step_rad + TOLERANCE)
+        if self._follows_any_target and self._supervisor.state is not SafetyState.HOLDING:
+            torque_rad = TORQUE_SHARE * A1.limits.torque_n_m / A1.limits.gains.stiffness_n_m_rad
+            self._count("true joint", error_rad > torque_rad.max() + self._step_rad + moved_rad + 8 * NOISE_RAD)
+        self._held_rad = self._sent_rad = position_rad
 
-    def _stray(self) -> None:
-        """Somebody else's message, which a driver has let in."""
-        random = self.random
-        names = list(JOINT_NAMES)
-        position = random.choice([self._request(), np.degrees(A1.stand_pose_rad), random.uniform(-6, 6, JOINTS)])
-        kind = random.integers(4)
-        if self.forward:
-            data = position[: random.integers(JOINTS + 1)] if kind == 0 else position
-            self._take_in(topics.Float64MultiArray(data=data.tolist()))
-            return
-        if kind == 0:
-            names[random.integers(JOINTS)] = "gripper_joint"
-        if kind == 1:
-            names[random.integers(JOINTS)] = names[random.integers(JOINTS)]
-        if kind == 2:
-            position = position[: random.integers(JOINTS + 1)]
-        self._take_in(topics.JointState(name=names, position=position.tolist()))
+    def _judge_damping(self, command) -> None:
+        damped = (SafetyState.RAMPING, SafetyState.DAMPING, SafetyState.EMERGENCY_STOPPED)
+        self._count("out of turn", not command.damping or self._supervisor.state not in damped)
+        self._held_rad = self._sent_rad = None
 
-    def _motor_ticks(self, erring: bool) -> None:
-        end_s = self.now_s + PERIOD_S
-        while self.now_s < end_s:
-            elapsed_s = self.period_s * (self.random.uniform(0.5, 1.5) if self.random.random() > 0.02 else 3.0)
-            self.now_s += elapsed_s
-            self.joints.advance(elapsed_s, self.told_rad)
-            wrong = erring and self.random.random() < 0.4
-            if self.wire.report(self.senses.sample(self.joints, wrong), wrong, self.now_s):
-                self.heard_s = self.now_s
-            told = self.wire.command(self.wire.guard.target(self.now_s))
-            self._check_motors(told, elapsed_s)
+    def _count(self, reason: str, violated: bool) -> None:
+        self._fuzz.violations[reason] += bool(violated)
 
-    def _check_motors(self, told: wire.MotorCommand, elapsed_s: float) -> None:
-        violations, limits, true_rad = self.figures.violations, self.robot.limits, self.joints.position_rad
-        self.figures.counts["packets"] += 1
-        for fault in told.faults:
-            violations[f"packet: {fault}"] += 1
-        before_rad, self.told_rad = self.told_rad, told.position_rad
-        if told.position_rad is None:
-            return
-        self.figures.counts["packets with targets"] += 1
-        target = told.position_rad
-        if not np.isfinite(target).all():
-            violations["packet: not finite"] += 1
-            return
-        # How far off the driver may take a joint to be: of what it has not heard for, at its largest speed.
-        unheard_rad = 0.07 + limits.velocity_rad_s * (self.now_s - self.heard_s + elapsed_s)
-        beyond = np.maximum(limits.lower_rad - target, target - limits.upper_rad)
-        joint_beyond = np.maximum(limits.lower_rad - true_rad, true_rad - limits.upper_rad)
-        # A joint that is found outside is brought in.
-        if before_rad is None:
-            may_be = joint_beyond + unheard_rad
+    def _pass_time(self, seconds: float) -> None:
+        if self._held_rad is None:
+            self._true_rad = self._true_rad + self._random.uniform(-0.02, 0.02, JOINTS)
         else:
-            may_be = np.maximum(limits.lower_rad - before_rad, before_rad - limits.upper_rad)
-        violations["packet: limits"] += bool((beyond > np.maximum(may_be, 0.0) + LIMIT_TOLERANCE).any())
-        change_rad = limits.command_rate_rad_s * min(elapsed_s, 2 * self.period_s) + STEP_TOLERANCE
-        known = ~self.senses.shifted
-        if before_rad is not None:
-            violations["packet: rate"] += bool((np.abs(target - before_rad) > change_rad).any())
+            reach = DRIVER_RAD_S * seconds
+            self._true_rad = self._true_rad + np.clip(self._held_rad - self._true_rad, -reach, reach)
+        self._true_rad = np.clip(self._true_rad, A1.limits.lower_rad, A1.limits.upper_rad)
+        self._now_s += seconds
+
+    def _measure(self) -> Measurement:
+        random = self._random
+        self._wrong = False
+        if random.random() < 0.01 and self._measurement is not None:
+            return self._measurement  # none has come
+        measurement = Measurement(
+            time_s=self._now_s - 0.004,
+            joint_position_rad=self._true_rad + NOISE_RAD * random.standard_normal(JOINTS),
+            joint_velocity_rad_s=random.normal(0.0, 5.0, JOINTS),
+            orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+            angular_velocity_rad_s=np.zeros(3),
+            linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
+            foot_force_n=np.full(4, 30.0),
+            temperature_c=float(random.choice([50.0, 127.0], p=[0.95, 0.05])),
+        )
+        # What is said twice running cannot be told from the truth; a glitch is over by then.
+        if random.random() < self._wrong_share:
+            self._wrong = True
+            leap = self._sound >= 2 and random.random() < 0.7
+            if leap:
+                self._leap(measurement)
+            else:
+                values = getattr(measurement, random.choice(FIELDS))
+                values[random.integers(len(values))] = random.choice(ABSURD)
+            self._sound = 0 if leap else self._sound + 1
         else:
-            off_rad = np.abs(target - true_rad)
-            violations["packet: departs elsewhere"] += bool((off_rad > change_rad + unheard_rad)[known].any())
-        error_rad = np.maximum(np.abs(target - true_rad) - unheard_rad, 0.0)
-        torque = limits.gains.stiffness_n_m_rad * error_rad
-        violations["packet: torque"] += bool((torque > limits.torque_n_m + 0.1)[known].any())
+            self._sound += 1
+        self._measurement = measurement
+        return measurement
 
-    def _twin_ticks(self) -> None:
-        for _ in range(3):
-            self.now_s += PERIOD_S / 3
-            torque = self.twin_driver.torque(self.now_s, self.joints.position_rad, self.joints.velocity_rad_s)
-            good = np.abs(torque) <= self.robot.limits.torque_n_m
-            self.figures.counts["torques of the twin's driver"] += 1
-            self.figures.violations["twin: torque"] += not good.all()
-            error = self.twin_driver.targets.error(self.now_s, self.joints.position_rad)
-            self.joints.advance(PERIOD_S / 3, None if error is None else self.joints.position_rad + error)
+    def _leap(self, measurement: Measurement) -> None:
+        random = self._random
+        joints = random.random(JOINTS) < random.choice([0.1, 1.0])
+        joints[random.integers(JOINTS)] = True
+        far = random.uniform(-7.0, 7.0, JOINTS) * 10.0 ** random.choice([0, 0, 0, 2, 30])
+        measurement.joint_position_rad[joints] += far[joints]
 
-    def _request(self) -> np.ndarray:
-        random = self.random
-        kind = random.integers(5)
-        if kind == 0:
-            return self.task.joint_targets(random.uniform(-1, 1, JOINTS))
-        if kind == 1:
-            return self.task.joint_targets(random.standard_cauchy(JOINTS))
-        if kind == 2:
-            return random.standard_normal(JOINTS) * 10.0 ** random.integers(-3, 300)
-        if kind == 3:
-            return random.choice(SPECIAL, JOINTS)
+
+_NOTHING = TaskState({}, 0.0, {}, {})
+
+
+class _AnyTargets(QuadrupedWalkTask):
+    """Whatever the action, the policy's targets are anything."""
+
+    def __init__(self, random: np.random.Generator):
+        super().__init__(A1)
+        self._random = random
+
+    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
+        """What is made of a measurement is not what is tried here, and would take most of the time."""
+        return _NOTHING
+
+    def joint_targets(self, action: np.ndarray) -> np.ndarray:
+        if action.ndim != 1 or not hasattr(self, "_random"):
+            return super().joint_targets(action)
+        random = self._random
+        match random.integers(5):
+            case 0:
+                return super().joint_targets(random.uniform(-1, 1, JOINTS))
+            case 1:
+                return super().joint_targets(random.standard_cauchy(JOINTS))
+            case 2:
+                return random.standard_normal(JOINTS) * 10.0 ** random.integers(-3, 300)
+            case 3:
+                return random.choice(SPECIAL, JOINTS)
         bits = random.integers(0, 2**64, JOINTS, np.uint64, endpoint=False)
         return bits.view(np.float64)
 
@@ -483,115 +302,27 @@ def press_anything(supervisor: SafetySupervisor, random: np.random.Generator, no
     if random.random() < 0.002:
         request = random.choice(["pause", "emergency_stop", "deactivate"])
         stopped = getattr(supervisor, request)() and request != "pause"
-    if random.random() < 0.02 or supervisor.state is SafetyState.STOPPED:
+    if random.random() < 0.02:
         supervisor.emergency_reset()
         supervisor.resume(now_s)
     return stopped
 
 
-# What was once wrong, put back, each to be found out.
-
-
-def _believes_every_sample() -> None:
-    def update(self, position_rad, velocity_rad_s, time_s):
-        self.position_rad, self._believed_s = position_rad, np.full(JOINTS, time_s)
-        return np.ones(JOINTS, bool), np.zeros(JOINTS, bool)
-
-    motor_guard.EncoderBelief.update = update
-
-
-def _has_no_joint_limits() -> None:
-    limits_of = motor_guard.MotorGuard.__init__
-
-    def without(self, *arguments, **named):
-        limits_of(self, *arguments, **named)
-        self._lower_rad, self._upper_rad = np.full(JOINTS, -np.inf), np.full(JOINTS, np.inf)
-
-    motor_guard.MotorGuard.__init__ = without
-    command_intake.joint_command_of = lambda message, names, limits: (
-        np.array(message.data if hasattr(message, "data") else message.position) if _is_finite(message) else None
-    )
-
-
-def _is_finite(message) -> bool:
-    values = np.array(message.data if hasattr(message, "data") else message.position)
-    return len(values) == JOINTS and bool(np.isfinite(values).all())
-
-
-def _has_no_rate_limit() -> None:
-    guard_of = motor_guard.MotorGuard.__init__
-
-    def without(self, names, limits, **named):
-        guard_of(self, names, dataclasses.replace(limits, command_rate_rad_s=np.full(JOINTS, 1e3)), **named)
-
-    motor_guard.MotorGuard.__init__ = without
-
-
-def _lets_nan_stand_in() -> None:
-    SafetySupervisor.stand_in_rad = property(lambda self: self.measurement.joint_position_rad)
-    message_of = topics.joint_command_message
-
-    def without(interface, stamp, names, position_rad, stand_in_rad):
-        if interface == "forward_position" and stand_in_rad is not None and np.isnan(position_rad).any():
-            return topics.Float64MultiArray(data=stand_in_rad.tolist())
-        return message_of(interface, stamp, names, position_rad, stand_in_rad)
-
-    topics.joint_command_message = without
-
-
-def _supervisor_is_too_fast() -> None:
-    from daydreamer.safety import limiter
-
-    limiter_of = limiter.CommandLimiter.__init__
-
-    def without(self, *arguments, **named):
-        limiter_of(self, *arguments, **named)
-        self._largest_change_rad = 1.3 * self._largest_change_rad
-
-    limiter.CommandLimiter.__init__ = without
-
-
-FAULTS: Mapping[str, Callable[[], None]] = {
-    "driver believes every sample": _believes_every_sample,
-    "driver has no joint limits": _has_no_joint_limits,
-    "driver has no rate limit": _has_no_rate_limit,
-    "measured angles stand in for damping": _lets_nan_stand_in,
-    "supervisor is a third too fast": _supervisor_is_too_fast,
-}
-
-
-def fuzz(seed: int, outputs: int, fault: str | None = None, period_s: float | None = None) -> Figures:
-    """So many policy outputs; with a fault, in a process of its own only. `period_s` of the motors' ticks is drawn."""
-    if fault is not None:
-        FAULTS[fault]()
-    random, figures = np.random.default_rng(seed), Figures()
-    with np.errstate(all="ignore"):
-        while (left := outputs - figures.counts["policy outputs"]) > 0:
-            Life(random, figures, period_s).run(min(LIFE_STEPS, left))
-    return figures
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--outputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--fault", choices=FAULTS)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
-    figures, begin_s = Figures(), time.perf_counter()
-    chunks = range(-(-options.outputs // CHUNK_OUTPUTS))
-    outputs = min(CHUNK_OUTPUTS, options.outputs)
-    with concurrent.futures.ProcessPoolExecutor(options.workers) as pool:
-        work = [pool.submit(fuzz, options.seed * 100_000 + chunk, outputs, options.fault) for chunk in chunks]
-        for done in concurrent.futures.as_completed(work):
-            figures.add(done.result())
-            report = {"seconds": round(time.perf_counter() - begin_s, 1), "fault put back": options.fault}
-            report |= {name: dict(getattr(figures, name)) for name in Figures.NAMES}
-            text = json.dumps(report | {"violations in all": figures.violations.total()}, indent=2)
-            if options.json:  # as it goes: it takes long
-                options.json.write_text(text + "\n")
-    print(text)
+    np.seterr(all="ignore")
+    fuzz, begin_s, lives = Fuzz(options.seed), time.perf_counter(), 0
+    while fuzz.outputs < options.outputs:
+        fuzz.live(LIFE_STEPS, topics.COMMAND_INTERFACES[lives % 2])
+        lives += 1
+        figures = {"seconds": time.perf_counter() - begin_s, "lives": lives} | fuzz.figures()
+        if options.json:  # what there is so far, too: it takes its time on a busy machine
+            options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

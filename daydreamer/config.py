@@ -225,9 +225,9 @@ class SafetyConfig(_Config):
     imu_tilt_rad: Annotated[float, Meta(gt=0.0, le=3.2)] = 0.25
     imu_bias_rad_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.25
     imu_action: WatchdogAction = "warn"
-    trips: Annotated[int, Meta(ge=1, le=1000)] = 5
+    trips: Annotated[int, Meta(ge=1, le=1000)] = 20
     trips_window_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
-    latching: tuple[LatchingWatchdog, ...] = ("joint_not_following", "joint_outside", "commanded_by_others")
+    latching: tuple[LatchingWatchdog, ...] = ("commanded_by_others",)
 
 
 class ModelConfig(_Config):

@@ -42,7 +42,7 @@ def start_session(context: LaunchContext) -> list[Action]:
     # Behind a launch prefix, as a debugger, the processes are not this one's children.
     own_children = "launch-prefix" not in context.launch_configurations
     environment = process_environment(session, own_children)
-    processes = {process.name: process for process in session_processes(session, launch.minutes)}
+    processes = {process.name: process for process in session_processes(session, launch.minutes, launch.ros_arguments)}
     processes["learner"] = keeper_process(session)
     processes["narrator"] = narrator_process(session, launch.minutes)
     if launch.dashboard and is_installed():
@@ -94,6 +94,7 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
             arguments=list(process.arguments),
             parameters=parameters_of(launch),
             remappings=list(launch.hardware.remappings),
+            ros_arguments=list(process.ros_arguments),
             on_exit=ends(process.name),
             **options,
         )

@@ -51,6 +51,7 @@ class Camera:
     Attributes:
       newest: the newest picture, uint8 of the wanted shape, and when it was received on the steady clock; None before
         the first one.
+      looks_like: size and encoding of the newest picture, for people; empty before the first one.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Camera:
         self._waiting: tuple[_Source, bytes, float] | None = None
         self._closed = False
         self._received_s: collections.deque[float] = collections.deque(maxlen=RATE_WINDOW)
-        self._looks_like = ""
+        self.looks_like = ""
         self._look()
         self._timer = node.create_timer(LOOK_PERIOD_S, self._look)
         self._thread = threading.Thread(target=self._work, name="camera")
@@ -100,16 +101,21 @@ class Camera:
         return [self._node.resolve_topic_name(topic) for topic in self.topics]
 
     @property
+    def arrivals_s(self) -> list[float]:
+        """When the newest messages came, readable or not, on the steady clock; at most `RATE_WINDOW`."""
+        return list(self._received_s)
+
+    @property
     def received_s(self) -> float:
         """When the newest picture came; minus infinity before the first."""
         return self.newest[1] if self.newest else -np.inf
 
     def description(self) -> str:
         """Topic, size, encoding and rate, for people."""
-        times_s = list(self._received_s)
+        times_s = self.arrivals_s
         elapsed_s = times_s[-1] - times_s[0] if len(times_s) > 1 else 0.0
         rate = f", {(len(times_s) - 1) / elapsed_s:.1f} Hz" if elapsed_s > 0 else ""
-        return f"{' or '.join(self.topic_names)}: {self._looks_like or 'no picture yet'}{rate}"
+        return f"{' or '.join(self.topic_names)}: {self.looks_like or 'no picture yet'}{rate}"
 
     def close(self) -> None:
         """Ends subscription and thread; a conversion in progress is waited for."""
@@ -181,7 +187,7 @@ class Camera:
             known = isinstance(error, Unusable)
             self._on_refused(source.topic, error if known else Unusable("cannot be read", repr(error)), received_s)
         else:
-            self._looks_like = _looks(message)
+            self.looks_like = _looks(message)
             self.newest = picture, received_s
 
 

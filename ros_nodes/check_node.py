@@ -3,135 +3,160 @@
 First it only listens to a robot that is left alone. With --move it then moves one joint after the other by a few
 degrees and looks at what is reported: the robot must hang or lie so that its legs are free, with an operator at the
 emergency stop. It does not move a robot that has failed a check.
+
+Of the node's parameters there is foot_force_unloaded_n, as the actor's: what each foot reads in the air.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import rclpy
 from rclpy.node import Node
-from rclpy.time import Time
 from rich.console import Console
 from rich.table import Table
-from sensor_msgs.msg import BatteryState, Temperature
+from rich.text import Text
 
-from daydreamer.config import ActorConfig
-from daydreamer.robots import checks, find_robot
+from daydreamer.config import SessionConfig
+from daydreamer.robots import checks, find_robot, sensor_checks
 from daydreamer.robots.base import Task
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
+from daydreamer.robots.frames import rotation_matrix
+from daydreamer.robots.sensor_watch import ON_BACK_Z
 from daydreamer.scheduling import missing_permissions
 from daydreamer.session.new import configure
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
+from ros_nodes.camera import TRANSPORTS
 from ros_nodes.commands import CommandPublisher
+from ros_nodes.graph_checks import check_listeners, why_silent_here
+from ros_nodes.graph_watch import publishers_of
+from ros_nodes.parameters import declare_foot_forces
+from ros_nodes.recorder import Recorder, listen
 
-WAIT_S = 10.0
 COMMAND_PERIOD_S = 0.05
 MOVE_S = 0.4
 HOLD_S = 0.2
 FAILED_STATUS = 1
+SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
 
-class Recorder:
-    """Keeps the messages of the robot's topics."""
-
-    def __init__(self, node: Node):
-        self._node = node
-        self.joints = self._record(topics.JointState, topics.JOINT_STATES, self._joint_fields)
-        self.imu = self._record(topics.Imu, topics.IMU, self._imu_fields)
-        self.feet = self._record(topics.JointState, topics.FOOT_CONTACTS, self._joint_fields)
-        self.temperature = self._record(Temperature, topics.TEMPERATURE, lambda report: {"value": [report.temperature]})
-        self.battery = self._record(BatteryState, topics.BATTERY, lambda report: {"value": [report.percentage]})
-
-    def clear(self) -> None:
-        """Forgets all messages."""
-        for record in (self.joints, self.imu, self.feet, self.temperature, self.battery):
-            record.received_s.clear()
-            record.latency_s.clear()
-            record.values.clear()
-
-    def _record(self, message_type: type, topic: str, fields: Callable) -> TopicRecord:
-        record = TopicRecord(topic)
-
-        def receive(message) -> None:
-            stamp = message.header.stamp
-            record.received_s.append(time.monotonic())
-            record.latency_s.append(1e-9 * (self._node.get_clock().now() - Time.from_msg(stamp)).nanoseconds)
-            record.names = tuple(getattr(message, "name", ()))
-            record.frame = message.header.frame_id
-            for name, row in fields(message).items():
-                record.values.setdefault(name, []).append(row)
-
-        subscription = self._node.create_subscription(message_type, topic, receive, topics.LATEST_ONLY)
-        record.topic = subscription.topic_name
-        return record
-
-    @staticmethod
-    def _joint_fields(message) -> dict[str, list[float]]:
-        return {"position": message.position, "velocity": message.velocity, "effort": message.effort}
-
-    @staticmethod
-    def _imu_fields(message) -> dict[str, list[float]]:
-        orientation = message.orientation
-        return {
-            "orientation": [orientation.w, orientation.x, orientation.y, orientation.z],
-            "angular_velocity": topics.vector_of(message.angular_velocity),
-            "linear_acceleration": topics.vector_of(message.linear_acceleration),
-        }
-
-
-def ordered(record: TopicRecord, field: str, wanted: Sequence[str]) -> np.ndarray:
-    """`[n, wanted]` of a named field, in the order of the specification; empty if it is not filled."""
-    values = record.field(field)
-    if values.shape[1:] != (len(record.names),):
-        return np.zeros((0, len(wanted)))
-    return values[:, [record.names.index(name) for name in wanted]]
-
-
-def listen(recorder: Recorder, spinner: runtime.Spinner, seconds: float, stop: StopRequest) -> None:
-    """Waits for the topics, then records for `seconds`."""
-    end_s = time.monotonic() + WAIT_S
-    required = (recorder.joints, recorder.imu, recorder.feet)
-    while not stop and time.monotonic() < end_s and not all(record.received_s for record in required):
-        spinner.once(0.05)
-    recorder.clear()
-    end_s = time.monotonic() + seconds
-    while not stop and time.monotonic() < end_s:
-        spinner.once(0.01)
-
-
-def judge(recorder: Recorder, task: Task, state_timeout_s: float) -> list[Check]:
+class Judge:
     """What can be said of a robot that is left alone."""
-    spec, joints, imu = task.spec, recorder.joints, recorder.imu
-    results = [checks.check_names(joints, spec.joint_names, "joint")]
-    if results[0].verdict is not Verdict.FAIL:
-        position = ordered(joints, "position", spec.joint_names)
-        results.append(checks.check_joint_ranges(position, spec, task.limits))
-        results.append(checks.check_rest(ordered(joints, "velocity", spec.joint_names), spec))
-    results += checks.check_imu(
-        *(imu.field(name) for name in ("orientation", "angular_velocity", "linear_acceleration")), imu.frame
-    )
-    watched = [joints, imu]
-    if spec.foot_names:
-        watched.append(recorder.feet)
-        names = checks.check_names(recorder.feet, spec.foot_names, "foot")
-        results.append(names)
-        if names.verdict is not Verdict.FAIL:
-            results.append(checks.check_foot_forces(ordered(recorder.feet, "effort", spec.foot_names), spec.foot_names))
-    for record in watched:
-        results += [checks.check_rate(record, spec, state_timeout_s), checks.check_latency(record, spec)]
-    for record, unit, scale in ((recorder.temperature, "°C", 1.0), (recorder.battery, "% charge", 100.0)):
-        values = record.field("value")
-        detail = f"{scale * values[-1, 0]:.0f} {unit}" if values.size else "not reported, so not watched"
-        results.append(Check(record.topic, Verdict.OK if values.size else Verdict.NOTE, detail))
-    results.append(checks.check_permissions(missing_permissions()))
-    return results
+
+    def __init__(self, node: Node, recorder: Recorder, task: Task, config: SessionConfig):
+        self._node, self._recorder, self._task, self._config = node, recorder, task, config
+        for record in recorder.records:
+            record.publishers = tuple(publishers_of(node, record.topic))
+
+    def all(self, hangs: bool, known_forces_n: Sequence[float]) -> list[Check]:
+        """Every row.
+
+        Args:
+          hangs: the feet are known to be in the air.
+          known_forces_n: what they are known to read there.
+        """
+        recorder, timeout_s = self._recorder, self._config.actor.state_timeout_s
+        results = [*self._joints(), *self._imu()]
+        if self._task.spec.foot_names:
+            results += self._feet(hangs, known_forces_n)
+        for record in (recorder.joints, recorder.imu, *([recorder.feet] if self._task.spec.foot_names else [])):
+            results += [
+                checks.check_rate(record, self._task.spec, timeout_s),
+                checks.check_latency(record, self._task.spec),
+                checks.check_stamps(record),
+            ]
+        results += self._camera()
+        results.append(sensor_checks.check_temperature(recorder.temperature, self._task.limits))
+        results.append(sensor_checks.check_charge(recorder.battery, self._task.limits))
+        results += self._others()
+        results.append(checks.check_permissions(missing_permissions()))
+        return results
+
+    def _why(self, record: TopicRecord, message_type: type) -> str:
+        return "" if record.received_s else why_silent_here(self._node, record.topic, message_type)
+
+    def _joints(self) -> Iterator[Check]:
+        spec, joints = self._task.spec, self._recorder.joints
+        names = checks.check_names(joints, spec.joint_names, "joint", self._why(joints, topics.JointState))
+        yield names
+        yield checks.check_publishers(joints, spec.joint_names)
+        position, velocity = joints.field("position"), joints.field("velocity")
+        if names.verdict is not Verdict.FAIL and len(position):
+            yield checks.check_joint_ranges(position, spec, self._task.limits)
+            yield checks.check_rest(velocity, spec)
+            frozen = checks.check_frozen(joints, ("position", "velocity"), "all angles and velocities are")
+            if frozen:
+                yield frozen
+
+    def _imu(self) -> Iterator[Check]:
+        imu = self._recorder.imu
+        fields = [imu.field(name) for name in ("orientation", "angular_velocity", "linear_acceleration")]
+        yield from checks.check_imu(*fields, imu.frame, self._why(imu, topics.Imu))
+        yield checks.check_publishers(imu)
+        frozen = checks.check_frozen(
+            imu, ("angular_velocity", "linear_acceleration"), "gyroscope and accelerometer are"
+        )
+        if frozen:
+            yield frozen
+
+    def _feet(self, hangs: bool, known_forces_n: Sequence[float]) -> Iterator[Check]:
+        spec, feet = self._task.spec, self._recorder.feet
+        names = checks.check_names(feet, spec.foot_names, "foot", self._why(feet, topics.JointState))
+        yield names
+        yield checks.check_publishers(feet, spec.foot_names)
+        if names.verdict is Verdict.FAIL or not feet.received_s:
+            return
+        on_back = self._up_z() < ON_BACK_Z
+        unloaded = "it lies on its back" if on_back else "its feet hang free" if hangs else ""
+        sensing = self._task.foot_sensing
+        yield from sensor_checks.check_foot_forces(
+            feet.field("effort"), spec.foot_names, sensing, unloaded, known_forces_n
+        )
+
+    def _up_z(self) -> float:
+        orientation = self._recorder.imu.field("orientation")
+        usable = len(orientation) and np.isfinite(orientation).all() and np.median(orientation, 0).any()
+        return float(rotation_matrix(np.median(orientation, 0))[2, 2]) if usable else math.nan
+
+    def _camera(self) -> Iterator[Check]:
+        camera = self._recorder.camera
+        if camera is None:
+            for topic in topics.IMAGES:
+                name = self._node.resolve_topic_name(topic)
+                if who := publishers_of(self._node, name):
+                    detail = (
+                        f"published by {', '.join(who)}, but this policy looks at none; --set twin.camera=true does"
+                    )
+                    yield Check(f"camera {name}", Verdict.NOTE, detail)
+            return
+        name = camera.topic_names[0]
+        why = "" if camera.arrivals_s else why_silent_here(self._node, name, topics.Image)
+        yield sensor_checks.check_camera(
+            name,
+            camera.looks_like,
+            camera.arrivals_s,
+            self._recorder.unreadable,
+            self._task.spec.control_rate_hz,
+            self._config.actor.image_timeout_s,
+            why,
+        )
+        yield checks.check_publishers(TopicRecord(name, publishers=tuple(publishers_of(self._node, name))))
+
+    def _others(self) -> Iterator[Check]:
+        """Topics that others speak on to the actor, or to the robot."""
+        gamepads = publishers_of(self._node, self._node.resolve_topic_name(topics.GAMEPAD))
+        if len(gamepads) > 1:
+            detail = (
+                f"{len(gamepads)} publishers: {', '.join(gamepads)}; one operator acts at a time, so stop the others"
+            )
+            yield Check(f"publishers of {self._node.resolve_topic_name(topics.GAMEPAD)}", Verdict.NOTE, detail)
 
 
 class Guide:
@@ -143,7 +168,7 @@ class Guide:
 
     def measured(self) -> np.ndarray:
         """`[joints]`, the newest."""
-        return ordered(self._recorder.joints, "position", self._spec.joint_names)[-1]
+        return np.array(self._recorder.joints.values["position"][-1])
 
     def move_all(self, stop: StopRequest) -> list[Check]:
         pose = np.clip(self.measured(), self._limits.lower_rad, self._limits.upper_rad)
@@ -164,8 +189,7 @@ class Guide:
         begin_s = time.monotonic()
         before = self._follow(pose, target, MOVE_S)
         record = self._recorder.joints
-        positions = ordered(record, "position", self._spec.joint_names)
-        velocities = ordered(record, "velocity", self._spec.joint_names)
+        positions, velocities = record.field("position"), record.field("velocity")
         times_s = np.array(record.received_s)
         steps_s = np.diff(times_s, prepend=begin_s)[:, None]
         reached = np.flatnonzero((positions[:, joint] - before[joint]) / wanted_rad > 0.1)
@@ -195,7 +219,8 @@ def show(results: Sequence[Check], robot: str) -> None:
     table = Table("check", "verdict", "what was found", title=f"Driver of '{robot}'")
     colours = {Verdict.OK: "green", Verdict.NOTE: "yellow", Verdict.FAIL: "bold red"}
     for check in results:
-        table.add_row(check.name, f"[{colours[check.verdict]}]{check.verdict}[/]", check.detail)
+        # As plain text: names from the robot are not markup.
+        table.add_row(Text(check.name), Text(check.verdict, colours[check.verdict]), Text(check.detail))
     # A pipe or a file gets whole lines, too.
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table)
@@ -203,20 +228,39 @@ def show(results: Sequence[Check], robot: str) -> None:
     console.print(f"{failed} failed." if failed else "Nothing failed.")
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not SHORTEST_S <= seconds <= LONGEST_S:  # false for what is not a number
+        raise argparse.ArgumentTypeError(f"takes {SHORTEST_S:g} to {LONGEST_S:g} s")
+    return seconds
+
+
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
-    parser = argparse.ArgumentParser(prog="check_node", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="check_node", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--robot", default="a1", help="whose folder says what is right")
     parser.add_argument("--move", action="store_true", help="move each joint by a few degrees")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long to listen")
+    parser.add_argument("--hanging", action="store_true", help="the feet are in the air: find out what they read there")
+    parser.add_argument("--seconds", type=_seconds, default=3.0, help="how long to listen")
     parser.add_argument("--command-interface", default=topics.COMMAND_INTERFACES[0])
+    parser.add_argument("--image-transport", choices=TRANSPORTS, default=TRANSPORTS[0])
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of daydreamer walk")
     options = runtime.parse_options(parser, arguments)
-    task = find_robot(options.robot).make_task(configure(robot=options.robot, minutes=1.0, seed=0))
+    config = configure(robot=options.robot, minutes=1.0, seed=0, overrides=options.set)
+    task = find_robot(options.robot).make_task(config)
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("check_robot"), arguments))
+        forces_n = declare_foot_forces(node, len(task.spec.foot_names))
+        runtime.refuse_unknown_parameters(node)
         spinner = stack.enter_context(runtime.Spinner(node))
-        recorder = Recorder(node)
+        recorder = stack.enter_context(Recorder(node, task, options.image_transport))
+        print(
+            f"Listening to '{options.robot}' on {', '.join(record.topic for record in recorder.records)}.", flush=True
+        )
         listen(recorder, spinner, options.seconds, stop)
-        results = judge(recorder, task, ActorConfig().state_timeout_s)
+        results = Judge(node, recorder, task, config).all(options.hanging or options.move, forces_n)
+        results += check_listeners(node, options.command_interface, must=options.move)
         if options.move and not checks.safe_to_move(results):
             results.append(Check("motions", Verdict.FAIL, "not tried, because of what failed above"))
         elif options.move:

@@ -50,6 +50,7 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
                 "commands changed": status.safety_events,
                 **{f"commands {name}": count for name, count in (status.safety_counts or {}).items()},
                 "intervention steps": status.intervention_steps,
+                "notices": "; ".join(status.notices or ()),
             },
         ),
         _entry(

@@ -228,7 +228,9 @@ class LiveActor:
     def notices(self) -> list[str]:
         """What the operator should know now; any thread may ask."""
         said = []
-        if not self._activated and not self.silent_topics():
+        supervisor = self.loop.supervisor
+        waits = not self._activated or not supervisor.active or supervisor.latched
+        if waits and not self.silent_topics():
             said.append(self._waits())
         if holders := sorted(self._desk.holders):
             said.append(f"the emergency stop is held by {', '.join(holders)}")
@@ -239,14 +241,14 @@ class LiveActor:
     def _waits(self) -> str:
         """How to set out."""
         name = self._node.get_fully_qualified_name()
-        if self._set_out is None:
+        if self._set_out is None and not self._activated:
             return f"waits for you: ros2 lifecycle set {name} activate"
         stopped = self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
         service = f"ros2 service call {name}/resume std_srvs/srv/Trigger"
-        keys = "r, then Y, here"
+        keys = "r, then Y, in the terminal of walk"
         if stopped:
             service = f"ros2 service call {name}/e_stop_reset std_srvs/srv/Trigger, then {service}"
-            keys = "x, then Y, then r, then Y, here"
+            keys = "x, then Y, then r, then Y, in the terminal of walk"
         return f"waits for you: press {keys}, or {service}" if self._reads_keys else f"waits for you: {service}"
 
     def _say(self, about: str, text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
@@ -82,16 +81,7 @@ def declare(node: Node, feet: int = 0) -> ActorParameters:
             "camera/image_raw, or its sibling /compressed; auto takes the raw one where it is published",
             additional_constraints=" or ".join(TRANSPORTS),
         ),
-        foot_force_unloaded_n=_known_forces(
-            runtime.declare(
-                node,
-                "foot_force_unloaded_n",
-                [math.nan],
-                "what each foot reads in the air, or one number for all; .nan measures it while the robot lies on its "
-                "back",
-            ),
-            feet,
-        ),
+        foot_force_unloaded_n=declare_foot_forces(node, feet),
     )
     if parameters.image_transport not in TRANSPORTS:
         raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
@@ -102,7 +92,18 @@ def declare(node: Node, feet: int = 0) -> ActorParameters:
     return parameters
 
 
-def _known_forces(forces_n: Sequence[float], feet: int) -> tuple[float, ...]:
+def declare_foot_forces(node: Node, feet: int) -> tuple[float, ...]:
+    """Declares foot_force_unloaded_n; one force for each foot, one for all, or none if they are to be measured.
+
+    Raises:
+      UserError: another number of them, or impossible ones.
+    """
+    forces_n = runtime.declare(
+        node,
+        "foot_force_unloaded_n",
+        [math.nan],
+        "what each foot reads in the air, or one number for all; .nan measures it while the robot lies on its back",
+    )
     if len(forces_n) > 0 and all(math.isnan(force) for force in forces_n):
         return ()
     if len(forces_n) in (1, feet) and all(abs(force) <= LARGEST_OFFSET_N for force in forces_n):

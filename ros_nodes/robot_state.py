@@ -249,7 +249,7 @@ class RobotState:
         now_s = time.monotonic()
         if now_s - self._said_s.get((topic, kind), -math.inf) > REMARK_REPEAT_S:
             self._said_s[topic, kind] = now_s
-            self._on_notice(text, topic=topic, fault=kind)
+            self._on_notice(text, topic=topic, fault=kind, finding=text)
 
     def _on_joint_states(self, message: JointState, now_s: float) -> None:
         self._names_heard[topics.JOINT_STATES] = message.name[:NAMES_SHOWN]

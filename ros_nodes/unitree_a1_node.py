@@ -33,8 +33,8 @@ MOST_WAITING = 8
 REORDERED = 1 << 31
 """A tick that is ahead of the last by more is behind it: ticks are counted modulo twice this."""
 
-RESTARTED = 5
-"""As many states in a row that seem to be old are not old: the motor controller has been started again."""
+RESTARTED = 2
+"""Of so many states in a row that seem to be old the last is not: ticks began anew, or one was wrong."""
 
 
 class MotorController:
@@ -54,9 +54,7 @@ class MotorController:
         self._socket.setblocking(False)
         try:
             self._socket.bind(("", local_port))
-            # The kernel then delivers nothing from anybody else; what came before is looked at in `receive`.
-            self._socket.connect((address, port))
-            self._robot = self._socket.getpeername()
+            self._robot = self._connect(address, port)
         except OSError as error:
             self._socket.close()
             raise UserError(
@@ -95,6 +93,11 @@ class MotorController:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _connect(self, address: str, port: int) -> tuple[str, int]:
+        """The kernel then delivers nothing from anybody else; what came before is looked at in `receive`."""
+        self._socket.connect((address, port))
+        return self._socket.getpeername()
 
     def _is_old(self, state: low_level.LowState) -> bool:
         ahead = 0 if self.state is None else (state.tick - self.state.tick) % (2 * REORDERED)

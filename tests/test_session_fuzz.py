@@ -4,14 +4,14 @@ import contextlib
 import itertools
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import tensorstore as ts
 
-from benchmarks import session_fuzz
-from benchmarks.session_fuzz import CHANGES, REPLACEMENTS, Mutation, add_live_files, judge, kind_of
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer, read_checkpoint
 from daydreamer.learner.seal import CorruptCheckpoint, Progress, checkpoint_paths
@@ -19,6 +19,10 @@ from daydreamer.session.directory import Session
 from daydreamer.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.telemetry.accounts import take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+import session_fuzz
+from session_fuzz import CHANGES, REPLACEMENTS, Mutation, add_live_files, judge, kind_of
 
 SHOWN = ("status", "doctor", "report", "watch", "narrator", "replay", "lock")
 EXAMINED = ("status", "doctor", "lock")

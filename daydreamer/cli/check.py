@@ -18,11 +18,20 @@ from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 
 
-def check_robot(robot: str, move: bool | None, seconds: float, overrides: list[str], ros_arguments: list[str]) -> int:
+def check_robot(
+    robot: str,
+    move: bool | None,
+    seconds: float,
+    overrides: list[str],
+    ros_arguments: list[str],
+    *,
+    hanging: bool = False,
+) -> int:
     """Checks the driver on the topics, or the twin, which is started for it; returns the exit status.
 
     Args:
       move: None moves the twin, but no robot.
+      hanging: the robot's feet are in the air.
 
     Raises:
       UserError: see `configure` and `check_installation`.
@@ -32,6 +41,8 @@ def check_robot(robot: str, move: bool | None, seconds: float, overrides: list[s
     starts_twin = find_robot(robot).starts_twin
     command = [sys.executable, "-P", "-m", "ros_nodes.check_node", "--robot", robot, "--seconds", f"{seconds:g}"]
     command += ["--move"] if move or (move is None and starts_twin) else []
+    command += ["--hanging"] if hanging else []
+    command += [word for override in overrides for word in ("--set", override)]
     command += ros_arguments
     with tempfile.TemporaryDirectory(prefix="daydreamer-check-") as directory:
         session = new_session(Path(directory) / "session", config)

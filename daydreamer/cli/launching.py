@@ -129,6 +129,7 @@ class Launch:
       parameters: absolute path of the file for actor and driver; None for the robot's own.
       namespace: of topics, services and nodes.
       dashboard: whether to show it.
+      ros_arguments: of actor and twin, as of `session_processes`: how a session was driven that launch did not begin.
     """
 
     session: Session
@@ -137,6 +138,7 @@ class Launch:
     parameters: Path | None
     namespace: str
     dashboard: bool
+    ros_arguments: tuple[str, ...] = ()
 
 
 class SessionFailed(UserError):
@@ -221,7 +223,10 @@ def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bo
     further = _number("minutes", arguments["minutes"]) if arguments["minutes"] else None
     minutes = minutes_to_go(session, further)
     check_installation(session.config)
-    return Launch(session, hardware, minutes, parameters, _namespace_of(session, record, arguments), dashboard)
+    namespace = _namespace_of(session, record, arguments)
+    wiring = read_wiring(session) if record is None else None
+    driven = () if wiring is None else wiring.ros_arguments()
+    return Launch(session, hardware, minutes, parameters, namespace, dashboard, driven)
 
 
 def resumed_processes(session: Session, minutes: float) -> list[ProcessDescription]:

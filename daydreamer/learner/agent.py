@@ -79,16 +79,11 @@ class Agent:
     """World model and behaviour of one robot; pure functions over `TrainState`."""
 
     def __init__(self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig):
-        """Raises ValueError for settings that do not fit each other or make no sense."""
+        """Raises ValueError for settings that do not fit each other."""
         positions = config.batch_size * config.batch_length
         if config.imagination_starts > positions:
             raise ValueError(
                 f"imagination_starts={config.imagination_starts} exceeds the batch's {positions} posterior states"
-            )
-        if not 0.0 <= config.recent_share <= 1.0 or config.recent_steps < 1:
-            raise ValueError(
-                f"recent_share={config.recent_share:g} is not between 0 and 1, or "
-                f"recent_steps={config.recent_steps} is below 1"
             )
         self.spec = spec
         self.config = config

@@ -41,6 +41,7 @@ HARDWARE: Mapping[str, Any] = {
         "command_late_action": "hold",
         "not_following_action": "damp",
         "imu_action": "hold",
+        "trips": 5,
         "latching": ("joint_not_following", "joint_outside", "commanded_by_others", "state_lost"),
     }
 }

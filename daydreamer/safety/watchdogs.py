@@ -15,10 +15,9 @@ from daydreamer.safety.plausibility import EncoderCheck, Finding, FollowingCheck
 
 TEMPERATURE_HYSTERESIS_C = 5.0
 BATTERY_HYSTERESIS = 0.05
-WARMING_C_S = 5.0
-"""No motor warms or cools faster; what is reported beyond that is believed as far as that."""
-DISCHARGE_1_S = 0.05
-"""Likewise of the charge."""
+REPORT_LASTS_S = 1.5
+"""Temperature and charge count when they have been said for this long: motors do not warm by 80 K from one message to
+the next."""
 OVER_SPEED_WINDOW_S = 1.0
 """A joint that swings is slow at either end of each swing."""
 OUTSIDE_RAD = 0.2
@@ -114,8 +113,7 @@ class Watchdogs:
         self._last_late_s = -np.inf
         self._fast_looked_s: float | None = None
         self._fast: collections.deque[tuple[float, float]] = collections.deque()
-        self._temperature_c = _Gradual(WARMING_C_S, task.limits.temperature_c, upper=True)
-        self._charge = _Gradual(DISCHARGE_1_S, task.limits.battery_fraction, upper=False)
+        self._hot, self._empty = _Lasting(), _Lasting()
         self._acknowledged_s = -np.inf
         self._plausibility = None if safety is None else _Plausibility(task, safety, actor.state_timeout_s)
         self._implausible_s = dict.fromkeys(Watchdog, -np.inf)
@@ -208,14 +206,16 @@ class Watchdogs:
 
     def _look_at_robot(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
         self._look_at_joints(tick_s, measurement, config)
-        if (temperature_c := self._temperature_c(tick_s, measurement.temperature_c)) is not None:
+        if (temperature_c := measurement.temperature_c) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
-            self._judge(Watchdog.OVER_TEMPERATURE, temperature_c > limit - relief, "damp", temperature_c, limit)
-        if (charge := self._charge(tick_s, measurement.battery_fraction)) is not None:
+            hot = self._hot(tick_s, temperature_c > limit - relief)
+            self._judge(Watchdog.OVER_TEMPERATURE, hot, "damp", temperature_c, limit)
+        if (charge := measurement.battery_fraction) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
-            self._judge(Watchdog.BATTERY_LOW, charge < limit + relief, "hold", charge, limit)
+            empty = self._empty(tick_s, charge < limit + relief)
+            self._judge(Watchdog.BATTERY_LOW, empty, "hold", charge, limit)
 
     def _look_at_joints(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
         speed_rad_s = np.abs(measurement.joint_velocity_rad_s)
@@ -317,30 +317,24 @@ class _Plausibility:
         )
 
 
-class _Gradual:
-    """A report that changes no faster than what it is of can: of a single one that is wrong, little is left.
+class _Lasting:
+    """A judgement on reports that changes only once the contrary has lasted: one report that is wrong is none.
 
-    The first one may be as wrong as any: if it is beyond the limit, it counts as that only a second later.
+    Where reports come less often than every `REPORT_LASTS_S`, one lasts as long.
     """
 
-    def __init__(self, rate_1_s: float, limit: float, upper: bool):
-        """`rate_1_s` is how fast it changes at most; `upper` says on which side of the limit it is bad."""
-        self._rate_1_s = rate_1_s
-        self._good_end = max if not upper else min
-        self._first = limit - rate_1_s if upper else limit + rate_1_s
-        self._value: float | None = None
-        self._time_s = 0.0
+    def __init__(self) -> None:
+        self._judgement = False
+        self._since_s: float | None = None
 
-    def __call__(self, now_s: float, reported: float | None) -> float | None:
-        if reported is None:
-            self._value = None
-        elif self._value is None:
-            self._value = self._good_end(float(reported), self._first)
-        else:
-            reach = self._rate_1_s * (now_s - self._time_s)
-            self._value += min(max(reported - self._value, -reach), reach)
-        self._time_s = now_s
-        return self._value
+    def __call__(self, now_s: float, bad: bool) -> bool:
+        if bad == self._judgement:
+            self._since_s = None
+        elif self._since_s is None:
+            self._since_s = now_s
+        elif now_s - self._since_s >= REPORT_LASTS_S:
+            self._judgement, self._since_s = bad, None
+        return self._judgement
 
 
 def beyond_limits_rad(limits: JointLimits, position_rad: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.experience.tail import LogTail
-from daydreamer.robots import find_robot
+from daydreamer.robots import find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
 from daydreamer.safety.states import SafetyState
 from sim.twin import Twin
@@ -351,7 +351,8 @@ def test_joints_that_do_not_follow_are_no_experience_to_learn_from_and_wait_for_
             measurement.joint_position_rad[:] = stuck_rad[0] + 0.001 * np.sin(index + np.arange(12))
             measurement.joint_velocity_rad_s[:] = 0.0
 
-    rig = LiveRig(tmp_path, change, not_following_action="damp").run()
+    hardware = find_preset("a1", "default")["safety"]
+    rig = LiveRig(tmp_path, change, **{name: hardware[name] for name in ("not_following_action", "latching")}).run()
     rig.loop.set_policy(CountingPolicy(2, action=0.8))
     rig.tick(20)
     logged = len(rig.logged())

@@ -82,7 +82,7 @@ def test_what_is_given_counts(tmp_path):
         ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
         ({"minutes": "inf"}, ("minutes:=inf",)),
-        ({"minutes": "-1"}, ("minutes",)),
+        ({"minutes": "-1"}, ("would do nothing",)),
         ({"seed": "1.5"}, ("seed:=1.5",)),
         ({"dashboard": "yes"}, ("dashboard:=yes", "true nor false")),
         ({"parameters": "~/missing.yaml"}, ("no file", "missing.yaml")),
@@ -238,6 +238,7 @@ def test_a_session_that_was_begun_by_hand_goes_on_as_its_actor_has_written_down(
     processes = resumed("one")
     moved = ("-r", "__ns:=/left", "-r", "joint_command:=/arm/commands", "-p", "command_interface:=forward_position")
     assert processes["actor"].ros_arguments == processes["twin"].ros_arguments == moved
+    assert walk(resume="one", robot="twin").ros_arguments == moved
     # It may be a stranger's session, with a robot of ours behind that topic.
     assert "--wait" in processes["actor"].arguments
 

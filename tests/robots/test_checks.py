@@ -17,7 +17,8 @@ GRAVITY = np.tile([0.0, 0.0, 9.81], (5, 1))
 
 def record(names=SPEC.joint_names, rate_hz=100.0, latency_s=0.001, count=50):
     times_s = [index / rate_hz for index in range(count)]
-    return TopicRecord("/joint_states", times_s, [latency_s] * count, tuple(names))
+    stamps_s = [1e9 + at_s for at_s in times_s]
+    return TopicRecord("/joint_states", times_s, stamps_s, [latency_s] * count, tuple(dict.fromkeys(names)))
 
 
 def motion(joint=0, wanted=0.15, **changes):
@@ -40,10 +41,16 @@ def test_joints_in_any_order_pass_and_a_missing_one_is_named():
     assert backwards.verdict is Verdict.OK and "another order" in backwards.detail
     missing = checks.check_names(record(SPEC.joint_names[:-1]), SPEC.joint_names, "joint")
     assert missing.verdict is Verdict.FAIL and "lacks RL_calf_joint" in missing.detail
-    twice = checks.check_names(record((*SPEC.joint_names, "FR_hip_joint")), SPEC.joint_names, "joint")
-    assert twice.verdict is Verdict.FAIL
+    twice = record()
+    twice.repeated = ("FR_hip_joint",)
+    assert "the same name twice: FR_hip_joint" in checks.check_names(twice, SPEC.joint_names, "joint").detail
+    short = record()
+    short.misfits = 3
+    assert "3 messages" in checks.check_names(short, SPEC.joint_names, "joint").detail
     silent = checks.check_names(TopicRecord("/joint_states"), SPEC.joint_names, "joint")
-    assert silent.verdict is Verdict.FAIL and "is the driver running" in silent.detail
+    assert silent.verdict is Verdict.FAIL and "Is the driver running" in silent.detail
+    silent = checks.check_names(TopicRecord("/joint_states"), SPEC.joint_names, "joint", "It is in domain 5.")
+    assert silent.detail == "nothing on /joint_states. It is in domain 5."
 
 
 @pytest.mark.parametrize("rate_hz, verdict", [(100.0, "ok"), (30.0, "note"), (15.0, "FAIL")])
@@ -78,10 +85,82 @@ def test_angles_outside_their_limits_tell_of_names_units_and_signs(wrong, compla
     assert check.verdict is Verdict.FAIL and complaint in check.detail
 
 
-def test_velocities_have_to_be_there():
-    assert checks.check_rest(np.zeros((0, 0)), SPEC).verdict is Verdict.FAIL
+@pytest.mark.parametrize(
+    "change, cause",
+    [
+        (lambda pose: pose + np.eye(12)[2] * 2 * np.pi, "A whole turn less would fit"),
+        (lambda pose: pose - np.eye(12)[4] * 2 * np.pi, "A whole turn less would fit"),
+        (lambda pose: pose[[1, 0, *range(2, 12)]] * 1.0, "FR_hip_joint and FR_thigh_joint are exchanged"),
+        (lambda pose: np.degrees(pose), "publish rad"),
+        (lambda pose: -pose, "other sign"),
+        (lambda pose: pose - np.eye(12)[2] * 1.0, "Move the joint by hand"),
+        (lambda pose: pose + np.eye(12)[2] * 2.5, "Check names, sign, zero and unit"),
+    ],
+)
+def test_why_angles_are_outside_their_limits_is_told(change, cause):
+    check = checks.check_joint_ranges(change(A1.stand_pose_rad)[None], SPEC, TASK.limits)
+    assert check.verdict is Verdict.FAIL and cause in check.detail
+
+
+def test_velocities_that_are_not_filled_are_made_of_angles_and_noted():
+    for missing in (np.zeros((0, 0)), np.full((3, 12), np.nan)):
+        check = checks.check_rest(missing, SPEC)
+        assert check.verdict is Verdict.NOTE and "made of the angles' changes" in check.detail
     assert checks.check_rest(np.zeros((3, 12)), SPEC).verdict is Verdict.OK
-    assert checks.check_rest(np.full((3, 12), np.nan), SPEC).verdict is Verdict.FAIL
+    infinite = np.zeros((3, 12))
+    infinite[1, 3] = np.inf
+    assert checks.check_rest(infinite, SPEC).verdict is Verdict.FAIL
+    assert "rad/s is wanted" in checks.check_rest(np.ones((3, 12)), SPEC).detail
+
+
+def test_one_publisher_or_several_with_joints_of_their_own():
+    assert checks.check_publishers(TopicRecord("/imu/data", publishers=("/imu",))).verdict is Verdict.OK
+    two = TopicRecord("/imu/data", publishers=("/imu", "/rosbag2_player"))
+    check = checks.check_publishers(two)
+    assert check.verdict is Verdict.FAIL and "2 publishers: /imu, /rosbag2_player" in check.detail
+    joints = record()
+    joints.publishers = ("/legs", "/gripper")
+    joints.senders = {b"1": set(SPEC.joint_names), b"2": {"gripper_joint"}}
+    assert checks.check_publishers(joints, SPEC.joint_names).verdict is Verdict.OK
+    joints.senders[b"2"].add("FR_hip_joint")
+    assert checks.check_publishers(joints, SPEC.joint_names).verdict is Verdict.FAIL
+    # Where it is not told who has sent what, both may have all.
+    joints.senders = {b"": set(SPEC.joint_names)}
+    assert checks.check_publishers(joints, SPEC.joint_names).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    "stamps, verdict, words",
+    [
+        (lambda stamps: stamps, "ok", "increase"),
+        (lambda stamps: [0.0] * len(stamps), "note", "nothing to compare"),
+        (lambda stamps: stamps[:20] + stamps[:20], "FAIL", "1 of 39 run backwards"),
+        (lambda stamps: [stamps[5]] * len(stamps), "FAIL", "100% are the same"),
+        (lambda stamps: [stamps[index // 2] for index in range(len(stamps))], "note", "the same as the one before"),
+    ],
+)
+def test_stamps_have_to_increase(stamps, verdict, words):
+    joints = record()
+    joints.stamp_s = stamps(joints.stamp_s)
+    check = checks.check_stamps(joints)
+    assert check.verdict == verdict and words in check.detail
+
+
+def test_stamps_of_another_clock_and_none_at_all_are_told_apart():
+    boot = record(latency_s=1.7e9)
+    assert "another clock" in checks.check_latency(boot, SPEC).detail
+    boot.stamp_s = [0.0] * len(boot.stamp_s)
+    assert "stamped 0" in checks.check_latency(boot, SPEC).detail
+    assert "in the future" in checks.check_latency(record(latency_s=-0.5), SPEC).detail
+
+
+def test_measurements_without_any_noise_are_noted():
+    imu = TopicRecord("/imu/data", values={"angular_velocity": [[0.0, 0.0, 0.0]] * 20})
+    check = checks.check_frozen(imu, ("angular_velocity",), "the gyroscope is")
+    assert check.verdict is Verdict.NOTE and "20 messages" in check.detail
+    imu.values["angular_velocity"].append([1e-6, 0.0, 0.0])
+    assert checks.check_frozen(imu, ("angular_velocity",), "the gyroscope is") is None
+    assert checks.check_frozen(TopicRecord("/imu/data"), ("angular_velocity",), "the gyroscope is") is None
 
 
 def failed(results):
@@ -136,6 +215,15 @@ def test_a_velocity_of_the_wrong_sign_or_unit_is_found():
         wrong = motion()
         check = checks.check_motion(motion(speed_integral_rad=factor * wrong.moved_rad), SPEC)
         assert check.verdict is Verdict.FAIL and "velocity" in check.detail
+
+
+def test_a_velocity_that_is_not_reported_is_not_judged():
+    assert checks.check_motion(motion(speed_integral_rad=np.full(12, np.nan)), SPEC).verdict is Verdict.OK
+
+
+def test_an_accelerometer_in_g_is_told_so():
+    gravity = next(c for c in checks.check_imu(UPRIGHT, STILL, GRAVITY / 9.81, "") if c.name == "IMU gravity")
+    assert "it is in g; multiply by 9.81" in gravity.detail
 
 
 def test_nothing_moves_after_a_failure():

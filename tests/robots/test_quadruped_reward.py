@@ -37,6 +37,12 @@ def test_both_rewards_on_the_back_standing_and_walking():
     assert walk_reward(1.0, STAND, -TARGET)[0] == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("speed_m_s", [5e-324, 1e-200, 1e-150])
+def test_a_robot_that_all_but_rests_is_paid_as_one_that_rests(speed_m_s):
+    creeping = np.array([speed_m_s, 0.0, 0.0])
+    assert published_reward(1.0, STAND, creeping) == pytest.approx(9.0)
+
+
 def test_each_published_stage_needs_the_one_before():
     forward = PUBLISHED_TARGET
     # Upright to 0.7 (up_z 0.4) and no further: nothing else counts.

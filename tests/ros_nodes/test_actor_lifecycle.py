@@ -30,7 +30,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, make_operator, d
     rig.until(lambda: any("waits for you" in notice for notice in read_status(rig.session)["notices"]))
     assert operator.state() == "stopped" and not rig.commands and not rig.steps()
     assert not operator.ask("resume")  # that is for the life cycle to say
-    assert operator.transition(Transition.TRANSITION_ACTIVATE), rig.output("actor")
+    rig.until(lambda: operator.transition(Transition.TRANSITION_ACTIVATE))  # once the robot has spoken
     rig.until(lambda: len(rig.steps()) >= 10)
     # It set out from the measured pose.
     first = np.array(rig.commands[0].position)

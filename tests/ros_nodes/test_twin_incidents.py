@@ -12,8 +12,8 @@ from ros_nodes import topics
 
 SCRIPT = """[
   {kind: swapped_joint_names, start_s: 8.0, duration_s: 0.5, target: FR_hip_joint FR_calf_joint},
-  {kind: motor_over_temperature, start_s: 9.0, duration_s: 1.0, magnitude: 110},
-  {kind: state_stops, start_s: 13.0, duration_s: 1.5},
+  {kind: motor_over_temperature, start_s: 9.0, duration_s: 3.0, magnitude: 110},
+  {kind: state_stops, start_s: 15.0, duration_s: 1.5},
 ]"""
 
 

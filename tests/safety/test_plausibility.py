@@ -197,7 +197,7 @@ def test_a_robot_that_does_not_follow_is_damped_until_an_operator_has_looked():
     def leave(measurement):
         measurement.joint_position_rad[JOINT] += 0.4
 
-    robot = Robot(not_following_action="damp")
+    robot = Robot(not_following_action="damp", latching=("joint_not_following",))
     robot.live(2.0)
     robot.change = leave
     robot.live(4.2)

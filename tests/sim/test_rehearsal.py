@@ -7,6 +7,7 @@ import pytest
 from daydreamer.config import IncidentConfig, SessionConfig, resolve
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.safety.watchdogs import REPORT_LASTS_S
 from sim.incidents import KINDS
 from sim.rehearsal import rehearse
 
@@ -60,13 +61,14 @@ def test_lost_messages_are_held_through_when_too_many():
 def test_a_state_that_is_not_finite_is_never_acted_on():
     result = play("state_not_finite")
     assert result.reactions == HELD and result.reaction_s <= TICK_S
-    assert all(command is None or not np.isnan(command.position_rad).any() for _, command in result.commands)
+    # The first one damps, until it is certain where the robot is.
+    assert all(command is None or not np.isnan(command.position_rad).any() for _, command in result.commands[1:])
 
 
-def test_a_hot_motor_damps_within_a_control_period_and_cools_down():
-    result = play("motor_over_temperature")
-    assert result.reactions[0] == "damping: over_temperature" and result.reaction_s <= TICK_S
-    assert result.damping_s <= TICK_S + STATE_S
+def test_a_hot_motor_damps_once_it_has_said_so_for_long_enough_and_cools_down():
+    result = play("motor_over_temperature", seconds=6.0)
+    assert result.reactions[0] == "damping: over_temperature"
+    assert REPORT_LASTS_S <= result.reaction_s <= result.damping_s <= REPORT_LASTS_S + 3 * TICK_S
     assert result.reactions[1:] == ["ramping: all clear", "running: ramp"]
 
 
@@ -100,12 +102,9 @@ def test_a_biased_imu_is_noticed():
     assert name == "imu_inconsistent" and moment_s < 1.5
 
 
-def test_joints_that_are_called_by_each_others_names_are_noticed_while_the_robot_stands():
-    config = resolve({"safety": {"not_following_action": "damp"}})
-    result = play(
-        "swapped_joint_names", duration_s=5.0, target="FR_hip_joint FR_calf_joint", config=config, seconds=5.0
-    )
-    assert result.reactions[0] == "damping: joint_not_following" and within(result.reaction_s, 4.0)
+def test_joints_that_are_called_by_each_others_names_are_noticed_where_neither_can_be():
+    result = play("swapped_joint_names", duration_s=5.0, target="FR_hip_joint FR_calf_joint", seconds=5.0)
+    assert result.reactions[0] == "damping: joint_outside" and result.reaction_s <= 3 * TICK_S
     assert_within_limits(result)
 
 

@@ -159,6 +159,17 @@ def test_sensor_constant(recorder):
     assert_only(recorder, "sensor_constant", "bad", "FL_thigh_joint", "gravity_up")
 
 
+def test_sensor_doubted(recorder):
+    write(recorder)
+    recorder.events.record("message", "actor", topic="imu/data", fault="unusable", count=3)
+    assert "sensor_doubted" not in found(recorder)
+    finding = "FR_foot has read more than 10 N for 30 s in which its leg swung: an offset?"
+    recorder.events.record("message", "actor", topic="sensors", fault="foot_always_loaded", finding=finding)
+    assert_only(recorder, "sensor_doubted", "bad", finding)
+    recorder.events.record("message", "actor", topic="sensors", fault="gyroscope_unit", finding=["no text"])
+    assert_only(recorder, "sensor_doubted", "bad", finding)
+
+
 def test_a_robot_that_is_not_moved_may_have_constant_sensors(recorder):
     def rest(step):
         step.observation["joint_position"][:] = 0.0
@@ -266,3 +277,10 @@ def test_who_looks_again_sees_what_is_new(recorder):
     recorder.write_status()
     recorder.events.record("update_skipped", "learner", count=3, gradient_step=10)
     assert [advice.rule for advice in judge(reader.read())] == ["updates_skipped", "critic_diverging"]
+
+
+def test_gpu_idle(recorder):
+    write(recorder, learner={"device": "cpu", "idle_gpus": 1})
+    assert "jax[cuda12]" in found(recorder)["gpu_idle"].cure
+    recorder.write_status(learner={"device": "NVIDIA H100", "idle_gpus": 0})
+    assert "gpu_idle" not in found(recorder)

@@ -156,11 +156,13 @@ def decode_state(packet: bytes) -> LowState:
         raise BadPacket("with a wrong checksum")
     if packet[0] != LOW_LEVEL:
         raise BadPacket("not of low level", f": 0x{packet[0]:02X}")
-    imu = np.frombuffer(packet, "<f4", 10, _IMU_OFFSET).astype(np.float64)
     motors = np.frombuffer(packet, _MOTOR_STATE, JOINTS, _MOTORS_OFFSET)
+    with np.errstate(invalid="ignore"):  # numpy warns of some kinds of NaN where it makes them wider
+        imu = np.frombuffer(packet, "<f4", 10, _IMU_OFFSET).astype(np.float64)
+        position_rad, velocity_rad_s = motors["q"].astype(np.float64), motors["dq"].astype(np.float64)
     return LowState(
-        joint_position_rad=motors["q"].astype(np.float64),
-        joint_velocity_rad_s=motors["dq"].astype(np.float64),
+        joint_position_rad=position_rad,
+        joint_velocity_rad_s=velocity_rad_s,
         joint_torque_n_m=motors["tau"] / TORQUE_SCALE,
         temperature_c=motors["temperature"].astype(np.float64),
         orientation_wxyz=imu[:4],

@@ -90,7 +90,7 @@ def published_reward(up_z: float, errors: Sequence[float], velocity_m_s: np.ndar
 def published_velocity_term(velocity_m_s: np.ndarray) -> float:
     """Share of the speed that points forward, times the forward speed in units of the target, at most 1."""
     forward = float(velocity_m_s[0])
-    if forward <= 0.0:  # also keeps the division away from a robot at rest
-        return 0.0
     speed = math.sqrt(float(velocity_m_s @ velocity_m_s))
+    if forward <= 0.0 or speed == 0.0:  # the square of what an odometry at rest is left with may be 0
+        return 0.0
     return forward / speed * min(forward / PUBLISHED_TARGET_SPEED_M_S, 1.0)

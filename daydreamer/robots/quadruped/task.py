@@ -192,7 +192,7 @@ def _image(measurement: Measurement) -> np.ndarray:
         )
     if image.shape != IMAGE_SHAPE or image.dtype != np.uint8:
         raise UserError(
-            f"The camera sends {image.dtype} images of shape {image.shape}; the policy needs uint8 {IMAGE_SHAPE}: "
-            "scale them on the way, for example with image_proc's resize node."
+            f"The camera sends {image.dtype} images of shape {image.shape}; the policy needs uint8 {IMAGE_SHAPE}, "
+            "which is what the actor node makes of them."
         )
     return image

@@ -14,6 +14,9 @@ JUDGED_S = 20.0
 MOVING_DEVIATION = 0.02
 """Standard deviation of an action element (range -1 to 1) above which the robot is being moved."""
 
+DOUBTED_S = 300.0
+"""The actor repeats a remark every minute while its cause lasts."""
+
 SATURATED_ACTION, SATURATED_SHARE = 0.97, 0.6
 """An action beyond 0.97 is at its bound. Learned gaits touch the bounds with some joints for some of the time; more
 than 60 % of all elements is bang-bang control, whose gradient through the squashing is gone."""
@@ -83,6 +86,24 @@ def sensor_constant(evidence: Evidence) -> Advice | None:
         finding=f"{shown} has not changed in the last {JUDGED_S:.0f} s although the robot was moving: the sensor, its "
         "cable or its driver has failed, or a topic is not connected.",
         cure="Stop the robot and look at the driver's output.",
+    )
+
+
+def sensor_doubted(evidence: Evidence) -> Advice | None:
+    """The actor has found something about the sensors that is no fault of a single message."""
+    found = [event for event in evidence.events if event["kind"] == "message" and isinstance(event.get("finding"), str)]
+    recent = [event for event in found if event["wall_s"] > evidence.events[-1]["wall_s"] - DOUBTED_S]
+    if not recent:
+        return None
+    texts = list(dict.fromkeys(event["finding"] for event in reversed(recent)))
+    more = f" ({len(texts) - 1} more in events.jsonl)" if len(texts) > 1 else ""
+    corrected = all(event.get("fault") == "foot_offset" for event in recent)
+    return Advice(
+        rule="sensor_doubted",
+        level="warn" if corrected else "bad",
+        title="Sensor doubtful",
+        finding=f"{texts[0]}{more}",
+        cure="See what check-robot says of it, and mend the driver: what is learned from wrong numbers stays learned.",
     )
 
 
@@ -174,4 +195,4 @@ def _describe(event: dict) -> str:
     )
 
 
-RULES = (log_problems, sensor_constant, odometry_drift, action_saturated)
+RULES = (log_problems, sensor_constant, sensor_doubted, odometry_drift, action_saturated)

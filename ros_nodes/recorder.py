@@ -1,0 +1,156 @@
+"""Records the topics of a robot, to be judged later."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import BatteryState, Temperature
+
+from daydreamer.robots.base import Task
+from daydreamer.robots.checks import TopicRecord
+from daydreamer.stop_request import StopRequest
+from ros_nodes import runtime, topics
+from ros_nodes.camera import Camera
+from ros_nodes.words import printable
+
+WAIT_S = 10.0
+RECORDED = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Best effort accepts every publisher. Deeper than one, so that a message is not lost to the next at once."""
+
+LONGEST_WAIT_S = 10.0
+"""A message that has waited longer to be taken has not: the clock was set."""
+
+LARGEST_NAMES = 200
+"""Of one topic, that are kept."""
+
+
+class Recorder:
+    """Keeps the messages of the robot's topics. A context manager."""
+
+    def __init__(self, node: Node, task: Task, image_transport: str):
+        spec = task.spec
+        self._node = node
+        self._stack = contextlib.ExitStack()
+        self.joints = self._record_named(topics.JOINT_STATES, spec.joint_names, ("position", "velocity"))
+        self.imu = self._record(topics.Imu, topics.IMU, _imu_fields)
+        self.feet = self._record_named(topics.FOOT_CONTACTS, spec.foot_names, ("effort",))
+        self.temperature = self._record(Temperature, topics.TEMPERATURE, lambda report: {"value": [report.temperature]})
+        self.battery = self._record(BatteryState, topics.BATTERY, lambda report: {"value": [report.percentage]})
+        self.unreadable: list[str] = []
+        shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
+        self.camera = shape and Camera(
+            node, shape, image_transport, spec.control_period_s, lambda _, error, __: self.unreadable.append(str(error))
+        )
+        if self.camera:
+            self._stack.callback(self.camera.close)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def records(self) -> tuple[TopicRecord, ...]:
+        return self.joints, self.imu, self.feet, self.temperature, self.battery
+
+    def clear(self) -> None:
+        """Forgets all messages."""
+        for record in self.records:
+            record.clear()
+        self.unreadable.clear()
+
+    def _record(self, message_type: type, topic: str, fields: Callable[[object], Mapping]) -> TopicRecord:
+        record = TopicRecord(self._node.resolve_topic_name(topic))
+
+        def receive(message, info: Mapping[str, object]) -> None:
+            self._keep(record, message, info, fields(message))
+
+        self._node.create_subscription(message_type, topic, receive, RECORDED)
+        return record
+
+    def _record_named(self, topic: str, wanted: Sequence[str], fields: Sequence[str]) -> TopicRecord:
+        """Of a topic whose messages may each have some of the wanted names."""
+        record = TopicRecord(self._node.resolve_topic_name(topic))
+        newest = {field: dict.fromkeys(wanted, math.nan) for field in fields}
+        known: dict[bytes, list[str]] = {}
+
+        def receive(message, info: Mapping[str, object]) -> None:
+            sender = _identity(info)
+            if known.get(sender) != message.name:
+                known[sender] = message.name
+                _keep_names(record, sender, message.name)
+            here = [(name, index) for index, name in enumerate(message.name[:LARGEST_NAMES]) if name in wanted]
+            if not here:
+                return
+            for field in fields:
+                values = getattr(message, field)
+                if len(values) == len(message.name):
+                    newest[field].update((name, values[index]) for name, index in here)
+                elif len(values):
+                    record.misfits += 1
+            self._keep(record, message, info, {field: list(newest[field].values()) for field in fields})
+
+        self._node.create_subscription(topics.JointState, topic, receive, RECORDED)
+        return record
+
+    def _keep(
+        self, record: TopicRecord, message, info: Mapping[str, object], fields: Mapping[str, Sequence[float]]
+    ) -> None:
+        now_s, stamp = time.time(), message.header.stamp
+        # When the middleware had it, if it tells: a busy machine of ours is not the driver's fault.
+        arrived_s = 1e-9 * (info.get("received_timestamp") or 0)
+        arrived_s = arrived_s if 0.0 <= now_s - arrived_s < LONGEST_WAIT_S else now_s
+        stamp_s = stamp.sec + 1e-9 * stamp.nanosec
+        record.received_s.append(time.monotonic() - (now_s - arrived_s))
+        record.stamp_s.append(stamp_s)
+        record.latency_s.append(arrived_s - stamp_s)
+        record.frame = printable(message.header.frame_id)
+        for name, row in fields.items():
+            record.values.setdefault(name, []).append(row)
+
+
+def _keep_names(record: TopicRecord, sender: bytes, names: Sequence[str]) -> None:
+    clean = [printable(name) for name in names[:LARGEST_NAMES]]
+    record.names = tuple(dict.fromkeys((*record.names, *clean)))[:LARGEST_NAMES]
+    record.senders.setdefault(sender, set()).update(clean)
+    if len(set(clean)) < len(clean):
+        record.repeated = tuple(sorted({name for name in clean if clean.count(name) > 1}))
+
+
+def _imu_fields(message: topics.Imu) -> dict[str, Sequence[float]]:
+    orientation = message.orientation
+    return {
+        "orientation": [orientation.w, orientation.x, orientation.y, orientation.z],
+        "angular_velocity": topics.vector_of(message.angular_velocity),
+        "linear_acceleration": topics.vector_of(message.linear_acceleration),
+    }
+
+
+def _identity(info: Mapping[str, object]) -> bytes:
+    """Of a message's publisher; the same for all where rclpy does not tell."""
+    gid = info.get("publisher_gid")
+    return bytes(gid["data"] if isinstance(gid, Mapping) else gid) if gid is not None else b""
+
+
+def listen(recorder: Recorder, spinner: runtime.Spinner, seconds: float, stop: StopRequest) -> None:
+    """Waits for the topics, then records for `seconds`."""
+    end_s = time.monotonic() + WAIT_S
+    required = (recorder.joints, recorder.imu, recorder.feet)
+
+    def missing() -> bool:
+        return not all(record.received_s for record in required) or (
+            recorder.camera is not None and recorder.camera.newest is None and not recorder.unreadable
+        )
+
+    while not stop and time.monotonic() < end_s and missing():
+        spinner.once(0.05)
+    recorder.clear()
+    end_s = time.monotonic() + seconds
+    while not stop and time.monotonic() < end_s:
+        spinner.once(0.01)
