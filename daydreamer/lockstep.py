@@ -99,7 +99,7 @@ class LockstepSession:
             )
             window = _Window()
             checkpoint = Schedule(self._learner_config.checkpoint_period_s)
-            stack.callback(self._finish, loop, learner)
+            stack.callback(self._finish, loop, learner, metrics)
             for _ in range(steps):
                 if stop():
                     break
@@ -113,8 +113,9 @@ class LockstepSession:
                 if checkpoint.due() and learner.updates:
                     learner.checkpoint()
 
-    def _finish(self, loop: ControlLoop, learner: Learner) -> None:
+    def _finish(self, loop: ControlLoop, learner: Learner, metrics: MetricsWriter) -> None:
         """Also when the run is cut short: what was learned is kept."""
+        metrics.close()  # the checkpoint says how much of them there is
         learner.ingest()
         if learner.updates:
             learner.publish()

@@ -95,6 +95,7 @@ class LearnerProcess:
         # What the actor has logged last is still to be read; what it logs later, by whoever goes on.
         learner.ingest()
         self._publish_if_new()
+        self._metrics.close()  # the checkpoint says how much of them there is
         if learner.updates:
             learner.checkpoint()
 
