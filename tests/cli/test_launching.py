@@ -1,6 +1,7 @@
 """What an operator types behind `ros2 launch`, without ROS's launch: what it comes to, and what is refused by name."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -218,12 +219,13 @@ def test_hardware_is_taken_over_the_same_interface_by_both_commands(tmp_path):
 
 
 def test_what_launch_has_started_resume_starts_too(pytestconfig, monkeypatch, tmp_path):
-    monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)
-    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "nowhere"))
+    installed = tmp_path / "prefix/share/daydreamer/config"
+    shutil.copytree(pytestconfig.rootpath / "config", installed)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "prefix"))
     walk(robot="a1", session="one")
     processes = resumed("one")
     assert list(processes) == ["actor", "driver", "learner"]  # in the order in which to stop them
-    own = ("--params-file", str(pytestconfig.rootpath / "config/a1.yaml"))
+    own = ("--params-file", str(installed / "a1.yaml"))
     assert processes["driver"].module == "ros_nodes.unitree_a1_node"
     assert processes["driver"].ros_arguments == processes["actor"].ros_arguments == own
     walk(session="two")
