@@ -119,8 +119,6 @@ class _Life:
         self._held_rad: np.ndarray | None = None
         self._sent_rad: np.ndarray | None = None
         self._measurement: Measurement | None = None
-        # How far a joint may have gone since the newest and since the last but one sample that was sound.
-        self._unseen_rad, self._unconfirmed_rad = 0.0, 0.0
         self._sound = 0
         self._wrong = False
         self._gaps = 0
@@ -145,15 +143,9 @@ class _Life:
         self._pass_time(PERIOD_S if random.random() > 1e-3 else random.exponential(0.5))
         if press_anything(supervisor, random, self._now_s):
             self._held_rad = self._sent_rad = None  # the actor has sent a damping command at once
-        moved_rad = float(np.abs(self._true_rad - before_rad).max())
-        self._unseen_rad += moved_rad
-        self._unconfirmed_rad += moved_rad
-        earlier = self._measurement
         measurement, begin_s = self._measure(), self._now_s
         self._fuzz.bad_ticks += self._wrong
         self._stall_s = random.exponential(0.5) if random.random() < 1e-3 else 0.0
-        if measurement is not earlier and not self._wrong:
-            self._unseen_rad, self._unconfirmed_rad = 0.0, self._unseen_rad
         command = self._loop.step(measurement, begin_s)
         self._fuzz.states[supervisor.state] += 1
         if supervisor.watchdogs.trips[Watchdog.LOOP_OVERRUN] > self._gaps:
@@ -170,6 +162,7 @@ class _Life:
             self._fuzz.flags[name] += bool(command.flags & bit)
         late = self._now_s - begin_s > self._gap_s
         self._count("after a stall", late and not command.damping)
+        moved_rad = float(np.abs(self._true_rad - before_rad).max())
         self._publish(command, moved_rad)
 
     def _publish(self, command, moved_rad: float) -> None:
@@ -194,10 +187,9 @@ class _Life:
         self._count("position", outside.any())
         error_rad = np.abs(position_rad - self._true_rad).max()
         if command.damping:
-            # What a driver that knows positions only takes for damping is where the joints are, as far as anybody has
-            # been told: what leaps, as after a gap, is believed when it is said twice.
+            # What a driver that knows positions only takes for damping is where the joints are.
             self._judge_damping(command)
-            self._count("stand-in", error_rad > 2 * self._step_rad + self._unconfirmed_rad)
+            self._count("stand-in", error_rad > 2 * self._step_rad + moved_rad)
             return
         running = (SafetyState.RAMPING, SafetyState.RUNNING, SafetyState.HOLDING)
         self._count("out of turn", self._supervisor.state not in running)
