@@ -18,8 +18,8 @@ from ros_nodes.words import printable
 DOMAINS = range(10)
 """Where a driver that is not in this one may be: people count from 0."""
 
-LOOK_S = 1.0
-"""A node of this machine is found within 0.2 s."""
+LOOK_S, POLL_S = 5.0, 0.2
+"""A node of this machine is found within 0.2 s, if the machine is not busy."""
 
 NAMES_SHOWN = 5
 
@@ -54,11 +54,14 @@ def why_silent_here(node: Node, topic: str, message_type: type) -> str:
 
 
 def domains_with(topic: str, own: int) -> list[int]:
-    """In which of `DOMAINS`, beside our own, somebody publishes a resolved topic. Takes `LOOK_S`."""
+    """In which of `DOMAINS`, beside our own, somebody publishes a resolved topic. Takes `LOOK_S` where nobody does."""
     with contextlib.ExitStack() as stack:
         nodes = {domain: stack.enter_context(_onlooker(domain)) for domain in DOMAINS if domain != own}
-        time.sleep(LOOK_S)
-        return [domain for domain, node in nodes.items() if node.count_publishers(topic)]
+        end_s, found = time.monotonic() + LOOK_S, []
+        while not found and time.monotonic() < end_s:
+            time.sleep(POLL_S)
+            found = [domain for domain, node in nodes.items() if node.count_publishers(topic)]
+        return found
 
 
 @contextlib.contextmanager
