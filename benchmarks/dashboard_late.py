@@ -187,7 +187,7 @@ def measure(url: str, profile: Path, whole: float, picture: Path | None) -> dict
 
 
 def cpu_s() -> float:
-    """Of all browser processes that this one has started."""
+    """CPU time of all browser processes that this one has started."""
     total_s = 0.0
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):

@@ -274,27 +274,37 @@ class _AnyTargets(QuadrupedWalkTask):
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
         if action.ndim != 1 or not hasattr(self, "_random"):
             return super().joint_targets(action)
-        random = self._random
-        match random.integers(5):
-            case 0:
-                return super().joint_targets(random.uniform(-1, 1, JOINTS))
-            case 1:
-                return super().joint_targets(random.standard_cauchy(JOINTS))
-            case 2:
-                return random.standard_normal(JOINTS) * 10.0 ** random.integers(-3, 300)
-            case 3:
-                return random.choice(SPECIAL, JOINTS)
-        bits = random.integers(0, 2**64, JOINTS, np.uint64, endpoint=False)
-        return bits.view(np.float64)
+        return any_targets_rad(super(), self._random)
 
 
-def press_anything(supervisor: SafetySupervisor, random: np.random.Generator, now_s: float) -> bool:
-    """Operators press everything at any time, also within one tick; whether that stopped the robot."""
+def any_targets_rad(task: QuadrupedWalkTask, random: np.random.Generator) -> np.ndarray:
+    """What a policy may ask for, `[joints]`, a fifth each: in its range, Cauchy, huge, special, random bits."""
+    match random.integers(5):
+        case 0:
+            return task.joint_targets(random.uniform(-1, 1, JOINTS))
+        case 1:
+            return task.joint_targets(random.standard_cauchy(JOINTS))
+        case 2:
+            return random.standard_normal(JOINTS) * 10.0 ** random.integers(-3, 300)
+        case 3:
+            return random.choice(SPECIAL, JOINTS)
+    bits = random.integers(0, 2**64, JOINTS, np.uint64, endpoint=False)
+    return bits.view(np.float64)
+
+
+def press_anything(
+    supervisor: SafetySupervisor, random: np.random.Generator, now_s: float, restart: bool = False
+) -> bool:
+    """Operators press everything at any time, also within one tick; whether that stopped the robot.
+
+    Args:
+      restart: a stopped robot is set out again at once.
+    """
     stopped = False
     if random.random() < 0.002:
         request = random.choice(["pause", "emergency_stop", "deactivate"])
         stopped = getattr(supervisor, request)() and request != "pause"
-    if random.random() < 0.02:
+    if random.random() < 0.02 or (restart and supervisor.state is SafetyState.STOPPED):
         supervisor.emergency_reset()
         supervisor.resume(now_s)
     return stopped

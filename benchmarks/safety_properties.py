@@ -666,7 +666,7 @@ OLD_FAULTS = (
         ),
     ),
 )
-"""Of this project's own history, each as it was or as near to it as what is there now allows."""
+"""Faults of this project's own history, each as it was or as near to it as what is there now allows."""
 
 
 def put_back(fault: Fault, package: Path) -> None:

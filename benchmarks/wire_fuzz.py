@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import wire
 from rclpy.serialization import deserialize_message, serialize_message
+from safety_fuzz import any_targets_rad, press_anything
 
 from daydreamer.config import ActorConfig, SafetyConfig, TwinConfig
 from daydreamer.experience.step import SAFETY_FLAGS
@@ -50,7 +51,6 @@ ERRING = 0.16
 LIFE_STEPS = 1_000
 CHUNK_OUTPUTS = 2_000
 LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
-SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-320, 1e30, -1e30, 1.0, -1.0])
 WRONG = np.array([np.nan, np.inf, -np.inf, 3.39e38, -1e154, 1e6, 30.0, 6.283, -6.283, 3.5, -2.0, 0.5])
 IMU_AT_REST = np.array([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 9.81])  # quaternion, gyroscope, accelerometer
 DAMPING_N_M_S_RAD = {"a1": unitree_a1_node.DAMPING_N_M_S_RAD, "go2": unitree_go2_node.DAMPING_N_M_S_RAD}
@@ -318,14 +318,14 @@ class Life:
             foot_force_n=np.zeros(4),
             temperature_c=float(random.uniform(20, 71)) if random.random() < 0.001 else 50.0,
         )
-        if press_anything(supervisor, random, self.now_s):
+        if press_anything(supervisor, random, self.now_s, restart=True):
             self._send(np.full(JOINTS, np.nan))  # at once, as the live actor does
         state = supervisor.begin_tick(self.now_s, measurement)
         self.figures.states[str(state)] += 1
         if state is SafetyState.RUNNING:
             counts["policy outputs"] += 1
             counts["of them with a measurement that is not finite or leaps"] += erring
-            command = supervisor.command(self._request())
+            command = supervisor.command(any_targets_rad(self.task, self.random))
         else:
             command = supervisor.command_without_policy()
         if command is None:
@@ -398,7 +398,9 @@ class Life:
         """Somebody else's message, which a driver has let in."""
         random = self.random
         names = list(JOINT_NAMES)
-        position = random.choice([self._request(), np.degrees(A1.stand_pose_rad), random.uniform(-6, 6, JOINTS)])
+        position = random.choice(
+            [any_targets_rad(self.task, self.random), np.degrees(A1.stand_pose_rad), random.uniform(-6, 6, JOINTS)]
+        )
         kind = random.integers(4)
         if self.forward:
             data = position[: random.integers(JOINTS + 1)] if kind == 0 else position
@@ -473,32 +475,6 @@ class Life:
             self.figures.violations["twin: torque"] += not good.all()
             error = self.twin_driver.targets.error(self.now_s, self.joints.position_rad)
             self.joints.advance(PERIOD_S / 3, None if error is None else self.joints.position_rad + error)
-
-    def _request(self) -> np.ndarray:
-        random = self.random
-        kind = random.integers(5)
-        if kind == 0:
-            return self.task.joint_targets(random.uniform(-1, 1, JOINTS))
-        if kind == 1:
-            return self.task.joint_targets(random.standard_cauchy(JOINTS))
-        if kind == 2:
-            return random.standard_normal(JOINTS) * 10.0 ** random.integers(-3, 300)
-        if kind == 3:
-            return random.choice(SPECIAL, JOINTS)
-        bits = random.integers(0, 2**64, JOINTS, np.uint64, endpoint=False)
-        return bits.view(np.float64)
-
-
-def press_anything(supervisor: SafetySupervisor, random: np.random.Generator, now_s: float) -> bool:
-    """Operators press everything at any time, also within one tick; whether that stopped the robot."""
-    stopped = False
-    if random.random() < 0.002:
-        request = random.choice(["pause", "emergency_stop", "deactivate"])
-        stopped = getattr(supervisor, request)() and request != "pause"
-    if random.random() < 0.02 or supervisor.state is SafetyState.STOPPED:
-        supervisor.emergency_reset()
-        supervisor.resume(now_s)
-    return stopped
 
 
 # What was once wrong, put back, each to be found out.

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.atomic import write_atomically
-from daydreamer.session.files import file_size, list_folder, make_folder, read_file, remove_file
+from daydreamer.session.files import file_size, make_folder, numbered_files, read_file, remove_file
 from daydreamer.session.tensors import decode_metadata, read_tensors
 from daydreamer.spec import RobotSpec, spec_difference
 
@@ -196,11 +196,7 @@ def published_snapshots(directory: Path) -> dict[int, Path]:
     Raises:
       UserError: the directory cannot be read.
     """
-    try:
-        matches = filter(None, map(_SNAPSHOT_NAME.fullmatch, list_folder(directory)))
-    except OSError as error:
-        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
-    return {int(match[1]): directory / match[0] for match in matches}
+    return numbered_files(directory, _SNAPSHOT_NAME)
 
 
 def _digest(header: Mapping[str, str], tensors: Mapping[str, np.ndarray]) -> str:

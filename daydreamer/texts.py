@@ -25,6 +25,12 @@ def printable(text: object) -> str:
     return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
+def printable_line(text: str, length: int = 60) -> str:
+    """A name or a phrase of somebody else's for the middle of a sentence: in one line, cut to a length."""
+    clean = "".join(character if character.isprintable() else "?" for character in text[: length + 1])
+    return clean if len(clean) <= length else f"{clean[: length - 1]}…"
+
+
 class PrintableFormatter(logging.Formatter):
     """Log records for a terminal."""
 

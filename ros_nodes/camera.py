@@ -14,10 +14,10 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from daydreamer.errors import UserError
+from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.named_values import Unusable
 from ros_nodes.pictures import picture_of, picture_of_compressed
-from ros_nodes.words import printable
 
 TRANSPORTS = ("auto", "raw", "compressed")
 """`auto` takes the raw pictures where they are published, else the compressed ones."""
@@ -193,5 +193,5 @@ class Camera:
 
 def _looks(message: Image | CompressedImage) -> str:
     if isinstance(message, CompressedImage):
-        return printable(message.format) or "compressed"
+        return printable_line(message.format) or "compressed"
     return f"{message.width}x{message.height} {message.encoding}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
-from ros_nodes.words import printable
+from daydreamer.texts import printable_line
 
 PERIOD_S = 5.0
 LONGEST_TEXT = 200
@@ -38,5 +38,5 @@ class Complaints:
         since = self._unsaid.pop(kind)
         self._said_s[kind] = now_s
         number = f" ({since} since the last time this was said, {self.counts[kind]} in all)" if since > 1 else ""
-        more = printable(text(), LONGEST_TEXT)
+        more = printable_line(text(), LONGEST_TEXT)
         self._logger.warning(f"{kind}: {more}{number}." if more else f"{kind}{number}.")

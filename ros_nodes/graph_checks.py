@@ -11,9 +11,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 
 from daydreamer.robots.checks import Check, Verdict
+from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.graph_watch import publishers_of, why_silent
-from ros_nodes.words import printable
 
 DOMAINS = range(10)
 """Where a driver that is not in this one may be: people count from 0."""
@@ -37,7 +37,7 @@ def why_silent_here(node: Node, topic: str, message_type: type) -> str:
     types = {each.topic_type for each in publishers}
     if types and wanted not in types:
         who = ", ".join(sorted(set(publishers_of(node, topic))))
-        other = ", ".join(printable(each) for each in sorted(types))
+        other = ", ".join(printable_line(each) for each in sorted(types))
         return f"{who} publishes {other} there, and {wanted} is wanted: convert or remap it."
     if publishers:
         return why_silent(node, topic)
@@ -45,8 +45,8 @@ def why_silent_here(node: Node, topic: str, message_type: type) -> str:
     elsewhere = [name for name, kinds in node.get_topic_names_and_types() if wanted in kinds and name != topic]
     alike = [name for name in elsewhere if name.endswith(f"/{last}") and node.count_publishers(name)]
     if alike:
-        shown = ", ".join(printable(name) for name in alike[:NAMES_SHOWN])
-        return f"But {shown} is published: remap with --ros-args -r {topic.lstrip('/')}:={printable(alike[0])}."
+        shown = ", ".join(printable_line(name) for name in alike[:NAMES_SHOWN])
+        return f"But {shown} is published: remap with --ros-args -r {topic.lstrip('/')}:={printable_line(alike[0])}."
     if found := domains_with(topic, node.context.get_domain_id()):
         domains = " and ".join(str(domain) for domain in found)
         return f"It is published in ROS_DOMAIN_ID={domains}, and this is {node.context.get_domain_id()}: set it alike."
@@ -110,8 +110,8 @@ def _listeners(node: Node, topic: str, wanted: str, must: bool) -> tuple[Verdict
         others = {type_name(topics.command_type(name)): name for name in topics.COMMAND_INTERFACES}
         kind = listeners[0].topic_type
         cure = f"--command-interface {others[kind]}" if kind in others else f"{wanted} is wanted"
-        return failed, f"takes {printable(kind)}: {cure}"
-    names = ", ".join(printable(f"{each.node_namespace.rstrip('/')}/{each.node_name}") for each in fitting)
+        return failed, f"takes {printable_line(kind)}: {cure}"
+    names = ", ".join(printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}") for each in fitting)
     if any(each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in fitting):
         detail = "asks for transient local durability, which commands do not have: an old command would come again"
         return failed, f"{names} {detail}. Let the driver subscribe as volatile"

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 
 from rclpy.node import Node
 
+from daydreamer.texts import printable_line
 from ros_nodes.runtime import UNKNOWN_NODE
-from ros_nodes.words import printable
 
 NAME_S = 1.0
 """A publisher is discovered before the name of its node, which is waited for so long."""
@@ -18,7 +18,7 @@ NAME_S = 1.0
 def publishers_of(node: Node, topic: str) -> list[str]:
     """Full names of the nodes that publish on a resolved topic, one for each publisher."""
     return [
-        printable(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+        printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
         for each in node.get_publishers_info_by_topic(topic)
     ]
 
@@ -103,7 +103,7 @@ def why_silent(node: Node, topic: str) -> str:
             f"Nobody publishes there in ROS_DOMAIN_ID={domain}, ROS_AUTOMATIC_DISCOVERY_RANGE={reach}: is the driver "
             "running, with the same of both, on this network interface, and under these names (ros2 topic list)?"
         )
-    types = ", ".join(sorted({printable(each.topic_type) for each in publishers}))
+    types = ", ".join(sorted({printable_line(each.topic_type) for each in publishers}))
     names = ", ".join(sorted(set(publishers_of(node, topic))))
     return (
         f"{names} publishes {topic} ({types}), but nothing arrives: does it send, is that the type wanted, and do data "

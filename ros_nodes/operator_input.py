@@ -19,9 +19,9 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
+from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.runtime import UNKNOWN_NAME
-from ros_nodes.words import printable
 
 SERVICES = {
     "e_stop_trigger": OperatorRequest.EMERGENCY_STOP,
@@ -157,7 +157,7 @@ class OperatorInput:
             return "somebody"
         for each in self._node.get_publishers_info_by_topic(topic):
             if _bytes_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
-                return printable(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+                return printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
         return f"publisher {gid.hex()[-8:]}"
 
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from daydreamer.texts import printable_line
 from ros_nodes.named_values import Unusable
-from ros_nodes.words import printable
 
 LARGEST_PIXELS = 16_000_000
 """Twice 4K. A compressed file of a few kilobytes can claim far more."""
@@ -77,7 +77,7 @@ def picture_of(message, shape: tuple[int, ...]) -> np.ndarray:
         return _scaled_planes(_planes_bayer(message, *_BAYER[encoding]), shape)
     if encoding in _DEPTH:
         raise Unusable("a depth image is no picture", f"{encoding}; remap to the camera's colour topic")
-    raise Unusable("unknown encoding", f"'{printable(encoding)}'; known are {', '.join(ENCODINGS)}")
+    raise Unusable("unknown encoding", f"'{printable_line(encoding)}'; known are {', '.join(ENCODINGS)}")
 
 
 def picture_of_compressed(message, shape: tuple[int, ...]) -> np.ndarray:
@@ -101,11 +101,11 @@ def picture_of_compressed(message, shape: tuple[int, ...]) -> np.ndarray:
     except Unusable:
         raise
     except Image.DecompressionBombError as error:
-        raise Unusable("impossible size", printable(str(error), 120)) from error
+        raise Unusable("impossible size", printable_line(str(error), 120)) from error
     except Exception as error:
         # A damaged file may make a decoder raise anything.
-        what = printable(f"{type(error).__name__}: {error}", 120)
-        kind = printable(message.format) or "no format"
+        what = printable_line(f"{type(error).__name__}: {error}", 120)
+        kind = printable_line(message.format) or "no format"
         raise Unusable("no JPEG or PNG that can be read", f"{len(data)} bytes, {kind}: {what}") from error
     return np.ascontiguousarray(_scaled(pixels, shape)[..., _GREY if pixels.ndim == 2 else _RED_GREEN_BLUE])
 

@@ -14,9 +14,9 @@ from sensor_msgs.msg import BatteryState, Temperature
 from daydreamer.robots.base import Task
 from daydreamer.robots.checks import TopicRecord
 from daydreamer.stop_request import StopRequest
+from daydreamer.texts import printable_line
 from ros_nodes import runtime, topics
 from ros_nodes.camera import Camera
-from ros_nodes.words import printable
 
 WAIT_S = 10.0
 RECORDED = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -110,13 +110,13 @@ class Recorder:
         record.received_s.append(time.monotonic() - (now_s - arrived_s))
         record.stamp_s.append(stamp_s)
         record.latency_s.append(arrived_s - stamp_s)
-        record.frame = printable(message.header.frame_id)
+        record.frame = printable_line(message.header.frame_id)
         for name, row in fields.items():
             record.values.setdefault(name, []).append(row)
 
 
 def _keep_names(record: TopicRecord, sender: bytes, names: Sequence[str]) -> None:
-    clean = [printable(name) for name in names[:LARGEST_NAMES]]
+    clean = [printable_line(name) for name in names[:LARGEST_NAMES]]
     record.names = tuple(dict.fromkeys((*record.names, *clean)))[:LARGEST_NAMES]
     record.senders.setdefault(sender, set()).update(clean)
     if len(set(clean)) < len(clean):

@@ -19,10 +19,10 @@ from daydreamer.robots.base import FootSensing, Measurement
 from daydreamer.robots.sensor_watch import ChargeUnit, SensorWatch, TemperatureUnit
 from daydreamer.safety.belief import LARGEST
 from daydreamer.spec import RobotSpec
+from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.camera import TRANSPORTS, Camera
 from ros_nodes.named_values import JointReadings, NamedValues, Unusable
-from ros_nodes.words import printable
 
 REPORT_TIMEOUT_S = 10.0
 """Temperature and charge that are older than this are not known any more."""
@@ -203,7 +203,7 @@ class RobotState:
         # Only these can have come without a fault and still lack something.
         values, kind = (self._joints.position, "joint") if topic == topics.JOINT_STATES else (self._feet, "foot")
         missing = ", ".join(values.missing(COMES_S))
-        heard = ", ".join(printable(name) for name in self._names_heard.get(topic, ())) or "no names at all"
+        heard = ", ".join(printable_line(name) for name in self._names_heard.get(topic, ())) or "no names at all"
         return (
             f"Topic {self._required[topic].topic_name} lacks the {kind} {missing}; it has {heard}. "
             "Rename them in the driver or in the robot's folder."
@@ -229,10 +229,10 @@ class RobotState:
         key = (topic, getattr(error, "kind", type(error).__name__))
         count = self.refused[key] = self.refused.get(key, 0) + 1
         name = self._name_of(topic)
-        self._problems[topic] = text = f"A message on {name} is unusable ({printable(str(error), 200)})."
+        self._problems[topic] = text = f"A message on {name} is unusable ({printable_line(str(error), 200)})."
         if now_s - self._said_s.get(key, -math.inf) > REPEAT_S:
             self._said_s[key] = now_s
-            self._on_notice(f"{text} {count} so far.", topic=name, fault=printable(key[1]), count=count)
+            self._on_notice(f"{text} {count} so far.", topic=name, fault=printable_line(key[1]), count=count)
 
     def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
         """On the camera's thread."""

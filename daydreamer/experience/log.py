@@ -26,7 +26,7 @@ from daydreamer.experience.codec import StepEncoder
 from daydreamer.experience.header import RESERVED, read_header, write_header
 from daydreamer.experience.step import Step
 from daydreamer.session.atomic import fsync_directory
-from daydreamer.session.files import list_folder, make_folder, open_file, remove_file
+from daydreamer.session.files import make_folder, numbered_files, open_file, remove_file
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.timing import LatencyStatistics
 
@@ -43,11 +43,7 @@ def list_logs(directory: Path) -> dict[int, Path]:
     Raises:
       UserError: the directory cannot be read.
     """
-    try:
-        matches = filter(None, map(_LOG_NAME.fullmatch, list_folder(directory)))
-    except OSError as error:
-        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
-    return dict(sorted((int(match[1]), directory / match[0]) for match in matches))
+    return numbered_files(directory, _LOG_NAME)
 
 
 def next_actor_life(directory: Path) -> int:

@@ -82,10 +82,15 @@ def _loaded(
     )
 
 
+def _known(record: TopicRecord) -> np.ndarray:
+    """`[messages]`, what was reported, without what stands for nothing."""
+    values = record.field("value")
+    return values[np.isfinite(values).all(axis=1), 0] if values.size else np.zeros(0)
+
+
 def check_charge(record: TopicRecord, limits: JointLimits) -> Check:
     """The charge is known, in which unit it is reported, and whether it is enough."""
-    values = record.field("value")
-    known = values[np.isfinite(values).all(axis=1), 0] if values.size else np.zeros(0)
+    known = _known(record)
     if not known.size:
         return Check(record.topic, Verdict.NOTE, "not reported, so not watched")
     unit = ChargeUnit()
@@ -104,9 +109,8 @@ def check_charge(record: TopicRecord, limits: JointLimits) -> Check:
 
 
 def check_temperature(record: TopicRecord, limits: JointLimits) -> Check:
-    """Likewise of the hottest motor."""
-    values = record.field("value")
-    known = values[np.isfinite(values).all(axis=1), 0] if values.size else np.zeros(0)
+    """The hottest motor's temperature is known, in which unit it is reported, and whether the motor is cool enough."""
+    known = _known(record)
     if not known.size:
         return Check(record.topic, Verdict.NOTE, "not reported, so not watched")
     unit = TemperatureUnit()

@@ -75,7 +75,7 @@ class MotorGuard:
         """Takes in a command that arrives at `time_s`: finite targets `[joints]`, or None to damp."""
         if target_rad is None:
             self.stopped = None
-        if target_rad is not None:
+        else:
             target_rad = np.clip(target_rad, self._lower_rad, self._upper_rad)
         self._targets.command(target_rad, time_s)
 

@@ -13,9 +13,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from daydreamer.errors import UserError
 
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 """What a robot sees is nobody's but its owner's; who wants to share a session says so with chmod."""
@@ -87,6 +90,19 @@ def list_folder(path: Path) -> list[str]:
         return os.listdir(descriptor)
     finally:
         os.close(descriptor)
+
+
+def numbered_files(directory: Path, name: re.Pattern[str]) -> dict[int, Path]:
+    """Files whose whole name matches a pattern, by the number that its first group stands for, in order.
+
+    Raises:
+      UserError: the directory cannot be read.
+    """
+    try:
+        matches = filter(None, map(name.fullmatch, list_folder(directory)))
+    except OSError as error:
+        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
+    return dict(sorted((int(match[1]), directory / match[0]) for match in matches))
 
 
 def file_size(path: Path) -> int | None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from daydreamer.errors import UserError
 from daydreamer.session.atomic import write_atomically
-from daydreamer.session.files import file_size, list_folder, make_folder, read_file, remove_file
+from daydreamer.session.files import file_size, make_folder, numbered_files, read_file, remove_file
 from daydreamer.session.tensors import decode_metadata, read_tensors
 from daydreamer.spec import MOST_HZ, RobotSpec
 
@@ -132,7 +132,7 @@ class DreamWriter:
 
     def __init__(self, directory: Path):
         self._directory = directory
-        self._number = max(_numbers(directory), default=0)
+        self._number = max(numbered_files(directory, _NAME), default=0)
 
     def write(self, dream: Dream) -> Path:
         """Writes the next file, complete or absent; images go to a file of their own, of which not all are kept.
@@ -171,7 +171,7 @@ def list_dreams(directory: Path) -> list[Path]:
     Raises:
       UserError: the directory cannot be read.
     """
-    return [directory / f"{number:06d}.safetensors" for number in sorted(_numbers(directory))]
+    return list(numbered_files(directory, _NAME).values())
 
 
 def read_dream(path: Path, spec: RobotSpec | None = None) -> Dream:
@@ -239,11 +239,3 @@ def _digest(dream: Dream) -> str:
 
 def _images_path(path: Path) -> Path:
     return path.with_suffix(".images.safetensors")
-
-
-def _numbers(directory: Path) -> Iterator[int]:
-    try:
-        names = list_folder(directory)
-    except OSError as error:
-        raise UserError(f"{directory} cannot be read ({error.strerror}); check it and its permissions.") from error
-    yield from (int(match[1]) for match in filter(None, map(_NAME.fullmatch, names)))

@@ -2,7 +2,7 @@
 
 import re
 import struct
-import types
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,9 @@ from mcap_ros2._dynamic import generate_dynamic, serialize_dynamic
 from daydreamer.robots.a1 import low_level
 from daydreamer.robots.go2.low_level import fill_low_command, low_command_crc
 from daydreamer.robots.unitree import unitree_crc
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from wire import go2_command
 
 POSITION = 0.25 * (np.arange(12) - 5)
 STIFFNESS = np.full(12, 80.0)
@@ -113,27 +116,6 @@ def definition(message, *parts):
 
 
 LOW_COMMAND = definition("LowCmd", "MotorCmd", "BmsCmd")
-
-
-def go2_command():
-    """A message as generated ROS code makes it: every field zero."""
-    zeros = types.SimpleNamespace
-    return zeros(
-        head=[0, 0],
-        level_flag=0,
-        frame_reserve=0,
-        sn=[0, 0],
-        version=[0, 0],
-        bandwidth=0,
-        motor_cmd=[zeros(mode=0, q=0.0, dq=0.0, tau=0.0, kp=0.0, kd=0.0, reserve=[0] * 3) for _ in range(20)],
-        bms_cmd=zeros(off=0, reserve=[0] * 3),
-        wireless_remote=[0] * 40,
-        led=[0] * 12,
-        fan=[0, 0],
-        gpio=0,
-        reserve=0,
-        crc=0,
-    )
 
 
 def test_a_go2_command_travels_as_unitrees_message():
