@@ -26,7 +26,7 @@ from daydreamer.session.events import EventTail
 from daydreamer.session.files import file_size, find_foreign, list_folder
 from daydreamer.session.status import read_status
 from daydreamer.snapshot import latest_snapshot, published_snapshots, read_snapshot
-from daydreamer.telemetry.accounts import find_losses
+from daydreamer.telemetry.accounts import find_losses, read_claims
 from daydreamer.telemetry.dreams import list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader
 
@@ -104,6 +104,7 @@ def close_logs(session: Session) -> Iterator[Finding]:
 
 def _examine_experience(session: Session) -> Iterator[tuple[Finding, int]]:
     """Findings with the number of sound steps that each of them stands for."""
+    claims = read_claims(session)
     tail = ExperienceTail(session.experience, session.spec)
     counts: Counter[int] = Counter()
     logs: dict[int, Path] = {}
@@ -122,7 +123,7 @@ def _examine_experience(session: Session) -> Iterator[tuple[Finding, int]]:
     for problem in tail.problems:
         cure = "Restore the file from a copy if there is one. 'daydreamer resume' goes on without what is missing."
         yield Finding(part="experience", state="damaged", text=problem.text, cure=cure), 0
-    for loss in find_losses(session, {life: (tail.cursors.get(life, (0, 0))[1]) - 1 for life in logs}):
+    for loss in find_losses(session, claims, {life: (tail.cursors.get(life, (0, 0))[1]) - 1 for life in logs}):
         cure = "Restore the file from a copy if there is one; all else is used."
         yield Finding(part="files", state="damaged", text=loss, cure=cure), 0
     if not logs:

@@ -203,7 +203,7 @@ class SessionRecorder:
         random = np.random.default_rng(life)
         with ExperienceWriter(self.session.experience, self.spec, life, 60.0, self.session.digest) as writer:
             for sequence in range(round(seconds * self.spec.control_rate_hz)):
-                step = self._step(life, sequence, random)
+                step = self.step(life, sequence, random)
                 change(step)
                 writer.append(step)
 
@@ -233,7 +233,8 @@ class SessionRecorder:
         StatusWriter(self.session, "actor").write(HEALTHY_ACTOR | actor)
         StatusWriter(self.session, "learner").write(HEALTHY_LEARNER | learner)
 
-    def _step(self, life: int, sequence: int, random: np.random.Generator) -> Step:
+    def step(self, life: int, sequence: int, random: np.random.Generator) -> Step:
+        """One tick of it."""
         time_s = sequence * self.spec.control_period_s
         gait = np.sin(2 * np.pi * 1.5 * time_s + np.arange(12) * np.pi / 2)
         observation = {

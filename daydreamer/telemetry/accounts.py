@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from daydreamer.learner.seal import CorruptCheckpoint, Ledger, Progress, checkpo
 from daydreamer.session.directory import Session
 from daydreamer.session.events import ROLL_BYTES, earlier_events
 from daydreamer.session.files import file_size, list_folder
-from daydreamer.session.status import read_process_status
+from daydreamer.session.status import ProcessStatus, read_process_status
 from daydreamer.snapshot import published_snapshots
 from daydreamer.telemetry.dreams import list_dreams
 
@@ -25,14 +26,33 @@ def take_ledger(session: Session) -> Ledger:
     )
 
 
-def find_losses(session: Session, logged: dict[int, int]) -> list[str]:
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """What statuses and the last checkpoint say that there is; None for what says nothing.
+
+    Of a session that goes on there is ever more: they are to be read before what they are compared with.
+    """
+
+    actor: ProcessStatus | None
+    learner: ProcessStatus | None
+    progress: Progress | None
+
+
+def read_claims(session: Session) -> Claims:
+    """As of now."""
+    actor, learner = (read_process_status(session, role) for role in ("actor", "learner"))
+    return Claims(actor, learner, last_progress(session))
+
+
+def find_losses(session: Session, claims: Claims, logged: dict[int, int]) -> list[str]:
     """What is gone although a status or the last checkpoint knows of it, one sentence each.
 
     Args:
-      logged: last sequence number by actor life, read after what is asked here was written.
+      claims: read before `logged`.
+      logged: last sequence number by actor life.
     """
-    losses = [*_lost_steps(session, logged, progress := last_progress(session)), *_changed_settings(session)]
-    learner = read_process_status(session, "learner")
+    losses = [*_lost_steps(session, claims, logged), *_changed_settings(session)]
+    learner, progress = claims.learner, claims.progress
     published = max(learner.last_publish_version or 0 if learner else 0, progress.policy_version if progress else 0)
     with contextlib.suppress(UserError):  # which is told by who reads them
         if published > (newest := max(published_snapshots(session.policy), default=0)):
@@ -61,9 +81,10 @@ def last_progress(session: Session) -> Progress | None:
     return None
 
 
-def _lost_steps(session: Session, logged: dict[int, int], progress: Progress | None) -> Iterator[str]:
-    known = {int(life): sequence - 1 for life, (_, sequence) in (progress.cursors if progress else {}).items()}
-    actor = read_process_status(session, "actor")
+def _lost_steps(session: Session, claims: Claims, logged: dict[int, int]) -> Iterator[str]:
+    cursors = claims.progress.cursors if claims.progress else {}
+    known = {int(life): sequence - 1 for life, (_, sequence) in cursors.items()}
+    actor = claims.actor
     if actor is not None and actor.actor_life is not None and actor.last_logged_sequence is not None:
         known[actor.actor_life] = max(known.get(actor.actor_life, -1), actor.last_logged_sequence)
     for life, last in sorted(known.items()):

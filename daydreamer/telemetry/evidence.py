@@ -14,7 +14,7 @@ from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
-from daydreamer.telemetry.accounts import find_losses
+from daydreamer.telemetry.accounts import find_losses, read_claims
 from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
 
@@ -123,6 +123,7 @@ class EvidenceReader:
     def read(self) -> Evidence:
         """What is known now; what cannot be read is among the problems."""
         session = self._session
+        claims = read_claims(session)
         status = read_status(session)
         scalars = self.scalars.read()
         problems = [*status["problems"], *self.scalars.problems.values()]
@@ -138,7 +139,8 @@ class EvidenceReader:
         problems += _unreadable(session, self._events)
         if self._event_tail.torn_bytes and status["state"] != "running":
             problems.append(f"{session.events} ends in {self._event_tail.torn_bytes} bytes of an event.")
-        problems += find_losses(session, {int(life): last for life, last in status["last_logged_sequence"].items()})
+        logged = {int(life): last for life, last in status["last_logged_sequence"].items()}
+        problems += find_losses(session, claims, logged)
         return Evidence(session, status, self._events, scalars, recent, tuple(problems))
 
 

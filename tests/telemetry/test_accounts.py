@@ -1,19 +1,21 @@
 """What is gone although another file knows of it is damage, and named wherever a session is looked at."""
 
+import itertools
 import shutil
+import threading
 
 import msgspec
 import numpy as np
 import pytest
 
 from daydreamer.doctor import examine
-from daydreamer.experience.log import log_path
+from daydreamer.experience.log import ExperienceWriter, log_path
 from daydreamer.learner.seal import Ledger, Progress, Seal
 from daydreamer.report.story import read_story
 from daydreamer.session.directory import Session
 from daydreamer.session.files import make_folder
 from daydreamer.snapshot import SnapshotMetadata, write_snapshot
-from daydreamer.telemetry.accounts import find_losses, take_ledger
+from daydreamer.telemetry.accounts import find_losses, read_claims, take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.telemetry.evidence import EvidenceReader
 
@@ -65,9 +67,34 @@ def problems(session):
 
 
 def test_a_sound_session_has_lost_nothing(recorder):
-    assert find_losses(recorder.session, {1: STEPS // 2 - 1, 2: STEPS // 2 - 1}) == []
+    assert find_losses(recorder.session, read_claims(recorder.session), {1: STEPS // 2 - 1, 2: STEPS // 2 - 1}) == []
     named = problems(recorder.session)
     assert named["status"] == named["report"] == []
+
+
+def test_a_session_that_goes_on_has_lost_nothing_whenever_it_is_looked_at(recorder):
+    stop, logged = threading.Event(), threading.Event()
+
+    def go_on():
+        """Ever more steps, each told as soon as it is logged."""
+        with ExperienceWriter(recorder.session.experience, recorder.spec, 3, fsync_period_s=60) as writer:
+            for sequence in itertools.count():
+                writer.append(recorder.step(3, sequence, np.random.default_rng(0)))
+                recorder.write_status(actor={"actor_life": 3, "last_logged_sequence": sequence})
+                logged.set()
+                if stop.is_set():
+                    break
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        assert logged.wait(60.0)
+        looks = [EvidenceReader(recorder.session).read().problems for _ in range(20)]
+        doubts = [each.text for each in examine(recorder.session) if each.part == "files"]
+    finally:
+        stop.set()
+        thread.join()
+    assert not any(looks) and not doubts
 
 
 def emptied(path):
@@ -114,8 +141,8 @@ def test_a_checkpoint_of_an_earlier_version_has_no_ledger(recorder):
     write_seal(recorder.session, progress(recorder.session, ledger=None))
     content = (recorder.session.checkpoints / "1" / "progress" / "metadata").read_text()
     assert "ledger" not in content
-    assert find_losses(recorder.session, {1: 199, 2: 199}) == []
-    assert find_losses(recorder.session, {1: 199, 2: 7}) != []
+    assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 199}) == []
+    assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 7}) != []
 
 
 def test_events_that_have_rolled_have_lost_nothing(recorder):
@@ -123,4 +150,4 @@ def test_events_that_have_rolled_have_lost_nothing(recorder):
     much = Ledger(events_bytes=1 << 40, dreams=ledger.dreams, metrics_bytes=ledger.metrics_bytes)
     write_seal(recorder.session, progress(recorder.session, ledger=much))
     (recorder.session.path / "events.1.jsonl").write_bytes(b"\n" * (5 << 20))
-    assert find_losses(recorder.session, {1: 199, 2: 199}) == []
+    assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 199}) == []
