@@ -295,6 +295,8 @@ class LiveActor:
         measurement = self._state.measurement()
         if tick_s - measurement.time_s > WAITING_MESSAGE_PERIOD_S:
             self._say_what_is_silent(self._state.silent_topics(tick_s - WAITING_MESSAGE_PERIOD_S))
+        else:
+            self._said.pop("silence", None)  # it has spoken
         command = self.loop.step(measurement, tick_s)
         if command is not None:
             self._commands.send(command.position_rad, self.loop.supervisor.stand_in_rad)
