@@ -166,7 +166,7 @@ def test_errors_are_in_units_of_what_usually_changes(make_dream):
 
 def steps_of(recorder, life, count):
     random = np.random.default_rng(0)
-    return to_columns([recorder._step(life, n, random) for n in range(count)], recorder.spec, 100 * (life - 1))
+    return to_columns([recorder.step(life, n, random) for n in range(count)], recorder.spec, 100 * (life - 1))
 
 
 def test_the_clock_stands_still_between_the_lives_of_the_actor(record_session):
