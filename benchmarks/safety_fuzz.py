@@ -1,6 +1,6 @@
 """Random policy outputs, not finite ones among them, and measurements that are wrong, to the last byte that leaves.
 
-    python benchmarks/safety_fuzz.py [--outputs 1000000] [--seed 0] [--json FILE]
+    python benchmarks/safety_fuzz.py [--outputs 1000000] [--seed 0] [--life N] [--json FILE]
 
 The real control loop, without a log, commands joints whose driver follows any target; what it returns becomes the
 message that the actor would publish, is serialised and read again, and judged by the joints as they truly are. In one
@@ -58,15 +58,17 @@ class Fuzz:
       outputs: policy outputs so far; bad_outputs: those of them that answered a wrong measurement.
       messages: that left, and bytes of them.
       violations: messages that should not have left, by why.
+      found: life and tick of each of them, for `--life`.
       states: ticks by state.
       flags: commands by safety flag.
     """
 
     def __init__(self, seed: int):
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
         self.outputs = self.bad_outputs = self.bad_ticks = self.messages = self.bytes = 0
         reasons = ("position", "rate", "true joint", "stand-in", "not finite", "names", "out of turn", "after a stall")
         self.violations = dict.fromkeys(reasons, 0)
+        self.found: list[dict[str, object]] = []
         self.states = dict.fromkeys(SafetyState, 0)
         self.flags = dict.fromkeys(SAFETY_FLAGS, 0)
 
@@ -78,15 +80,26 @@ class Fuzz:
             "messages": self.messages,
             "bytes": self.bytes,
             "violations": self.violations,
+            "found": self.found,
             "ticks by state": self.states,
             "commands by flag": self.flags,
         }
 
-    def live(self, steps: int, interface: str) -> None:
-        """One life of an actor: filter, gains, rate and the ratio of wrong measurements drawn anew."""
-        life = _Life(self, self._random, interface)
-        for _ in range(steps):
+    def live(self, number: int, steps: int = LIFE_STEPS) -> None:
+        """One life of an actor: filter, gains, rate and the ratio of wrong measurements drawn anew.
+
+        Each has its own random numbers, so that what was found in it is found again without those before it.
+        """
+        interface = topics.COMMAND_INTERFACES[number % len(topics.COMMAND_INTERFACES)]
+        life = _Life(self, np.random.default_rng((self._seed, number)), interface)
+        for tick in range(steps):
+            before = dict(self.violations)
             life.tick()
+            self.found += [
+                {"life": number, "tick": tick, "interface": interface, "reason": reason}
+                for reason, count in self.violations.items()
+                if count > before[reason]
+            ]
 
 
 class _Life:
@@ -116,6 +129,9 @@ class _Life:
         self._loop.set_policy(self)
         self._supervisor: SafetySupervisor = self._loop.supervisor
         self._true_rad = random.uniform(A1.limits.lower_rad, A1.limits.upper_rad)
+        self._said_rad = np.full(JOINTS, np.nan)
+        self._said_s = -np.inf
+        self._moved_rad = np.full(JOINTS, np.inf)
         self._held_rad: np.ndarray | None = None
         self._sent_rad: np.ndarray | None = None
         self._measurement: Measurement | None = None
@@ -187,9 +203,11 @@ class _Life:
         self._count("position", outside.any())
         error_rad = np.abs(position_rad - self._true_rad).max()
         if command.damping:
-            # What a driver that knows positions only takes for damping is where the joints are.
+            # What a driver that knows positions only takes for damping is where the joints are. A sample may be off by
+            # what the rate limit allows; and until a joint has said the truth twice, nobody can know how it moved.
             self._judge_damping(command)
-            self._count("stand-in", error_rad > 2 * self._step_rad + moved_rad)
+            off_rad = np.abs(position_rad - self._true_rad)
+            self._count("stand-in", (off_rad > self._step_rad + self._moved_rad + 8 * NOISE_RAD).any())
             return
         running = (SafetyState.RAMPING, SafetyState.RUNNING, SafetyState.HOLDING)
         self._count("out of turn", self._supervisor.state not in running)
@@ -211,13 +229,24 @@ class _Life:
         self._fuzz.violations[reason] += bool(violated)
 
     def _pass_time(self, seconds: float) -> None:
+        before_rad = self._true_rad
         if self._held_rad is None:
             self._true_rad = self._true_rad + self._random.uniform(-0.02, 0.02, JOINTS)
         else:
             reach = DRIVER_RAD_S * seconds
             self._true_rad = self._true_rad + np.clip(self._held_rad - self._true_rad, -reach, reach)
         self._true_rad = np.clip(self._true_rad, A1.limits.lower_rad, A1.limits.upper_rad)
+        self._moved_rad = self._moved_rad + np.abs(self._true_rad - before_rad)
         self._now_s += seconds
+
+    def _hear(self, measurement: Measurement) -> None:
+        """Keeps in mind how far each joint has moved since it said twice running where it was."""
+        said_rad = measurement.joint_position_rad
+        truthful = np.abs(said_rad - self._true_rad) <= 8 * NOISE_RAD
+        twice = truthful & (np.abs(said_rad - self._said_rad) <= self._step_rad)
+        twice &= measurement.time_s - self._said_s >= PERIOD_S / 2
+        self._moved_rad = np.where(twice, 0.0, self._moved_rad)
+        self._said_rad, self._said_s = np.where(truthful, said_rad, np.nan), measurement.time_s
 
     def _measure(self) -> Measurement:
         random = self._random
@@ -246,6 +275,7 @@ class _Life:
             self._sound = 0 if leap else self._sound + 1
         else:
             self._sound += 1
+        self._hear(measurement)
         self._measurement = measurement
         return measurement
 
@@ -314,14 +344,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--outputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--life", type=int, help="this one alone, with what was found in it")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     np.seterr(all="ignore")
     fuzz, begin_s, lives = Fuzz(options.seed), time.perf_counter(), 0
     while fuzz.outputs < options.outputs:
-        fuzz.live(LIFE_STEPS, topics.COMMAND_INTERFACES[lives % 2])
+        fuzz.live(lives if options.life is None else options.life)
         lives += 1
         figures = {"seconds": time.perf_counter() - begin_s, "lives": lives} | fuzz.figures()
+        if options.life is not None:
+            break
         if options.json:  # what there is so far, too: it takes its time on a busy machine
             options.json.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))

@@ -85,7 +85,6 @@ class LiveActor:
             stack.enter_context(runtime.entities(node))
             self._commands = CommandPublisher(node, spec.joint_names, parameters.command_interface)
             self._begin_s = time.monotonic()
-            self._next_message_s = self._begin_s + WAITING_MESSAGE_PERIOD_S
             keep_wiring(session, topics.wiring_of(node, parameters.command_interface))
             self._state = RobotState(
                 node,
@@ -162,6 +161,7 @@ class LiveActor:
             self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
             stack.callback(leave_real_time)  # configured anew, it compiles again
             self._state.take_waiting()
+            self._next_message_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S  # nobody has listened before
             self._stack = stack.pop_all()
 
     def read_operator(self) -> None:

@@ -84,7 +84,7 @@ class TwinNode:
         self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
         self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
         self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
-        self._image = node.create_publisher(topics.Image, topics.IMAGE, topics.RELIABLE)
+        self._image = node.create_publisher(topics.Image, topics.IMAGE, topics.RELIABLE) if twin.config.camera else None
 
     @property
     def command_age_s(self) -> float | None:

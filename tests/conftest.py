@@ -5,6 +5,7 @@ The sessions are written by the real writers, from a script of what happened.
 
 import contextlib
 import fcntl
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -80,6 +81,14 @@ def lane_of(within: str) -> tuple[str, str]:
     return within, "fast"
 
 
+def quick_compilation() -> list[str]:
+    """Flags of XLA for programs that run a few times only: compiled in a quarter of the time, and slower to run."""
+    flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
+    # XLA ends the process at a flag that it does not know, and later versions do not know this one.
+    jaxlib = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
+    return [*flags, "--xla_cpu_use_fusion_emitters=false"] if jaxlib < (0, 11) else flags
+
+
 def pytest_configure(config):
     for marker, meaning in (
         ("live", "real processes over real ROS 2, or a real browser"),
@@ -93,8 +102,7 @@ def pytest_configure(config):
     config.stash[COMPILATIONS] = tempfile.TemporaryDirectory(prefix="daydreamer-compilations-")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", config.stash[COMPILATIONS].name)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-    # Programs that run a few times only are compiled without LLVM's optimisations: in less than half the time.
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+    os.environ.setdefault("XLA_FLAGS", " ".join(quick_compilation()))
     # Threads of XLA and of NumPy: the lanes share the cores already.
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

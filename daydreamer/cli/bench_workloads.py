@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.config import LearnerConfig, ModelConfig, resolve
 from daydreamer.errors import UserError
+from daydreamer.robots import find_preset
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.spec import RobotSpec, Space
@@ -72,7 +73,11 @@ REFERENCE = Workload(
 DEFAULT = Workload("default", QuadrupedWalkTask(A1).spec, ModelConfig(), LearnerConfig())
 """What `daydreamer walk` runs for the A1."""
 
-WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT)}
+_TINY = resolve(find_preset("twin", "tiny"))
+TINY = Workload("tiny", DEFAULT.spec, _TINY.model, _TINY.learner)
+"""What `daydreamer walk --preset tiny` runs: whether a machine can do it at all, within a minute."""
+
+WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT, TINY)}
 
 
 def find_workload(name: str) -> Workload:

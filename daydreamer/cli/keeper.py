@@ -137,8 +137,9 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
             return False
         return True
 
-    forget_status(session, "walk")  # of an earlier life of the session, by the other command
     status = StatusWriter(session, "keeper")
+    report("starting")
+    forget_status(session, "walk")  # of an earlier life of the session, by the other command
     learner = Child(learner_process(session), session)
     keeper = LearnerKeeper(learner, session, record, say)
     heartbeat = Schedule(HEARTBEAT_PERIOD_S, at_once=True)

@@ -183,5 +183,6 @@ def run_session(
     stop = StopRequest(watch_parent=False)
     beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
     with session.lock(), beside:
+        StatusWriter(session, "walk").attempt(WalkStatus(state="starting"))
         forget_status(session, "keeper")  # of an earlier life of the session, by the other command
         return SessionSupervisor(session, minutes, stop, processes).run()

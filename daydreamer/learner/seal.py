@@ -25,17 +25,19 @@ class CorruptCheckpoint(UserError):
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """How much there was of files that only grow: less of them later is damage.
+    """How much there was of files that stay, and only grow: less of them later is damage.
 
     Attributes:
       events_bytes: of `events.jsonl` and what rolled out of it.
       dreams: number of the last one.
       metrics_bytes: by file, relative to the metrics.
+      statuses: roles that had reported; none in the ledgers of earlier versions.
     """
 
     events_bytes: int
     dreams: int
     metrics_bytes: dict[str, int]
+    statuses: tuple[str, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

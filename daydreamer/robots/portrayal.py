@@ -43,7 +43,7 @@ def portray(spec: RobotSpec) -> Portrayal:
         plots = {
             "joints": ("Joints that move most (degrees)", (-165.0, 120.0)),
             "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
-            "speed": ("Forward speed (m/s)", (-0.6, 0.6)),
+            "speed": ("Forward speed (m/s)", (-0.6, 1.0)),
         }
         return Portrayal(
             plots,

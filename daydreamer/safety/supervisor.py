@@ -93,6 +93,7 @@ class SafetySupervisor:
         self._ramp_done = False
         self._ramp_rad: np.ndarray | None = None
         self._paused = False
+        self._activations_refused = 0
 
     @property
     def state(self) -> SafetyState:
@@ -113,7 +114,9 @@ class SafetySupervisor:
             return False
         self.refusal = self._joint_outside()
         if self.refusal:
-            self._on_event("activation_refused", reason=self.refusal, by=cause)
+            self._activations_refused += 1
+            if _is_power_of_two(self._activations_refused):  # a button that repeats must not fill the disk
+                self._on_event("activation_refused", reason=self.refusal, by=cause, count=self._activations_refused)
             return False
         self._paused = False
         self.latched.clear()
@@ -252,7 +255,7 @@ class SafetySupervisor:
         self.refused[what] += 1
         count = self.refused[what]
         # Of a broken sensor every message is one; the operator hears of the 1st, 2nd, 4th, 8th ...
-        if count & (count - 1) == 0:
+        if _is_power_of_two(count):
             self._on_event("measurement_refused", what=what, count=count)
 
     def _latch(self, tick_s: float, safety: SafetyConfig) -> None:
@@ -362,3 +365,7 @@ class SafetySupervisor:
         if after in (SafetyState.STOPPED, SafetyState.DAMPING, SafetyState.EMERGENCY_STOPPED):
             self.limiter.forget()
         self._on_event("safety_state", before=before, after=after, trigger=trigger, cause=cause)
+
+
+def _is_power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0

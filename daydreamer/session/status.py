@@ -19,7 +19,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import read_file, remove_file
+from daydreamer.session.files import list_folder, read_file, remove_file
 from daydreamer.telemetry.timing import LatencySummary
 from daydreamer.texts import decode_json, seal_json, unseal_json
 
@@ -277,6 +277,15 @@ def forget_status(session: Session, role: str) -> None:
     """What a process in this role reported last does not count any more: nobody is in it now."""
     with contextlib.suppress(OSError):
         remove_file(_status_path(session, role))
+
+
+def reported_roles(session: Session) -> list[str]:
+    """Roles whose processes have ever reported, and have not been forgotten."""
+    try:
+        there = set(list_folder(session.status))
+    except OSError:
+        return []
+    return [role for role in ROLES if _status_path(session, role).name in there]
 
 
 def read_status(session: Session) -> dict[str, Any]:

@@ -14,15 +14,21 @@ from daydreamer.learner.seal import CorruptCheckpoint, Ledger, Progress, checkpo
 from daydreamer.session.directory import Session
 from daydreamer.session.events import ROLL_BYTES, earlier_events
 from daydreamer.session.files import file_size, list_folder
-from daydreamer.session.status import ProcessStatus, read_process_status
+from daydreamer.session.status import ProcessStatus, read_process_status, reported_roles
 from daydreamer.snapshot import published_snapshots
 from daydreamer.telemetry.dreams import list_dreams
+
+COMMANDS = {"walk", "keeper"}
+"""Roles of which a session has one at a time."""
 
 
 def take_ledger(session: Session) -> Ledger:
     """How much there is now; what cannot be read counts as nothing."""
     return Ledger(
-        events_bytes=_events_bytes(session), dreams=_last_dream(session), metrics_bytes=dict(_metrics_bytes(session))
+        events_bytes=_events_bytes(session),
+        dreams=_last_dream(session),
+        metrics_bytes=dict(_metrics_bytes(session)),
+        statuses=tuple(reported_roles(session)),
     )
 
 
@@ -69,6 +75,11 @@ def find_losses(session: Session, claims: Claims, logged: dict[int, int]) -> lis
     for name, size in ledger.metrics_bytes.items():
         if (there := now.metrics_bytes.get(name, 0)) < size:
             losses.append(f"{session.metrics / name} has lost its end: {there} of at least {size} bytes are there.")
+    there = set(now.statuses)
+    if there & COMMANDS:  # one command takes over from the other, and forgets what that reported
+        there |= COMMANDS
+    gone = sorted(set(ledger.statuses) - there)
+    losses += [f"{session.status / f'{role}.json'} is gone: what that process reported last." for role in gone]
     return losses
 
 

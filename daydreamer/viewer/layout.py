@@ -14,16 +14,18 @@ DREAM_SPAN_S = 30.0
 FUTURE_SHARE = 0.35
 """Of that span, shown in addition for the legend."""
 
-SPEED_RANGE_M_S = (-0.2, 0.6)
+SPEED_RANGE_M_S = (-0.2, 1.0)
+TERMS_RANGE = (-2.0, 1.1)
+"""Terms lie between -1 and 1; below is room for the legend."""
 ERROR_RANGE = (0.0, 2.0)
 
 
 def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     """The dashboard of a session of this robot."""
     learning = rrb.Horizontal(
-        # What learns rises: below its end there is room.
-        _plot("learning/reward", "Reward per step", portrayal.reward_range, legend=rrb.Corner2D.RightBottom),
-        _plot("learning/terms", "Reward terms", (-1.0, 1.1), legend=rrb.Corner2D.LeftBottom),
+        # A robot that falls takes this curve to any corner: no legend.
+        _plot("learning/reward", _reward_title(spec), portrayal.reward_range, legend=None),
+        _plot("learning/terms", "Reward terms", TERMS_RANGE, legend=rrb.Corner2D.LeftBottom),
         _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S, legend=None),
         name="Learning",
     )
@@ -77,6 +79,11 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
         auto_views=False,
         auto_layout=False,
     )
+
+
+def _reward_title(spec: RobotSpec) -> str:
+    published = "; orange: as published" if "published_reward" in spec.info else ""
+    return f"Reward per step{published}; dots: milestones"
 
 
 def _plot(

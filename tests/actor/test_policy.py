@@ -61,7 +61,7 @@ def test_a_snapshot_acts_as_what_was_published(tmp_path, parameters):
 
 
 def test_a_snapshot_holds_nothing_that_acting_does_not_need(parameters):
-    agent_parameters = Agent(SPEC, MODEL, LearnerConfig()).initialize(0).parameters
+    agent_parameters = jax.jit(Agent(SPEC, MODEL, LearnerConfig()).initialize, static_argnums=0)(0).parameters
     flat = flatten_parameters(parameters)
     assert {name.split("/")[0] for name in flat} == {"encoder", "rssm", "actor"}
     assert not any("prior" in name for name in flat)

@@ -24,8 +24,9 @@ def make(action, gradient, **learner):
     config = LearnerConfig(actor_gradient=gradient, imagination_horizon=5, **learner)
     model = WorldModel(spec, MODEL)
     behavior = ActorCritic(model, config)
-    parameters = model.initialize(jax.random.key(0)) | behavior.initialize(jax.random.key(1))
-    return model, behavior, parameters
+    # Run op by op this would take seconds.
+    initialize = jax.jit(lambda one, other: model.initialize(one) | behavior.initialize(other))
+    return model, behavior, initialize(jax.random.key(0), jax.random.key(1))
 
 
 def replayed(action=CONTINUOUS):
@@ -83,7 +84,8 @@ def test_gradients_reach_actor_and_critic_only(gradient):
         return behavior.loss(parameters, parameters["critic"], memory, states, surprises, batch, jax.random.key(0))[0]
 
     # Fresh heads are all zero, and so would be every gradient through them.
-    parameters = jax.tree.map(lambda x: x + 0.01 * jax.random.normal(jax.random.key(3), x.shape), parameters)
+    noise = np.random.default_rng(3)
+    parameters = jax.tree.map(lambda x: x + np.float32(0.01) * noise.standard_normal(x.shape, np.float32), parameters)
     norms = {name: float(optax.tree.norm(g)) for name, g in jax.jit(jax.grad(loss))(parameters).items()}
     assert norms["actor"] > 0 and norms["critic"] > 0
     assert all(norms[name] == 0 for name in ("encoder", "rssm", "decoder", "outcome"))
@@ -155,16 +157,19 @@ def test_actions_that_paid_more_than_expected_are_imitated_and_no_others(action)
     shown = 0.5 * jnp.ones((4, 6, 2)) if action is CONTINUOUS else jnp.full((4, 6), 3)
     actions = to_action_vector(shown, action)
     optimizer = optax.adam(1e-2)
-    gradient_of = jax.jit(jax.grad(behavior.imitation_loss))
+
+    @jax.jit
+    def imitate(learned, state, replay):
+        gradient = jax.grad(behavior.imitation_loss)(learned, replay)
+        changes, state = optimizer.update(gradient, state)
+        return optax.apply_updates(learned, changes), state, optax.tree.norm(gradient["critic"])
 
     def after(reward):
         replay = replayed_actions(behavior, parameters, actions, jnp.full((4, 6), reward))
         learned, state = parameters, optimizer.init(parameters)
         for _ in range(100):
-            gradient = gradient_of(learned, replay)
-            assert float(optax.tree.norm(gradient["critic"])) == 0.0
-            changes, state = optimizer.update(gradient, state)
-            learned = optax.apply_updates(learned, changes)
+            learned, state, critic_norm = imitate(learned, state, replay)
+            assert float(critic_norm) == 0.0
         distribution = behavior.actor(learned["actor"], replay.features)
         if action is CONTINUOUS:
             return float(jnp.abs(jnp.tanh(distribution.mean) - 0.5).max())
@@ -195,8 +200,9 @@ def test_disturbances_are_surprises_of_the_same_sequence():
 def test_imagined_measurements_are_disturbed():
     model, behavior, parameters = make(CONTINUOUS, "dynamics")
     statistics, start = BehaviorState.initial(3e-4).returns, model.rssm.initial_state((6,))
+    imagine = jax.jit(behavior.imagine)
     calm, disturbed = (
-        behavior.imagine(parameters, parameters["critic"], statistics, start, x, jax.random.key(0)).features
+        imagine(parameters, parameters["critic"], statistics, start, x, jax.random.key(0)).features
         for x in (jnp.zeros((5, 6, 3)), jnp.zeros((5, 6, 3)).at[0].set(0.5))
     )
     np.testing.assert_array_equal(disturbed[0], calm[0])

@@ -1,8 +1,34 @@
+import functools
+
+import msgspec
 import numpy as np
 import pytest
 
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
 from daydreamer.experience.step import Step
+from daydreamer.learner import learner
+from daydreamer.learner.agent import Agent
+from daydreamer.learner.dream import OpenLoopPredictor
+from daydreamer.spec import RobotSpec
+
+
+@pytest.fixture(autouse=True)
+def learners_share_their_programs(monkeypatch):
+    """What learners of equal settings do is traced and compiled once for all tests."""
+    monkeypatch.setattr(learner, "Agent", shared_agent)
+    monkeypatch.setattr(learner, "OpenLoopPredictor", _shared_predictor)
+
+
+def shared_agent(spec, model, config):
+    return _agent(msgspec.json.encode(spec), model, config)
+
+
+@functools.lru_cache
+def _agent(spec_json, model, config):
+    return Agent(msgspec.json.decode(spec_json, type=RobotSpec), model, config)
+
+
+_shared_predictor = functools.lru_cache(OpenLoopPredictor)
 
 
 @pytest.fixture

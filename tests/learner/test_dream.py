@@ -97,7 +97,7 @@ def test_windows_are_the_newest_without_an_episode_start_inside(firsts, expected
 def predict():
     """Predicts with fresh networks; one compilation for all tests."""
     model = WorldModel(SPEC, CONFIG.model)
-    parameters = model.initialize(jax.random.key(0))
+    parameters = jax.jit(model.initialize)(jax.random.key(0))
     predictor = OpenLoopPredictor(model, CONFIG.learner)
     return lambda replay: predictor.predict(parameters, replay, 7)
 
@@ -139,7 +139,7 @@ def test_the_error_is_the_distance_to_what_happened(predict):
 def test_images_are_predicted_as_images():
     spec = toy_spec(camera=True)
     model = WorldModel(spec, CONFIG.model)
-    parameters = model.initialize(jax.random.key(0))
+    parameters = jax.jit(model.initialize)(jax.random.key(0))
     dream = OpenLoopPredictor(model, CONFIG.learner).predict(parameters, make_replay(spec, 15), 0)
     assert dream.prediction["camera"].shape == (10, 64, 64, 3) and dream.prediction["camera"].dtype == np.uint8
     difference = dream.prediction["camera"].astype(np.float32) - dream.truth["camera"][5:]

@@ -171,7 +171,7 @@ def test_every_element_counts_alike_whatever_its_size():
 @pytest.mark.parametrize("spec", [VECTORS, MIXED], ids=["vectors", "vector and image"])
 def test_predictions_improve_with_training(spec):
     model = WorldModel(spec, SMALL)
-    parameters = model.initialize(jax.random.key(0))
+    parameters = jax.jit(model.initialize)(jax.random.key(0))
     batch = make_batch(spec, model, time=3)
     optimizer = optax.adam(1e-2)
     state = optimizer.init(parameters)

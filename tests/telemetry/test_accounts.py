@@ -10,10 +10,11 @@ import pytest
 
 from daydreamer.doctor import examine
 from daydreamer.experience.log import ExperienceWriter, log_path
-from daydreamer.learner.seal import Ledger, Progress, Seal
+from daydreamer.learner.seal import Progress, Seal
 from daydreamer.report.story import read_story
 from daydreamer.session.directory import Session
 from daydreamer.session.files import make_folder
+from daydreamer.session.status import ProcessStatus, StatusWriter, WalkStatus, forget_status
 from daydreamer.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.telemetry.accounts import find_losses, read_claims, take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
@@ -118,6 +119,7 @@ LOSSES = {
     "metrics that are gone": (lambda session: shutil.rmtree(session.metrics / "learner"), "has lost its end"),
     "predictions that are gone": (lambda session: shutil.rmtree(session.dreams), "Predictions up to 3 were recorded"),
     "policies that are gone": (lambda session: shutil.rmtree(session.policy), "Policies up to 5 were published"),
+    "a status that is gone": (lambda session: (session.status / "actor.json").unlink(), "actor.json is gone"),
     "a changed setting": (
         lambda session: (session.path / "session.yaml").write_text(
             (session.path / "session.yaml")
@@ -145,9 +147,20 @@ def test_a_checkpoint_of_an_earlier_version_has_no_ledger(recorder):
     assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 7}) != []
 
 
+def test_a_command_that_took_over_from_another_has_lost_nothing(recorder):
+    StatusWriter(recorder.session, "keeper").write(ProcessStatus(state="stopped"))
+    write_seal(recorder.session, progress(recorder.session))
+    StatusWriter(recorder.session, "walk").write(WalkStatus(state="running"))
+    forget_status(recorder.session, "keeper")
+    assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 199}) == []
+    forget_status(recorder.session, "walk")
+    (lost,) = find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 199})
+    assert "keeper.json is gone" in lost
+
+
 def test_events_that_have_rolled_have_lost_nothing(recorder):
     ledger = take_ledger(recorder.session)
-    much = Ledger(events_bytes=1 << 40, dreams=ledger.dreams, metrics_bytes=ledger.metrics_bytes)
+    much = msgspec.structs.replace(ledger, events_bytes=1 << 40)
     write_seal(recorder.session, progress(recorder.session, ledger=much))
     (recorder.session.path / "events.1.jsonl").write_bytes(b"\n" * (5 << 20))
     assert find_losses(recorder.session, read_claims(recorder.session), {1: 199, 2: 199}) == []
