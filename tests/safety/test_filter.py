@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from scipy import signal
 
 from daydreamer.safety.filter import LowPassFilter
 
 
 @pytest.mark.parametrize("cutoff_hz", [0.01, 1.5, 3.0, 9.9])
 def test_samples_one_by_one_equal_scipy_on_the_whole_signal(cutoff_hz):
+    from scipy import signal  # takes every worker two seconds of collection
+
     values = np.random.default_rng(0).normal(size=(200, 3))
     low_pass = LowPassFilter(cutoff_hz, 20.0)
     low_pass.reset(np.zeros(3))
