@@ -34,10 +34,10 @@ import psutil
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail, last_sequence
-from daydreamer.learner.seal import checkpoint_paths
 from daydreamer.replay import APPEND_SIZES, Replay, to_rows
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
+from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status
 
 DAYDREAMER = (sys.executable, "-m", "daydreamer.cli.main")

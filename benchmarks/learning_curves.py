@@ -35,10 +35,10 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
 from daydreamer.robots import find_robot
-from daydreamer.session.atomic import write_anywhere
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
+from daydreamer.storage.atomic import write_anywhere
 from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.telemetry.scalars import ScalarReader

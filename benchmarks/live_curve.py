@@ -22,9 +22,9 @@ from learning_curves import describe_machine, milestones_minutes, write_curve
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
-from daydreamer.session.atomic import write_anywhere
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
+from daydreamer.storage.atomic import write_anywhere
 from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.scalars import ScalarReader
 

@@ -22,11 +22,12 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import ActorConfig, SafetyConfig
-from daydreamer.experience.step import SAFETY_FLAGS, Step
+from daydreamer.experience.step import Step
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement, MotorGains, TaskState
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.limiter import TORQUE_SHARE
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor

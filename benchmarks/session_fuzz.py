@@ -526,11 +526,11 @@ def add_live_files(path: Path) -> None:
     from daydreamer.cli.launching import LaunchRecord
     from daydreamer.experience.log import ExperienceWriter, list_logs
     from daydreamer.experience.tail import LogTail
-    from daydreamer.session.atomic import write_atomically
     from daydreamer.session.directory import Session
     from daydreamer.session.events import EventLog
-    from daydreamer.session.files import make_folder
     from daydreamer.session.status import StatusWriter
+    from daydreamer.storage.atomic import write_atomically
+    from daydreamer.storage.files import make_folder
 
     session = Session.open(path)
     life = max(list_logs(session.experience))

@@ -18,10 +18,10 @@ import jax
 
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import read_checkpoint
-from daydreamer.learner.seal import checkpoint_paths
+from daydreamer.policy.snapshot import latest_snapshot, read_snapshot
 from daydreamer.session.directory import Session
+from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status
-from daydreamer.snapshot import latest_snapshot, read_snapshot
 
 
 def attempt(directory: Path, delay_s: float) -> dict:

@@ -29,7 +29,6 @@ from rclpy.serialization import deserialize_message, serialize_message
 from safety_fuzz import any_targets_rad, press_anything
 
 from daydreamer.config import ActorConfig, SafetyConfig, TwinConfig
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.a1 import low_level
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement, MotorGains
@@ -39,6 +38,7 @@ from daydreamer.robots.quadruped.description import JOINT_NAMES, JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.robots.unitree import impossible_joints, unitree_crc
 from daydreamer.safety import motor_guard
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node

@@ -20,12 +20,12 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, read_checkpoint
-from daydreamer.learner.seal import CorruptCheckpoint, checkpoint_paths
+from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
-from daydreamer.session.files import file_size, find_foreign, list_folder
+from daydreamer.session.seal import CorruptCheckpoint, checkpoint_paths
 from daydreamer.session.status import read_status
-from daydreamer.snapshot import latest_snapshot, published_snapshots, read_snapshot
+from daydreamer.storage.files import file_size, find_foreign, list_folder
 from daydreamer.telemetry.accounts import find_losses, read_claims
 from daydreamer.telemetry.dreams import list_dreams, read_dream
 from daydreamer.telemetry.scalars import ScalarReader

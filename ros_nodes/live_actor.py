@@ -16,11 +16,11 @@ from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
 from daydreamer.actor.pacer import Pacer
-from daydreamer.actor.policy import Policy
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.periodic import periodically
+from daydreamer.policy.policy import Policy
 from daydreamer.robots.base import Task
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.watchdogs import StallWatch

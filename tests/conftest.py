@@ -30,12 +30,14 @@ from daydreamer.telemetry.dreams import Dream
 
 TESTS = Path(__file__).parent
 LIVE = (
-    # Robots over real ROS 2, one at a time: their processes run in real time where that is permitted, and two of them
-    # would leave nothing to their learners. What needs no learner comes first: meanwhile one is compiled.
+    # Whole sessions over real ROS 2, one at a time: their processes run in real time where that is permitted, and two
+    # of them would leave nothing to their learners. The longest lane of all.
     (
-        *("ros_nodes", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
+        *("cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
         *("test_walk.py", "test_full_disk.py", "test_kills.py"),
     ),
+    # Nodes over real ROS 2, without learners.
+    ("ros_nodes",),
     # Real processes and a real browser, without a robot.
     ("cli/test_narrator.py", "viewer/test_server.py", "viewer/test_dashboard.py"),
 )
@@ -46,11 +48,11 @@ COMPUTING = (
     ("behavior",),
     ("cli/test_bench.py",),
     ("models",),
-    ("actor/test_policy.py", "actor/test_loader.py", "actor/test_telemetry.py"),
+    ("policy/test_policy.py", "actor/test_loader.py", "actor/test_telemetry.py"),
     ("experience/test_tail.py", "experience/test_codec.py"),
     ("actor/test_rhythm.py", "robots/test_quadruped_reward.py"),
     ("safety/test_properties.py", "safety/test_limiter.py"),
-    ("test_snapshot.py", "test_packaging.py"),
+    ("policy/test_snapshot.py", "test_packaging.py"),
     ("cli/test_command_line.py",),
     ("sim",),
     ("test_doctor.py", "test_session_fuzz.py"),

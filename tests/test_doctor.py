@@ -15,12 +15,12 @@ from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
-from daydreamer.learner.seal import Progress
+from daydreamer.policy.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
 from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.seal import Progress
 from daydreamer.session.status import StatusWriter
-from daydreamer.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))

@@ -14,9 +14,9 @@ import tensorstore as ts
 
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer, read_checkpoint
-from daydreamer.learner.seal import CorruptCheckpoint, Progress, checkpoint_paths
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
-from daydreamer.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.session.seal import CorruptCheckpoint, Progress, checkpoint_paths
 from daydreamer.telemetry.accounts import take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from daydreamer.experience.step import Step
-from daydreamer.session.atomic import write_anywhere
+from daydreamer.storage.atomic import write_anywhere
 from daydreamer.telemetry.milestones import MILESTONES, MilestoneRecorder, Milestones
 from sim.twin import TwinTruth
 

@@ -19,8 +19,9 @@ import numpy as np
 from daydreamer.actor.exploration import Explorer
 from daydreamer.actor.statistics import ActorStatistics
 from daydreamer.config import ActorConfig, SafetyConfig
-from daydreamer.experience.step import SAFETY_FLAGS, Step
+from daydreamer.experience.step import Step
 from daydreamer.robots.base import Measurement, Task, TaskState
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.limiter import JointCommand
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daydreamer.actor.control_loop import ActingPolicy
 from daydreamer.periodic import periodically
-from daydreamer.snapshot import latest_snapshot, published_snapshots
+from daydreamer.policy.snapshot import latest_snapshot, published_snapshots
 from daydreamer.spec import RobotSpec
 
 

@@ -22,7 +22,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics
 
 STATUS_PERIOD_S = 0.5
 RATE_WINDOW_S = 5.0

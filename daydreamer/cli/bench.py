@@ -13,7 +13,6 @@ import jax
 import msgspec
 import numpy as np
 
-from daydreamer.actor.policy import Policy
 from daydreamer.cli.bench_operations import matmul_operations, matmul_peak_gflop_s
 from daydreamer.cli.bench_workloads import DEFAULT, REFERENCE, Workload, find_workload
 from daydreamer.cli.terminal import Terminal
@@ -23,9 +22,10 @@ from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
 from daydreamer.learner.agent import Agent
+from daydreamer.policy.policy import Policy
 from daydreamer.replay import APPEND_SIZES, Replay
 from daydreamer.spec import RobotSpec
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics
 
 LEARNER_S = 20.0
 LEARNER_WINDOWS = 5

@@ -20,8 +20,8 @@ from typing import BinaryIO, TextIO
 from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.processes import ProcessDescription, process_environment
 from daydreamer.session.directory import Session
-from daydreamer.session.files import make_folder, open_file
 from daydreamer.stop_request import StopRequest
+from daydreamer.storage.files import make_folder, open_file
 
 POLL_S = 0.1
 HURRIED_TIMEOUT_S = 3.0

@@ -11,7 +11,7 @@ from rich.table import Table
 from daydreamer.cli.report import require_report_extra
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_anywhere
+from daydreamer.storage.atomic import write_anywhere
 
 
 def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:

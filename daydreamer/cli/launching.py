@@ -24,12 +24,12 @@ from daydreamer.config import load_yaml
 from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, driver_process, session_processes
 from daydreamer.robots import find_robot
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import read_file
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import minutes_to_go
 from daydreamer.session.wiring import read_wiring
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
 

@@ -21,7 +21,7 @@ from mcap.writer import MCAP0_MAGIC
 from daydreamer.errors import UserError
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, RECORD_PREFIX, RESERVED, CorruptLog, LogHeader, read_header
-from daydreamer.session.files import open_file
+from daydreamer.storage.files import open_file
 
 DATA_END = RECORD_PREFIX.pack(Opcode.DATA_END, 4)
 _BLOCK_BYTES = 4 << 20

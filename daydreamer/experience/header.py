@@ -19,8 +19,8 @@ from mcap.writer import MCAP0_MAGIC, Writer
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.schema import STEP_TOPIC, STEP_TYPE, step_schema
-from daydreamer.session.files import open_file
 from daydreamer.spec import RobotSpec, spec_difference
+from daydreamer.storage.files import open_file
 from daydreamer.texts import decode_json
 
 FORMAT_VERSION = 1

@@ -25,10 +25,10 @@ from daydreamer.experience.closing import complete
 from daydreamer.experience.codec import StepEncoder
 from daydreamer.experience.header import RESERVED, read_header, write_header
 from daydreamer.experience.step import Step
-from daydreamer.session.atomic import fsync_directory
-from daydreamer.session.files import make_folder, numbered_files, open_file, remove_file
 from daydreamer.spec import RobotSpec
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.storage.atomic import fsync_directory
+from daydreamer.storage.files import make_folder, numbered_files, open_file, remove_file
+from daydreamer.timing import LatencyStatistics
 
 _LOG_NAME = re.compile(r"actor-(\d{4,9})\.mcap", re.ASCII)
 

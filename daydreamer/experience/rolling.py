@@ -14,7 +14,7 @@ from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import ExperienceWriter, disk_error, list_logs
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics
 
 LEAST_SPACE_BYTES = 32 << 20
 """What a beginning takes: some checkpoints, and a few minutes of experience, metrics and dashboard."""

@@ -6,20 +6,6 @@ import dataclasses
 
 import numpy as np
 
-SAFETY_FLAGS = {
-    "position_clipped": 1,
-    "rate_clipped": 2,
-    "state_stale": 4,
-    "holding": 8,
-    "damping": 16,
-    "action_not_finite": 32,
-    "torque_clipped": 64,
-    "workspace_clipped": 128,
-    "not_following": 256,
-}
-"""By bit. 'not_following' is the one that says nothing of the command: the joints seemed not to obey it, as when the
-robot's own stop is pressed, and such a step is not learned from."""
-
 
 @dataclasses.dataclass(slots=True)
 class Step:
@@ -40,7 +26,7 @@ class Step:
       is_first, is_last, is_terminal: episode boundaries; a time limit is last but not terminal.
       policy_version: 0 for random actions.
       intervention: an operator acted.
-      safety_flags: bits of SAFETY_FLAGS.
+      safety_flags: bits of `safety.flags.SAFETY_FLAGS`.
       latency_s: from the control tick to this record.
     """
 

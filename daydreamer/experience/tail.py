@@ -18,8 +18,8 @@ from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, CorruptLog, LogHeader, check_spec, read_header
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
-from daydreamer.session.files import file_size, open_file
 from daydreamer.spec import RobotSpec
+from daydreamer.storage.files import file_size, open_file
 
 _BLOCK_BYTES = 4 << 20
 # What begins the records of which one ends the steps of a closed log.

@@ -10,10 +10,10 @@ import optax
 from jax import Array
 
 from daydreamer import replay as replay_lib
-from daydreamer.actor.policy import acting_parameters
 from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.world_model import Batch, WorldModel
+from daydreamer.policy.policy import acting_parameters
 from daydreamer.spec import RobotSpec
 
 NORM_WARMUP_UPDATES = 100

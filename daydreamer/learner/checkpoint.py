@@ -27,9 +27,9 @@ import zstandard
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.learner.agent import TrainState
-from daydreamer.learner.seal import CorruptCheckpoint, Progress, Seal, read_seal
-from daydreamer.session.atomic import fsync_tree
-from daydreamer.session.files import file_size, find_foreign
+from daydreamer.session.seal import CorruptCheckpoint, Progress, Seal, read_seal
+from daydreamer.storage.atomic import fsync_tree
+from daydreamer.storage.files import file_size, find_foreign
 from daydreamer.texts import decode_json
 
 KEPT = 3

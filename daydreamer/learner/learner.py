@@ -10,27 +10,28 @@ import jax
 import msgspec
 import numpy as np
 
-from daydreamer.actor.policy import Policy, flatten_parameters
 from daydreamer.errors import UserError
-from daydreamer.experience.step import SAFETY_FLAGS, Step
+from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.dream import OpenLoopPredictor
-from daydreamer.learner.seal import Progress
-from daydreamer.replay import APPEND_SIZES, Replay
-from daydreamer.session.directory import Session
-from daydreamer.session.status import LearnerStatus
-from daydreamer.snapshot import (
+from daydreamer.policy.policy import Policy, flatten_parameters
+from daydreamer.policy.snapshot import (
     NonFiniteParameters,
     SnapshotMetadata,
     next_snapshot_version,
     prune_snapshots,
     write_snapshot,
 )
+from daydreamer.replay import APPEND_SIZES, Replay
+from daydreamer.safety.flags import SAFETY_FLAGS
+from daydreamer.session.directory import Session
+from daydreamer.session.seal import Progress
+from daydreamer.session.status import LearnerStatus
 from daydreamer.telemetry.accounts import take_ledger
 from daydreamer.telemetry.dreams import Dream, DreamWriter
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics
 
 KEPT_SNAPSHOTS = 10
 _RESTART_SEED = 0x9E3779B9  # keeps the learner's randomness apart from the twin's and the actor's

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.report import style
 from daydreamer.report.story import Story
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.telemetry.metrics import TRUE_SPEED
 from daydreamer.telemetry.milestones import STANDING_REWARD, WALKING_SPEED_M_S
 

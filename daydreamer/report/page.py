@@ -15,9 +15,9 @@ from daydreamer.report import dream_figures, figures, film, style
 from daydreamer.report.figures import Missing
 from daydreamer.report.story import Story, read_story
 from daydreamer.report.verdict import Verdict, judge_session
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import make_folder, remove_file
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import make_folder, remove_file
 
 LISTED_EVENTS = 300
 """So many of the latest events are listed; all are in events.jsonl."""

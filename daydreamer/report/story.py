@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.experience.step import SAFETY_FLAGS
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.columns import StepColumns, read_columns

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.base import JointLimits
 from daydreamer.safety.filter import LowPassFilter
+from daydreamer.safety.flags import SAFETY_FLAGS
 
 POSITION_MARGIN_RAD = 0.01
 """Commands stay this far inside the mechanical limits, so that tracking errors do not hit the end stops."""

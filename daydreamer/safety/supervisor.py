@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.base import Measurement, Task
 from daydreamer.safety.belief import JointBelief, unusable_quantity
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.limiter import CommandLimiter, JointCommand
 from daydreamer.safety.ramp import Ramp
 from daydreamer.safety.states import SafetyState, StateMachine, Trigger

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import read_file, remove_file
 from daydreamer.session.status import STATUS_BYTES, ProcessIdentity
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import read_file, remove_file
 from daydreamer.texts import decode_json
 
 

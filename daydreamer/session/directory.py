@@ -16,9 +16,9 @@ import msgspec
 
 from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unknown
 from daydreamer.errors import SpecMismatch, UserError
-from daydreamer.session.atomic import write_atomically
-from daydreamer.session.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 from daydreamer.spec import RobotSpec, spec_difference
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 
 FORMAT_VERSION = 1
 RECORD_BYTES = 1 << 20
@@ -64,7 +64,7 @@ class Session:
     """Paths and record of one session; opening one locks nothing and changes nothing.
 
     Attributes:
-      path: of the directory, absolute and without links, see `daydreamer.session.files`.
+      path: of the directory, absolute and without links, see `daydreamer.storage.files`.
       record: content of `session.yaml`.
       digest: SHA-256 of the file; the logs say by which one they were recorded.
       unknown: settings in the file that this version does not have, as 'learner.batch_seize'.

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.session.files import open_file, rename_file
+from daydreamer.storage.files import open_file, rename_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
 
 ROLL_BYTES = 4 << 20

@@ -17,11 +17,11 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import list_folder, read_file, remove_file
-from daydreamer.telemetry.timing import LatencySummary
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import list_folder, read_file, remove_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
+from daydreamer.timing import LatencySummary
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATUS_BYTES = 1 << 18

@@ -7,9 +7,9 @@ import re
 import msgspec
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.directory import Session
-from daydreamer.session.files import read_file
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
 LARGEST_BYTES = 64 << 10

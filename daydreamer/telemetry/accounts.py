@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from daydreamer.errors import UserError
 from daydreamer.experience.header import read_header
 from daydreamer.experience.log import list_logs
-from daydreamer.learner.seal import CorruptCheckpoint, Ledger, Progress, checkpoint_paths, read_seal
+from daydreamer.policy.snapshot import published_snapshots
 from daydreamer.session.directory import Session
 from daydreamer.session.events import ROLL_BYTES, earlier_events
-from daydreamer.session.files import file_size, list_folder
+from daydreamer.session.seal import CorruptCheckpoint, Ledger, Progress, checkpoint_paths, read_seal
 from daydreamer.session.status import ProcessStatus, read_process_status, reported_roles
-from daydreamer.snapshot import published_snapshots
+from daydreamer.storage.files import file_size, list_folder
 from daydreamer.telemetry.dreams import list_dreams
 
 COMMANDS = {"walk", "keeper"}

@@ -16,10 +16,10 @@ import safetensors
 import safetensors.numpy
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_atomically
-from daydreamer.session.files import file_size, make_folder, numbered_files, read_file, remove_file
-from daydreamer.session.tensors import decode_metadata, read_tensors
 from daydreamer.spec import MOST_HZ, RobotSpec
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import file_size, make_folder, numbered_files, read_file, remove_file
+from daydreamer.storage.tensors import decode_metadata, read_tensors
 
 FORMAT_VERSION = 1
 REWARD = "reward"

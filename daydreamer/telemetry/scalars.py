@@ -17,7 +17,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tensorboardX.proto.event_pb2 import Event
 
-from daydreamer.session.files import list_folder, open_file
+from daydreamer.storage.files import list_folder, open_file
 
 _LENGTH = struct.Struct("<QI")
 _CHECKSUM_BYTES = 4

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_anywhere
+from daydreamer.storage.atomic import write_anywhere
 
 VALID_DAYS = 365
 RENEW_DAYS = 7

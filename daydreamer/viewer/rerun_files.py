@@ -20,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 from daydreamer.errors import UserError
-from daydreamer.session.atomic import write_anywhere
+from daydreamer.storage.atomic import write_anywhere
 
 SCRIPT = "re_viewer.js"
 PROGRAM = "re_viewer_bg.wasm"

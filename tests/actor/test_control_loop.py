@@ -8,10 +8,10 @@ from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import ActorConfig, SafetyConfig, SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter, list_logs
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots import find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from sim.twin import Twin
 

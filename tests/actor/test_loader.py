@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 
 from daydreamer.actor.loader import PolicyLoader, warm_up
-from daydreamer.actor.policy import Policy, PolicyFunction
+from daydreamer.policy.policy import Policy, PolicyFunction
+from daydreamer.policy.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
 from daydreamer.robots import find_robot
 from daydreamer.session.new import configure
-from daydreamer.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
 
 CONFIG = configure(robot="twin", minutes=1.0, seed=0, preset="tiny")
 SPEC = find_robot("twin").make_task(CONFIG).spec

@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.actor.policy import Policy
 from daydreamer.config import merge, resolve
 from daydreamer.errors import UserError
 from daydreamer.learner.learner import Learner
+from daydreamer.policy.policy import Policy
+from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.robots import find_preset
 from daydreamer.session.directory import Session
-from daydreamer.snapshot import latest_snapshot
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from daydreamer.config import merge, resolve
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.learner.agent import NORM_WARMUP_UPDATES
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer
 from daydreamer.learner.learner import Learner
-from daydreamer.learner.seal import checkpoint_paths
+from daydreamer.policy.snapshot import latest_snapshot, read_snapshot
 from daydreamer.robots import find_preset
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
-from daydreamer.snapshot import latest_snapshot, read_snapshot
+from daydreamer.session.seal import checkpoint_paths
 from daydreamer.spec import RobotSpec, Space
 from daydreamer.telemetry.dreams import list_dreams
 

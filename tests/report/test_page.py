@@ -14,9 +14,9 @@ from PIL import Image
 from daydreamer.cli.report import report
 from daydreamer.errors import UserError
 from daydreamer.experience.log import log_path
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.report.page import PICTURES, write_report
 from daydreamer.robots.portrayal import portray
+from daydreamer.safety.flags import SAFETY_FLAGS
 
 NAMES = {picture.name: f"{picture.name}.{picture.suffix}" for picture in PICTURES}
 CURVE_RGB = (0x00, 0x72, 0xB2)

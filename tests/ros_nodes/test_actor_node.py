@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from daydreamer.actor.policy import PolicyFunction
+from daydreamer.policy.policy import PolicyFunction
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
-from daydreamer.snapshot import SnapshotMetadata, write_snapshot
 from ros_nodes import topics
 
 

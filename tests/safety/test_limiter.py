@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from daydreamer.errors import UserError
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import JointLimits, MotorGains, WorkspaceBox
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE, CommandLimiter, check_limits
 
 RATE_HZ = 20.0

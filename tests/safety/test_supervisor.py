@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from daydreamer.config import ActorConfig, SafetyConfig
-from daydreamer.experience.step import SAFETY_FLAGS
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from daydreamer.safety.watchdogs import StallWatch

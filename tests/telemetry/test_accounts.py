@@ -10,12 +10,12 @@ import pytest
 
 from daydreamer.doctor import examine
 from daydreamer.experience.log import ExperienceWriter, log_path
-from daydreamer.learner.seal import Progress, Seal
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.report.story import read_story
 from daydreamer.session.directory import Session
-from daydreamer.session.files import make_folder
+from daydreamer.session.seal import Progress, Seal
 from daydreamer.session.status import ProcessStatus, StatusWriter, WalkStatus, forget_status
-from daydreamer.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.storage.files import make_folder
 from daydreamer.telemetry.accounts import find_losses, read_claims, take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.telemetry.evidence import EvidenceReader

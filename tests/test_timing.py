@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from daydreamer.telemetry.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics
 
 
 def test_nothing_measured_is_not_zero():

@@ -3,11 +3,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.actor.policy import Policy, flatten_parameters, unflatten_parameters
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import SpecMismatch
 from daydreamer.learner.agent import Agent
-from daydreamer.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.policy.policy import Policy, flatten_parameters, unflatten_parameters
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.spec import RobotSpec, Space
 
 MODEL = ModelConfig(deterministic=32, hidden=16, stochastic=4, classes=4, units=32, convolution_depth=4)

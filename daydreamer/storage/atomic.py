@@ -8,7 +8,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from daydreamer.session.files import FILE_MODE, open_file, remove_file, rename_file
+from daydreamer.storage.files import FILE_MODE, open_file, remove_file, rename_file
 
 
 def write_atomically(path: Path, content: bytes, durable: bool = True, mode: int = FILE_MODE) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 import safetensors.numpy
 
 from daydreamer.errors import SpecMismatch, UserError
-from daydreamer.session.atomic import write_atomically
-from daydreamer.session.files import file_size, make_folder, numbered_files, read_file, remove_file
-from daydreamer.session.tensors import decode_metadata, read_tensors
 from daydreamer.spec import RobotSpec, spec_difference
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import file_size, make_folder, numbered_files, read_file, remove_file
+from daydreamer.storage.tensors import decode_metadata, read_tensors
 
 FORMAT_VERSION = 1
 _POINTER = "latest"

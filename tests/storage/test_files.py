@@ -11,15 +11,15 @@ from daydreamer.config import decode_yaml, resolve
 from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
+from daydreamer.policy.snapshot import latest_snapshot, published_snapshots
 from daydreamer.robots import find_preset
-from daydreamer.session.atomic import write_atomically
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog, read_events
-from daydreamer.session.files import file_size, list_folder, make_folder, open_file, read_file, remove_file
 from daydreamer.session.status import StatusWriter, read_status
-from daydreamer.snapshot import latest_snapshot, published_snapshots
 from daydreamer.spec import RobotSpec, Space
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import file_size, list_folder, make_folder, open_file, read_file, remove_file
 from daydreamer.telemetry.dreams import list_dreams
 from daydreamer.telemetry.scalars import ScalarReader
 

@@ -21,7 +21,7 @@ from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.world_model import WorldModel, action_vector_size
-from daydreamer.snapshot import read_snapshot
+from daydreamer.policy.snapshot import read_snapshot
 from daydreamer.spec import RobotSpec
 
 _SEPARATOR = "/"

@@ -9,7 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from daydreamer.session.files import read_file
+from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
 HEADER_BYTES = 1 << 22

@@ -13,9 +13,9 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daydreamer import snapshot
 from daydreamer.errors import SpecMismatch, UserError
-from daydreamer.snapshot import (
+from daydreamer.policy import snapshot
+from daydreamer.policy.snapshot import (
     CorruptSnapshot,
     SnapshotMetadata,
     latest_snapshot,
@@ -175,11 +175,11 @@ def test_a_reader_never_sees_half_a_snapshot_of_a_writer_that_is_killed(tmp_path
         "    write_snapshot(directory, {'weights': np.full(300_000, version, np.float32)}, metadata(version))\n"
         "    prune_snapshots(directory, keep=3)\n"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     versions = []
     for _ in range(3):
         child = subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path), str(root / "tests")], env={"PYTHONPATH": str(root)}
+            [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent)], env={"PYTHONPATH": str(root)}
         )
         target = len(versions) + 5
         while len(versions) < target:

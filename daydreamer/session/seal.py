@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from daydreamer.errors import UserError
-from daydreamer.session.files import list_folder, read_file
+from daydreamer.storage.files import list_folder, read_file
 from daydreamer.texts import decode_json
 
 SEAL_BYTES = 1 << 22
