@@ -94,7 +94,7 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator
     def stops(ask):
         ask()
         operator.until_state("emergency_stopped")
-        rig.until(lambda: damping(rig.commands[-1]))
+        rig.until(lambda: rig.commands and damping(rig.commands[-1]))
         assert not operator.ask("resume")
         assert operator.ask("e_stop_reset") and operator.ask("resume")
         count = len(rig.steps())
