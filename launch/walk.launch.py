@@ -1,12 +1,25 @@
 """`ros2 launch daydreamer walk.launch.py`: what `daydreamer walk` starts, and the robot's driver, under ros2 launch."""
 
 import contextlib
+import signal
 import sys
 
 from launch import LaunchContext, LaunchDescription
 from launch.action import Action
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, OpaqueFunction, Shutdown
-from launch.events.process import ProcessExited
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnShutdown
+from launch.events import Shutdown as ShutdownEvent
+from launch.events import matches_action
+from launch.events.process import ProcessExited, SignalProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
@@ -22,6 +35,9 @@ from daydreamer.processes import (
     process_environment,
     session_processes,
 )
+
+INTERRUPT_S = 2.0
+"""After Ctrl-C the actor is gone well before."""
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -49,11 +65,36 @@ def start_session(context: LaunchContext) -> list[Action]:
         processes["dashboard"] = dashboard_process(session, launch.minutes)
     elif launch.dashboard:
         print("There is no dashboard without Rerun: pip install 'daydreamer[viewer]'.", flush=True)
+    actions = {name: start_process(process, launch, environment) for name, process in reversed(processes.items())}
     return [
         LogInfo(msg=f"Session {session.path} for {launch.minutes:g} robot minutes; stop with Ctrl-C."),
+        hand_on_interrupt(actions),
         *start_driver(launch, environment),
-        *(start_process(process, launch, environment) for process in reversed(processes.values())),
+        *actions.values(),
     ]
+
+
+def hand_on_interrupt(actions: dict[str, ExecuteProcess]) -> Action:
+    """Interrupts all processes if an interrupt in a terminal was for launch alone, as `kill -INT` sends it.
+
+    With a terminal launch takes it for granted that the others have had it too, as with Ctrl-C, and the robot would go
+    on until it escalates.
+    """
+
+    def interrupt(context: LaunchContext) -> list[Action]:
+        if actions["actor"].return_code is not None:
+            return []
+        return [
+            EmitEvent(event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(action)))
+            for action in actions.values()
+        ]
+
+    def shut_down(event: ShutdownEvent, context: LaunchContext) -> list[Action]:
+        if not (event.due_to_sigint and sys.stdin.isatty()):
+            return []
+        return [TimerAction(period=INTERRUPT_S, actions=[OpaqueFunction(function=interrupt)], cancel_on_shutdown=False)]
+
+    return RegisterEventHandler(OnShutdown(on_shutdown=shut_down))
 
 
 def parameters_of(launch: Launch) -> list[ParameterFile]:

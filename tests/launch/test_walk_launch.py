@@ -98,6 +98,19 @@ def test_an_interrupt_ends_it_in_order_and_a_dead_twin_badly(launch, tmp_path):
     assert not processes_of(session)
 
 
+def test_an_interrupt_for_launch_alone_ends_it_in_order(launch, tmp_path):
+    """In a terminal launch takes it for granted that all its processes have had it."""
+    session = tmp_path / "session"
+    process = launch("session:=session", "preset:=tiny", "dashboard:=false")
+    wait_for_steps(session, 20)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0 and "steps logged" in output, output
+    states = [event for event in read_events(session / "events.jsonl") if event["kind"] == "safety_state"]
+    assert (states[-1]["after"], states[-1]["cause"]) == ("stopped", "SIGINT")
+    assert not killed(session) and not processes_of(session)
+
+
 def test_a_mistake_ends_it_before_anything_is_made(launch, tmp_path):
     output, _ = (process := launch("minuts:=8")).communicate(timeout=TIMEOUT_S)
     assert process.returncode == 1 and "did you mean minutes:=" in output
