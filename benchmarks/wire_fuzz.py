@@ -1,6 +1,6 @@
 """Random policy outputs and wrong measurements, through supervisor and driver to the last byte: what leaves the limits?
 
-    python benchmarks/wire_fuzz.py --outputs 1000000 [--workers 2] [--json FILE]
+    python benchmarks/wire_fuzz.py --outputs 1000000 [--workers 2] [--chunks FIRST END] [--json FILE]
 
 Each life of a few thousand control periods has a robot whose joints move as they are told and pushed, a supervisor and
 a driver, both real, and between them real messages, serialised, and real UDP packets over loopback (the A1; the Go2's
@@ -16,6 +16,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import json
 import socket
 import struct
@@ -41,6 +42,7 @@ from daydreamer.safety import motor_guard
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
+from daydreamer.safety.watchdogs import OUTSIDE_RAD
 from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node
 from sim.driver import MotorDriver
 
@@ -240,13 +242,15 @@ class Figures:
 
     Attributes:
       violations: what left the limits.
+      found: the same by chunk and life, for `--chunks`.
       counts: of what was done; states: periods by the supervisor's state; flags: commands by safety flag.
     """
 
-    NAMES = ("violations", "counts", "states", "flags")
+    NAMES = ("violations", "found", "counts", "states", "flags")
 
     def __init__(self):
         self.violations: collections.Counter[str] = collections.Counter()
+        self.found: collections.Counter[str] = collections.Counter()
         self.counts: collections.Counter[str] = collections.Counter()
         self.states: collections.Counter[str] = collections.Counter()
         self.flags: collections.Counter[str] = collections.Counter()
@@ -449,9 +453,9 @@ class Life:
         unheard_rad = 0.07 + limits.velocity_rad_s * unheard_s
         beyond = np.maximum(limits.lower_rad - target, target - limits.upper_rad)
         joint_beyond = np.maximum(limits.lower_rad - true_rad, true_rad - limits.upper_rad)
-        # A joint that is found outside is brought in.
+        # A joint that is found outside is brought in, and where an encoder lies that is found which it says.
         if before_rad is None:
-            may_be = joint_beyond + unheard_rad
+            may_be = np.maximum(joint_beyond + unheard_rad, np.where(self.senses.shifted, OUTSIDE_RAD, 0.0))
         else:
             may_be = np.maximum(limits.lower_rad - before_rad, before_rad - limits.upper_rad)
         violations["packet: limits"] += bool((beyond > np.maximum(may_be, 0.0) + LIMIT_TOLERANCE).any())
@@ -570,8 +574,13 @@ def fuzz(
         FAULTS[fault]()
     random, figures = np.random.default_rng(seed), Figures()
     with np.errstate(all="ignore"):
-        while (left := outputs - figures.counts["policy outputs"]) > 0:
+        for life in itertools.count():
+            if (left := outputs - figures.counts["policy outputs"]) <= 0:
+                break
+            before = figures.violations.copy()
             Life(random, figures, period_s).run(min(life_steps, left))
+            for reason, count in (figures.violations - before).items():
+                figures.found[f"seed {seed}, life {life}: {reason}"] = count
     return figures
 
 
@@ -580,11 +589,12 @@ def main() -> None:
     parser.add_argument("--outputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--chunks", type=int, nargs=2, metavar=("FIRST", "END"), help="these parts of the whole alone")
     parser.add_argument("--fault", choices=FAULTS)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     figures, begin_s = Figures(), time.perf_counter()
-    chunks = range(-(-options.outputs // CHUNK_OUTPUTS))
+    chunks = range(*options.chunks) if options.chunks else range(-(-options.outputs // CHUNK_OUTPUTS))
     outputs = min(CHUNK_OUTPUTS, options.outputs)
     with concurrent.futures.ProcessPoolExecutor(options.workers) as pool:
         work = [pool.submit(fuzz, options.seed * 100_000 + chunk, outputs, options.fault) for chunk in chunks]

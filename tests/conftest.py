@@ -30,16 +30,17 @@ from daydreamer.telemetry.dreams import Dream
 
 TESTS = Path(__file__).parent
 LIVE = (
-    # Whole sessions over real ROS 2, one at a time: their processes run in real time where that is permitted, and two
-    # of them would leave nothing to their learners. The longest lane of all.
+    # Real processes and a real browser, without an actor. Before the next: the first prefix that fits counts.
     (
-        *("cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
+        *("ros_nodes/test_check_robot.py", "ros_nodes/test_unitree_nodes.py"),
+        *("cli/test_narrator.py", "viewer/test_server.py", "viewer/test_dashboard.py"),
+    ),
+    # Robots over real ROS 2, one at a time: their processes run in real time where that is permitted, and two of them
+    # would leave nothing to their learners. What needs no learner comes first: meanwhile one is compiled.
+    (
+        *("ros_nodes", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
         *("test_walk.py", "test_full_disk.py", "test_kills.py"),
     ),
-    # Nodes over real ROS 2, without learners.
-    ("ros_nodes",),
-    # Real processes and a real browser, without a robot.
-    ("cli/test_narrator.py", "viewer/test_server.py", "viewer/test_dashboard.py"),
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
