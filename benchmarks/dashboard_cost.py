@@ -32,7 +32,7 @@ WARM_UP_S = 90.0
 SETTLE_S = 5.0
 """After each switch, left out: starting is not running."""
 LATE_SHARE = 1.5
-"""Of the control period; a longer one is a missed deadline."""
+"""A tick that lasts longer than this share of the control period is a missed deadline."""
 
 
 def run(session_path: Path, minutes: float, turn_s: float, pictures: Path | None) -> list[tuple[bool, float, float]]:

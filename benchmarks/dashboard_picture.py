@@ -42,7 +42,7 @@ START_TIMEOUT_S = 120.0
 
 
 LINE = (74, 158, 255)
-"""Of the viewer's colours the first, in which the reward is drawn."""
+"""The reward is drawn in the first of the viewer's colours."""
 
 
 def reward_curve(picture: np.ndarray) -> np.ndarray:

@@ -91,7 +91,7 @@ def summarise_session(path: Path) -> dict[str, dict[str, object]]:
 
 
 def _span_ms(times_s: Sequence[float | None]) -> dict[str, float] | None:
-    """Of those that happened."""
+    """The median and range of the times at which something happened; None if it never did."""
     known = [1e3 * time_s for time_s in times_s if time_s is not None]
     if not known:
         return None

@@ -171,7 +171,7 @@ class SessionUnderFire:
         self._report.learner_stuck += 1
 
     def pid_of(self, role: str) -> int | None:
-        """Of a running process; None if there is none."""
+        """The process id of whoever runs in this role; None if nobody does."""
         if role == "walk":
             return self._walk.pid if self.running else None
         module = {

@@ -35,7 +35,7 @@ import numpy as np
 
 WARM_UP = 3
 MODULES = ("dyn/", "enc/", "dec/", "rew/", "con/", "pol/", "val/")
-"""Of their parameters; the rest are the optimizer's, statistics and the slow critic's."""
+"""Their networks by name; all other parameters are the optimizer's, statistics and the slow critic's."""
 
 
 class Learner(Protocol):

@@ -238,7 +238,7 @@ def summarise(results: list[Any]) -> dict[str, Any]:
 
 
 def current_commit() -> str | None:
-    """Of the checkout that this file is in, marked if there are changes to it; None without git."""
+    """The commit of the checkout that this file is in, marked if there are changes to it; None without git."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None

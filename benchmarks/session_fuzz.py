@@ -41,7 +41,7 @@ TIMEOUT_S = 300.0
 SECRET = "must not be read, and not be changed"
 REAL_EVERY = 50
 PICTURES_EVERY = 8
-"""Of the quick way; drawing takes longer than all else together."""
+"""The quick way draws for one mutation in so many; drawing takes longer than all else together."""
 COMMANDS = ("status", "doctor", "report", "pictures", "watch", "narrator", "replay", "lock")
 HARDLY_READ, NOT_SHOWN = ("checkpoints", "launch.json", "locks", "log", "policy"), ("status", "doctor", "lock")
 """Kinds of files that `report`, `watch` and `replay` show nothing of, and those who look at them."""

@@ -68,7 +68,7 @@ def read_a1_command(
 
 
 def read_go2_command(message, stiffness_n_m_rad: np.ndarray, damping_n_m_s_rad: np.ndarray) -> MotorCommand:
-    """Likewise of a `unitree_go/LowCmd`, whose floats go over the wire with 32 bits."""
+    """What a `unitree_go/LowCmd` tells the motors; its floats go over the wire with 32 bits."""
     motors = np.array([(m.mode, m.q, m.dq, m.tau, m.kp, m.kd) for m in message.motor_cmd]).astype(np.float32)
     joints, others = motors[:JOINTS], motors[JOINTS:]
     faults = []
