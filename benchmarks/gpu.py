@@ -27,11 +27,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from typing import Any
 
 WINDOWS = 5
-WARM_UP = 3
 _LOOPS = (
     "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,CONDITIONAL,WHILE "
     "--xla_gpu_graph_min_graph_size=1"
@@ -96,64 +94,36 @@ def measure(row: Row, seconds: float, lock: str) -> dict[str, Any]:
     if row.precision:
         jax.config.update("jax_default_matmul_precision", row.precision)
 
-    from daydreamer.cli.bench import LEARNER_REPLAY_STEPS, _random_steps
+    from daydreamer.cli.bench import LearnerRun
     from daydreamer.cli.bench_workloads import find_workload
-    from daydreamer.learner.agent import Agent
-    from daydreamer.replay import APPEND_SIZES, Replay
 
     workload = find_workload(row.workload)
-    config = workload.learner
     if row.sizes:
         names = ("batch_size", "batch_length", "imagination_starts", "imagination_horizon")
-        config = msgspec.structs.replace(config, **dict(zip(names, row.sizes, strict=True)))
-    agent = Agent(workload.spec, workload.model, config)
-    state = jax.jit(agent.initialize, static_argnums=0)(0)
-    replay = Replay(workload.spec, APPEND_SIZES[-1])
-    replay.append(list(_random_steps(workload.spec, LEARNER_REPLAY_STEPS)))
-
-    def several(state, experience):
-        return jax.lax.scan(lambda state, _: agent.update(state, experience), state, length=row.updates_per_dispatch)
-
-    function = agent.update if row.updates_per_dispatch == 1 else jax.jit(several, donate_argnums=0)
-    begin_s = time.perf_counter()
-    update = function.lower(state, replay.state).compile()
-    compile_s = time.perf_counter() - begin_s
-
-    def run(duration_s: float, state, waits: bool):
-        count, begin_s, before = 0, time.perf_counter(), None
-        while time.perf_counter() - begin_s < duration_s or count < 2:
-            state, metrics = update(state, replay.state)
-            jax.block_until_ready(metrics if waits else before)
-            before, count = metrics, count + 1
-        jax.block_until_ready(before)
-        return state, count * row.updates_per_dispatch / (time.perf_counter() - begin_s)
-
+        sizes = dict(zip(names, row.sizes, strict=True))
+        workload = dataclasses.replace(workload, learner=msgspec.structs.replace(workload.learner, **sizes))
+    run = LearnerRun(workload, row.updates_per_dispatch)
     with open(lock, "w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
-        for _ in range(WARM_UP):
-            state, metrics = update(state, replay.state)
-        jax.block_until_ready(metrics)
-        rates = {}
-        for how in ("waits", "two in flight"):
-            windows = []
-            for _ in range(WINDOWS):
-                state, rate = run(seconds / WINDOWS, state, how == "waits")
-                windows.append(rate)
-            rates[how] = windows
-    best = statistics.median(rates["two in flight"])
+        windows = {
+            how: [run.gradient_steps_per_s(seconds / WINDOWS, in_flight) for _ in range(WINDOWS)]
+            for how, in_flight in (("waits", 1), ("two in flight", 2))
+        }
+    rates = {how: statistics.median(each) for how, each in windows.items()}
+    best = rates["two in flight"]
     memory = jax.devices()[0].memory_stats() or {}
     return {
         "name": row.name,
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
-        "compile_s": compile_s,
-        "gradient_steps_per_s": {how: statistics.median(windows) for how, windows in rates.items()},
-        "windows": rates,
-        "imagined_per_update": agent.imagined_per_update,
-        "imagined_per_real_step": best * agent.imagined_per_update / CONTROL_RATE_HZ,
-        "train_ratio": best * agent.replayed_per_update / CONTROL_RATE_HZ,
+        "compile_s": run.compile_s,
+        "gradient_steps_per_s": rates,
+        "windows": windows,
+        "imagined_per_update": run.agent.imagined_per_update,
+        "imagined_per_real_step": best * run.agent.imagined_per_update / CONTROL_RATE_HZ,
+        "train_ratio": best * run.agent.replayed_per_update / CONTROL_RATE_HZ,
         "peak_memory_bytes": memory.get("peak_bytes_in_use"),
-        "loss": [float(x) for x in metrics["loss/total"].reshape(-1)],
+        "loss": [float(x) for x in run.metrics["loss/total"].reshape(-1)],
     }
 
 

@@ -65,7 +65,7 @@ class Fuzz:
     """
 
     def __init__(self, seed: int):
-        self._seed = seed
+        self.seed = seed
         self.outputs = self.bad_outputs = self.bad_ticks = self.messages = self.bytes = 0
         reasons = ("position", "rate", "true joint", "stand-in", "not finite", "names", "out of turn", "after a stall")
         self.violations = dict.fromkeys(reasons, 0)
@@ -91,16 +91,9 @@ class Fuzz:
 
         Each has its own random numbers, so that what was found in it is found again without those before it.
         """
-        interface = topics.COMMAND_INTERFACES[number % len(topics.COMMAND_INTERFACES)]
-        life = _Life(self, np.random.default_rng((self._seed, number)), interface)
-        for tick in range(steps):
-            before = dict(self.violations)
+        life = _Life(self, number)
+        for _ in range(steps):
             life.tick()
-            self.found += [
-                {"life": number, "tick": tick, "interface": interface, "reason": reason}
-                for reason, count in self.violations.items()
-                if count > before[reason]
-            ]
 
 
 class _Life:
@@ -108,8 +101,10 @@ class _Life:
 
     version, created_wall_s = 1, 0.0
 
-    def __init__(self, fuzz: Fuzz, random: np.random.Generator, interface: str):
-        self._fuzz, self._random, self._interface = fuzz, random, interface
+    def __init__(self, fuzz: Fuzz, number: int):
+        self._fuzz, self._number, self._ticks = fuzz, number, 0
+        self._random = random = np.random.default_rng((fuzz.seed, number))
+        self._interface = topics.COMMAND_INTERFACES[number % len(topics.COMMAND_INTERFACES)]
         self._task = task = _AnyTargets(random)
         self._follows_any_target = bool(random.random() < 0.5)
         if self._follows_any_target:
@@ -132,7 +127,7 @@ class _Life:
         self._true_rad = random.uniform(A1.limits.lower_rad, A1.limits.upper_rad)
         self._said_rad = np.full(JOINTS, np.nan)
         self._said_s = -np.inf
-        self._moved_rad = np.full(JOINTS, np.inf)
+        self._moved_unheard_rad = np.full(JOINTS, np.inf)
         self._held_rad: np.ndarray | None = None
         self._sent_rad: np.ndarray | None = None
         self._measurement: Measurement | None = None
@@ -156,6 +151,7 @@ class _Life:
 
     def tick(self) -> None:
         random, supervisor = self._random, self._supervisor
+        self._ticks += 1
         before_rad = self._true_rad
         self._pass_time(PERIOD_S if random.random() > 1e-3 else random.exponential(0.5))
         if press_anything(supervisor, random, self._now_s):
@@ -208,7 +204,7 @@ class _Life:
             # what the rate limit allows; and until a joint has said the truth twice, nobody can know how it moved.
             self._judge_damping(command)
             off_rad = np.abs(position_rad - self._true_rad)
-            self._count("stand-in", (off_rad > self._step_rad + self._moved_rad + 8 * NOISE_RAD).any())
+            self._count("stand-in", (off_rad > self._step_rad + self._moved_unheard_rad + 8 * NOISE_RAD).any())
             return
         running = (SafetyState.RAMPING, SafetyState.RUNNING, SafetyState.HOLDING)
         self._count("out of turn", self._supervisor.state not in running)
@@ -227,7 +223,10 @@ class _Life:
         self._held_rad = self._sent_rad = None
 
     def _count(self, reason: str, violated: bool) -> None:
-        self._fuzz.violations[reason] += bool(violated)
+        if violated:
+            self._fuzz.violations[reason] += 1
+            where = {"life": self._number, "tick": self._ticks, "interface": self._interface}
+            self._fuzz.found.append(where | {"reason": reason})
 
     def _pass_time(self, seconds: float) -> None:
         before_rad = self._true_rad
@@ -237,7 +236,7 @@ class _Life:
             reach = DRIVER_RAD_S * seconds
             self._true_rad = self._true_rad + np.clip(self._held_rad - self._true_rad, -reach, reach)
         self._true_rad = np.clip(self._true_rad, A1.limits.lower_rad, A1.limits.upper_rad)
-        self._moved_rad = self._moved_rad + np.abs(self._true_rad - before_rad)
+        self._moved_unheard_rad = self._moved_unheard_rad + np.abs(self._true_rad - before_rad)
         self._now_s += seconds
 
     def _hear(self, measurement: Measurement) -> None:
@@ -246,7 +245,7 @@ class _Life:
         truthful = np.abs(said_rad - self._true_rad) <= 8 * NOISE_RAD
         twice = truthful & (np.abs(said_rad - self._said_rad) <= self._step_rad)
         twice &= measurement.time_s - self._said_s >= PERIOD_S / 2
-        self._moved_rad = np.where(twice, 0.0, self._moved_rad)
+        self._moved_unheard_rad = np.where(twice, 0.0, self._moved_unheard_rad)
         self._said_rad, self._said_s = np.where(truthful, said_rad, np.nan), measurement.time_s
 
     def _measure(self) -> Measurement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +22,9 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
-from daydreamer.learner.agent import Agent
+from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.policy.policy import Policy
-from daydreamer.replay import APPEND_SIZES, Replay
+from daydreamer.replay import APPEND_SIZES, Replay, ReplayState
 from daydreamer.spec import RobotSpec
 from daydreamer.timing import LatencyStatistics
 
@@ -74,35 +75,46 @@ class LearnerRun:
       parameters: how many.
       compile_s: from the traced to the compiled gradient step.
       operations: in the matrix products of one gradient step.
+      metrics: of the last dispatch, on the device.
     """
 
-    def __init__(self, workload: Workload):
+    def __init__(self, workload: Workload, updates_per_dispatch: int = 1):
         self.agent = Agent(workload.spec, workload.model, workload.learner)
+        self._updates_per_dispatch = updates_per_dispatch
         self._state = jax.jit(self.agent.initialize, static_argnums=0)(0)
         self.parameters = sum(x.size for x in jax.tree.leaves(self._state.parameters))
         replay = Replay(workload.spec, APPEND_SIZES[-1])
         replay.append(list(_random_steps(workload.spec, LEARNER_REPLAY_STEPS)))
         self._replay_state = replay.state
-        traced = self.agent.update.trace(self._state, self._replay_state)
-        self.operations = matmul_operations(traced.jaxpr)
+        update = self.agent.update if updates_per_dispatch == 1 else jax.jit(self._several, donate_argnums=0)
+        traced = update.trace(self._state, self._replay_state)
+        self.operations = matmul_operations(traced.jaxpr) / updates_per_dispatch
         begin_s = time.perf_counter()
         self._update = traced.lower().compile()
         self.compile_s = time.perf_counter() - begin_s
         for _ in range(WARM_UP):
-            self._step()
+            self._dispatch()
+            jax.block_until_ready(self.metrics)
 
-    def gradient_steps_per_s(self, duration_s: float) -> float:
-        """Over one window of at least this duration and at least one gradient step."""
-        updates, elapsed_s, begin_s = 0, 0.0, time.perf_counter()
+    def gradient_steps_per_s(self, duration_s: float, in_flight: int = 1) -> float:
+        """Over one window of at least this duration and at least one dispatch, with so many of them under way."""
+        dispatches, elapsed_s, begin_s = 0, 0.0, time.perf_counter()
+        under_way: collections.deque[Any] = collections.deque()
         while elapsed_s < duration_s:
-            self._step()
-            updates += 1
+            self._dispatch()
+            dispatches += 1
+            under_way.append(self.metrics)
+            if len(under_way) == in_flight:
+                jax.block_until_ready(under_way.popleft())
             elapsed_s = time.perf_counter() - begin_s
-        return updates / elapsed_s
+        jax.block_until_ready(self.metrics)
+        return dispatches * self._updates_per_dispatch / (time.perf_counter() - begin_s)
 
-    def _step(self) -> None:
-        self._state, metrics = self._update(self._state, self._replay_state)
-        jax.block_until_ready(metrics)
+    def _several(self, state: TrainState, replay: ReplayState) -> tuple[TrainState, dict[str, Any]]:
+        return jax.lax.scan(lambda state, _: self.agent.update(state, replay), state, length=self._updates_per_dispatch)
+
+    def _dispatch(self) -> None:
+        self._state, self.metrics = self._update(self._state, self._replay_state)
 
 
 def bench_learner(workload: Workload, duration_s: float) -> dict[str, Any]:
