@@ -19,8 +19,9 @@ from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
-from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
+from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
+from daydreamer.telemetry.quantities import recent_figures
 
 REPORT_STEPS = 200
 """Environment steps between two rows of metrics; ten seconds at 20 Hz."""
@@ -56,7 +57,8 @@ class LockstepSession:
         self._learner_config = session.config.learner
         self._events = EventLog(session.events)
         self._milestones = MilestoneRecorder(
-            Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
+            Milestones(session.presentation.milestones, session.spec.control_period_s),
+            functools.partial(self._events.record, source="twin"),
         )
 
     def run(
@@ -92,7 +94,7 @@ class LockstepSession:
                 seed=session.config.seed,
                 clock=lambda: robot.time_s,
                 on_event=functools.partial(self._events.record, source="actor"),
-                on_step=lambda step: self._milestones.add(step, float(robot.truth().velocity_m_s[0])),
+                on_step=lambda step: self._milestones.add(step, _truth(robot)),
             )
             learner = stack.enter_context(
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
@@ -106,7 +108,7 @@ class LockstepSession:
                 command = loop.step(robot.measure(), robot.time_s)
                 robot.command(None if command.damping else command.position_rad)
                 robot.advance(period_s)
-                window.add(robot.truth())
+                window.add(_truth(robot))
                 self._train(loop, learner, stop)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
@@ -159,7 +161,7 @@ class LockstepSession:
             policy_version=loop.policy.version if loop.policy else 0,
             **safety_status(loop),
             reward_recent=recent.get("reward"),
-            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,
         )
         StatusWriter(self._session, "actor").write(actor)
@@ -170,12 +172,20 @@ class _Window:
     """Means of the simulator's truth since the last report."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, float]] = []
+        self._rows: list[dict[str, float]] = []
 
-    def add(self, truth) -> None:
-        self._rows.append((float(truth.velocity_m_s[0]), truth.up_z))
+    def add(self, truth: dict[str, float]) -> None:
+        self._rows.append(truth)
 
     def means(self) -> dict[str, float]:
-        velocity, up = np.mean(self._rows, 0)
+        """By tag."""
+        means = np.mean([list(row.values()) for row in self._rows], 0).tolist()
+        tags = map(truth_tag, self._rows[0])
         self._rows.clear()
-        return {TRUE_SPEED: float(velocity), "truth/up_z": float(up)}
+        return dict(zip(tags, means, strict=True))
+
+
+def _truth(robot: SimulatedRobot) -> dict[str, float]:
+    """What the simulator knows of what the robot measures, by quantity."""
+    truth = robot.truth()
+    return {"info/forward_velocity_m_s": float(truth.velocity_m_s[0]), "info/up_z": truth.up_z}

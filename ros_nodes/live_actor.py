@@ -113,7 +113,8 @@ class LiveActor:
                 )
             )
             robot_s = earlier_steps * spec.control_period_s
-            milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
+            wanted = session.presentation.milestones
+            milestones = Milestones(wanted, spec.control_period_s, robot_s, earlier["milestones_s"])
             self._telemetry = ActorTelemetry(session, life, writer, milestones)
             self._telemetry.notices = self.notices
             self._telemetry.camera = lambda: self._state.camera

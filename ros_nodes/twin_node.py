@@ -30,7 +30,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest, run_process
-from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
+from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from ros_nodes import runtime, topics
 from ros_nodes.command_intake import CommandIntake
 from sim.incidents import IncidentChange, IncidentPlayer
@@ -208,7 +208,8 @@ class TwinReport:
         self._write("running")
         self._record_events()
         if self.forward_velocity_m_s and self._metrics.due():
-            metrics.add_scalar(TRUE_SPEED, self._mean_velocity_m_s(), round(self._twin.time_s))
+            tag = truth_tag("info/forward_velocity_m_s")
+            metrics.add_scalar(tag, self._mean_velocity_m_s(), round(self._twin.time_s))
 
     def _record_events(self) -> None:
         with contextlib.suppress(queue.Empty):

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "daydreamer"
 FLOORS = (
-    {"errors", "texts", "spec", "timing", "periodic", "scheduling", "compilation"},
+    {"errors", "texts", "spec", "presentation", "timing", "periodic", "scheduling", "compilation"},
     {"config", "storage", "stop_request"},
     {"robots", "models", "middleware"},
     {"safety", "behavior"},

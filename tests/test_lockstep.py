@@ -13,13 +13,13 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS, LockstepSession
 from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status, read_status
-from daydreamer.telemetry.milestones import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
 from sim.twin import Twin
 
 STEPS = 400

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import math
 import queue
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
+from daydreamer.telemetry.quantities import recent_figures
 from daydreamer.timing import LatencyStatistics
 
 STATUS_PERIOD_S = 0.5
@@ -73,8 +73,8 @@ class ActorTelemetry:
         self._events.put((kind, {"wall_s": time.time(), "monotonic_s": time.monotonic()} | fields))
 
     def on_step(self, step: Step) -> None:
-        """Judges a logged step; the speed is the odometry's, as the robot knows no other."""
-        self._milestones.add(step, step.info.get("forward_velocity_m_s", math.nan))
+        """Judges a logged step by what the robot measured, as it knows nothing else."""
+        self._milestones.add(step)
 
     @contextlib.contextmanager
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
@@ -124,7 +124,7 @@ class ActorTelemetry:
             learner_silence_s=self._learner_pulse.silence_s,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
-            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,
             actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,

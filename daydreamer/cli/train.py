@@ -8,7 +8,7 @@ import dataclasses
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daydreamer.cli.terminal import Terminal
@@ -16,12 +16,12 @@ from daydreamer.compilation import keep_compilations
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.presentation import Presentation
 from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
-from daydreamer.telemetry.metrics import TRUE_SPEED
-from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.metrics import truth_tag
 
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 FINAL_STEPS = 2000
@@ -60,22 +60,21 @@ def train(
         raise UserError(f"Robot '{robot}' has no task '{task}'; it has '{robot_task.spec.task}'.")
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer walk', or leave out twin.incidents here.")
-    session = Session.create(out, config, robot_task.spec)
+    session = Session.create(out, config, robot_task.spec, robot_task.presentation)
     console = Terminal()
     begin_s = time.monotonic()
 
     def report(figures: dict[str, float]) -> None:
         minutes = figures["env_steps"] / rate_hz / 60
-        milestones = [
-            f"  {name} after {figures[f'milestone/{name}_s'] / 60:.1f}"
-            for name in MILESTONES
-            if f"milestone/{name}_s" in figures
-        ]
         console.print(
-            f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}  "
-            f"true speed {figures[TRUE_SPEED]:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
-            f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s"
-            + "".join(milestones),
+            "  ".join(
+                (
+                    f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}",
+                    *_describe_truth(figures, session.presentation),
+                    f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s",
+                    *_describe_milestones(figures, session.presentation),
+                )
+            ),
             soft_wrap=True,
         )
 
@@ -95,6 +94,22 @@ def train(
         soft_wrap=True,
     )
     return INTERRUPTED_STATUS if stop() else 0
+
+
+def _describe_truth(figures: Mapping[str, float], presentation: Presentation) -> Iterator[str]:
+    """What the simulator knows of the headline figures, then the rest of what it knows."""
+    headlines = {truth_tag(figure.quantity): figure for figure in presentation.figures}
+    for tag in sorted(figures.keys() & headlines.keys(), key=list(headlines).index):
+        yield f"true {headlines[tag].name} {headlines[tag].amount(figures[tag])}"
+    for tag, value in figures.items():
+        if tag.startswith("truth/") and tag not in headlines:
+            yield f"true {tag.removeprefix('truth/')} {value:+z.2f}"
+
+
+def _describe_milestones(figures: Mapping[str, float], presentation: Presentation) -> Iterator[str]:
+    for name in presentation.milestone_names:
+        if (reached_s := figures.get(f"milestone/{name}_s")) is not None:
+            yield f"{name} after {reached_s / 60:.1f}"
 
 
 @contextlib.contextmanager

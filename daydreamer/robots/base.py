@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from daydreamer.presentation import Presentation
 from daydreamer.spec import RobotSpec
 
 
@@ -135,6 +136,7 @@ class Task(Protocol):
     """One robot doing one task. Not thread-safe; called from the control loop only."""
 
     spec: RobotSpec
+    presentation: Presentation
     limits: JointLimits
     foot_sensing: FootSensing | None
     """None for a robot without feet."""

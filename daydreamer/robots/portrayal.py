@@ -23,7 +23,6 @@ SHOWN_LINES = 3
 class Portrayal:
     """Attributes:
     plots: of `signals`, each with its title and, if known, its range; a fixed one is easier to read at a glance.
-    reward_range: of the plot of the reward.
     signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name; of more than `SHOWN_LINES`
       in a plot, those that move most are shown.
     single_lines: plots with one line, whose title says what it is.
@@ -33,7 +32,6 @@ class Portrayal:
     plots: Mapping[str, tuple[str, tuple[float, float] | None]]
     signals: Callable[[Observation], dict[str, dict[str, np.ndarray]]]
     skeleton_m: Callable[[Observation], dict[str, np.ndarray]] | None = None
-    reward_range: tuple[float, float] | None = None
     single_lines: frozenset[str] = frozenset()
 
 
@@ -49,7 +47,6 @@ def portray(spec: RobotSpec) -> Portrayal:
             plots,
             functools.partial(quadruped_signals, robot),
             functools.partial(skeleton_m, robot),
-            reward_range=(4.0, 14.0),
             single_lines=frozenset({"speed"}),
         )
     keys = [key for key, space in spec.observation.items() if not space.is_image][:3]

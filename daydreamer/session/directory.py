@@ -16,6 +16,8 @@ import msgspec
 
 from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unknown
 from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.presentation import Presentation
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
@@ -49,6 +51,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       versions: of Python and the packages that matter, by name, and the platform.
       config: full and resolved.
       robot_spec: what the robot senses and does.
+      presentation: how it is shown; None in sessions that were begun before there were any.
     """
 
     format_version: int
@@ -58,6 +61,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     versions: dict[str, str]
     config: SessionConfig
     robot_spec: RobotSpec
+    presentation: Presentation | None = None
 
 
 class Session:
@@ -77,7 +81,9 @@ class Session:
         self.unknown = unknown
 
     @classmethod
-    def create(cls, path: Path | str, config: SessionConfig, spec: RobotSpec) -> Session:
+    def create(
+        cls, path: Path | str, config: SessionConfig, spec: RobotSpec, presentation: Presentation | None = None
+    ) -> Session:
         """A new session in a new or empty directory.
 
         Raises:
@@ -99,6 +105,7 @@ class Session:
             versions=_versions(),
             config=config,
             robot_spec=spec,
+            presentation=presentation,
         )
         content = encode_yaml(record)
         session = cls(path, record, _digest(content))
@@ -190,6 +197,13 @@ class Session:
     @property
     def spec(self) -> RobotSpec:
         return self.record.robot_spec
+
+    @property
+    def presentation(self) -> Presentation:
+        """The task's own; for a session that was begun before there were any, that of the robots of that time."""
+        if self.record.presentation is not None:
+            return self.record.presentation
+        return WALK if self.spec.task == "walk" else Presentation()
 
     @property
     def experience(self) -> Path:

@@ -34,4 +34,5 @@ def new_session(directory: Path | None, config: SessionConfig) -> Session:
     """
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Session.create(directory, config, find_robot(config.robot).make_task(config).spec)
+    task = find_robot(config.robot).make_task(config)
+    return Session.create(directory, config, task.spec, task.presentation)

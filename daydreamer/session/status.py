@@ -82,9 +82,11 @@ class ActorStatus(ProcessStatus):
     state_age_s: of the newest usable measurement, at the last tick.
     learner_silence_s: time since the learner's last sign of life.
     tick_jitter_ms: how late ticks begin.
-    reward_recent: mean per step; forward_velocity_recent in m/s.
+    reward_recent: mean per step; figures_recent: the same of the headline figures, by quantity, see
+      `daydreamer.presentation`.
+    forward_velocity_recent: of earlier versions, in m/s; read as the figure 'info/forward_velocity_m_s'.
     milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
-      by the odometry's speed in a live session, by the simulator's truth in lock-step.
+      by what the robot measures in a live session, by the simulator's truth, where it has one, in lock-step.
     append_ms: time to log a step.
     image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
     camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
@@ -109,6 +111,7 @@ class ActorStatus(ProcessStatus):
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
+    figures_recent: dict[str, float] | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] | None = None
     actor_life: int | None = None
@@ -231,7 +234,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
-    forward_velocity_recent: float | None = None
+    figures_recent: dict[str, float] = {}
     milestones_s: dict[str, float] = {}
     notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
@@ -308,7 +311,8 @@ def read_status(session: Session) -> dict[str, Any]:
         processes=processes,
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
-        **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
+        figures_recent=_recent_figures(actor),
+        **_known(actor, "safety_events reward_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
@@ -320,6 +324,11 @@ def read_status(session: Session) -> dict[str, Any]:
 def read_process_status(session: Session, role: str) -> ProcessStatus | None:
     """What the process in this role reported last; None if nothing that can be read."""
     return _read_role(session, role, [])
+
+
+def _recent_figures(actor: ActorStatus) -> dict[str, float]:
+    figures = {"info/forward_velocity_m_s": actor.forward_velocity_recent, **(actor.figures_recent or {})}
+    return {quantity: mean for quantity, mean in figures.items() if mean is not None}
 
 
 def _known(status: ProcessStatus, names: str) -> dict[str, Any]:

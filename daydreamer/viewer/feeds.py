@@ -12,14 +12,18 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.presentation import Presentation
 from daydreamer.robots.portrayal import Portrayal
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
+from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns, to_columns
 from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
+from daydreamer.telemetry.quantities import is_known, known_figures, of_columns
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
+from daydreamer.viewer.layout import figure_path
 from daydreamer.viewer.selection import Selection
 
 BLOCK_STEPS = 2000
@@ -89,14 +93,9 @@ class ExperienceFeed:
         self._read = 0
         self._mean_steps = round(MEAN_S * self._spec.control_rate_hz)
         self._pending: list[np.ndarray] = []
-        info = self._spec.info
-        self._speed = "forward_velocity_m_s" if "forward_velocity_m_s" in info else None
-        published = ["published_reward"] if "published_reward" in info else []
-        self._columns = {"reward": ["reward", *published], "terms": list(self._spec.reward_terms)}
-        self._columns |= {"speed": [self._speed]} if self._speed else {}
-        for plot, names in self._columns.items():
-            if names:
-                canvas.name_lines(f"learning/{plot}", [name.removesuffix("_m_s").replace("_", " ") for name in names])
+        self._lines = _learning_lines(self._spec, session.presentation)
+        for path, lines in self._lines.items():
+            canvas.name_lines(path, list(lines.values()))
         canvas.name_lines("health/control", ["mean", "longest"])
         self._signals: dict[str, list[np.ndarray]] = {}
 
@@ -113,12 +112,12 @@ class ExperienceFeed:
         return columns
 
     def _add_means(self, steps: StepColumns) -> None:
-        known = {"reward": steps.reward} | dict(steps.reward_terms) | dict(steps.info)
         period_ms = np.diff(steps.monotonic_ns, prepend=steps.monotonic_ns[0]) * 1e-6
         period_ms[np.diff(steps.actor_life, prepend=steps.actor_life[0]) != 0] = np.nan
         period_ms[0] = np.nan
-        names = [name for names in self._columns.values() for name in names]
-        rows = np.column_stack([steps.robot_s, period_ms, *(known[name] for name in names)])
+        quantities = [quantity for lines in self._lines.values() for quantity in lines]
+        curves = (of_columns(steps, quantity) for quantity in quantities)
+        rows = np.column_stack([steps.robot_s, period_ms, *curves])
         rows = np.concatenate([*self._pending, rows])
         whole = len(rows) // self._mean_steps * self._mean_steps
         self._pending = [rows[whole:]]
@@ -129,9 +128,9 @@ class ExperienceFeed:
         means = np.nanmean(blocks, 1)
         self._canvas.series("health/control", robot_s, np.column_stack((means[:, 1], np.nanmax(blocks[:, :, 1], 1))))
         column = 2
-        for plot, names in self._columns.items():
-            self._canvas.series(f"learning/{plot}", robot_s, means[:, column : column + len(names)])
-            column += len(names)
+        for path, lines in self._lines.items():
+            self._canvas.series(path, robot_s, means[:, column : column + len(lines)])
+            column += len(lines)
 
     def _add_signals(self, steps: StepColumns) -> None:
         stride = max(1, round(self._spec.control_rate_hz / SIGNAL_RATE_HZ))
@@ -144,6 +143,21 @@ class ExperienceFeed:
                 rows = np.concatenate(waiting)
                 waiting.clear()
                 self._plots.add_reality(plot, list(signals), rows[:, 0], rows[:, 1:])
+
+
+def _learning_lines(spec: RobotSpec, presentation: Presentation) -> dict[str, dict[str, str]]:
+    """Name of each line by quantity, by path of its plot."""
+    rewards = {"reward": "reward"}
+    if is_known(presentation.compared_reward, spec):
+        rewards.setdefault(presentation.compared_reward, _words(presentation.compared_reward))
+    lines = {"learning/reward": rewards}
+    if spec.reward_terms:
+        lines["learning/terms"] = {f"reward_terms/{name}": _words(name) for name in spec.reward_terms}
+    return lines | {figure_path(figure): {figure.quantity: figure.name} for figure in known_figures(presentation, spec)}
+
+
+def _words(quantity: str) -> str:
+    return quantity.rpartition("/")[2].replace("_", " ")
 
 
 class SignalPlots:

@@ -10,6 +10,7 @@ from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, JOINTS, LEG_NAMES, Quadruped
 from daydreamer.robots.quadruped.odometry import CONTACT_FORCE_N, LegOdometry
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.spec import RobotSpec, Space
 
 # Of Wu et al. 2022, DayDreamer.
@@ -51,7 +52,7 @@ class QuadrupedWalkTask:
     last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
-      spec, limits, foot_sensing, ramp_poses_rad, get_up_actions: see `Task`.
+      spec, presentation, limits, foot_sensing, ramp_poses_rad, get_up_actions: see `Task`.
     """
 
     def __init__(self, robot: Quadruped, camera: bool = False) -> None:
@@ -62,6 +63,7 @@ class QuadrupedWalkTask:
           camera: the policy also sees the 64x64 image of the robot's camera.
         """
         self.spec = _spec(robot.name, camera)
+        self.presentation = WALK
         self.limits = robot.limits
         self.foot_sensing = FootSensing(CONTACT_FORCE_N, robot.mass_kg * GRAVITY_M_S2)
         self.ramp_poses_rad = {"rest": robot.rest_pose_rad, "stand": robot.stand_pose_rad}
