@@ -348,3 +348,15 @@ def chromium():
         if path := shutil.which(name):
             return path
     pytest.skip("no Chromium here; install it with: apt-get install chromium")
+
+
+@pytest.fixture
+def print_recording():
+    """`print_recording(path, *arguments)`: what Rerun itself says is in a recording."""
+    from daydreamer.viewer.rerun_files import executable
+
+    def read(path, *arguments):
+        command = [executable(), "rrd", "print", *arguments, path]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=150).stdout
+
+    return read

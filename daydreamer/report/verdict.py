@@ -56,7 +56,7 @@ def _learned(story: Story) -> list[str]:
     if rows:
         minutes = rows * story.session.spec.control_period_s / 60
         first, last = story.reward[:rows].mean(), story.reward[-rows:].mean()
-        change = "hardly changed" if abs(last - first) < HARDLY * abs(first) else "rose" if last > first else "fell"
+        change = "hardly changed" if abs(last - first) <= HARDLY * abs(first) else "rose" if last > first else "fell"
         sentences.append(
             f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
             "the last."

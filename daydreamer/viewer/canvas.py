@@ -118,9 +118,10 @@ class Canvas:
         self._add(path, PICTURE, np.array([robot_s]), [png])
 
     def image(self, path: str, robot_s: float, pixels: np.ndarray) -> None:
-        """`[height, width, channels]`, uint8; loses what the eye does not see."""
+        """`[height, width, channels]`, uint8, of which three or one are shown; loses what the eye does not see."""
         buffer = io.BytesIO()
-        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=80)
+        shown = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
+        Image.fromarray(np.ascontiguousarray(shown)).save(buffer, "JPEG", quality=80)
         self._add(path, IMAGE, np.array([robot_s]), [buffer.getvalue()])
 
     def text(self, path: str, robot_s: float, text: str, level: str) -> None:

@@ -23,7 +23,7 @@ from daydreamer.telemetry.quantities import is_known, known_figures, of_columns
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
-from daydreamer.viewer.layout import figure_path
+from daydreamer.viewer.layout import camera_path, figure_path
 from daydreamer.viewer.selection import Selection
 
 BLOCK_STEPS = 2000
@@ -301,8 +301,16 @@ class RobotFeed:
                 for index in range(0, len(steps), stride)
             ]
             self._canvas.skeleton("robot/now", times, now)
+        else:
+            self._show_cameras(steps)
         shown = [(robot_s, *found) for robot_s in times.tolist() if (found := self._dreams.at(robot_s))]
         self._show_dreams(shown)
+
+    def _show_cameras(self, steps: StepColumns) -> None:
+        """The newest picture of each: more often than it is looked for, nobody sees them."""
+        for key, images in steps.observation.items():
+            if images.dtype == np.uint8 and images.ndim == 4:
+                self._canvas.image(camera_path(key), float(steps.robot_s[-1]), images[-1])
 
     def _show_dreams(self, shown: list[tuple[float, Dream, int]]) -> None:
         if self._skeleton_m:

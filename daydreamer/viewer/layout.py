@@ -33,9 +33,11 @@ def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal)
         )
         for key, (title, limits) in portrayal.plots.items()
     ]
+    cameras = [key for key, space in spec.observation.items() if space.is_image]
     if portrayal.skeleton_m is not None:
         views.insert(0, _robot())
-    cameras = [key for key, space in spec.observation.items() if space.is_image]
+    elif cameras:  # what it sees takes the place of what it looks like
+        views.insert(0, rrb.Tabs(*(_view_now(key) for key in cameras), name="Now"))
     if cameras:
         views.append(rrb.Tabs(*(_camera(key) for key in cameras), name="Camera"))
     views.append(
@@ -145,6 +147,15 @@ def _robot() -> rrb.Spatial3DView:
 def _events() -> rrb.TextLogView:
     columns = rrb.TextLogColumns(timeline_columns=[TIMELINE], text_log_columns=["LogLevel", "Body"])
     return rrb.TextLogView(origin="events", name="Events", columns=columns)
+
+
+def camera_path(key: str) -> str:
+    """Where the newest picture of a camera is shown."""
+    return f"robot/camera/{key}"
+
+
+def _view_now(key: str) -> rrb.Spatial2DView:
+    return rrb.Spatial2DView(origin=camera_path(key), name=f"{key} now")
 
 
 def _camera(key: str) -> rrb.Horizontal:
