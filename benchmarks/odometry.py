@@ -20,6 +20,7 @@ import numpy as np
 
 from daydreamer.config import SessionConfig
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.frames import rotation_matrix
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.odometry import LegOdometry
@@ -116,8 +117,8 @@ def measure(minutes: float, seed: int) -> dict[str, dict[str, float]]:
     """`summarise` by way of moving."""
     results = {}
     for name in ("scrambling", "trotting"):
-        twin = Twin(SessionConfig().twin, seed)
-        twin.reset(standing=name == "trotting")
+        twin = make_twin(SessionConfig().twin, seed)
+        twin.reset("standing" if name == "trotting" else "on_its_back")
         controller = trot if name == "trotting" else scramble(seed, twin.measure().joint_position_rad)
         results[name] = summarise(record(twin, controller, minutes))
     return results

@@ -37,6 +37,7 @@ from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import fill_low_command
 from daydreamer.robots.quadruped.description import JOINT_NAMES, JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.quadruped.twin import leg_motors
 from daydreamer.robots.unitree import impossible_joints, unitree_crc
 from daydreamer.safety import motor_guard
 from daydreamer.safety.flags import SAFETY_FLAGS
@@ -44,7 +45,6 @@ from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from daydreamer.safety.watchdogs import OUTSIDE_RAD
 from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node
-from sim.driver import MotorDriver
 
 PERIOD_S = 0.05
 ERRING = 0.16
@@ -283,7 +283,7 @@ class Life:
         self.now_s = 100.0
         self.sent_rad: np.ndarray | None = None
         if self.forward:
-            self.twin_driver = MotorDriver(TwinConfig(), robot.limits.torque_n_m)
+            self.twin_driver = leg_motors(TwinConfig(), robot.limits.torque_n_m)
             self.wire = None
         else:
             self.wire = MotorWire(robot, random, self.period_s, figures)

@@ -29,6 +29,7 @@ from daydreamer.robots.quadruped.skeleton import level_rotation
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.columns import StepColumns, read_columns
 from sim.twin import Twin
+from sim.twins import make_twin
 
 VELOCITY = ("forward_velocity_m_s", "lateral_velocity_m_s", "vertical_velocity_m_s")
 FLOOR = 0
@@ -60,13 +61,11 @@ def animate(session: Session, minutes: Sequence[float], seconds: float, size: tu
     """One picture for each control step, with a scene for each of `minutes`.
 
     Raises:
-      UserError: the robot is another one, a scene is not in the log, or there is no working OpenGL.
+      UserError: the robot has no twin, a scene is not in the log, or there is no working OpenGL.
     """
-    if session.spec.robot != "a1":
-        raise UserError(f"There is no twin of '{session.spec.robot}' to draw; there is one of a1.")
     steps = read_columns(session, images=False)
     rate_hz = session.spec.control_rate_hz
-    twin = Twin(TwinConfig(), seed=0)
+    twin = make_twin(session.spec.robot, TwinConfig(), seed=0)
     try:
         scenes = []
         for minute in minutes:

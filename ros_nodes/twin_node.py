@@ -37,6 +37,7 @@ from sim.incidents import IncidentChange, IncidentPlayer
 from sim.reactions import ReactionClock
 from sim.rehearsal import measure
 from sim.twin import Twin
+from sim.twins import make_twin
 
 MAX_CATCH_UP_S = 0.1
 """A twin that was held up by more than this lets the time go, as a burst of physics would only hold it up again."""
@@ -239,7 +240,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     config = session.config
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.lock("twin"))
-        twin = stack.enter_context(contextlib.closing(Twin(config.twin, config.seed, session.spec.robot)))
+        twin = stack.enter_context(contextlib.closing(make_twin(session.spec.robot, config.twin, config.seed)))
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("twin"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)

@@ -1,6 +1,6 @@
 """An incident and what the safety supervisor makes of it, in simulated time and without ROS.
 
-The control loop is the robot's own; a policy that wants the stand pose takes the place of the learned one. States
+The control loop is the robot's own; a policy that its description brings takes the place of the learned one. States
 travel to it at the twin's rate, commands back, both through the links of an `IncidentPlayer`.
 """
 
@@ -14,15 +14,17 @@ import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import IncidentConfig, SessionConfig
-from daydreamer.robots.a1.constants import A1
+from daydreamer.errors import UserError
+from daydreamer.robots import find_robot
 from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.limiter import JointCommand
+from sim.description import RehearsalPolicy
 from sim.incidents import Incident, IncidentPlayer
-from sim.twin import Twin
+from sim.twin import POSITION, VELOCITY, Twin
+from sim.twins import make_twin
 
 SETTLE_S = 1.0
-"""From the start to the incident at the earliest: the supervisor ramps to the stand pose, and runs."""
+"""From the start to the incident at the earliest: the supervisor ramps to the policy's pose, and runs."""
 
 
 @dataclasses.dataclass
@@ -35,7 +37,7 @@ class Rehearsed:
       watchdogs: (time, name) of each that was raised.
       commands: (time, command) that left the control loop; None where nothing was sent.
       damped_s: when the driver was without a target, for whatever reason, at the twin's rate.
-      lowest_up_z, lowest_height_m: of the trunk, from the incident on.
+      lowest_up_z, lowest_height_m: of the base, from the incident on.
     """
 
     incident: Incident
@@ -76,33 +78,41 @@ class Rehearsed:
 
 
 def rehearse(
-    incident: IncidentConfig, *, seconds: float, seed: int = 0, config: SessionConfig | None = None
+    incident: IncidentConfig,
+    *,
+    seconds: float,
+    seed: int = 0,
+    config: SessionConfig | None = None,
+    robot: str = "a1",
 ) -> Rehearsed:
-    """Plays one incident to a standing robot and watches for `seconds` after its beginning.
+    """Plays one incident to a robot that does as its test policy says, and watches for `seconds` after its beginning.
 
     Args:
-      incident: its start counts from when the robot stands.
+      incident: its start counts from when the robot has taken the policy's pose.
       seed: of the twin and the incident.
       config: of twin, actor and safety; the defaults of a session if None.
+      robot: whose twin it is.
 
     Raises:
-      UserError: see `IncidentPlayer`.
+      UserError: the robot has no twin or no test policy. Or see `IncidentPlayer`.
     """
-    config = config or SessionConfig()
-    return _Rehearsal(incident, seed, config).run(seconds)
+    return _Rehearsal(robot, incident, seed, config or SessionConfig()).run(seconds)
 
 
-class _StandPolicy:
-    """Wants the stand pose."""
+class _TestPolicy:
+    """A robot's `RehearsalPolicy`, as the control loop wants it."""
 
     version = 1
     created_wall_s = 0.0
+
+    def __init__(self, policy: RehearsalPolicy):
+        self._act = policy.act
 
     def initial_state(self) -> None:
         return None
 
     def __call__(self, observation: dict[str, np.ndarray], state: Any, is_first: bool) -> tuple[np.ndarray, Any]:
-        return np.zeros(12), None
+        return self._act(observation), None
 
 
 class _NoLog:
@@ -111,9 +121,12 @@ class _NoLog:
 
 
 class _Rehearsal:
-    def __init__(self, incident: IncidentConfig, seed: int, config: SessionConfig):
-        self._twin = Twin(config.twin, seed)
-        self._twin.reset(standing=True)
+    def __init__(self, robot: str, incident: IncidentConfig, seed: int, config: SessionConfig):
+        self._twin = make_twin(robot, config.twin, seed)
+        policy = self._twin.description.rehearsal
+        if policy is None:
+            raise UserError(f"'{robot}' cannot be rehearsed; give its TwinDescription a `rehearsal`.")
+        self._twin.reset(policy.initial_state)
         self._begin_s = self._twin.time_s
         script = [msgspec.structs.replace(incident, start_s=SETTLE_S + incident.start_s)]
         self._player = IncidentPlayer(self._twin, seed, script)
@@ -121,7 +134,7 @@ class _Rehearsal:
         self._result: Rehearsed | None = None
         self._states: list[tuple[float, str, str]] = []
         self._watchdogs: list[tuple[float, str]] = []
-        task = QuadrupedWalkTask(A1)
+        task = find_robot(robot).make_task(config)
         self._steps_per_tick = round(task.spec.control_period_s / self._period_s)
         self._loop = ControlLoop(
             task,
@@ -129,13 +142,13 @@ class _Rehearsal:
             _NoLog(),
             actor_life=1,
             seed=seed,
-            safety=msgspec.structs.replace(config.safety, ramp_pose="stand"),
+            safety=msgspec.structs.replace(config.safety, ramp_pose=policy.ramp_pose),
             clock=lambda: self._time_s,
             on_event=self._on_event,
         )
         self._measurement = self._twin.measure()
         self._measurement.time_s = 0.0
-        self._loop.set_policy(_StandPolicy())
+        self._loop.set_policy(_TestPolicy(policy))
         self._loop.supervisor.activate("rehearsal")
 
     @property
@@ -192,7 +205,7 @@ def measure(twin: Twin, player: IncidentPlayer) -> Measurement:
     measurement = twin.measure()
     measurement.temperature_c = float(player.temperature_c.max())
     measurement.joint_velocity_rad_s[player.not_finite] = np.nan
-    order = player.joint_order
-    measurement.joint_position_rad = measurement.joint_position_rad[order]
-    measurement.joint_velocity_rad_s = measurement.joint_velocity_rad_s[order]
+    for name in (POSITION, VELOCITY):
+        if len(values := getattr(measurement, name)):
+            setattr(measurement, name, values[player.joint_order])
     return measurement

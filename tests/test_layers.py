@@ -1,4 +1,4 @@
-"""Who may import whom: nothing runs upwards, and neither the simulator nor ROS is below the commands."""
+"""Who may import whom: nothing runs upwards, and only commands and robots' twins know the simulator, or ROS."""
 
 import ast
 from pathlib import Path
@@ -55,10 +55,27 @@ def test_every_module_lives_on_a_floor():
     assert {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"} == FLOOR_OF.keys()
 
 
-def test_only_the_commands_know_of_simulator_and_ros():
+def is_twin(path):
+    """Whether a file describes a robot's twin: the only ones of the robots' that know the simulator."""
+    return room_of(path) == "robots" and path.name == "twin.py"
+
+
+def test_only_the_commands_and_twins_know_of_simulator_and_ros():
     found = {
         room_of(path)
         for path in PACKAGE.rglob("*.py")
-        if OUTSIDE & {module.partition(".")[0] for module in imports(path)}
+        if not is_twin(path) and OUTSIDE & {module.partition(".")[0] for module in imports(path)}
     }
     assert found <= {"cli"}
+
+
+def test_twins_know_no_ros_and_nobody_else_imports_them():
+    """By name, as `sim.twins.make_twin` does, they are loaded when one is wanted, and only then is MuJoCo."""
+    importers = []
+    for path in PACKAGE.rglob("*.py"):
+        modules = list(imports(path))
+        if is_twin(path):
+            assert not {"ros_nodes", "rclpy"} & {module.partition(".")[0] for module in modules}, path
+        elif any(module.startswith("daydreamer.robots.") and "twin" in module.split(".")[3:4] for module in modules):
+            importers.append(path)
+    assert not importers, importers

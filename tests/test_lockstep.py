@@ -13,6 +13,7 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS, LockstepSession
 from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import TWIN
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
@@ -81,8 +82,8 @@ class ConveyedTwin(Twin):
 def test_milestones_are_judged_by_the_truth(tmp_path):
     config = configure(robot="twin", minutes=1.0, seed=0, preset="tiny", overrides=["learner.minimum_steps=100000"])
     session = new_session(tmp_path / "session", config)
-    twin = ConveyedTwin(config.twin, seed=0)
-    twin.reset(standing=True)
+    twin = ConveyedTwin(TWIN, config.twin, seed=0)
+    twin.reset("standing")
     reports = []
     LockstepSession(session, twin, StandStillTask(A1)).run(4 * REPORT_STEPS, reports.append)
     twin.close()

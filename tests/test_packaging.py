@@ -46,7 +46,7 @@ def test_versions_agree():
 
 
 def test_robot_model_is_packed():
-    assert files("sim").joinpath("a1", "a1.xml").read_text().lstrip().startswith("<")
+    assert files("daydreamer.robots.a1").joinpath("a1.xml").read_text().lstrip().startswith("<")
 
 
 def test_ros_package_is_complete(prefix):

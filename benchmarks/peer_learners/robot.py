@@ -9,7 +9,8 @@ from daydreamer.config import SessionConfig
 from daydreamer.experience.step import Step
 from daydreamer.robots import find_robot
 from daydreamer.robots.base import Measurement, Task, TaskState
-from sim.twin import Twin, TwinTruth
+from sim.twin import TwinTruth
+from sim.twins import make_twin
 
 
 class PeerRobot:
@@ -30,7 +31,7 @@ class PeerRobot:
         """Puts the robot on its back."""
         self._task = _SensedTask(find_robot(config.robot).make_task(config))
         self.spec = self._task.spec
-        self._twin = Twin(config.twin, config.seed, self.spec.robot)
+        self._twin = make_twin(self.spec.robot, config.twin, config.seed)
         self._policy = _GivenAction()
         self._loop = ControlLoop(
             self._task,

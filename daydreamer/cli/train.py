@@ -45,7 +45,7 @@ def train(
       UserError: unknown task, robot or preset, one without a twin, or `out` cannot become a session.
     """
     from daydreamer.lockstep import LockstepSession
-    from sim.twin import Twin
+    from sim.twins import make_twin
 
     keep_compilations()
     entry = find_robot(robot)
@@ -79,7 +79,7 @@ def train(
             soft_wrap=True,
         )
 
-    with contextlib.closing(Twin(config.twin, config.seed, robot_task.spec.robot)) as twin, session.lock():
+    with contextlib.closing(make_twin(robot_task.spec.robot, config.twin, config.seed)) as twin, session.lock():
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
         with _interrupts() as stop:

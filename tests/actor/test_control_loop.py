@@ -11,9 +11,9 @@ from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.robots import find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
-from sim.twin import Twin
 
 
 class CountingPolicy:
@@ -39,7 +39,7 @@ class Rig:
         self.config = SessionConfig()
         self.task = find_robot("twin").make_task(self.config)
         self.spec = self.task.spec
-        self.twin = Twin(self.config.twin, seed=0)
+        self.twin = make_twin(self.config.twin, seed=0)
         self.directory = directory
         self.writer = ExperienceWriter(directory, self.spec, 1, fsync_period_s=1.0)
         self.events = []

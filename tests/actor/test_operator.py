@@ -8,9 +8,9 @@ from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.replay import Replay
 from daydreamer.robots import find_robot
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import OPERATOR_REACH
 from daydreamer.safety.states import SafetyState
-from sim.twin import Twin
 
 STOP, RESET, PAUSE, RESUME, INTERVENE = OperatorRequest
 
@@ -21,7 +21,7 @@ class Rig:
     def __init__(self, directory):
         config = SessionConfig()
         self.task = find_robot("twin").make_task(config)
-        self.twin = Twin(config.twin, seed=0)
+        self.twin = make_twin(config.twin, seed=0)
         self.directory = directory
         self.writer = ExperienceWriter(directory, self.task.spec, 1, fsync_period_s=1.0)
         self.events = []

@@ -8,7 +8,7 @@ from daydreamer.actor.rhythm import BOUT_S, KEPT, PAUSE_S, STILL_S, TRIED_AT_LEA
 from daydreamer.errors import UserError
 from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec, Space
-from sim.walk import make_environment
+from sim.environment import make_environment
 
 SPEC = RobotSpec(
     "toy", "toy", 20.0, 250, ("a", "b", "c", "d"), (), {"x": Space((1,))}, Space((4,), low=-1.0, high=1.0), ("r",)
@@ -124,13 +124,13 @@ def test_what_never_pays_is_given_up():
 def test_some_rhythms_walk():
     """In the twin, of a standing A1: forwards by 10 cm/s or more, without a fall. Measured: one in five to ten."""
     config = configure(robot="twin", minutes=1.0, seed=0, overrides=[])
-    with make_environment(config) as environment:
+    with make_environment("a1", config) as environment:
         environment.reset()
         twin, spec = environment.physics.twin, environment.task.robot_task.spec
         rhythms = Rhythms(spec, config.actor.rhythm_hz, np.random.default_rng(0))
         walked = 0
         for _ in range(40):
-            twin.reset(standing=True)
+            twin.reset("standing")
             found = rhythms._draw()
             start_m = twin.data.qpos[0]
             for step in range(round(BOUT_S * 20)):

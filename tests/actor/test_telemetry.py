@@ -11,12 +11,12 @@ from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.periodic import periodically
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import LearnerStatus, StatusWriter, read_status
 from daydreamer.telemetry.milestones import UPRIGHT, UPRIGHT_HOLD_S, Milestones
-from sim.twin import Twin
 
 
 class StandStillTask(QuadrupedWalkTask):
@@ -34,8 +34,8 @@ def session(tmp_path):
 def live(session, life, steps, earlier_steps=0):
     """One life of an actor."""
     period_s = session.spec.control_period_s
-    twin = Twin(session.config.twin, seed=0)
-    twin.reset(standing=True)
+    twin = make_twin(session.config.twin, seed=0)
+    twin.reset("standing")
     milestones = Milestones(period_s, earlier_steps * period_s, read_status(session)["milestones_s"])
     with ExperienceWriter(session.experience, session.spec, life, fsync_period_s=10.0) as writer:
         telemetry = ActorTelemetry(session, life, writer, milestones)

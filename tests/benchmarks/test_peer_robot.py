@@ -7,9 +7,9 @@ import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.new import configure
-from sim.twin import Twin
 
 STEPS = 260  # into the second episode
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -31,7 +31,7 @@ class Waving:
 
 
 def run_our_loop(config):
-    twin, task, policy, log = Twin(config.twin, config.seed), QuadrupedWalkTask(A1), Waving(), []
+    twin, task, policy, log = make_twin(config.twin, config.seed), QuadrupedWalkTask(A1), Waving(), []
     loop = ControlLoop(task, config.actor, log, actor_life=1, seed=config.seed, clock=lambda: twin.time_s)
     loop.set_policy(policy)
     for policy.steps in range(STEPS):

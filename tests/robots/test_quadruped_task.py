@@ -8,18 +8,18 @@ from daydreamer.errors import UserError
 from daydreamer.replay import mirror
 from daydreamer.robots import ROBOTS, find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.session.new import configure
-from sim.twin import Twin
 
 
 @pytest.fixture(scope="module")
 def measurement():
-    return Twin(TwinConfig(), seed=0).measure()
+    return make_twin(TwinConfig(), seed=0).measure()
 
 
 def test_observation_matches_the_spec(measurement, robot):
@@ -83,8 +83,8 @@ def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
     quiet = TwinConfig(**{name: 0.0 for name in TwinConfig.__struct_fields__ if "noise" in name})
 
     def observe(actions):
-        twin, task = Twin(quiet, seed=0), QuadrupedWalkTask(A1)
-        twin.reset(standing=True)
+        twin, task = make_twin(quiet, seed=0), QuadrupedWalkTask(A1)
+        twin.reset("standing")
         twin.data.qpos[2] += 5.0  # in free fall: contacts are chaotic
         for action in actions:
             twin.command(task.joint_targets(action))

@@ -9,11 +9,11 @@ pytest.importorskip("rclpy")
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.frames import rotation_matrix
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import topics
-from sim.twin import Twin
 
 STEPS = 30
 
@@ -22,7 +22,7 @@ STEPS = 30
 def recorded(make_rig):
     """A rig whose session has a short life in it, and what was measured and commanded."""
     rig = make_rig(44, discovery_s=3.5)
-    twin, task = Twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
+    twin, task = make_twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
     measurements, commands = [], []
     with ExperienceWriter(rig.session.experience, task.spec, 1, 1.0) as writer:
         loop = ControlLoop(task, rig.session.config.actor, writer, actor_life=1, seed=0, clock=lambda: twin.time_s)

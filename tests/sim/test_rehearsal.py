@@ -7,6 +7,7 @@ import pytest
 from daydreamer.config import IncidentConfig, SessionConfig, resolve
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.quadruped.twin import INCIDENTS
 from daydreamer.safety.watchdogs import REPORT_LASTS_S
 from sim.incidents import KINDS
 from sim.rehearsal import rehearse
@@ -134,5 +135,5 @@ def test_only_a_driver_with_a_timeout_damps_a_robot_that_gets_no_commands():
 
 
 def test_every_kind_has_a_rehearsal_and_the_robot_runs_again_in_the_end():
-    for kind in KINDS:
+    for kind in KINDS | INCIDENTS:
         assert play(kind, seconds=4.5, duration_s=0.5).state_at_end == "running", kind

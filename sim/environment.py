@@ -1,26 +1,30 @@
-"""The A1's walk task as a dm_control environment, for experiments without ROS and for tests.
+"""Any robot's task in its twin as a dm_control environment, for learners that are not ours, without ROS.
+
+    environment = make_environment("a1")
+    time_step = environment.reset()
+    while True:
+        time_step = environment.step(policy(time_step.observation))
 
 Reward and observation come from the same task as on the robot, out of the noisy sensors; the simulator's truth is
 there to evaluate, and for nothing else. As on a real robot nobody picks it up between episodes: the first one begins
-on its back, every later one where the last one ended.
+in the twin's initial state, every later one where the last one ended.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-import dm_env
 import numpy as np
 from dm_control.rl import control
 from dm_env import specs
 
-from daydreamer.config import SessionConfig
-from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import TaskState
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.config import SessionConfig, resolve
+from daydreamer.robots import find_preset, find_robot
+from daydreamer.robots.base import Task, TaskState
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.spec import Space
 from sim.twin import Twin, TwinTruth
+from sim.twins import make_twin
 
 
 class TwinPhysics(control.Physics):
@@ -43,20 +47,28 @@ class TwinPhysics(control.Physics):
         return self.twin.config.physics_timestep_s
 
     def reset(self) -> None:
-        """Nothing: a new twin lies on its back, and between episodes the world goes on."""
+        """Nothing: a new twin is in its initial state, and between episodes the world goes on."""
 
     def after_reset(self) -> None:
         pass
 
     def get_state(self) -> np.ndarray:
-        """Positions and velocities, `[37]`."""
+        """Positions and velocities of everything in the world."""
         return np.concatenate((self.twin.data.qpos, self.twin.data.qvel))
 
     def set_state(self, state: np.ndarray) -> None:
         raise NotImplementedError("a twin's driver and sensors have a memory that a state vector does not hold")
 
+    def render(self, height: int = 240, width: int = 320, camera_id: str = "side") -> np.ndarray:
+        """Picture `[height, width, 3]`, uint8, from a camera of the model; see `Twin.render`."""
+        return self.twin.render(height, width, camera_id)
 
-class WalkTask(control.Task):
+    def free(self) -> None:
+        """Frees the renderers."""
+        self.twin.close()
+
+
+class RobotTask(control.Task):
     """Carries out actions as the control loop does, and asks the robot's task for observation and reward.
 
     Attributes:
@@ -64,13 +76,20 @@ class WalkTask(control.Task):
       state: what it made of the latest measurement.
     """
 
-    def __init__(self, robot_task: QuadrupedWalkTask, low_pass_cutoff_hz: float) -> None:
+    def __init__(self, robot_task: Task, low_pass_cutoff_hz: float) -> None:
         self.robot_task = robot_task
         self.state: TaskState | None = None
+        # As in the tasks of dm_control's suite, whose adapters put a newly seeded one here to begin anew.
+        self._random: np.random.RandomState | None = None
+        self._begun_with = self._random
         self._filter = LowPassFilter(low_pass_cutoff_hz, robot_task.spec.control_rate_hz)
         self._target_rad: np.ndarray | None = None
 
     def initialize_episode(self, physics: TwinPhysics) -> None:
+        if self._random is not self._begun_with:
+            physics.twin.reset(seed=self._random.randint(2**31))
+            self.robot_task.reset()
+            self._begun_with, self.state = self._random, None
         if self.state is None:
             measurement = physics.twin.measure()
             self._filter.reset(measurement.joint_position_rad)
@@ -99,7 +118,7 @@ class WalkTask(control.Task):
         return OrderedDict((key, _array_spec(key, space)) for key, space in observation.items())
 
 
-class WalkEnvironment(control.Environment):
+class TwinEnvironment(control.Environment):
     """`control.Environment` that shows the reward's terms and the simulator's truth."""
 
     @property
@@ -116,21 +135,22 @@ class WalkEnvironment(control.Environment):
         self.physics.twin.close()
 
 
-def make_environment(config: SessionConfig | None = None) -> dm_env.Environment:
-    """The walk task: 20 Hz, episodes of 250 steps that end by time only (discount 1).
+def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnvironment:
+    """The task of a robot, at its control rate, in episodes that end by time only (discount 1).
 
     Args:
-      config: twin, filter and seed; the defaults of a session if None.
+      robot: by the name of its folder.
+      config: twin, filter and seed; that of the robot's default preset if None.
 
     Raises:
-      UserError: see `Twin`.
+      UserError: there is no such robot, or it has no twin. Or see `Twin`.
     """
-    config = config or SessionConfig()
-    robot_task = QuadrupedWalkTask(A1, camera=config.twin.camera)
+    config = config or resolve(find_preset(robot, "default"))
+    robot_task = find_robot(robot).make_task(config)
     spec = robot_task.spec
-    return WalkEnvironment(
-        TwinPhysics(Twin(config.twin, config.seed)),
-        WalkTask(robot_task, config.actor.low_pass_cutoff_hz),
+    return TwinEnvironment(
+        TwinPhysics(make_twin(spec.robot, config.twin, config.seed)),
+        RobotTask(robot_task, config.actor.low_pass_cutoff_hz),
         # Half a step less: the step limit must not hang on the rounding of 250 x 0.05.
         time_limit=(spec.episode_steps - 0.5) * spec.control_period_s,
         control_timestep=spec.control_period_s,

@@ -4,7 +4,9 @@ import pytest
 from daydreamer.config import TwinConfig
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINTS
-from sim.driver import MotorDriver
+from daydreamer.robots.quadruped.twin import leg_motors
+from daydreamer.robots.target_stream import TargetStream
+from sim.motors import PositionMotors, VelocityMotors
 
 POSITION = A1.stand_pose_rad
 STILL = np.zeros(JOINTS)
@@ -12,7 +14,7 @@ IMMEDIATE = {"command_latency_s": 0.0, "interpolate_s": 0.0}
 
 
 def make_driver(**changes):
-    return MotorDriver(TwinConfig(**changes), A1.limits.torque_n_m)
+    return leg_motors(TwinConfig(**changes), A1.limits.torque_n_m)
 
 
 def test_damps_before_the_first_command():
@@ -110,3 +112,64 @@ def test_keeps_its_own_copy_of_a_command():
 def test_refuses_commands_that_are_none(targets):
     with pytest.raises(ValueError, match="12 finite"):
         make_driver().command(targets, 0.0)
+
+
+def make_servo(**figures):
+    """Two servos that go limp without a target, and whose gears have play."""
+    targets = TargetStream(interpolate_s=0.0, timeout_s=0.0, max_error_rad=np.inf)
+    return PositionMotors(
+        targets,
+        stiffness_n_m_rad=np.full(2, 10.0),
+        damping_n_m_s_rad=np.full(2, 0.5),
+        torque_limit_n_m=np.array([3.0, 1.0]),
+        relaxed_damping_n_m_s_rad=np.zeros(2),
+        **figures,
+    )
+
+
+def test_a_servo_is_limp_until_it_is_told_where_to_go_and_when_it_is_let_go():
+    servo = make_servo()
+    assert not servo.torque(0.0, np.zeros(2), np.ones(2)).any()
+    servo.command(np.full(2, 0.2), 0.0)
+    np.testing.assert_allclose(servo.torque(0.0, np.zeros(2), np.ones(2)), [1.5, 1.0])
+    servo.command(None, 1.0)
+    assert not servo.torque(1.0, np.zeros(2), np.ones(2)).any() and servo.damping
+
+
+def test_gears_with_play_leave_a_servos_joint_free_around_its_target():
+    servo = make_servo(backlash_rad=np.array([0.01, 0.0]))
+    servo.command(np.zeros(2), 0.0)
+    np.testing.assert_allclose(servo.torque(0.0, np.full(2, 0.01), np.zeros(2)), [0.0, -0.1])
+    np.testing.assert_allclose(servo.torque(0.0, np.full(2, -0.03), np.zeros(2)), [0.2, 0.3])
+
+
+def make_wheels(timeout_s=0.0):
+    targets = TargetStream(interpolate_s=0.0, timeout_s=timeout_s, max_error_rad=np.inf)
+    return VelocityMotors(
+        targets, gain_n_m_s_rad=np.ones(2), torque_limit_n_m=np.full(2, 5.0), acceleration_rad_s2=np.full(2, 4.0)
+    )
+
+
+def speed(wheels, time_s):
+    """Of standing wheels, by the torque that it takes."""
+    return wheels.torque(time_s, np.zeros(2), np.zeros(2))
+
+
+def test_wheels_approach_their_speed_no_faster_than_they_may():
+    wheels = make_wheels()
+    assert not speed(wheels, 0.0).any()
+    wheels.command(np.array([1.0, -0.2]), 0.0)
+    speed(wheels, 0.0)
+    np.testing.assert_allclose(speed(wheels, 0.1), [0.4, -0.2])
+    np.testing.assert_allclose(speed(wheels, 1.0), [1.0, -0.2])
+    wheels.command(np.full(2, 100.0), 1.0)
+    assert (speed(wheels, 10.0) == 5.0).all()
+    wheels.reset()
+    assert not speed(wheels, 0.0).any()
+
+
+def test_wheels_brake_when_they_are_told_nothing():
+    wheels = make_wheels(timeout_s=0.5)
+    wheels.command(np.ones(2), 0.0)
+    np.testing.assert_allclose([speed(wheels, at)[0] for at in (0.0, 0.5, 0.6, 1.0)], [0.0, 1.0, 0.6, 0.0])
+    assert wheels.damping

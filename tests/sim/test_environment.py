@@ -3,17 +3,18 @@ import numpy as np
 import pytest
 
 from daydreamer.config import SessionConfig
+from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import EPISODE_STEPS, QuadrupedWalkTask
-from sim.walk import make_environment
+from sim.environment import make_environment
 
 LAST_STEP = EPISODE_STEPS - 1
 
 
 @pytest.fixture
 def environment():
-    return make_environment(SessionConfig(seed=4))
+    return make_environment("a1", SessionConfig(seed=4))
 
 
 def random_actions(seed=0):
@@ -89,9 +90,14 @@ def test_actions_reach_the_motors_filtered(environment):
 
 def test_a_seed_repeats():
     def rewards(seed):
-        environment, actions = make_environment(SessionConfig(seed=seed)), random_actions()
+        environment, actions = make_environment("a1", SessionConfig(seed=seed)), random_actions()
         environment.reset()
         return [environment.step(next(actions)).reward for _ in range(30)]
 
     assert rewards(1) == rewards(1)
     assert rewards(1) != rewards(2)
+
+
+def test_a_robot_without_a_twin_or_that_nobody_knows_is_refused():
+    with pytest.raises(UserError, match="no robot 'spot'"):
+        make_environment("spot")
