@@ -1,4 +1,4 @@
-"""Any robot's task in its twin as a dm_control environment, for learners that are not ours, without ROS.
+"""Any robot's task in its twin as a dm_control or Gymnasium environment, for learners that are not ours, without ROS.
 
     environment = make_environment("a1")
     time_step = environment.reset()
@@ -13,18 +13,23 @@ in the twin's initial state, every later one where the last one ended.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from dm_control.rl import control
 from dm_env import specs
 
 from daydreamer.config import SessionConfig, resolve
+from daydreamer.errors import UserError
 from daydreamer.robots import find_preset, find_robot
 from daydreamer.robots.base import Task, TaskState
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.spec import Space
 from sim.twin import Twin, TwinTruth
 from sim.twins import make_twin
+
+if TYPE_CHECKING:
+    import gymnasium
 
 
 class TwinPhysics(control.Physics):
@@ -155,6 +160,30 @@ def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnv
         time_limit=(spec.episode_steps - 0.5) * spec.control_period_s,
         control_timestep=spec.control_period_s,
     )
+
+
+def make_gymnasium(
+    robot: str, config: SessionConfig | None = None, **options: Any
+) -> gymnasium.Env[dict[str, np.ndarray], np.ndarray]:
+    """`make_environment` behind Gymnasium's interface, for stable-baselines3 and its kin.
+
+    An episode is truncated, never terminated, and the next one begins where it ended; `reset(seed=...)` alone puts the
+    robot into its initial state.
+
+    Args:
+      robot, config: see `make_environment`.
+      options: of shimmy's adapter, as `render_mode="rgb_array"`.
+
+    Raises:
+      UserError: shimmy is not installed. Or see `make_environment`.
+    """
+    try:
+        from shimmy.dm_control_compatibility import DmControlCompatibilityV0
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"Gymnasium's interface needs {error.name}, which is not installed: pip install 'daydreamer[gymnasium]'."
+        ) from error
+    return DmControlCompatibilityV0(make_environment(robot, config), **options)
 
 
 def _array_spec(name: str, space: Space) -> specs.Array:

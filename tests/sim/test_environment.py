@@ -1,13 +1,16 @@
+import warnings
+
 import dm_env
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import EPISODE_STEPS, QuadrupedWalkTask
-from sim.environment import make_environment
+from sim.environment import make_environment, make_gymnasium
 
 LAST_STEP = EPISODE_STEPS - 1
 
@@ -101,3 +104,21 @@ def test_a_seed_repeats():
 def test_a_robot_without_a_twin_or_that_nobody_knows_is_refused():
     with pytest.raises(UserError, match="no robot 'spot'"):
         make_environment("spot")
+
+
+def test_gymnasium_takes_it_and_a_foreign_learner_can_step_it():
+    environment = make_gymnasium("a1", SessionConfig(seed=4))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*probably too (low|high)")  # observations have no bounds
+        check_env(environment, skip_render_check=True)
+    spec = environment.unwrapped.task.robot_task.spec
+    observation, info = environment.reset(seed=7)
+    random, truncated, rewards = np.random.default_rng(0), False, []
+    while not truncated:
+        action = random.uniform(environment.action_space.low, environment.action_space.high)
+        observation, reward, terminated, truncated, info = environment.step(action.astype(np.float32))
+        assert observation in environment.observation_space and not terminated
+        rewards.append(reward)
+    assert len(rewards) == spec.episode_steps and np.isfinite(rewards).all()
+    assert environment.reset()[0].keys() == spec.observation.keys()
+    environment.close()
