@@ -73,7 +73,9 @@ class DrawnRobot:
         mass, centre = model.body_mass[body], model.body_ipos[body].copy()
         place = np.array((self.payload_forward_m, self.payload_left_m, centre[2]))
         reduced_mass = mass * self.payload_kg / (mass + self.payload_kg)
-        distance = place - centre
+        to_principal_axes, distance = np.zeros(4), np.zeros(3)
+        mujoco.mju_negQuat(to_principal_axes, model.body_iquat[body])
+        mujoco.mju_rotVecQuat(distance, place - centre, to_principal_axes)
         model.body_inertia[body] += reduced_mass * (distance @ distance - distance**2)
         model.body_ipos[body] = (mass * centre + self.payload_kg * place) / (mass + self.payload_kg)
         model.body_mass[body] += self.payload_kg

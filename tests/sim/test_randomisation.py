@@ -1,4 +1,5 @@
 import msgspec
+import mujoco
 import numpy as np
 import pytest
 
@@ -7,7 +8,8 @@ from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.description import JOINTS
-from sim.randomisation import draw_robot
+from sim.description import Randomised
+from sim.randomisation import DrawnRobot, draw_robot
 
 ON = RandomisationConfig(enabled=True)
 BODIES = 1 + JOINTS
@@ -78,3 +80,20 @@ def test_ranges_come_from_the_command_line_and_wrong_ones_are_refused():
         draw_robot(msgspec.structs.replace(ON, mass_scale=(0.0, 1.0)), 0, BODIES, JOINTS)
     with pytest.raises(UserError, match="not valid YAML"):
         parse_overrides(["twin.randomisation.friction=[0.2"])
+
+
+def test_a_payload_is_heavy_where_it_lies_however_the_bodys_principal_axes_are_numbered():
+    """MuJoCo numbers them by size: a trunk that is long in x has its largest inertia about z, and that comes first."""
+    model = mujoco.MjModel.from_xml_string(
+        '<mujoco><worldbody><body name="trunk"><freejoint/><geom size="0.1" mass="0"/>'
+        '<inertial mass="5" pos="0 0 0.01" fullinertia="0.02 0.1 0.11 0 0 0"/></body></worldbody></mujoco>'
+    )
+    trunk = model.body("trunk").id
+    drawn = DrawnRobot((1.0,), 5.0, 0.2, 0.0, 0.8, (), 0.0, 1.0)
+    drawn.apply(model, Randomised(bodies=("trunk",), payload_body="trunk"), "toy")
+    rotation = np.zeros(9)
+    mujoco.mju_quat2Mat(rotation, model.body_iquat[trunk])
+    rotation = rotation.reshape(3, 3)
+    inertia = rotation @ np.diag(model.body_inertia[trunk]) @ rotation.T
+    np.testing.assert_allclose(inertia, np.diag([0.02, 0.1 + 2.5 * 0.2**2, 0.11 + 2.5 * 0.2**2]), atol=1e-9)
+    np.testing.assert_allclose(model.body_ipos[trunk], [0.1, 0.0, 0.01])

@@ -8,11 +8,9 @@ import pytest
 
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1.constants import A1, TRUNK_MASS_KG
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.a1.twin import make_twin
-from daydreamer.robots.frames import GRAVITY_M_S2
-from daydreamer.robots.quadruped.description import JOINT_NAMES
-from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from sim import twins
 from sim.twin import SimulationUnstable
 
@@ -25,107 +23,9 @@ NOISELESS = TwinConfig(
 )
 
 
-def hold(twin, targets, seconds):
-    for _ in range(round(seconds * CONTROL_RATE_HZ)):
-        twin.command(targets)
-        twin.advance(1 / CONTROL_RATE_HZ)
-
-
-def test_gets_up_from_its_belly():
-    """By the actions that the task states for it."""
-    twin, task = make_twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
-    twin.reset("standing")
-    for action, height_m in zip(task.get_up_actions, ((0.05, 0.17), (0.24, 0.30)), strict=True):
-        hold(twin, task.joint_targets(action), 2.0)
-        assert twin.truth().up_z > 0.95 and height_m[0] < twin.data.qpos[2] < height_m[1]
-
-
-def test_weighs_what_was_published():
-    model = make_twin(TwinConfig(), seed=0).model
-    assert model.body("trunk").subtreemass[0] == pytest.approx(A1.mass_kg)
-    assert pytest.approx(12.453) == A1.mass_kg
-    assert model.body("trunk").mass[0] == pytest.approx(TRUNK_MASS_KG)
-
-
-def test_joints_are_in_the_order_and_within_the_limits_of_the_constants():
-    model = make_twin(TwinConfig(), seed=0).model
-    for index, name in enumerate(JOINT_NAMES):
-        joint = model.joint(name)
-        assert joint.qposadr[0] == 7 + index
-        assert model.actuator(name).trnid[0] == joint.id and model.actuator(name).id == index
-        np.testing.assert_allclose(joint.range, [A1.limits.lower_rad[index], A1.limits.upper_rad[index]])
-        assert model.actuator(name).ctrlrange[1] == A1.limits.torque_n_m[index]
-
-
-def test_starts_at_rest_on_its_back_where_the_reward_is_five():
-    twin = make_twin(TwinConfig(), seed=3)
-    truth = twin.truth()
-    assert truth.up_z < -0.95
-    assert np.linalg.norm(truth.velocity_m_s) < 0.01
-    assert QuadrupedWalkTask(A1).update(twin.measure(), A1.stand_pose_rad).reward == pytest.approx(5.0, abs=0.1)
-
-
 def test_headings_differ_by_seed():
     headings = {round(make_twin(TwinConfig(), seed).truth().yaw_rad, 6) for seed in range(4)}
     assert len(headings) == 4
-
-
-def test_lies_on_its_back_without_jitter():
-    twin = make_twin(TwinConfig(), seed=0)
-    twin.advance(3.0)  # the damped legs have sunk to their stops
-    start = twin.truth().position_m
-    for _ in range(40):
-        twin.advance(0.05)
-        assert np.abs(twin.data.qvel).max() < 0.02
-    assert np.linalg.norm(twin.truth().position_m - start) < 0.002
-
-
-def test_stands_still():
-    twin = make_twin(TwinConfig(), seed=0)
-    twin.reset("standing")
-    hold(twin, A1.stand_pose_rad, 2.0)
-    start = twin.truth()
-    hold(twin, A1.stand_pose_rad, 2.0)
-    end = twin.truth()
-    assert end.height_m == pytest.approx(A1.stand_height_m, abs=0.02)
-    assert end.up_z > 0.99
-    assert np.linalg.norm(end.position_m - start.position_m) < 0.01
-    force = twin.measure().foot_force_n
-    assert force.sum() == pytest.approx(A1.mass_kg * GRAVITY_M_S2, rel=0.05)
-    assert (force > 10).all()
-
-
-def test_standing_as_the_reward_asks_gives_nine():
-    twin, task = make_twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
-    twin.reset("standing")
-    # The PD controller sags under the weight: the target leads the pose that it is to give.
-    for _ in range(60):
-        pose_rad = task.joint_targets(np.zeros(12))
-        hold(twin, pose_rad + 0.5 * (pose_rad - twin.data.qpos[7:]), 0.05)
-        state = task.update(twin.measure(), A1.stand_pose_rad)
-    assert state.reward == pytest.approx(9.0, abs=0.2)
-    assert state.info["published_reward"] == pytest.approx(9.0, abs=0.2)
-
-
-def test_rolls_over():
-    """The body allows what the robot is to learn: random swings of the legs turn it over within a minute."""
-    twin, task, random = make_twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1), np.random.default_rng(0)
-    for _ in range(100):
-        hold(twin, task.joint_targets(random.choice((-1.0, 1.0), 12)), 0.6)
-        if twin.truth().up_z > 0.7:
-            return
-    pytest.fail("still not upright")
-
-
-def test_an_accelerometer_and_a_gyroscope_at_rest():
-    twin = make_twin(NOISELESS, seed=0)
-    twin.reset("standing")
-    hold(twin, A1.stand_pose_rad, 1.0)
-    standing = twin.measure()
-    np.testing.assert_allclose(standing.linear_acceleration_m_s2, [0, 0, 9.81], atol=0.2)
-    np.testing.assert_allclose(standing.angular_velocity_rad_s, 0, atol=0.02)
-    twin.reset()
-    np.testing.assert_allclose(twin.measure().linear_acceleration_m_s2, [0, 0, -9.81], atol=0.2)
 
 
 def test_noise_has_the_configured_deviations_and_no_bias():
@@ -178,18 +78,6 @@ def test_truth_velocity_is_in_the_robots_frame():
     yaw = twin.truth().yaw_rad
     twin.data.qvel[:3] = (0.5 * np.cos(yaw), 0.5 * np.sin(yaw), 0.0)
     np.testing.assert_allclose(twin.truth().velocity_m_s, [0.5, 0.0, 0.0], atol=0.03)
-
-
-def test_a_dead_actor_lets_the_robot_sink_but_not_without_a_timeout():
-    heights = {}
-    for timeout_s in (0.25, 0.0):
-        twin = make_twin(TwinConfig(command_timeout_s=timeout_s), seed=0)
-        twin.reset("standing")
-        hold(twin, A1.stand_pose_rad, 0.5)
-        twin.advance(3.0)
-        heights[timeout_s] = twin.truth().height_m
-    assert heights[0.25] < 0.15
-    assert heights[0.0] > 0.24
 
 
 def test_an_unstable_simulation_is_reported(tmp_path, monkeypatch):
