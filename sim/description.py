@@ -1,18 +1,21 @@
 """What a robot's folder says of its twin: what is called what in its model, how it begins, and what may go wrong.
 
-TOY = TwinDescription(
-    robot="toy",
-    model=resources.files(__package__) / "toy.xml",
-    base="chassis",
-    motors=("left_wheel", "right_wheel"),
-    make_motors=lambda config: VelocityMotors(...),
-    sensors=(Sensor("wheel_speed_rad_s", ("left_speed", "right_speed"), noise=0.05),),
-    cameras=(Camera("front_image", "front", height=64, width=64, period_s=0.2),),
-    initial_states={"parked": InitialState(lambda twin, random: None)},
-)
+    TWIN = TwinDescription(
+        robot="cart",
+        model=resources.files(__package__) / "cart.xml",
+        base="chassis",
+        motors=("left_wheel", "right_wheel"),
+        make_motors=lambda config: VelocityMotors(...),
+        sensors=(Sensor("joint_velocity_rad_s", ("left_speed", "right_speed"), noise=0.05),),
+        cameras=(Camera(signal="image", name="front", height=64, width=64, period_s=0.2),),
+        initial_states={"parked": InitialState(lambda twin, random: None)},
+    )
 
-def make_twin(config: TwinConfig, seed: int) -> Twin:
-    return Twin(TOY, config, seed)
+    def make_twin(config: TwinConfig, seed: int) -> Twin:
+        return Twin(TWIN, config, seed)
+
+What cannot be said so, as signals that are computed of others (an odometry), is for a subclass of `Twin`, which
+`make_twin` may as well return.
 """
 
 from __future__ import annotations

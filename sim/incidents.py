@@ -34,6 +34,8 @@ TILT_TIME_CONSTANT_S = 0.5
 """Of the filter that makes an orientation of gyroscope and accelerometer: a gyroscope's bias tilts it by the bias
 times this."""
 
+_TARGETS_OF = {"": 0, "joint": 1, "two joints": 2}
+"""How many targets a kind has by `IncidentKind.target`; one where it is none of these."""
 
 ORIENTATION, GYROSCOPE = "orientation_wxyz", "angular_velocity_rad_s"
 """Signals that an `imu_bias` falsifies."""
@@ -74,17 +76,13 @@ KINDS: dict[str, IncidentKind] = {
 
 def kinds_of(twin: Twin) -> dict[str, IncidentKind]:
     """What may happen to this robot, by name: its own kinds come last."""
-    joints = len(twin.joint_names)
+    signals, joints = twin.biases.keys(), len(twin.joint_names)
     shared = {
         name: kind
         for name, kind in KINDS.items()
-        if twin.biases.keys() >= set(kind.signals) and _TARGETS_OF.get(kind.target, 0) <= joints
+        if signals >= set(kind.signals) and _TARGETS_OF.get(kind.target, 0) <= joints
     }
     return shared | dict(twin.description.incidents)
-
-
-_TARGETS_OF = {"": 0, "joint": 1, "two joints": 2}
-"""How many targets a kind has; one where it is none of these."""
 
 
 @dataclasses.dataclass(frozen=True)

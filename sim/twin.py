@@ -76,7 +76,7 @@ class Twin:
       drawn: what domain randomisation made of the robot; None without it.
       driver: of the motors.
       frozen_rad: `[motors]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
-      biases: sensor errors by signal, see `Sensors`.
+      biases: sensor errors by signal, one for each signal but the cameras'; see `Sensors`.
     """
 
     def __init__(self, description: TwinDescription, config: TwinConfig, seed: int) -> None:

@@ -88,6 +88,8 @@ def test_randomisation_changes_what_the_description_names(tmp_path):
     assert twin.model.body("pole").mass == plain.model.body("pole").mass
     assert twin.model.geom("left_tyre").friction[0] == drawn.friction
     assert twin.model.geom("floor").friction[0] == 1.0
+    errors = np.array([twin.read()["joint_velocity_rad_s"] for _ in range(2000)]) - twin.data.sensordata[[1, 0]]
+    assert errors.std() == pytest.approx(0.05 * drawn.noise_scale, rel=0.1)
 
 
 @pytest.mark.skipif(not ctypes.util.find_library("EGL"), reason="needs OpenGL")

@@ -62,6 +62,14 @@ def test_a_seed_repeats():
     assert not np.array_equal(first.joint_position_rad, other.joint_position_rad)
 
 
+def test_a_reset_with_a_seed_is_a_new_twin():
+    twin, new = make_twin(TwinConfig(), seed=5), make_twin(TwinConfig(), seed=6)
+    twin.advance(0.5)
+    twin.reset(seed=6)
+    np.testing.assert_array_equal(twin.data.qpos, new.data.qpos)
+    np.testing.assert_array_equal(twin.measure().joint_position_rad, new.measure().joint_position_rad)
+
+
 def test_time_passes_only_in_advance_and_remainders_are_kept():
     twin = make_twin(TwinConfig(), seed=0)
     start = twin.time_s
