@@ -11,7 +11,7 @@ import jax
 
 def keep_compilations() -> None:
     """Switches JAX's persistent compilation cache on; JAX_COMPILATION_CACHE_DIR says where, if set."""
-    if not jax.config.jax_compilation_cache_dir:
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]  # JAX adds its settings as it runs
         try:
             cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         except RuntimeError:  # a user without a home, as in a container: each start compiles anew

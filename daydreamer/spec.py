@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+
+_Values = TypeVar("_Values", bound=Any)
 
 MOST_HZ = 10_000.0
 MOST_ELEMENTS = 1 << 24
@@ -79,15 +82,16 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     info: tuple[str, ...] = ()
     mirror: dict[str, tuple[int, ...]] = {}
 
-    def mirror_image(self, key: str, values: np.ndarray) -> np.ndarray:
+    def mirror_image(self, key: str, values: _Values) -> _Values:
         """What the mirror image of the robot would sense or do.
 
         Args:
           key: 'action', or of a vector observation; it is in `mirror`.
-          values: `[..., size]`, of numpy or of JAX.
+          values: `[..., size]`, of NumPy or of JAX, and so is what is returned.
         """
         sources = np.array(self.mirror[key])
-        return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+        mirrored: _Values = values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+        return mirrored
 
     def check(self) -> None:
         """Raises ValueError for what no robot can be: a specification may be read from a stranger's file."""

@@ -69,7 +69,8 @@ class StepSchema:
 
         CDR aligns every primitive to its own size, counted from the end of that header.
         """
-        names, formats, offsets = ["encapsulation"], ["<u4"], [0]
+        names, offsets = ["encapsulation"], [0]
+        formats: list[np.dtype] = [np.dtype("<u4")]
         end = 4
         for field in self.fields:
             scalar = np.dtype(_NUMPY_TYPES[field.ros_type])

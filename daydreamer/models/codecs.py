@@ -117,7 +117,7 @@ class Decoder(nn.Module):
 
 def image_loss(prediction: Mapping[str, Array], observation: Mapping[str, Array]) -> Array | float:
     """Squared error `[...]` summed over all pixels of all predicted images in [0, 1]; 0 if there are none."""
-    total = 0.0
+    total: Array | float = 0.0
     for key, image in prediction.items():
         total += jnp.sum(jnp.square(image - observation[key].astype(jnp.float32) / 255), (-3, -2, -1))
     return total

@@ -26,6 +26,7 @@ from daydreamer.timing import LatencySummary
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATUS_BYTES = 1 << 18
 """A status has some thousand."""
+ProcessState = Literal["starting", "waiting", "running", "stopped", "failed"]
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_this_process(cls) -> ProcessIdentity:
-        return cls(os.getpid(), _boot_id(), _process_start(os.getpid()))
+        return cls(os.getpid(), _boot_id(), _own_start())
 
     def is_alive(self) -> bool:
         """The process exists; another one that got its pid does not count, nor does a zombie."""
@@ -60,7 +61,7 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
       process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
     """
 
-    state: Literal["starting", "waiting", "running", "stopped", "failed"]
+    state: ProcessState
     pid: int = 0
     heartbeat_wall_s: float = 0.0
     heartbeat_steady_s: float = 0.0
@@ -255,7 +256,7 @@ class StatusWriter:
         """
         # Through JSON, so that numpy scalars become numbers and values that are not finite become null.
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
-        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _process_start(os.getpid())
+        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _own_start()
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
         try:
             # Not synced: it is out of date after a power loss anyway.
@@ -292,8 +293,9 @@ def read_status(session: Session) -> dict[str, Any]:
     """`SessionStatus` as plain values for JSON; what is missing is None."""
     problems = list(session.problems)
     roles = {role: _read_role(session, role, problems) for role in ROLES}
-    actor = roles["actor"] or ActorStatus(state="stopped")
-    learner = roles["learner"] or LearnerStatus(state="stopped")
+    actor, learner = roles["actor"], roles["learner"]
+    actor = actor if isinstance(actor, ActorStatus) else ActorStatus(state="stopped")
+    learner = learner if isinstance(learner, LearnerStatus) else LearnerStatus(state="stopped")
     logged = _last_logged(session, problems)
     # The log is the truth; a session without one was trained in lock-step.
     env_steps = sum(sequence + 1 for sequence in logged.values()) if logged else actor.env_steps
@@ -314,7 +316,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )
-    return msgspec.json.decode(msgspec.json.encode(status))
+    return msgspec.json.decode(msgspec.json.encode(status), type=dict[str, Any])
 
 
 def read_process_status(session: Session, role: str) -> ProcessStatus | None:
@@ -395,6 +397,12 @@ def _process_start(pid: int) -> int | None:
     # The second field is the program's name in parentheses and may hold anything (proc(5)).
     fields = content[content.rindex(")") + 2 :].split()
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def _own_start() -> int:
+    start = _process_start(os.getpid())
+    assert start is not None, "who asks is no zombie"
+    return start
 
 
 def _overall(states: set[str]) -> Literal["running", "stopped", "crashed"]:
