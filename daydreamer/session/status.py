@@ -70,26 +70,29 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ActorStatus(ProcessStatus):
-    """Attributes:
-    env_steps, episodes: of the whole session.
-    control_rate_hz: measured.
-    deadline_misses: control ticks that came late, of this life.
-    actor_step_ms: from control tick to command.
-    policy_version: in use; policy_age_s is the time since it was published.
-    safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
-    safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
-    watchdogs_raised: action by name of each watchdog that is raised; watchdog_trips: how often each was, of this life.
-    intervention_steps: logged steps of this life whose action an operator chose.
-    state_age_s: of the newest usable measurement, at the last tick.
-    learner_silence_s: time since the learner's last sign of life.
-    tick_jitter_ms: how late ticks begin.
-    reward_recent: mean per step; forward_velocity_recent in m/s.
-    milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
-      by the odometry's speed in a live session, by the simulator's truth in lock-step.
-    append_ms: time to log a step.
-    image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
-    camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
-    notices: sentences for the operator, about what is so now.
+    """What the actor reports.
+
+    Attributes:
+      env_steps, episodes: of the whole session.
+      control_rate_hz: measured.
+      deadline_misses: control ticks that came late, of this life.
+      actor_step_ms: from control tick to command.
+      policy_version: in use; policy_age_s is the time since it was published.
+      safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
+      safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
+      watchdogs_raised: action by name of each watchdog that is raised.
+      watchdog_trips: how often each was, of this life.
+      intervention_steps: logged steps of this life whose action an operator chose.
+      state_age_s: of the newest usable measurement, at the last tick.
+      learner_silence_s: time since the learner's last sign of life.
+      tick_jitter_ms: how late ticks begin.
+      reward_recent: mean per step; forward_velocity_recent in m/s.
+      milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`.
+        Judged by the odometry's speed in a live session, by the simulator's truth in lock-step.
+      append_ms: time to log a step.
+      image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
+      camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
+      notices: sentences for the operator, about what is so now.
     """
 
     env_steps: int | None = None
@@ -121,14 +124,16 @@ class ActorStatus(ProcessStatus):
 
 
 class LearnerStatus(ProcessStatus):
-    """Attributes:
-    gradient_steps, imagined_steps: of the whole session.
-    train_ratio: replayed steps per environment step, measured.
-    replay_steps: held now.
-    append_to_replay_ms: from a step's wall time to its being in the replay.
-    last_publish_version: of the policy.
-    device: that it learns on, as 'cpu' or 'NVIDIA H100'.
-    idle_gpus: NVIDIA GPUs that this machine has while it learns on the CPU.
+    """What the learner reports.
+
+    Attributes:
+      gradient_steps, imagined_steps: of the whole session.
+      train_ratio: replayed steps per environment step, measured.
+      replay_steps: held now.
+      append_to_replay_ms: from a step's wall time to its being in the replay.
+      last_publish_version: of the policy.
+      device: that it learns on, as 'cpu' or 'NVIDIA H100'.
+      idle_gpus: NVIDIA GPUs that this machine has while it learns on the CPU.
     """
 
     gradient_steps: int | None = None
@@ -143,12 +148,14 @@ class LearnerStatus(ProcessStatus):
 
 
 class TwinStatus(ProcessStatus):
-    """Attributes:
-    robot_seconds: simulated.
-    real_time_factor: simulated time over wall time.
-    step_ms: physics of one control period.
-    command_age_s: since the last command arrived.
-    forward_velocity_m_s: the simulator's truth, mean over 10 s; for evaluation only.
+    """What the simulated robot reports.
+
+    Attributes:
+      robot_seconds: simulated.
+      real_time_factor: simulated time over wall time.
+      step_ms: physics of one control period.
+      command_age_s: since the last command arrived.
+      forward_velocity_m_s: the simulator's truth, mean over 10 s; for evaluation only.
     """
 
     robot_seconds: float | None = None
@@ -159,9 +166,11 @@ class TwinStatus(ProcessStatus):
 
 
 class WalkStatus(ProcessStatus):
-    """Attributes:
-    elapsed_s: of this command.
-    message: for the operator.
+    """What the command that runs a session reports.
+
+    Attributes:
+      elapsed_s: of this command.
+      message: for the operator.
     """
 
     elapsed_s: float | None = None
