@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.telemetry.spread import Spread
 
 FINAL_MINUTES = 100 / 60
@@ -84,12 +84,15 @@ def read_runs(path: str) -> list[Run]:
 
 def markdown_table(named: Mapping[str, Sequence[Run]]) -> str:
     """A row for each learner: median [lowest, highest] over its runs."""
-    header = ["learner", "runs", "robot minutes", *(f"{name}, min" for name in MILESTONES)]
+    header = ["learner", "runs", "robot minutes", *(f"{name}, min" for name in WALK.milestone_names)]
     header += ["reward at the end", "wall s per robot min"]
     rows = [header, ["---"] * len(header)]
     for name, runs in named.items():
         row = [name, str(len(runs)), Spread.of(run.robot_minutes[-1] for run in runs).describe()]
-        row += [Spread.of(run.milestones_minutes[milestone] for run in runs).describe() for milestone in MILESTONES]
+        row += [
+            Spread.of(run.milestones_minutes[milestone] for run in runs).describe()
+            for milestone in WALK.milestone_names
+        ]
         row += [Spread.of(run.final_reward for run in runs).describe(2)]
         row += [Spread.of(run.wall_s / run.robot_minutes[-1] for run in runs).describe(0)]
         rows.append(row)

@@ -4,7 +4,7 @@
 
 A stand-in for the motor controller answers every command over UDP, a commander asks for the stand pose at 20 Hz. The
 table says what became of the driver's process, and of the targets that arrived at the motors. It needs nothing of this
-repository but the module `ros_nodes.unitree_a1_node`, so that it can be run on earlier revisions.
+repository but the module `daydreamer.robots.a1.driver_node`, so that it can be run on earlier revisions.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Bench:
         words = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
         self.log = directory / "driver.log"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ros_nodes.unitree_a1_node", "--ros-args", *words],
+            [sys.executable, "-m", "daydreamer.robots.a1.driver_node", "--ros-args", *words],
             stdout=self.log.open("wb"),
             stderr=subprocess.STDOUT,
         )

@@ -3,11 +3,11 @@
     python benchmarks/incidents.py [--repeats 20] [--kinds KIND ...] [--json FILE]      in simulated time, without ROS
     python benchmarks/incidents.py --session DIR             of a live session with incidents, from its events
 
-Prints a Markdown table. Simulated: a standing robot, each incident with its usual magnitude (`sim.incidents.KINDS`),
-begun at a random moment of the control period, and the actions of the watchdogs as on hardware; "noticed" is the first
-watchdog, "reaction" the first command that the policy did not choose, "damped" is when the motors lost their target, by
-the supervisor's command or by the driver's own timeout. Live: what arrived at the twin's driver during the incident,
-on the twin's clock, whatever the robot was doing.
+Prints a Markdown table. Simulated: a standing robot, each incident with its usual magnitude (`sim.incidents.KINDS`,
+and those of quadrupeds), begun at a random moment of the control period, and the actions of the watchdogs as on
+hardware; "noticed" is the first watchdog, "reaction" the first command that the policy did not choose, "damped" is when
+the motors lost their target, by the supervisor's command or by the driver's own timeout. Live: what arrived
+at the twin's driver during the incident, on the twin's clock, whatever the robot was doing.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from pathlib import Path
 import numpy as np
 
 from daydreamer.config import IncidentConfig, resolve
-from daydreamer.robots import HARDWARE
+from daydreamer.robots.quadruped.twin import INCIDENTS
+from daydreamer.robots.registry import ON_HARDWARE
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from sim.incidents import KINDS
 from sim.rehearsal import Rehearsed, rehearse
 
+PLAYED = tuple(KINDS | INCIDENTS)
 CONTROL_PERIOD_MS = 50.0
 WATCHED_S = 4.0
 
@@ -37,7 +39,7 @@ LASTING_S = {"swapped_joint_names": 10.0, "leg_stops": 40.0}
 
 def simulate(repeats: int, kinds: Sequence[str]) -> dict[str, list[Rehearsed]]:
     random = np.random.default_rng(0)
-    config = resolve(HARDWARE)
+    config = resolve(ON_HARDWARE)
 
     def play(kind: str, duration_s: float | None, watched_s: float) -> list[Rehearsed]:
         return [
@@ -133,7 +135,7 @@ def print_session(table: dict[str, dict[str, object]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=tuple(KINDS), metavar="KIND")
+    parser.add_argument("--kinds", nargs="+", choices=PLAYED, default=PLAYED, metavar="KIND")
     parser.add_argument("--session", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -34,13 +34,13 @@ from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
-from daydreamer.robots import find_robot
+from daydreamer.robots.quadruped.presentation import FORWARD_VELOCITY, WALK
+from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.session.status import read_status
 from daydreamer.storage.atomic import write_anywhere
-from daydreamer.telemetry.metrics import TRUE_SPEED
-from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.metrics import truth_tag
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.telemetry.spread import Spread
 
@@ -83,10 +83,10 @@ class Benchmark:
         self._arguments += ["--preset", options.preset] if options.preset != "default" else []
         for override in options.overrides:
             self._arguments += ["--set", override]
-        rate_hz = find_robot("twin").make_task(SessionConfig()).spec.control_rate_hz
+        rate_hz = make_task(SessionConfig()).spec.control_rate_hz
         self._configs = {
             seed: configure(
-                robot="twin",
+                robot="a1",
                 minutes=options.steps / rate_hz / 60,
                 seed=seed,
                 preset=options.preset,
@@ -190,7 +190,7 @@ def collect(session: Session, path: Path) -> dict[str, Any]:
     rewards = np.array([step.info["published_reward"] for step in steps])
     odometry_m_s = np.array([step.info["forward_velocity_m_s"] for step in steps])
     metrics = ScalarReader(session.metrics).read()
-    true_speed = metrics[TRUE_SPEED]
+    true_speed = metrics[truth_tag(FORWARD_VELOCITY)]
     gradient_steps = dict(zip(metrics[GRADIENT_STEPS].step, metrics[GRADIENT_STEPS].value.astype(int), strict=True))
     started_wall_s = datetime.datetime.fromisoformat(session.record.started).timestamp()
     table = []
@@ -226,7 +226,7 @@ def write_curve(path: Path, rows: Iterable[tuple[float, ...]]) -> None:
 def milestones_minutes(status: Mapping[str, Any]) -> dict[str, float | None]:
     """When each milestone was reached, of a session's status; None for never."""
     reached_s = status["milestones_s"]
-    return {name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in MILESTONES}
+    return {name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in WALK.milestone_names}
 
 
 def summarise(results: list[Any]) -> dict[str, Any]:

@@ -22,11 +22,14 @@ from learning_curves import describe_machine, milestones_minutes, write_curve
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS
+from daydreamer.robots.quadruped.presentation import FORWARD_VELOCITY
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.storage.atomic import write_anywhere
-from daydreamer.telemetry.metrics import TRUE_SPEED
+from daydreamer.telemetry.metrics import truth_tag
 from daydreamer.telemetry.scalars import ScalarReader
+
+TRUE_SPEED = truth_tag(FORWARD_VELOCITY)
 
 OF_EVERY_UPDATE = "learner/gradient_norm"
 """Any metric that the learner reports by gradient step."""

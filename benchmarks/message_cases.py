@@ -817,7 +817,7 @@ def whole_number(bench: Bench) -> Outcome:
         "/**: {ros__parameters: {rate_hz: 250, robot_address: 127.0.0.1, "
         f"robot_port: {port}, local_port: {port + 1}}}}}"
     )
-    command = [sys.executable, "-m", "ros_nodes.unitree_a1_node", "--ros-args", "--params-file", str(path)]
+    command = [sys.executable, "-m", "daydreamer.robots.a1.driver_node", "--ros-args", "--params-file", str(path)]
     command += ["-r", "__ns:=/elsewhere"]
     log = bench.directory / "driver.log"
     with open(log, "w") as output:

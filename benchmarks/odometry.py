@@ -1,29 +1,32 @@
-"""How well the A1's leg odometry knows the trunk's velocity: root mean square error against the twin's truth.
+"""How well a quadruped's leg odometry knows the trunk's velocity: root mean square error against the twin's truth.
 
-    python benchmarks/odometry.py [--minutes 5] [--seed 0] [--json]
+    python benchmarks/odometry.py [--robot a1] [--minutes 5] [--seed 0] [--json]
 
-Two ways to move, with the default sensor noise and the default motor driver at 20 Hz: scrambling (random actions
+Two ways to move, with the default sensor noise and the robot's motor driver at 20 Hz: scrambling (random actions
 through the control loop's filter; half of the time each is at the end of its range and held for half a second, which
-throws the robot about) and an open-loop trot. Besides the error it prints that of guessing zero, and how fast the robot
-moved.
+throws the robot about) and an open-loop trot, the same for every robot. Besides the error it prints that of guessing
+zero, and how fast the robot moved.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Callable
 
 import numpy as np
 
-from daydreamer.config import SessionConfig
+from daydreamer.config import SessionConfig, TwinConfig, resolve
+from daydreamer.contract.frames import rotation_matrix
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.frames import rotation_matrix
-from daydreamer.robots.quadruped.description import JOINTS
+from daydreamer.robots.go2.constants import GO2
+from daydreamer.robots.quadruped.description import JOINTS, Quadruped
 from daydreamer.robots.quadruped.odometry import LegOdometry
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot
 from daydreamer.safety.filter import LowPassFilter
 from sim.twin import Twin
 
@@ -36,10 +39,12 @@ TROT_CALF_LIFT_RAD = 0.45
 
 Controller = Callable[[int], np.ndarray]
 
+QUADRUPEDS = {robot.name: robot for robot in (A1, GO2)}
 
-def scramble(seed: int, start_rad: np.ndarray) -> Controller:
+
+def scramble(robot: Quadruped, seed: int, start_rad: np.ndarray) -> Controller:
     """Random joint targets `[12]` by control step."""
-    task, random, config = QuadrupedWalkTask(A1), np.random.default_rng(seed), SessionConfig().actor
+    task, random, config = QuadrupedWalkTask(robot), np.random.default_rng(seed), SessionConfig().actor
     low_pass = LowPassFilter(config.low_pass_cutoff_hz, CONTROL_RATE_HZ)
     low_pass.reset(start_rad)
     action = np.zeros(JOINTS)
@@ -55,10 +60,10 @@ def scramble(seed: int, start_rad: np.ndarray) -> Controller:
     return targets
 
 
-def trot(step: int) -> np.ndarray:
+def trot(robot: Quadruped, step: int) -> np.ndarray:
     """Joint targets `[12]` by control step: diagonal pairs of legs swing in turn."""
     phase = 2 * math.pi * TROT_FREQUENCY_HZ * step / CONTROL_RATE_HZ
-    targets = A1.stand_pose_rad.copy().reshape(4, 3)
+    targets = robot.stand_pose_rad.copy().reshape(4, 3)
     for leg, leg_phase in enumerate((phase, phase + math.pi, phase + math.pi, phase)):
         lift = max(0.0, math.sin(leg_phase))
         # The foot goes forward (smaller thigh angle) while it is lifted.
@@ -76,16 +81,16 @@ class Trace:
     truth: np.ndarray
 
 
-def record(twin: Twin, controller: Controller, minutes: float) -> Trace:
+def record(robot: Quadruped, twin: Twin, controller: Controller, minutes: float) -> Trace:
     """Drives the twin and notes what the odometry says and what is true."""
-    task, odometry = QuadrupedWalkTask(A1), LegOdometry(A1)
+    task, odometry = QuadrupedWalkTask(robot), LegOdometry(robot)
     estimate, rewarded, truth = [], [], []
     for step in range(round(minutes * 60 * CONTROL_RATE_HZ)):
         twin.command(controller(step))
         twin.advance(1 / CONTROL_RATE_HZ)
         measurement = twin.measure()
-        info = task.update(measurement, measurement.joint_position_rad).info
-        estimate.append(odometry.update(measurement, rotation_matrix(measurement.orientation_wxyz)))
+        info = task.observe(measurement, measurement["joint_position_rad"]).info
+        estimate.append(odometry.update(measurement, rotation_matrix(measurement["orientation_wxyz"])))
         rewarded.append([info[f"{axis}_velocity_m_s"] for axis in ("forward", "lateral", "vertical")])
         truth.append(twin.truth().velocity_m_s)
     return Trace(np.array(estimate), np.array(rewarded), np.array(truth))
@@ -112,24 +117,29 @@ def summarise(trace: Trace) -> dict[str, float]:
     }
 
 
-def measure(minutes: float, seed: int) -> dict[str, dict[str, float]]:
+def measure(robot: Quadruped, config: TwinConfig, minutes: float, seed: int) -> dict[str, dict[str, float]]:
     """`summarise` by way of moving."""
     results = {}
     for name in ("scrambling", "trotting"):
-        twin = Twin(SessionConfig().twin, seed)
-        twin.reset(standing=name == "trotting")
-        controller = trot if name == "trotting" else scramble(seed, twin.measure().joint_position_rad)
-        results[name] = summarise(record(twin, controller, minutes))
+        twin = find_robot(robot.name).make_twin(config, seed)
+        twin.reset("standing" if name == "trotting" else "on_its_back")
+        if name == "trotting":
+            controller = functools.partial(trot, robot)
+        else:
+            controller = scramble(robot, seed, twin.measure()["joint_position_rad"])
+        results[name] = summarise(record(robot, twin, controller, minutes))
     return results
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--robot", choices=list(QUADRUPEDS), default="a1")
     parser.add_argument("--minutes", type=float, default=5.0, help="simulated time of each way to move")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    results = measure(arguments.minutes, arguments.seed)
+    config = resolve(find_robot(arguments.robot).preset("walk", "default", "twin")).twin
+    results = measure(QUADRUPEDS[arguments.robot], config, arguments.minutes, arguments.seed)
     if arguments.json:
         print(json.dumps(results))
         return

@@ -8,7 +8,7 @@
     python benchmarks/peers.py --peer dreamerv3 --dreamerv3 DIR --out FILE [--train-ratio R]
 
 The robot is driven by our own control loop: the clock, the random beginning, filter, safety, observation and reward are
-those of `daydreamer train walk` with the same seed, and the first `actor.random_steps` steps are the same ones. Every
+those of `daydreamer train walk` with the same seed, and the steps of the first `actor.random_s` are the same. Every
 learner begins to learn at the end of them and, unlike ours, does not make up for the updates that they would have
 allowed. Episodes end by time only, and nothing is ever reset. Everything runs in lock-step, on the CPU.
 """
@@ -31,6 +31,7 @@ import jax
 from daydreamer.compilation import keep_compilations
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
+from daydreamer.robots.registry import make_task
 from daydreamer.session.new import configure
 
 DREAMERV3 = "dreamerv3"
@@ -54,7 +55,7 @@ def main() -> None:
     check(parser, arguments)
     try:
         config = configure(
-            robot="twin", minutes=arguments.steps / 1200, seed=arguments.seed, overrides=arguments.overrides
+            robot="a1", minutes=arguments.steps / 1200, seed=arguments.seed, overrides=arguments.overrides
         )
         jax.config.update("jax_platforms", "cpu")
         keep_compilations()
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
     common: dict[str, Any] = {
         "steps": arguments.steps,
         "seed": arguments.seed,
-        "begin_steps": config.actor.random_steps,
+        "begin_steps": make_task(config).spec.steps(config.actor.random_s),
     }
     with contextlib.closing(PeerRobot(config)) as robot:
         if arguments.peer == DREAMERV3:

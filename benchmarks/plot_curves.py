@@ -18,7 +18,7 @@ import numpy as np
 from curves import Run, read_named
 
 from daydreamer.errors import UserError
-from daydreamer.telemetry.milestones import STANDING, UPRIGHT, WALKING, WALKING_SPEED_M_S
+from daydreamer.robots.quadruped.presentation import STANDING, UPRIGHT, WALKING, WALKING_SPEED_M_S
 from daydreamer.telemetry.spread import Spread
 
 matplotlib.use("Agg")

@@ -22,9 +22,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.contract.limits import MotorGains
+from daydreamer.contract.signals import Measurement
+from daydreamer.contract.task import TaskState
 from daydreamer.experience.step import Step
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement, MotorGains, TaskState
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.flags import SAFETY_FLAGS
@@ -107,16 +109,17 @@ class _Life:
         self._interface = topics.COMMAND_INTERFACES[number % len(topics.COMMAND_INTERFACES)]
         self._task = task = _AnyTargets(random)
         self._follows_any_target = bool(random.random() < 0.5)
+        rate_rad_s = random.choice([10.0, 21.0])
+        limits = dataclasses.replace(A1.limits, command_rate_rad_s=np.full(JOINTS, rate_rad_s))
         if self._follows_any_target:
             far = MotorGains(A1.limits.gains.stiffness_n_m_rad, np.full(JOINTS, np.inf))
-            task.limits = dataclasses.replace(task.limits, gains=far)
-        rate_rad_s = random.choice([10.0, 21.0])
-        task.limits = dataclasses.replace(task.limits, command_rate_rad_s=np.full(JOINTS, rate_rad_s))
+            limits = dataclasses.replace(limits, gains=far)
+        task.embodiment = dataclasses.replace(task.embodiment, limits=limits)
         self._step_rad = rate_rad_s * PERIOD_S
         self._wrong_share = random.choice([0.2, 0.5])
         # What trips again and again is latched, and somebody would have to come each time: here they do.
         actor = ActorConfig(
-            low_pass_cutoff_hz=random.choice([0.0, 1.5, 9.0]), random_steps=0, fallen_reward=None, rhythm_hz=None
+            low_pass_cutoff_hz=random.choice([0.0, 1.5, 9.0]), random_s=0, fallen_reward=None, rhythm_hz=None
         )
         safety = SafetyConfig(ramp_speed_rad_s=5.0, trips=1000, not_following_s=600.0, blocked_s=600.0)
         self._gap_s = safety.loop_gap_s
@@ -174,13 +177,13 @@ class _Life:
         for name, bit in SAFETY_FLAGS.items():
             self._fuzz.flags[name] += bool(command.flags & bit)
         late = self._now_s - begin_s > self._gap_s
-        self._count("after a stall", late and not command.damping)
+        self._count("after a stall", late and not command.relaxes)
         moved_rad = float(np.abs(self._true_rad - before_rad).max())
         self._publish(command, moved_rad)
 
     def _publish(self, command, moved_rad: float) -> None:
         message = topics.joint_command_message(
-            self._interface, Time(), self._names, command.position_rad, self._supervisor.stand_in_rad
+            self._interface, Time(), self._names, command.setpoint, self._supervisor.stand_in_rad
         )
         if message is None:
             return
@@ -199,7 +202,7 @@ class _Life:
         outside = (position_rad < A1.limits.lower_rad - TOLERANCE) | (position_rad > A1.limits.upper_rad + TOLERANCE)
         self._count("position", outside.any())
         error_rad = np.abs(position_rad - self._true_rad).max()
-        if command.damping:
+        if command.relaxes:
             # What a driver that knows positions only takes for damping is where the joints are. A sample may be off by
             # what the rate limit allows; and until a joint has said the truth twice, nobody can know how it moved.
             self._judge_damping(command)
@@ -219,7 +222,7 @@ class _Life:
 
     def _judge_damping(self, command) -> None:
         damped = (SafetyState.RAMPING, SafetyState.DAMPING, SafetyState.EMERGENCY_STOPPED)
-        self._count("out of turn", not command.damping or self._supervisor.state not in damped)
+        self._count("out of turn", not command.relaxes or self._supervisor.state not in damped)
         self._held_rad = self._sent_rad = None
 
     def _count(self, reason: str, violated: bool) -> None:
@@ -241,7 +244,7 @@ class _Life:
 
     def _hear(self, measurement: Measurement) -> None:
         """Keeps in mind how far each joint has moved since it said twice running where it was."""
-        said_rad = measurement.joint_position_rad
+        said_rad = measurement["joint_position_rad"]
         truthful = np.abs(said_rad - self._true_rad) <= 8 * NOISE_RAD
         twice = truthful & (np.abs(said_rad - self._said_rad) <= self._step_rad)
         twice &= measurement.time_s - self._said_s >= PERIOD_S / 2
@@ -255,13 +258,15 @@ class _Life:
             return self._measurement  # none has come
         measurement = Measurement(
             time_s=self._now_s - 0.004,
-            joint_position_rad=self._true_rad + NOISE_RAD * random.standard_normal(JOINTS),
-            joint_velocity_rad_s=random.normal(0.0, 5.0, JOINTS),
-            orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
-            angular_velocity_rad_s=np.zeros(3),
-            linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
-            foot_force_n=np.full(4, 30.0),
-            temperature_c=float(random.choice([50.0, 127.0], p=[0.95, 0.05])),
+            values=dict(
+                joint_position_rad=self._true_rad + NOISE_RAD * random.standard_normal(JOINTS),
+                joint_velocity_rad_s=random.normal(0.0, 5.0, JOINTS),
+                orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+                angular_velocity_rad_s=np.zeros(3),
+                linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
+                foot_force_n=np.full(4, 30.0),
+                temperature_c=float(random.choice([50.0, 127.0], p=[0.95, 0.05])),
+            ),
         )
         # What is said twice running cannot be told from the truth; a glitch is over by then.
         if random.random() < self._wrong_share:
@@ -270,7 +275,7 @@ class _Life:
             if leap:
                 self._leap(measurement)
             else:
-                values = getattr(measurement, random.choice(FIELDS))
+                values = measurement[random.choice(FIELDS)]
                 values[random.integers(len(values))] = random.choice(ABSURD)
             self._sound = 0 if leap else self._sound + 1
         else:
@@ -284,7 +289,7 @@ class _Life:
         joints = random.random(JOINTS) < random.choice([0.1, 1.0])
         joints[random.integers(JOINTS)] = True
         far = random.uniform(-7.0, 7.0, JOINTS) * 10.0 ** random.choice([0, 0, 0, 2, 30])
-        measurement.joint_position_rad[joints] += far[joints]
+        measurement["joint_position_rad"][joints] += far[joints]
 
 
 _NOTHING = TaskState({}, 0.0, {}, {})
@@ -297,7 +302,7 @@ class _AnyTargets(QuadrupedWalkTask):
         super().__init__(A1)
         self._random = random
 
-    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
+    def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         """What is made of a measurement is not what is tried here, and would take most of the time."""
         return _NOTHING
 

@@ -30,8 +30,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest
 from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.states import SafetyState
 from daydreamer.session.stop_latch import StopLatch
@@ -44,7 +44,7 @@ NOISE_RAD = 0.002
 SLUMP_RAD_S = 2.0
 """How fast damped joints go where gravity takes them."""
 POLICY_OLD_S = 3.0
-ACTOR = ActorConfig(random_steps=0, rhythm_hz=None, fallen_reward=None)
+ACTOR = ActorConfig(random_s=0, rhythm_hz=None, fallen_reward=None)
 SAFETY = SafetyConfig(
     ramp_speed_rad_s=5.0,
     not_following_action="damp",
@@ -56,7 +56,8 @@ SAFETY = SafetyConfig(
 )
 MOVING = (SafetyState.RAMPING, SafetyState.RUNNING)
 SILENT_S, STALLED_S = 0.3, 3.0
-FAULTS = ("nan", "inf", "leap", "gyroscope", "accelerometer", "exponent", "quaternion", "velocity", "stale")
+UNSAYABLE = ("nan", "inf", "absurd")  # of an angle, by an encoder
+FAULTS = (*UNSAYABLE, "leap", "gyroscope", "accelerometer", "exponent", "quaternion", "velocity", "stale")
 
 
 class Rig:
@@ -72,7 +73,8 @@ class Rig:
         self.task = QuadrupedWalkTask(A1)
         if not clips:
             gains = dataclasses.replace(A1.limits.gains, max_target_error_rad=np.full(12, np.inf))
-            self.task.limits = dataclasses.replace(A1.limits, gains=gains)
+            limits = dataclasses.replace(A1.limits, gains=gains)
+            self.task.embodiment = dataclasses.replace(self.task.embodiment, limits=limits)
         self.clips = clips
         self.now_s = 100.0
         self.true_rad = self.seen_rad = A1.rest_pose_rad.copy()
@@ -159,6 +161,8 @@ class Rig:
                 position_rad[joint] = np.nan
             case "inf":
                 position_rad[joint] = np.inf
+            case "absurd":
+                position_rad[joint] = -1e154
             case "gyroscope":
                 gyroscope[joint % 3] = 1e154
             case "accelerometer":
@@ -174,15 +178,17 @@ class Rig:
         peaks[joint] = peak_rad_s
         self._measurement = Measurement(
             time_s=self.now_s - 0.004,
-            joint_position_rad=position_rad,
-            joint_velocity_rad_s=velocity_rad_s,
-            orientation_wxyz=orientation,
-            angular_velocity_rad_s=gyroscope,
-            linear_acceleration_m_s2=force,
-            foot_force_n=np.full(4, 30.0),
-            temperature_c=127.0 if hot else 40.0,
-            battery_fraction=0.8,
-            peak_joint_speed_rad_s=peaks,
+            values=dict(
+                joint_position_rad=position_rad,
+                joint_velocity_rad_s=velocity_rad_s,
+                orientation_wxyz=orientation,
+                angular_velocity_rad_s=gyroscope,
+                linear_acceleration_m_s2=force,
+                foot_force_n=np.full(4, 30.0),
+                temperature_c=127.0 if hot else 40.0,
+                battery_fraction=0.8,
+                peak_joint_speed_rad_s=peaks,
+            ),
         )
         return self._measurement
 
@@ -438,10 +444,13 @@ class Murphy(RuleBasedStateMachine):
             rig.loop.set_policy(rig)
             self.policy_s = begin_s
         moved_rad = np.abs(rig.true_rad - seen_rad).max()
-        sound = fault not in ("nan", "inf", "stale") and moved_rad < STEP_RAD
+        sound = fault not in (*UNSAYABLE, "stale") and moved_rad < STEP_RAD
         self.fresh_ticks = self.fresh_ticks + 1 if sound else 0
         gaps, before = supervisor.watchdogs.trips["loop_overrun"], len(rig.events)
+        stood_in_rad = supervisor.stand_in_rad
         command = rig.tick(fault, joint, amount, **more)
+        if fault in UNSAYABLE and stood_in_rad is not None:
+            assert supervisor.stand_in_rad[joint] == stood_in_rad[joint], "what no encoder can say moves a stand-in"
         Murphy.tried["ticks"] += 1
         if fault:
             Murphy.tried["ticks with a wrong measurement"] += 1
@@ -482,8 +491,8 @@ class Murphy(RuleBasedStateMachine):
             Murphy.tried["nothing sent"] += 1
             return
         assert rig.state is not SafetyState.STOPPED
-        if command.damping:
-            assert np.isnan(command.position_rad).all()
+        if command.relaxes:
+            assert np.isnan(command.setpoint).all()
             rig.held_rad, self.departed = None, True
             Murphy.tried["damping"] += 1
             return
@@ -491,7 +500,7 @@ class Murphy(RuleBasedStateMachine):
         assert rig.state in (*MOVING, SafetyState.HOLDING), f"a position while {rig.state}"
         assert took_s <= SAFETY.loop_gap_s, "what was decided before a stall is sent after it"
         assert not self.wrong_zero, "a joint whose zero is a turn off is commanded"
-        position_rad = command.position_rad
+        position_rad = command.setpoint
         assert np.isfinite(position_rad).all()
         assert (position_rad >= limits.lower_rad).all() and (position_rad <= limits.upper_rad).all()
         error_rad = np.abs(position_rad - rig.true_rad).max()
@@ -547,6 +556,17 @@ OLD_FAULTS = (
         ),
     ),
     Fault(
+        "an absurd angle is believed when it is said twice, and damps at a limit",
+        (
+            ("safety/belief.py", "np.abs(sample_rad) <= self._largest_rad", "np.isfinite(sample_rad)"),
+            (
+                "safety/belief.py",
+                "possible = believed & (sample_rad >= self._lower_rad) & (sample_rad <= self._upper_rad)",
+                "possible = believed",
+            ),
+        ),
+    ),
+    Fault(
         "torque gives way as fast as an angle leaps",
         (
             ("safety/belief.py", "believed = near | ", "believed = np.isfinite(sample_rad) | near | "),
@@ -556,7 +576,7 @@ OLD_FAULTS = (
     ),
     Fault(
         "a joint that is a turn off is led to its limit",
-        (("safety/watchdogs.py", "OUTSIDE_RAD = 0.2", "OUTSIDE_RAD = np.inf"),),
+        (("safety/belief.py", "OUTSIDE_RAD = 0.2", "OUTSIDE_RAD = np.inf"),),
     ),
     Fault(
         "one button's false releases another's stop",
@@ -594,7 +614,7 @@ OLD_FAULTS = (
         "an orientation without length is one",
         (
             ("safety/belief.py", "SMALLEST_QUATERNION = 1e-3", "SMALLEST_QUATERNION = -1.0"),
-            ("robots/frames.py", "squared if squared > 1e-300 else 0.0", "squared"),
+            ("contract/frames.py", "squared if squared > 1e-300 else 0.0", "squared"),
         ),
     ),
     Fault(
@@ -606,7 +626,7 @@ OLD_FAULTS = (
     ),
     Fault(
         "joints are looked at twenty times a second",
-        (("safety/watchdogs.py", "speed_rad_s = np.fmax(speed_rad_s, measurement.peak_joint_speed_rad_s)", "pass"),),
+        (("safety/watchdogs.py", "speed_rad_s = np.fmax(speed_rad_s, peak_rad_s)", "pass"),),
     ),
     Fault(
         "one slow sample begins anew",
@@ -616,7 +636,7 @@ OLD_FAULTS = (
                 "        if fast and elapsed_s",
                 "        if not fast:\n            self._fast.clear()\n        if fast and elapsed_s",
             ),
-            ("safety/watchdogs.py", "speed_rad_s = np.fmax(speed_rad_s, measurement.peak_joint_speed_rad_s)", "pass"),
+            ("safety/watchdogs.py", "speed_rad_s = np.fmax(speed_rad_s, peak_rad_s)", "pass"),
         ),
     ),
     Fault(
@@ -630,8 +650,8 @@ OLD_FAULTS = (
     Fault(
         "the measured pose stands in, whatever it is",
         (
-            ("safety/supervisor.py", "self.limiter.inside(position_rad)\n", "self.measurement.joint_position_rad\n"),
-            ("safety/supervisor.py", "self.measurement = dataclasses.replace(", "dataclasses.replace("),
+            ("safety/supervisor.py", "self.limiter.inside(position_rad)\n", "self.measurement[JOINT_POSITION]\n"),
+            ("safety/supervisor.py", "self.measurement = measurement.with_value(", "measurement.with_value("),
         ),
     ),
     Fault(

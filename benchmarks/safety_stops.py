@@ -43,8 +43,8 @@ class Bench:
     """An operator and observer of one actor and one twin."""
 
     def __init__(self, directory: Path, domain: int, command_timeout_s: float):
-        overrides = [f"twin.command_timeout_s={command_timeout_s}", "actor.random_steps=1000000"]
-        config = configure(robot="twin", minutes=60.0, seed=0, preset="tiny", overrides=overrides)
+        overrides = [f"twin.command_timeout_s={command_timeout_s}", "actor.random_s=50000"]
+        config = configure(robot="a1", minutes=60.0, seed=0, preset="tiny", overrides=overrides)
         self.session = new_session(directory / "session", config)
         self._environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(directory)}
         self._log = open(directory / "log", "ab")

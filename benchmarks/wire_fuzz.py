@@ -30,21 +30,24 @@ from rclpy.serialization import deserialize_message, serialize_message
 from safety_fuzz import any_targets_rad, press_anything
 
 from daydreamer.config import ActorConfig, SafetyConfig, TwinConfig
+from daydreamer.contract.limits import MotorGains
+from daydreamer.contract.signals import Measurement
+from daydreamer.robots.a1 import driver_node as a1_driver_node
 from daydreamer.robots.a1 import low_level
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement, MotorGains
+from daydreamer.robots.go2 import driver_node as go2_driver_node
 from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import fill_low_command
 from daydreamer.robots.quadruped.description import JOINT_NAMES, JOINTS
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from daydreamer.robots.unitree import impossible_joints, unitree_crc
+from daydreamer.robots.quadruped.twin import leg_motors
+from daydreamer.robots.quadruped.unitree import impossible_joints, unitree_crc
 from daydreamer.safety import motor_guard
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from daydreamer.safety.watchdogs import OUTSIDE_RAD
-from ros_nodes import command_intake, topics, unitree_a1_node, unitree_go2_node
-from sim.driver import MotorDriver
+from ros_nodes import command_intake, topics
 
 PERIOD_S = 0.05
 ERRING = 0.16
@@ -55,7 +58,7 @@ CHUNK_OUTPUTS = 2_000
 LIMIT_TOLERANCE, STEP_TOLERANCE = 1e-6, 1e-5  # packets have 32 bits
 WRONG = np.array([np.nan, np.inf, -np.inf, 3.39e38, -1e154, 1e6, 30.0, 6.283, -6.283, 3.5, -2.0, 0.5])
 IMU_AT_REST = np.array([1.0, 0, 0, 0, 0, 0, 0, 0, 0, 9.81])  # quaternion, gyroscope, accelerometer
-DAMPING_N_M_S_RAD = {"a1": unitree_a1_node.DAMPING_N_M_S_RAD, "go2": unitree_go2_node.DAMPING_N_M_S_RAD}
+DAMPING_N_M_S_RAD = {"a1": a1_driver_node.DAMPING_N_M_S_RAD, "go2": go2_driver_node.DAMPING_N_M_S_RAD}
 
 
 class Joints:
@@ -178,7 +181,7 @@ class MotorWire:
             self._motors.bind(("127.0.0.1", 0))
             self._motors.settimeout(5.0)
             port = self._motors.getsockname()[1]
-            self._controller = unitree_a1_node.MotorController("127.0.0.1", port, 0)
+            self._controller = a1_driver_node.MotorController("127.0.0.1", port, 0)
             self._sockets.callback(self._controller.close)
             self._controller.send(b"")
             self._driver_address = self._motors.recvfrom(2048)[1]
@@ -195,9 +198,7 @@ class MotorWire:
         if self.robot is A1:
             state = self._over_udp(sample, kind)
         else:
-            state = unitree_go2_node.driver_state(
-                wire.go2_state(sample.position_rad, sample.velocity_rad_s, sample.imu)
-            )
+            state = go2_driver_node.driver_state(wire.go2_state(sample.position_rad, sample.velocity_rad_s, sample.imu))
         # As `UnitreeDriver.take_in` does.
         if state is not None:
             if impossible_joints(state, self.robot.limits):
@@ -234,7 +235,7 @@ class MotorWire:
         self._sent.append(bytes(packet))
         self._motors.sendto(packet, self._driver_address)
         fresh = self._controller.receive()
-        return unitree_a1_node.driver_state(self._controller.state) if fresh else None
+        return a1_driver_node.driver_state(self._controller.state) if fresh else None
 
 
 class Figures:
@@ -271,7 +272,8 @@ class Life:
         task = QuadrupedWalkTask(robot)
         if random.random() < 0.3:  # a driver that follows any target, so that the supervisor has to limit torque
             far = MotorGains(robot.limits.gains.stiffness_n_m_rad, np.full(JOINTS, np.inf))
-            task.limits = dataclasses.replace(task.limits, gains=far)
+            limits = dataclasses.replace(robot.limits, gains=far)
+            task.embodiment = dataclasses.replace(task.embodiment, limits=limits)
         self.task = task
         # Latching would end most lives within seconds.
         safety = SafetyConfig(trips=10**6, latching=())
@@ -283,7 +285,7 @@ class Life:
         self.now_s = 100.0
         self.sent_rad: np.ndarray | None = None
         if self.forward:
-            self.twin_driver = MotorDriver(TwinConfig(), robot.limits.torque_n_m)
+            self.twin_driver = leg_motors(TwinConfig(), robot.limits.torque_n_m)
             self.wire = None
         else:
             self.wire = MotorWire(robot, random, self.period_s, figures)
@@ -314,13 +316,15 @@ class Life:
         sample = self.senses.sample(self.joints, erring)
         measurement = Measurement(
             time_s=self.now_s if random.random() > 0.005 else self.now_s - random.exponential(0.3),
-            joint_position_rad=sample.position_rad,
-            joint_velocity_rad_s=sample.velocity_rad_s,
-            orientation_wxyz=sample.imu[:4],
-            angular_velocity_rad_s=sample.imu[4:7],
-            linear_acceleration_m_s2=sample.imu[7:],
-            foot_force_n=np.zeros(4),
-            temperature_c=float(random.uniform(20, 71)) if random.random() < 0.001 else 50.0,
+            values=dict(
+                joint_position_rad=sample.position_rad,
+                joint_velocity_rad_s=sample.velocity_rad_s,
+                orientation_wxyz=sample.imu[:4],
+                angular_velocity_rad_s=sample.imu[4:7],
+                linear_acceleration_m_s2=sample.imu[7:],
+                foot_force_n=np.zeros(4),
+                temperature_c=float(random.uniform(20, 71)) if random.random() < 0.001 else 50.0,
+            ),
         )
         if press_anything(supervisor, random, self.now_s, restart=True):
             self._send(np.full(JOINTS, np.nan))  # at once, as the live actor does
@@ -338,7 +342,7 @@ class Life:
             self.figures.flags[name] += bool(command.flags & bit)
         if self.now_s - self.sent_s > 1.5 * PERIOD_S:
             self.sent_rad = None  # after a gap it departs from where the robot is
-        self._send(command.position_rad)
+        self._send(command.setpoint)
         if random.random() < 0.02:
             self._stray()
         if random.random() < 0.002:
@@ -527,7 +531,7 @@ def _has_no_rate_limit() -> None:
 
 
 def _lets_nan_stand_in() -> None:
-    SafetySupervisor.stand_in_rad = property(lambda self: self.measurement.joint_position_rad)
+    SafetySupervisor.stand_in_rad = property(lambda self: self.measurement["joint_position_rad"])
     message_of = topics.joint_command_message
 
     def without(interface, stamp, names, position_rad, stand_in_rad):

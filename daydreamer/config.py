@@ -21,6 +21,7 @@ NotNegative = Annotated[float, Meta(ge=0.0, le=1e6)]
 Signed = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 CountFrom0 = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Layers = Annotated[int, Meta(ge=0, le=64)]
 Width = Annotated[int, Meta(ge=1, le=65_536)]
 Latency = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -129,14 +130,16 @@ class ActorConfig(_Config):
       image_timeout_s: a picture of the camera older than this is stale: hold the last pose. A camera has a rate of its
         own, and the policy sees the newest picture until there is another.
       damp_timeout_s: a state older than this: damp the joints.
-      random_steps: the first steps of a session are random actions.
+      random_s: robot time from the session's start in which actions are random.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.
       fallen_reward: while the mean reward of the last second is below, the robot has fallen, and motions that have
         helped before, or random ones, take turns with the policy, see `Explorer`; null leaves it to the policy.
       recovered_reward: the same mean from which on a motion has helped.
+      restart_timeout_s: what the robot does by itself to begin an episode may take this long; then the
+        episode begins all the same.
       rhythm_hz: lowest and highest frequency of the rhythms that a standing robot tries, see `Rhythms`; null for none.
         Of an A1's random ones, 22 % walk between 1.4 and 2.5 Hz, 10 % between 0.6 and 1.4 Hz.
-      rhythm_steps: the first steps of a session, after which no rhythm is tried any more.
+      rhythm_s: robot time from the session's start, after which no rhythm is tried any more.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
         life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
@@ -148,12 +151,13 @@ class ActorConfig(_Config):
     state_timeout_s: ControlTime = 0.2
     image_timeout_s: Annotated[float, Meta(ge=0.05, le=60.0)] = 1.0
     damp_timeout_s: ControlTime = 1.0
-    random_steps: CountFrom0 = 1000
+    random_s: NotNegative = 50.0
     random_hold_s: Positive = 1.0
     fallen_reward: Signed | None = None
     recovered_reward: Signed = 0.0
+    restart_timeout_s: Period = 60.0
     rhythm_hz: tuple[RhythmHz, RhythmHz] | None = None
-    rhythm_steps: CountFrom0 = 6000
+    rhythm_s: NotNegative = 300.0
     fsync_period_s: Period = 1.0
     log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28
     snapshot_poll_s: Period = 0.25
@@ -172,6 +176,7 @@ LatchingWatchdog = Literal[
     "joint_not_following",
     "joint_blocked",
     "imu_inconsistent",
+    "implausible",
     "commanded_by_others",
 ]
 
@@ -184,7 +189,7 @@ class SafetyConfig(_Config):
     damps the joints.
 
     Attributes:
-      ramp_pose: 'rest' or 'stand', of the robot's folder: where every activation moves the joints first.
+      ramp_pose: of the named poses in the robot's folder: where every activation moves it first.
       ramp_speed_rad_s: of the joint that has farthest to go, on the average of the ramp.
       loop_gap_s: between two ticks; after a longer one the command departs from the measured pose ('loop_overrun').
       command_late_s: from the tick to its command ('command_late' after command_late_count in a row).
@@ -199,13 +204,14 @@ class SafetyConfig(_Config):
       blocked_s: the same of any joint, however the robot lies ('joint_blocked').
       imu_tilt_rad, imu_bias_rad_s: difference of the mean orientation from accelerometer and gyroscope
         ('imu_inconsistent').
-      encoder_stuck_action, not_following_action, blocked_action, imu_action: 'warn', 'hold' or 'damp'.
+      encoder_stuck_action, not_following_action, blocked_action, imu_action, implausible_action: 'warn', 'hold' or
+        'damp'; the last of what the checks find that the robot's folder brings.
       trips, trips_window_s: a watchdog that has held or damped the robot this often within this time has done so for
         good: an operator has to look, and to resume.
       latching: watchdogs that do so the first time, by name.
     """
 
-    ramp_pose: Literal["rest", "stand"] = "rest"
+    ramp_pose: Name = "rest"
     ramp_speed_rad_s: Annotated[float, Meta(ge=0.05, le=5.0)] = 1.0
     loop_gap_s: ControlTime = 0.2
     command_late_s: ControlTime = 0.05
@@ -225,6 +231,7 @@ class SafetyConfig(_Config):
     imu_tilt_rad: Annotated[float, Meta(gt=0.0, le=3.2)] = 0.25
     imu_bias_rad_s: Annotated[float, Meta(gt=0.0, le=10.0)] = 0.25
     imu_action: WatchdogAction = "warn"
+    implausible_action: WatchdogAction = "hold"
     trips: Annotated[int, Meta(ge=1, le=1000)] = 20
     trips_window_s: Annotated[float, Meta(ge=1.0, le=86_400.0)] = 120.0
     latching: tuple[LatchingWatchdog, ...] = ("commanded_by_others",)
@@ -280,9 +287,9 @@ class LearnerConfig(_Config):
     Attributes:
       batch_size, batch_length: sequences per batch and steps per sequence.
       train_ratio: ceiling on replayed steps per environment step; there is no floor.
-      minimum_steps: training starts when the replay holds this many steps.
+      minimum_s: training starts when so much robot time has been experienced.
       replay_capacity: steps; the oldest go first.
-      recent_share: of the replayed sequences that is drawn from the newest recent_steps steps alone; the others are
+      recent_share: of the replayed sequences that is drawn from the newest recent_s alone; the others are
         drawn from all. A robot that begins to fall in a new way thus learns to avoid it within a minute, not ten.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
@@ -322,10 +329,10 @@ class LearnerConfig(_Config):
     batch_size: Count = 16
     batch_length: Count = 32
     train_ratio: NotNegative = 144.0
-    minimum_steps: CountFrom0 = 1000
+    minimum_s: NotNegative = 50.0
     replay_capacity: Count = 200_000
     recent_share: Share = 0.5
-    recent_steps: Count = 2400
+    recent_s: Positive = 120.0
     mirror: bool = True
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
@@ -366,18 +373,26 @@ class LearnerConfig(_Config):
     lockstep_publish_updates: Count = 1
 
 
+Body = Literal["twin", "hardware"]
+"""What a robot learns in: its MuJoCo twin, or itself, over ROS 2."""
+
+
 class SessionConfig(_Config):
     """Everything a session was run with.
 
     Attributes:
-      robot: what carries out the commands, see `daydreamer walk --help`.
+      robot: who learns, see `daydreamer robots`.
+      task: what it learns.
+      body: 'twin' or 'hardware'.
       preset: named overrides that live with the robot.
       seed: of exploration, networks, batches and the twin.
       minutes: robot time of the whole session.
       ros_domain_id: ROS 2 domain of the session's nodes; -1 takes ROS_DOMAIN_ID or 0.
     """
 
-    robot: str = "twin"
+    robot: Name = "a1"
+    task: Name = "walk"
+    body: Body = "twin"
     preset: str = "default"
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
     minutes: Positive = 60.0

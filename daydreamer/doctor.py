@@ -134,6 +134,9 @@ def _describe_log(session: Session, path: Path, life: int, offset: int, count: i
     steps = f"{path.name}: {count} steps, sequence numbers without gap"
     rest = LogTail(path, session.spec, offset, life)
     try:
+        if file_size(path) == 0:
+            text = f"{path.name} is empty: its actor was ended before it wrote anything, or what it wrote is lost."
+            return Finding(part="experience", state="note", text=text)
         rest.read(1)
         torn_bytes = 0 if rest.closed else (file_size(path) or 0) - rest.offset
     except (UserError, OSError):

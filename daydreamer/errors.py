@@ -10,3 +10,7 @@ class UserError(Exception):
 
 class SpecMismatch(UserError):
     """A log, snapshot or checkpoint belongs to another robot specification or another network."""
+
+
+class NoOpenGL(UserError):
+    """This machine cannot draw, so that a twin has no pictures."""

@@ -11,19 +11,29 @@ import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.telemetry import safety_status
+from daydreamer.contract.signals import Measurement
+from daydreamer.contract.task import Task
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
-from daydreamer.robots.base import Measurement, Task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
-from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
+from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
+from daydreamer.telemetry.quantities import recent_figures
 
 REPORT_STEPS = 200
 """Environment steps between two rows of metrics; ten seconds at 20 Hz."""
+
+
+class Truth(Protocol):
+    """What only a simulator knows."""
+
+    @property
+    def quantities(self) -> dict[str, float]:
+        """By the names that `daydreamer.presentation` has for what is measured."""
 
 
 class SimulatedRobot(Protocol):
@@ -34,11 +44,11 @@ class SimulatedRobot(Protocol):
 
     def measure(self) -> Measurement: ...
 
-    def command(self, joint_targets_rad: np.ndarray | None) -> None: ...
+    def command(self, setpoint: np.ndarray | None) -> None: ...
 
     def advance(self, seconds: float) -> None: ...
 
-    def truth(self): ...
+    def truth(self) -> Truth: ...
 
 
 class LockstepSession:
@@ -56,7 +66,8 @@ class LockstepSession:
         self._learner_config = session.config.learner
         self._events = EventLog(session.events)
         self._milestones = MilestoneRecorder(
-            Milestones(session.spec.control_period_s), functools.partial(self._events.record, source="twin")
+            Milestones(session.presentation.milestones, session.spec.control_period_s),
+            functools.partial(self._events.record, source="twin"),
         )
 
     def run(
@@ -68,7 +79,6 @@ class LockstepSession:
         asked between two steps of either kind, says so, there are no more of them, and all that was learned is kept.
         """
         session, robot = self._session, self._robot
-        period_s = session.spec.control_period_s
         with contextlib.ExitStack() as stack:
             for role in ("actor", "learner", "twin"):
                 stack.enter_context(session.lock(role))
@@ -92,7 +102,7 @@ class LockstepSession:
                 seed=session.config.seed,
                 clock=lambda: robot.time_s,
                 on_event=functools.partial(self._events.record, source="actor"),
-                on_step=lambda step: self._milestones.add(step, float(robot.truth().velocity_m_s[0])),
+                on_step=lambda step: self._milestones.add(step, robot.truth().quantities),
             )
             learner = stack.enter_context(
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
@@ -103,15 +113,23 @@ class LockstepSession:
             for _ in range(steps):
                 if stop():
                     break
-                command = loop.step(robot.measure(), robot.time_s)
-                robot.command(None if command.damping else command.position_rad)
-                robot.advance(period_s)
-                window.add(robot.truth())
+                self._live_a_step(loop)
+                window.add(robot.truth().quantities)
                 self._train(loop, learner, stop)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
                 if checkpoint.due() and learner.updates:
                     learner.checkpoint()
+
+    def _live_a_step(self, loop: ControlLoop) -> None:
+        """One control period; what the robot does to begin an episode comes in addition."""
+        ticks = 0
+        while ticks < loop.ticks_per_step:
+            restart_ticks = loop.restart_ticks
+            command = loop.step(self._robot.measure(), self._robot.time_s)
+            self._robot.command(None if command.relaxes else command.setpoint)
+            self._robot.advance(loop.tick_period_s)
+            ticks += loop.restart_ticks == restart_ticks
 
     def _finish(self, loop: ControlLoop, learner: Learner, metrics: MetricsWriter) -> None:
         """Also when the run is cut short: what was learned is kept."""
@@ -159,7 +177,7 @@ class LockstepSession:
             policy_version=loop.policy.version if loop.policy else 0,
             **safety_status(loop),
             reward_recent=recent.get("reward"),
-            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,
         )
         StatusWriter(self._session, "actor").write(actor)
@@ -170,12 +188,14 @@ class _Window:
     """Means of the simulator's truth since the last report."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, float]] = []
+        self._rows: list[dict[str, float]] = []
 
-    def add(self, truth) -> None:
-        self._rows.append((float(truth.velocity_m_s[0]), truth.up_z))
+    def add(self, truth: dict[str, float]) -> None:
+        self._rows.append(truth)
 
     def means(self) -> dict[str, float]:
-        velocity, up = np.mean(self._rows, 0)
+        """By tag."""
+        means = np.mean([list(row.values()) for row in self._rows], 0).tolist()
+        tags = map(truth_tag, self._rows[0])
         self._rows.clear()
-        return {TRUE_SPEED: float(velocity), "truth/up_z": float(up)}
+        return dict(zip(tags, means, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from daydreamer.robots import find_robot
+from daydreamer.robots.registry import Interface
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import PARENT_VARIABLE
 
@@ -58,12 +58,13 @@ def session_processes(
         ros_arguments=ros_arguments,
     )
     twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where, ros_arguments=ros_arguments)
-    return [actor, *([twin] if find_robot(session.config.robot).starts_twin else []), learner_process(session)]
+    return [actor, *([twin] if session.config.body == "twin" else []), learner_process(session)]
 
 
-def driver_process(executable: str, ros_arguments: tuple[str, ...]) -> ProcessDescription:
-    """The driver of a robot, an executable of ours."""
-    return ProcessDescription("driver", f"ros_nodes.{executable}", executable, (), ros_arguments=ros_arguments)
+def driver_process(interface: Interface, ros_arguments: tuple[str, ...]) -> ProcessDescription:
+    """The driver of a robot, if its interface has one."""
+    assert interface.driver is not None and interface.executable is not None
+    return ProcessDescription("driver", interface.driver, interface.executable, (), ros_arguments=ros_arguments)
 
 
 def learner_process(session: Session) -> ProcessDescription:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
+
+_Values = TypeVar("_Values", bound=Any)
 
 MOST_HZ = 10_000.0
 MOST_ELEMENTS = 1 << 24
@@ -47,7 +50,7 @@ class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return np.zeros(self.shape, "int32" if self.is_discrete else self.dtype)
 
 
-class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything a policy or a log depends on; a change of it is a change of robot.
 
     Attributes:
@@ -65,6 +68,7 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for every vector observation where each element comes from, counted from 1, negative if its sign changes.
         (1, -2) keeps the first element and turns the second. Images are turned left to right. Empty if it is not
         symmetric.
+      setpoint_names: of the elements of what the robot is told, where that is not a position for each joint.
     """
 
     robot: str
@@ -78,16 +82,18 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reward_terms: tuple[str, ...]
     info: tuple[str, ...] = ()
     mirror: dict[str, tuple[int, ...]] = {}
+    setpoint_names: tuple[str, ...] = ()
 
-    def mirror_image(self, key: str, values: np.ndarray) -> np.ndarray:
+    def mirror_image(self, key: str, values: _Values) -> _Values:
         """What the mirror image of the robot would sense or do.
 
         Args:
           key: 'action', or of a vector observation; it is in `mirror`.
-          values: `[..., size]`, of numpy or of JAX.
+          values: `[..., size]`, of NumPy or of JAX, and so is what is returned.
         """
         sources = np.array(self.mirror[key])
-        return values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+        mirrored: _Values = values[..., np.abs(sources) - 1] * np.sign(sources).astype(np.float32)
+        return mirrored
 
     def check(self) -> None:
         """Raises ValueError for what no robot can be: a specification may be read from a stranger's file."""
@@ -99,13 +105,17 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, space in spaces.items():
             if len(space.shape) > MOST_DIMENSIONS or min(space.shape, default=0) < 0 or space.classes < 0:
                 raise ValueError(f"'{name}' has shape {space.shape} and {space.classes} classes")
-        names = (self.joint_names, self.foot_names, self.reward_terms, self.info, spaces)
+        names = (self.joint_names, self.foot_names, self.reward_terms, self.info, self.setpoint_names, spaces)
         if sum(space.size + space.classes for space in spaces.values()) + sum(map(len, names)) > MOST_ELEMENTS:
             raise ValueError(f"more than {MOST_ELEMENTS} elements are observed or done at a time")
 
     @property
     def control_period_s(self) -> float:
         return 1.0 / self.control_rate_hz
+
+    def steps(self, seconds: float) -> int:
+        """Control steps in a span of robot time."""
+        return round(seconds * self.control_rate_hz)
 
     @property
     def hash(self) -> str:

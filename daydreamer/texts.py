@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import zlib
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import msgspec
+
+_Decoded = TypeVar("_Decoded")
 
 DEEPEST = 32
 """Levels of nesting that anything of ours may have."""
@@ -59,6 +61,14 @@ def unseal_json(content: bytes) -> bytes:
     if int(match[1]) != zlib.crc32(content):
         raise ValueError("its checksum does not fit its content")
     return content
+
+
+@overload
+def decode_json(content: bytes | str) -> Any: ...
+
+
+@overload
+def decode_json(content: bytes | str, type: type[_Decoded]) -> _Decoded: ...
 
 
 def decode_json(content: bytes | str, type: Any = Any) -> Any:

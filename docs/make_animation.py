@@ -23,9 +23,10 @@ from PIL import Image
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
 from daydreamer.report.film import beside, with_caption
-from daydreamer.robots import QUADRUPEDS
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.skeleton import level_rotation
+from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.columns import StepColumns, read_columns
 from sim.twin import Twin
@@ -60,13 +61,11 @@ def animate(session: Session, minutes: Sequence[float], seconds: float, size: tu
     """One picture for each control step, with a scene for each of `minutes`.
 
     Raises:
-      UserError: the robot is another one, a scene is not in the log, or there is no working OpenGL.
+      UserError: the robot has no twin, a scene is not in the log, or there is no working OpenGL.
     """
-    if session.spec.robot != "a1":
-        raise UserError(f"There is no twin of '{session.spec.robot}' to draw; there is one of a1.")
     steps = read_columns(session, images=False)
     rate_hz = session.spec.control_rate_hz
-    twin = Twin(TwinConfig(), seed=0)
+    twin = find_robot(session.spec.robot).make_twin(TwinConfig(), seed=0)
     try:
         scenes = []
         for minute in minutes:
@@ -88,7 +87,7 @@ def caption(steps: StepColumns, rows: np.ndarray, minute: float) -> str:
 
 def draw_scene(twin: Twin, steps: StepColumns, rows: np.ndarray, size: tuple[int, int]) -> list[Image.Image]:
     """Pictures of consecutive steps; the robot heads to the right at first."""
-    robot = QUADRUPEDS["a1"]
+    robot = A1
     images, rotation, position_m, turning_rad_s = [], None, np.zeros(2), np.zeros(3)
     period_s = steps.robot_s[1] - steps.robot_s[0]
     for row in rows:
@@ -98,12 +97,12 @@ def draw_scene(twin: Twin, steps: StepColumns, rows: np.ndarray, size: tuple[int
         if rotation is None:
             rotation = level_rotation(up)
         else:
-            mean_rad_s = (turning_rad_s + measured.angular_velocity_rad_s) / 2
+            mean_rad_s = (turning_rad_s + measured["angular_velocity_rad_s"]) / 2
             rotation = upright_as_measured(rotation @ turn(mean_rad_s * period_s), up)
             velocity_m_s = np.array([steps.info[name][row] for name in VELOCITY])
             position_m = position_m + (rotation @ velocity_m_s)[:2] * period_s
-        turning_rad_s = measured.angular_velocity_rad_s
-        put_down(twin, position_m, rotation, measured.joint_position_rad)
+        turning_rad_s = measured["angular_velocity_rad_s"]
+        put_down(twin, position_m, rotation, measured["joint_position_rad"])
         images.append(Image.fromarray(twin.render(height=size[1], width=size[0])))
     return images
 

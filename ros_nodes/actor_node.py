@@ -29,8 +29,8 @@ os.environ["NPROC"] = "1"
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from daydreamer.compilation import keep_compilations
-from daydreamer.robots import find_robot
-from daydreamer.robots.base import Task
+from daydreamer.contract.task import Task
+from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import total_steps
 from daydreamer.session.status import ActorStatus, StatusWriter
@@ -63,7 +63,7 @@ class ActorNode(LifecycleNode):
         self._session, self._task, self._stop = session, task, stop
         self._reads_operator = reads_operator
         self._waits = waits
-        self._parameters = parameters.declare(self, len(task.spec.foot_names))
+        self._settings = parameters.declare(self, task.embodiment.setpoint_kind, len(task.spec.foot_names))
         self._error: Exception | None = None
         self._by_itself = False
 
@@ -73,14 +73,14 @@ class ActorNode(LifecycleNode):
         Raises:
           Exception: whatever made a transition fail, if nobody but this process asked for it.
         """
-        if self._parameters.autostart:
+        if self._settings.autostart:
             self._start_up(self.trigger_configure)
         else:
             name = self.get_fully_qualified_name()
             waits = f"waits for you: ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
             print(f"The actor {waits}. Have the robot's own emergency stop in hand.", flush=True)
             StatusWriter(self._session, "actor").attempt(ActorStatus(state="waiting", notices=[waits]))
-        starting = self._parameters.autostart and not self._waits
+        starting = self._settings.autostart and not self._waits
         try:
             while not self._stop and not self._finished(steps_in_all):
                 if self.actor is None:
@@ -98,8 +98,8 @@ class ActorNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             # Where somebody else leads the life cycle, an operator's resume does not.
-            set_out = self._set_out if self._parameters.autostart else None
-            self.actor = LiveActor(self, self._session, self._task, self._parameters, self._stop, set_out)
+            set_out = self._set_out if self._settings.autostart else None
+            self.actor = LiveActor(self, self._session, self._task, self._settings, self._stop, set_out)
         except Exception as error:
             # rclpy would drop it.
             return self._fail("configured", error)
@@ -162,13 +162,14 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     options = runtime.parse_arguments(parser, arguments)
     keep_compilations()
     session = Session.open(options.session)
-    robot = find_robot(session.config.robot)
-    task = robot.make_task(session.config)
+    task = make_task(session.config, session.record.robot_package)
     session.require_spec(task.spec)
     steps_in_all = total_steps(session, options.minutes)
 
     def make() -> ActorNode:
-        return ActorNode(session, task, stop, options.operator_input, waits=options.wait or not robot.starts_twin)
+        return ActorNode(
+            session, task, stop, options.operator_input, waits=options.wait or session.config.body != "twin"
+        )
 
     with session.lock("actor"), runtime.ros_node(make, arguments) as node, runtime.Spinner(node) as spinner:
         node.run(spinner, steps_in_all)

@@ -36,10 +36,12 @@ class _Source:
     convert: Callable[..., np.ndarray]
 
 
-_SOURCES = {
-    "raw": _Source(topics.IMAGE, Image, picture_of),
-    "compressed": _Source(topics.COMPRESSED_IMAGE, CompressedImage, picture_of_compressed),
-}
+def _sources(camera: str) -> dict[str, _Source]:
+    """By transport."""
+    return {
+        "raw": _Source(topics.image_topic(camera), Image, picture_of),
+        "compressed": _Source(topics.compressed_topic(camera), CompressedImage, picture_of_compressed),
+    }
 
 
 class Camera:
@@ -57,6 +59,7 @@ class Camera:
     def __init__(
         self,
         node: Node,
+        name: str,
         shape: tuple[int, ...],
         transport: str,
         period_s: float,
@@ -65,6 +68,8 @@ class Camera:
         """Begins to look for the camera.
 
         Args:
+          name: of the camera's signal, and of its topics.
+          shape: of the pictures that are wanted.
           transport: one of `TRANSPORTS`.
           period_s: no policy looks more often.
           on_refused: called with the topic, what is wrong with a message, and when it came, on the camera's thread.
@@ -76,6 +81,7 @@ class Camera:
             raise UserError(f"image_transport '{transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
         self.newest: tuple[np.ndarray, float] | None = None
         self._node, self._shape, self._period_s, self._on_refused = node, shape, period_s, on_refused
+        self._sources = _sources(name)
         self._choices = [transport] if transport != "auto" else ["raw", "compressed"]
         self._chosen: str | None = None
         self._chosen_s = 0.0
@@ -87,13 +93,13 @@ class Camera:
         self.looks_like = ""
         self._look()
         self._timer = node.create_timer(LOOK_PERIOD_S, self._look)
-        self._thread = threading.Thread(target=self._work, name="camera")
+        self._thread = threading.Thread(target=self._work, name=name)
         self._thread.start()
 
     @property
     def topics(self) -> list[str]:
         """Those that a picture may come on, relative; the chosen one alone once there is one."""
-        return [_SOURCES[choice].topic for choice in ([self._chosen] if self._chosen else self._choices)]
+        return [self._sources[choice].topic for choice in ([self._chosen] if self._chosen else self._choices)]
 
     @property
     def topic_names(self) -> list[str]:
@@ -133,7 +139,7 @@ class Camera:
         published = [
             choice
             for choice in self._choices
-            if self._node.count_publishers(self._node.resolve_topic_name(_SOURCES[choice].topic))
+            if self._node.count_publishers(self._node.resolve_topic_name(self._sources[choice].topic))
         ]
         last_s = max(self.received_s, self._chosen_s)
         if self._chosen is None:
@@ -147,7 +153,7 @@ class Camera:
 
     def _choose(self, choice: str) -> None:
         self._unsubscribe()
-        source = _SOURCES[choice]
+        source = self._sources[choice]
         self._chosen, self._chosen_s = choice, time.monotonic()
         self._subscription = self._node.create_subscription(
             source.message_type, source.topic, lambda data: self._receive(source, data), topics.LATEST_ONLY, raw=True

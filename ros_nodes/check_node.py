@@ -24,16 +24,19 @@ from rich.table import Table
 from rich.text import Text
 
 from daydreamer.config import SessionConfig
-from daydreamer.robots import checks, find_robot, sensor_checks
-from daydreamer.robots.base import Task
+from daydreamer.contract.frames import rotation_matrix
+from daydreamer.contract.limits import JointLimits
+from daydreamer.contract.signals import CAMERA, Signal
+from daydreamer.contract.task import Task
+from daydreamer.robots import checks, sensor_checks
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
-from daydreamer.robots.frames import rotation_matrix
+from daydreamer.robots.registry import make_task
 from daydreamer.robots.sensor_watch import ON_BACK_Z
 from daydreamer.scheduling import missing_permissions
 from daydreamer.session.new import configure
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
-from ros_nodes.camera import TRANSPORTS
+from ros_nodes.camera import TRANSPORTS, Camera
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.graph_checks import check_listeners, why_silent_here
 from ros_nodes.graph_watch import publishers_of
@@ -63,18 +66,22 @@ class Judge:
           known_forces_n: what they are known to read there.
         """
         recorder, timeout_s = self._recorder, self._config.actor.state_timeout_s
-        results = [*self._joints(), *self._imu()]
-        if self._task.spec.foot_names:
+        results: list[Check] = []
+        if recorder.joints in recorder.required:
+            results += self._joints()
+        if recorder.imu in recorder.required:
+            results += self._imu()
+        if recorder.feet in recorder.required:
             results += self._feet(hangs, known_forces_n)
-        for record in (recorder.joints, recorder.imu, *([recorder.feet] if self._task.spec.foot_names else [])):
+        for record in recorder.required:
             results += [
                 checks.check_rate(record, self._task.spec, timeout_s),
                 checks.check_latency(record, self._task.spec),
                 checks.check_stamps(record),
             ]
-        results += self._camera()
-        results.append(sensor_checks.check_temperature(recorder.temperature, self._task.limits))
-        results.append(sensor_checks.check_charge(recorder.battery, self._task.limits))
+        results += self._cameras()
+        results.append(sensor_checks.check_temperature(recorder.temperature, self._task.embodiment.limits))
+        results.append(sensor_checks.check_charge(recorder.battery, self._task.embodiment.limits))
         results += self._others()
         results.append(checks.check_permissions(missing_permissions()))
         return results
@@ -89,7 +96,8 @@ class Judge:
         yield checks.check_publishers(joints, spec.joint_names)
         position, velocity = joints.field("position"), joints.field("velocity")
         if names.verdict is not Verdict.FAIL and len(position):
-            yield checks.check_joint_ranges(position, spec, self._task.limits)
+            if isinstance(self._task.embodiment.limits, JointLimits):
+                yield checks.check_joint_ranges(position, spec, self._task.embodiment.limits)
             yield checks.check_rest(velocity, spec)
             frozen = checks.check_frozen(joints, ("position", "velocity"), "all angles and velocities are")
             if frozen:
@@ -115,7 +123,7 @@ class Judge:
             return
         on_back = self._up_z() < ON_BACK_Z
         unloaded = "it lies on its back" if on_back else "its feet hang free" if hangs else ""
-        sensing = self._task.foot_sensing
+        sensing = self._task.embodiment.foot_sensing
         yield from sensor_checks.check_foot_forces(
             feet.field("effort"), spec.foot_names, sensing, unloaded, known_forces_n
         )
@@ -125,26 +133,29 @@ class Judge:
         usable = len(orientation) and np.isfinite(orientation).all() and np.median(orientation, 0).any()
         return float(rotation_matrix(np.median(orientation, 0))[2, 2]) if usable else math.nan
 
-    def _camera(self) -> Iterator[Check]:
-        camera = self._recorder.camera
-        if camera is None:
-            for topic in topics.IMAGES:
+    def _cameras(self) -> Iterator[Check]:
+        for name, camera in self._recorder.cameras.items():
+            signal = self._task.embodiment.cameras[name]
+            yield from self._camera(camera, signal, self._recorder.unreadable[name])
+        if not self._recorder.cameras:
+            for topic in (topics.image_topic(CAMERA), topics.compressed_topic(CAMERA)):
                 name = self._node.resolve_topic_name(topic)
                 if who := publishers_of(self._node, name):
                     detail = (
                         f"published by {', '.join(who)}, but this policy looks at none; --set twin.camera=true does"
                     )
                     yield Check(f"camera {name}", Verdict.NOTE, detail)
-            return
+
+    def _camera(self, camera: Camera, signal: Signal, unreadable: Sequence[str]) -> Iterator[Check]:
         name = camera.topic_names[0]
         why = "" if camera.arrivals_s else why_silent_here(self._node, name, topics.Image)
         yield sensor_checks.check_camera(
             name,
             camera.looks_like,
             camera.arrivals_s,
-            self._recorder.unreadable,
+            unreadable,
             self._task.spec.control_rate_hz,
-            self._config.actor.image_timeout_s,
+            signal.stale_s or self._config.actor.image_timeout_s,
             why,
         )
         yield checks.check_publishers(TopicRecord(name, publishers=tuple(publishers_of(self._node, name))))
@@ -164,7 +175,7 @@ class Guide:
 
     def __init__(self, recorder: Recorder, commands: CommandPublisher, spinner: runtime.Spinner, task: Task):
         self._recorder, self._commands, self._spinner = recorder, commands, spinner
-        self._spec, self._limits = task.spec, task.limits
+        self._spec, self._limits = task.spec, task.embodiment.limits
 
     def measured(self) -> np.ndarray:
         """`[joints]`, the newest."""
@@ -240,15 +251,18 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         prog="check_node", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--robot", default="a1", help="whose folder says what is right")
+    parser.add_argument("--task", help="which of its tasks, as they may use other cameras")
+    parser.add_argument("--twin", action="store_true", help="the robot is its twin")
     parser.add_argument("--move", action="store_true", help="move each joint by a few degrees")
     parser.add_argument("--hanging", action="store_true", help="the feet are in the air: find out what they read there")
     parser.add_argument("--seconds", type=_seconds, default=3.0, help="how long to listen")
-    parser.add_argument("--command-interface", default=topics.COMMAND_INTERFACES[0])
+    parser.add_argument("--command-interface", help="what the driver takes; default: what is usual for the robot")
     parser.add_argument("--image-transport", choices=TRANSPORTS, default=TRANSPORTS[0])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of daydreamer walk")
     options = runtime.parse_options(parser, arguments)
-    config = configure(robot=options.robot, minutes=1.0, seed=0, overrides=options.set)
-    task = find_robot(options.robot).make_task(config)
+    body = "twin" if options.twin else "hardware"
+    config = configure(robot=options.robot, task=options.task, body=body, minutes=1.0, seed=0, overrides=options.set)
+    task = make_task(config)
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("check_robot"), arguments))
         forces_n = declare_foot_forces(node, len(task.spec.foot_names))
@@ -260,11 +274,14 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         )
         listen(recorder, spinner, options.seconds, stop)
         results = Judge(node, recorder, task, config).all(options.hanging or options.move, forces_n)
-        results += check_listeners(node, options.command_interface, must=options.move)
-        if options.move and not checks.safe_to_move(results):
+        interface = options.command_interface or topics.INTERFACES[task.embodiment.setpoint_kind][0]
+        results += check_listeners(node, task.embodiment, interface, must=options.move)
+        if options.move and not isinstance(task.embodiment.limits, JointLimits):
+            results.append(Check("motions", Verdict.NOTE, "not tried: this robot is not told joint positions"))
+        elif options.move and not checks.safe_to_move(results):
             results.append(Check("motions", Verdict.FAIL, "not tried, because of what failed above"))
         elif options.move:
-            commands = CommandPublisher(node, task.spec.joint_names, options.command_interface)
+            commands = CommandPublisher(node, task.embodiment, interface)
             guide = Guide(recorder, commands, spinner, task)
             runtime.refuse_second_publisher(node, spinner.once, commands.topic_name, stop)
             stack.callback(lambda: commands.damp_surely(guide.measured()))

@@ -11,7 +11,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
 
-from daydreamer.robots.base import JointLimits
+from daydreamer.contract.embodiment import Embodiment
+from daydreamer.contract.limits import JointLimits, TwistLimits
 from daydreamer.safety.encoder_belief import named
 from daydreamer.safety.watchdogs import beyond_limits_rad
 from ros_nodes import topics
@@ -45,8 +46,7 @@ class CommandIntake:
         self,
         node: Node,
         interface: str,
-        joint_names: Sequence[str],
-        limits: JointLimits,
+        robot: Embodiment,
         take: Callable[[np.ndarray | None], None],
         *,
         silent_s: float = SILENT_S,
@@ -55,9 +55,9 @@ class CommandIntake:
         """Subscribes.
 
         Args:
-          interface: one of `topics.COMMAND_INTERFACES`.
-          joint_names, limits: of the robot.
-          take: is called with each command as it comes: targets `[joints]` within the limits, or None to damp.
+          interface: one of `topics.INTERFACES` for what the robot is told.
+          robot: whose commands they are.
+          take: is called with each command as it comes: `[setpoint]` within the limits, or None to relax.
           silent_s: after so long without a command of the publisher that is followed, another one may be.
           begin_anew: is called before the first command of a publisher that was not followed before.
 
@@ -65,8 +65,7 @@ class CommandIntake:
           UserError: there is no such interface.
         """
         self._node = node
-        self._joint_names = tuple(joint_names)
-        self._limits = limits
+        self._robot = robot
         self._take = take
         self._silent_s = silent_s
         self._begin_anew = begin_anew
@@ -75,7 +74,10 @@ class CommandIntake:
         self._complaints = Complaints(node, time.monotonic)
         self.refused = self.ignored = 0
         subscription = node.create_subscription(
-            topics.command_type(interface), topics.JOINT_COMMAND, self._on_message, _QUEUE
+            topics.command_type(interface, robot.setpoint_kind),
+            topics.command_topic(robot),
+            self._on_message,
+            _QUEUE,
         )
         self._topic = subscription.topic_name
 
@@ -92,7 +94,7 @@ class CommandIntake:
             )
             return
         try:
-            target_rad = joint_command_of(message, self._joint_names, self._limits)
+            setpoint = command_of(message, self._robot)
         except BadCommand as error:
             self.refused += 1
             reason = str(error)
@@ -104,7 +106,7 @@ class CommandIntake:
             self._begin_anew()
             self._node.get_logger().info(f"Following the commands of {self._name(publisher)} on {self._topic}.")
         self._followed, self._followed_s = publisher, now_s
-        self._take(target_rad)
+        self._take(setpoint)
 
     def _name(self, publisher: bytes | None) -> str:
         """The node that a publisher belongs to, as far as it is known."""
@@ -112,6 +114,31 @@ class CommandIntake:
             if _bytes_of(endpoint.endpoint_gid) == publisher:
                 return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
         return "a publisher without a name"
+
+
+def command_of(message: Any, robot: Embodiment) -> np.ndarray | None:
+    """What a message tells a robot `[setpoint]`, within its limits; None to relax.
+
+    Raises:
+      BadCommand: it is no command for this robot.
+    """
+    if isinstance(robot.limits, TwistLimits):
+        return twist_command_of(message, robot.limits)
+    return joint_command_of(message, robot.setpoint_names, robot.limits)
+
+
+def twist_command_of(message: Any, limits: TwistLimits) -> np.ndarray:
+    """Forward speed and turn rate `[2]` within the limits; the other four of a twist are not for robots on wheels.
+
+    Raises:
+      BadCommand: it is not finite.
+    """
+    twist = getattr(message, "twist", message)
+    command = np.array((twist.linear.x, twist.angular.z))
+    if not np.isfinite(command).all():
+        raise BadCommand("its speed is not finite")
+    lower = (-limits.backward_m_s, -limits.turn_rad_s)
+    return np.clip(command, lower, (limits.forward_m_s, limits.turn_rad_s))
 
 
 def joint_command_of(message: Any, joint_names: Sequence[str], limits: JointLimits) -> np.ndarray | None:

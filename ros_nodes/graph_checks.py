@@ -10,6 +10,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 
+from daydreamer.contract.embodiment import Embodiment, SetpointKind
 from daydreamer.robots.checks import Check, Verdict
 from daydreamer.texts import printable_line
 from ros_nodes import topics
@@ -78,18 +79,20 @@ def _onlooker(domain: int) -> Iterator[Node]:
         context.shutdown()
 
 
-def check_listeners(node: Node, interface: str, must: bool) -> list[Check]:
+def check_listeners(node: Node, robot: Embodiment, interface: str, must: bool) -> list[Check]:
     """Whether anybody obeys our commands, and whether anybody gives others.
 
     Args:
-      interface: one of `topics.COMMAND_INTERFACES`.
+      robot: who is commanded.
+      interface: one of `topics.INTERFACES` for it.
       must: commands are to be sent now.
 
     Raises:
       UserError: there is no such interface.
     """
-    topic = node.resolve_topic_name(topics.JOINT_COMMAND)
-    wanted = type_name(topics.command_type(interface))
+    kind = robot.setpoint_kind
+    topic = node.resolve_topic_name(topics.command_topic(robot))
+    wanted = type_name(topics.command_type(interface, kind))
     results = []
     # This node has no publisher there yet.
     commanders = publishers_of(node, topic)
@@ -97,20 +100,20 @@ def check_listeners(node: Node, interface: str, must: bool) -> list[Check]:
         detail = f"{', '.join(commanders)} commands the robot: stop it, or neither the actor nor --move will begin"
         verdict = Verdict.FAIL if must or len(commanders) > 1 else Verdict.NOTE
         results.append(Check(f"publishers of {topic}", verdict, detail))
-    return [*results, Check(f"listeners to {topic}", *_listeners(node, topic, wanted, must))]
+    return [*results, Check(f"listeners to {topic}", *_listeners(node, topic, wanted, kind, must))]
 
 
-def _listeners(node: Node, topic: str, wanted: str, must: bool) -> tuple[Verdict, str]:
+def _listeners(node: Node, topic: str, wanted: str, kind: SetpointKind, must: bool) -> tuple[Verdict, str]:
     failed = Verdict.FAIL if must else Verdict.NOTE
     listeners = node.get_subscriptions_info_by_topic(topic)
     if not listeners:
-        return failed, "nobody: the driver does not run, or takes commands elsewhere (remap joint_command to it)"
+        return failed, f"nobody: the driver does not run, or takes commands elsewhere (remap {topic} to it)"
     fitting = [each for each in listeners if each.topic_type == wanted]
     if not fitting:
-        others = {type_name(topics.command_type(name)): name for name in topics.COMMAND_INTERFACES}
-        kind = listeners[0].topic_type
-        cure = f"--command-interface {others[kind]}" if kind in others else f"{wanted} is wanted"
-        return failed, f"takes {printable_line(kind)}: {cure}"
+        others = {type_name(topics.command_type(name, kind)): name for name in topics.INTERFACES[kind]}
+        taken = listeners[0].topic_type
+        cure = f"--command-interface {others[taken]}" if taken in others else f"{wanted} is wanted"
+        return failed, f"takes {printable_line(taken)}: {cure}"
     names = ", ".join(printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}") for each in fitting)
     if any(each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in fitting):
         detail = "asks for transient local durability, which commands do not have: an old command would come again"

@@ -15,13 +15,13 @@ from daydreamer.actor import garbage
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
-from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.telemetry import ActorTelemetry
+from daydreamer.contract.task import Task
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
+from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
 from daydreamer.policy.policy import Policy
-from daydreamer.robots.base import Task
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.watchdogs import StallWatch
 from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_first
@@ -83,14 +83,14 @@ class LiveActor:
         self._said: dict[str, tuple[str, float]] = {}
         with contextlib.ExitStack() as stack:
             stack.enter_context(runtime.entities(node))
-            self._commands = CommandPublisher(node, spec.joint_names, parameters.command_interface)
+            self._commands = CommandPublisher(node, task.embodiment, parameters.command_interface)
             self._begin_s = time.monotonic()
-            keep_wiring(session, topics.wiring_of(node, parameters.command_interface))
+            keep_wiring(session, topics.wiring_of(node, parameters.command_interface, task.embodiment))
             self._state = RobotState(
                 node,
                 spec,
+                task.embodiment,
                 self._notice,
-                foot_sensing=task.foot_sensing,
                 foot_unloaded_n=parameters.foot_force_unloaded_n,
                 image_transport=parameters.image_transport,
             )
@@ -113,7 +113,8 @@ class LiveActor:
                 )
             )
             robot_s = earlier_steps * spec.control_period_s
-            milestones = Milestones(spec.control_period_s, robot_s, earlier["milestones_s"])
+            wanted = session.presentation.milestones
+            milestones = Milestones(wanted, spec.control_period_s, robot_s, earlier["milestones_s"])
             self._telemetry = ActorTelemetry(session, life, writer, milestones)
             self._telemetry.notices = self.notices
             self._telemetry.camera = lambda: self._state.camera
@@ -142,7 +143,7 @@ class LiveActor:
             )
             self._loader.poll()
             garbage.take_over()
-            self._pacer = Pacer(spec.control_period_s, time.monotonic() + spec.control_period_s)
+            self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             self._input = OperatorInput(
                 node, self._desk, self.request, parameters.joy_deadman_button, parameters.joy_axes
@@ -299,7 +300,7 @@ class LiveActor:
             self._said.pop("silence", None)  # it has spoken
         command = self.loop.step(measurement, tick_s)
         if command is not None:
-            self._commands.send(command.position_rad, self.loop.supervisor.stand_in_rad)
+            self._commands.send(command.setpoint, self.loop.supervisor.stand_in_rad)
         sent_s = time.monotonic()
         self._pacer.finish(sent_s)
         self._telemetry.step_latency.add(sent_s - tick_s)

@@ -9,6 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
 
 from daydreamer.actor.operator import AXES
+from daydreamer.contract.embodiment import SetpointKind
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
 from ros_nodes.camera import TRANSPORTS
@@ -30,10 +31,11 @@ class ActorParameters:
     foot_force_unloaded_n: tuple[float, ...]
 
 
-def declare(node: Node, feet: int = 0) -> ActorParameters:
+def declare(node: Node, kind: SetpointKind = "joint_position", feet: int = 0) -> ActorParameters:
     """Declares the parameters on `node` and returns their values; they are read once.
 
     Args:
+      kind: of what the robot is told.
       feet: of the robot.
 
     Raises:
@@ -47,9 +49,9 @@ def declare(node: Node, feet: int = 0) -> ActorParameters:
         command_interface=runtime.declare(
             node,
             "command_interface",
-            topics.COMMAND_INTERFACES[0],
-            "message type of joint_command",
-            additional_constraints=" or ".join(topics.COMMAND_INTERFACES),
+            topics.INTERFACES[kind][0],
+            "message type of the commands",
+            additional_constraints=" or ".join(topics.INTERFACES[kind]),
         ),
         diagnostics_period_s=runtime.declare(
             node,
@@ -87,7 +89,7 @@ def declare(node: Node, feet: int = 0) -> ActorParameters:
         raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
     if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
         raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
-    topics.command_type(parameters.command_interface)
+    topics.command_type(parameters.command_interface, kind)
     runtime.refuse_unknown_parameters(node)
     return parameters
 

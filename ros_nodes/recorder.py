@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import BatteryState, Temperature
 
-from daydreamer.robots.base import Task
+from daydreamer.contract.task import Task
 from daydreamer.robots.checks import TopicRecord
 from daydreamer.stop_request import StopRequest
 from daydreamer.texts import printable_line
@@ -29,6 +30,10 @@ LARGEST_NAMES = 200
 """Of one topic, that are kept."""
 
 
+def _note_unreadable(errors: list[str], _: str, error: Exception, __: float) -> None:
+    errors.append(str(error))
+
+
 class Recorder:
     """Keeps the messages of the robot's topics. A context manager."""
 
@@ -36,18 +41,27 @@ class Recorder:
         spec = task.spec
         self._node = node
         self._stack = contextlib.ExitStack()
+        self._robot = task.embodiment
         self.joints = self._record_named(topics.JOINT_STATES, spec.joint_names, ("position", "velocity"))
         self.imu = self._record(topics.Imu, topics.IMU, _imu_fields)
         self.feet = self._record_named(topics.FOOT_CONTACTS, spec.foot_names, ("effort",))
         self.temperature = self._record(Temperature, topics.TEMPERATURE, lambda report: {"value": [report.temperature]})
         self.battery = self._record(BatteryState, topics.BATTERY, lambda report: {"value": [report.percentage]})
-        self.unreadable: list[str] = []
-        shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
-        self.camera = shape and Camera(
-            node, shape, image_transport, spec.control_period_s, lambda _, error, __: self.unreadable.append(str(error))
-        )
-        if self.camera:
-            self._stack.callback(self.camera.close)
+        self.unreadable: dict[str, list[str]] = {}
+        self.cameras = {}
+        for name, signal in self._robot.cameras.items():
+            errors: list[str] = []
+            self.unreadable[name] = errors
+            camera = Camera(
+                node,
+                name,
+                signal.shape,
+                image_transport,
+                spec.control_period_s,
+                functools.partial(_note_unreadable, errors),
+            )
+            self._stack.callback(camera.close)
+            self.cameras[name] = camera
 
     def __enter__(self) -> Recorder:
         return self
@@ -57,13 +71,21 @@ class Recorder:
 
     @property
     def records(self) -> tuple[TopicRecord, ...]:
-        return self.joints, self.imu, self.feet, self.temperature, self.battery
+        return *self.required, self.temperature, self.battery
+
+    @property
+    def required(self) -> tuple[TopicRecord, ...]:
+        """Those of the topics that the robot must have, cameras apart."""
+        states = {topics.JOINT_STATES: self.joints, topics.IMU: self.imu, topics.FOOT_CONTACTS: self.feet}
+        wanted = topics.topics_of(self._robot)
+        return tuple(record for topic, record in states.items() if topic in wanted)
 
     def clear(self) -> None:
         """Forgets all messages."""
         for record in self.records:
             record.clear()
-        self.unreadable.clear()
+        for errors in self.unreadable.values():
+            errors.clear()
 
     def _record(self, message_type: type, topic: str, fields: Callable[[object], Mapping]) -> TopicRecord:
         record = TopicRecord(self._node.resolve_topic_name(topic))
@@ -141,12 +163,12 @@ def _identity(info: Mapping[str, object]) -> bytes:
 def listen(recorder: Recorder, spinner: runtime.Spinner, seconds: float, stop: StopRequest) -> None:
     """Waits for the topics, then records for `seconds`."""
     end_s = time.monotonic() + WAIT_S
-    required = (recorder.joints, recorder.imu, recorder.feet)
 
     def missing() -> bool:
-        return not all(record.received_s for record in required) or (
-            recorder.camera is not None and recorder.camera.newest is None and not recorder.unreadable
+        blind = any(
+            camera.newest is None and not recorder.unreadable[name] for name, camera in recorder.cameras.items()
         )
+        return blind or not all(record.received_s for record in recorder.required)
 
     while not stop and time.monotonic() < end_s and missing():
         spinner.once(0.05)

@@ -1,8 +1,8 @@
 """Plays a session's experience back as topics, for RViz, PlotJuggler or a look at what the robot felt.
 
-Publishes joint_states, imu/data, joint_command and reward in the namespace /replay, so that no robot obeys them; the
-heading is 0, as the policy does not observe it. Parameters: `speed` (1 is real time), `life` (which life of the actor;
-0 for all, one after the other).
+Publishes joint_states, imu/data, joint_command and reward, or what else the robot has, in the namespace /replay, so
+that no robot obeys them; the heading is 0, as the policy does not observe it. Parameters: `speed` (1 is real time),
+`life` (which life of the actor; 0 for all, one after the other).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
-from daydreamer.robots import QUADRUPEDS
-from daydreamer.robots.quadruped.replayed import replayed_measurement
+from daydreamer.robots.registry import TaskEntry, find_robot
 from daydreamer.session.directory import Session
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
+from ros_nodes.commands import CommandPublisher
+from ros_nodes.state_publishers import StatePublishers
 
 NAMESPACE = "replay"
 
@@ -39,44 +40,29 @@ LONGEST_PAUSE_S = 1.0
 class Player:
     """Publishes steps."""
 
-    def __init__(self, node: Node, session: Session):
+    def __init__(self, node: Node, session: Session, entry: TaskEntry):
         self._node = node
-        self._robot = QUADRUPEDS[session.spec.robot]
-        self._joints = session.spec.joint_names
-        self._joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
-        self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
-        self._command = node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+        self._replayed = entry.replayed
+        self._robot = entry.make(session.config).embodiment
+        self._state = StatePublishers(node, session.spec, self._robot)
+        self._command = CommandPublisher(node, self._robot, topics.INTERFACES[self._robot.setpoint_kind][0])
         self._reward = node.create_publisher(Float64, "reward", topics.RELIABLE)
 
     def publish(self, step: Step) -> None:
-        measurement = replayed_measurement(self._robot, step.observation, 1e-9 * step.monotonic_ns)
-        position_rad = measurement.joint_position_rad
-        stamp = self._node.get_clock().now().to_msg()
-        self._joint_states.publish(
-            topics.joint_state_message(stamp, self._joints, position_rad, measurement.joint_velocity_rad_s)
-        )
-        self._imu.publish(
-            topics.imu_message(
-                stamp,
-                measurement.orientation_wxyz,
-                measurement.angular_velocity_rad_s,
-                measurement.linear_acceleration_m_s2,
-            )
-        )
-        self._command.publish(
-            topics.joint_command_message("joint_state", stamp, self._joints, step.action_sent, position_rad)
-        )
+        measurement = self._replayed(step.observation, 1e-9 * step.monotonic_ns)
+        self._state.publish(self._state.messages(measurement.values))
+        self._command.send(step.action_sent, self._robot.measured_setpoint(measurement))
         self._reward.publish(Float64(data=float(step.reward)))
 
     def wait_for_listeners(self, spinner: runtime.Spinner, stop: StopRequest) -> None:
         """Returns when somebody listens, or when whoever listens already would have been found."""
         end_s = time.monotonic() + runtime.DISCOVERY_S
-        while not (stop or self._joint_states.get_subscription_count() or time.monotonic() > end_s):
+        while not (stop or self._state.listened_to or time.monotonic() > end_s):
             spinner.once(0.05)
 
     def flush(self) -> None:
         """Waits until those who listen have everything."""
-        for publisher in (self._joint_states, self._imu, self._command, self._reward):
+        for publisher in (*self._state.publishers, self._command.publisher, self._reward):
             publisher.wait_for_all_acked(FLUSH_TIMEOUT)
 
 
@@ -110,9 +96,11 @@ def play(player: Player, steps: Sequence[Step], speed: float, spinner: runtime.S
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
     options = runtime.parse_arguments(argparse.ArgumentParser(prog="replay_node", description=__doc__), arguments)
     session = Session.open(options.session)
-    if session.spec.robot not in QUADRUPEDS:
+    entry = find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
+    if entry.replayed is None:
         raise UserError(
-            f"Sessions of '{session.spec.robot}' cannot be played back; those of {', '.join(QUADRUPEDS)} can."
+            f"Sessions of '{session.config.robot}' cannot be played back: its folder does not say what its sensors "
+            "must have said (TaskEntry.replayed)."
         )
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(
@@ -124,7 +112,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         runtime.refuse_unknown_parameters(node)
         if not speed > 0:
             raise UserError(f"Parameter speed is {speed}; it must be above 0.")
-        player = Player(node, session)
+        player = Player(node, session, entry)
         player.wait_for_listeners(spinner, stop)
         for steps in logged_lives(session, life):
             play(player, steps, speed, spinner, stop)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import BatteryState, Imu, JointState, Temperature
 
+from daydreamer.contract import signals
+from daydreamer.contract.embodiment import Embodiment
+from daydreamer.contract.signals import Measurement
 from daydreamer.errors import UserError
-from daydreamer.robots.base import FootSensing, Measurement
 from daydreamer.robots.sensor_watch import ChargeUnit, SensorWatch, TemperatureUnit
-from daydreamer.safety.belief import LARGEST
 from daydreamer.spec import RobotSpec
 from daydreamer.texts import printable_line
 from ros_nodes import topics
@@ -41,14 +43,17 @@ LOWEST_C, HIGHEST_C = -60.0, 500.0
 
 NAMES_SHOWN = 40
 
+LOOK_S = 0.1
+"""Between two pictures that are converted, at most: a policy that looks twice a second shall see what is there."""
+
 COMES_S = 2.0
 """What has not come for so long does not come."""
 
 
 class RobotState:
-    """Subscribes to what a robot's specification needs.
+    """Subscribes to what a robot senses.
 
-    Temperature and charge are optional: a robot that does not report them is not waited for.
+    Optional signals, as temperature and charge, are not waited for.
 
     Reception is stamped with this process's steady clock: the driver's stamps are of another clock, perhaps of
     another machine.
@@ -61,18 +66,19 @@ class RobotState:
         self,
         node: Node,
         spec: RobotSpec,
+        robot: Embodiment,
         on_notice: Callable[..., None] = lambda text, **fields: None,
         *,
-        foot_sensing: FootSensing | None = None,
         foot_unloaded_n: Sequence[float] = (),
         image_transport: str = TRANSPORTS[0],
     ):
         """Subscribes; `close` ends what works beside it.
 
         Args:
+          spec: names joints and feet, and says how often the policy looks.
+          robot: whose signals are wanted.
           on_notice: called as `on_notice(text, **fields)`, on any thread, when something about the messages is worth an
             operator's attention.
-          foot_sensing: see `Task`.
           foot_unloaded_n: see `SensorWatch`.
           image_transport: see `Camera`.
 
@@ -80,52 +86,74 @@ class RobotState:
           UserError: there is no such transport.
         """
         self.refused: dict[tuple[str, str], int] = {}
-        self._spec = spec
+        self._robot = robot
         self._on_notice = on_notice
         self._said_s: dict[tuple[str, str], float] = {}
         self._problems: dict[str, str] = {}
         # When the first and the newest message came, usable or not.
         self._heard_s: dict[str, tuple[float, float]] = {}
-        self._joints = JointReadings(spec.joint_names, LARGEST["joint_position_rad"], LARGEST["joint_velocity_rad_s"])
+        self._joints = JointReadings(
+            spec.joint_names, self._largest(signals.JOINT_POSITION), self._largest(signals.JOINT_VELOCITY)
+        )
         self._names_heard: dict[str, list[str]] = {}
-        self._feet = NamedValues(spec.foot_names, "effort", LARGEST["foot_force_n"])
-        self._imu = _no_imu()
+        self._feet = NamedValues(spec.foot_names, "effort", self._largest(signals.FOOT_FORCE))
+        # What is not named, by signal.
+        self._values: dict[str, np.ndarray] = {}
         self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
         # When what is not named came last.
         self._received_s: dict[str, float] = {}
         self._subscriptions: dict[str, object] = {}
         self._node = node
-        self._subscribe(JointState, topics.JOINT_STATES, self._on_joint_states, topics.FROM_SEVERAL)
-        self._subscribe(Imu, topics.IMU, self._on_imu)
-        if spec.foot_names:
+        wanted = topics.topics_of(robot)
+        if topics.JOINT_STATES in wanted:
+            self._subscribe(JointState, topics.JOINT_STATES, self._on_joint_states, topics.FROM_SEVERAL)
+        if topics.IMU in wanted:
+            self._subscribe(Imu, topics.IMU, self._on_imu)
+        if topics.FOOT_CONTACTS in wanted:
             self._subscribe(JointState, topics.FOOT_CONTACTS, self._on_foot_contacts, topics.FROM_SEVERAL)
+        if topics.ODOMETRY in wanted:
+            from nav_msgs.msg import Odometry  # not needed by robots without wheels
+
+            self._subscribe(Odometry, topics.ODOMETRY, self._on_odometry)
         self._required = dict(self._subscriptions)
         self._temperature = _Reports()
         self._battery = _Reports()
         self._subscribe(Temperature, topics.TEMPERATURE, self._on_temperature)
         self._subscribe(BatteryState, topics.BATTERY, self._on_battery)
         self._temperature_unit, self._charge_unit = TemperatureUnit(), ChargeUnit()
-        self._watch = SensorWatch(spec, foot_sensing, foot_unloaded_n)
-        shape = next((space.shape for space in spec.observation.values() if space.is_image), None)
-        self._camera = shape and Camera(node, shape, image_transport, spec.control_period_s, self._refuse_image)
+        self._watch = SensorWatch(spec, robot, foot_unloaded_n)
+        self._cameras = {
+            name: Camera(
+                node, name, signal.shape, image_transport, min(spec.control_period_s, LOOK_S), self._refuse_image
+            )
+            for name, signal in robot.cameras.items()
+        }
 
     def close(self) -> None:
-        """Ends the camera's thread."""
-        if self._camera:
-            self._camera.close()
+        """Ends the cameras' threads."""
+        for camera in self._cameras.values():
+            camera.close()
 
     @property
     def camera(self) -> str | None:
-        """What the camera sends, for people; None for a robot that needs none."""
-        return self._camera.description() if self._camera else None
+        """What the cameras send, for people; None for a robot that needs none."""
+        return "; ".join(camera.description() for camera in self._cameras.values()) or None
+
+    def _largest(self, name: str) -> float:
+        """Beyond it a value of this signal is a broken message."""
+        signal = self._robot.signals.get(name)
+        return math.inf if signal is None else signal.largest
 
     @property
     def topic_names(self) -> list[str]:
         """Resolved names of the topics that the robot's state comes on."""
-        return [subscription.topic_name for subscription in self._required.values()] + self._camera_topics()
+        cameras = [name for camera in self._cameras.values() for name in camera.topic_names]
+        return [subscription.topic_name for subscription in self._required.values()] + cameras
 
-    def _camera_topics(self) -> list[str]:
-        return self._camera.topic_names if self._camera else []
+    @property
+    def _blind(self) -> list[Camera]:
+        """Cameras of which no picture has come yet."""
+        return [camera for camera in self._cameras.values() if camera.newest is None]
 
     def take_waiting(self) -> None:
         """Takes in what has arrived, without an executor."""
@@ -138,13 +166,13 @@ class RobotState:
     def silent_topics(self, since_s: float) -> list[str]:
         """Resolved names of the topics that have not delivered all since `since_s` of `time.monotonic()`."""
         silent = [self._required[topic].topic_name for topic in self._required if self._oldest_s(topic) < since_s]
-        # Later its pictures have an age of their own.
-        blind = self._camera and self._camera.newest is None
-        return silent + self._camera_topics() if blind else silent
+        # Later pictures have an age of their own.
+        return silent + [name for camera in self._blind for name in camera.topic_names]
 
     def problem(self, topic_name: str) -> str | None:
         """What is wrong with the messages on a topic that `silent_topics` names; None if none come."""
-        topic = next(topic for topic in (*self._required, *topics.IMAGES) if self._name_of(topic) == topic_name)
+        cameras = [topic for camera in self._cameras.values() for topic in camera.topics]
+        topic = next(topic for topic in (*self._required, *cameras) if self._name_of(topic) == topic_name)
         comes = time.monotonic() - self._heard_s.get(topic, (0.0, -math.inf))[1] < COMES_S
         return self._problem_of(topic) if comes else None
 
@@ -161,34 +189,51 @@ class RobotState:
             foreign = topic == topics.JOINT_STATES and self._joints.position.newest_s == -math.inf
             if now_s - self._heard_s[topic][0] > (FOREIGN_S if foreign else PARTIAL_S):
                 raise UserError(self._problem_of(topic))
-        if self._camera and self._camera.newest is None:
-            for topic in self._camera.topics:
-                if topic in self._problems and now_s - self._heard_s[topic][0] > FOREIGN_S:
-                    raise UserError(self._problem_of(topic))
+        for topic in (topic for camera in self._blind for topic in camera.topics):
+            if topic in self._problems and now_s - self._heard_s[topic][0] > FOREIGN_S:
+                raise UserError(self._problem_of(topic))
 
     def measurement(self) -> Measurement:
         """The newest state, as old as its oldest part. Only when every topic has delivered."""
-        orientation_wxyz, angular_velocity_rad_s, linear_acceleration_m_s2 = self._imu
-        peak_rad_s = self._peak_joint_speed_rad_s
-        self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
-        image, image_time_s = (self._camera and self._camera.newest) or (None, None)
-        measurement = Measurement(
-            time_s=min(self._oldest_s(topic) for topic in self._required),
-            joint_position_rad=self._joints.position.value,
-            joint_velocity_rad_s=self._joints.velocity_rad_s,
-            orientation_wxyz=orientation_wxyz,
-            angular_velocity_rad_s=angular_velocity_rad_s,
-            linear_acceleration_m_s2=linear_acceleration_m_s2,
-            foot_force_n=self._watch.feet(self._feet.value),
-            image=image,
-            image_time_s=image_time_s,
-            temperature_c=self._temperature.highest(),
-            battery_fraction=self._battery.lowest(),
-            peak_joint_speed_rad_s=peak_rad_s,
-        )
+        values: dict[str, Any] = dict(self._values)
+        if topics.JOINT_STATES in self._required:
+            values[signals.JOINT_POSITION] = self._joints.position.value
+            values[signals.JOINT_VELOCITY] = self._joints.velocity_rad_s
+            values[signals.PEAK_JOINT_SPEED] = self._peak_joint_speed_rad_s
+            self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
+        if topics.FOOT_CONTACTS in self._required:
+            values[signals.FOOT_FORCE] = self._watch.feet(self._feet.value)
+        for name, report in (
+            (signals.TEMPERATURE, self._temperature.highest()),
+            (signals.CHARGE, self._battery.lowest()),
+        ):
+            if report is not None:
+                values[name] = report
+        received_s = self._slow_s()
+        for name, camera in self._cameras.items():
+            if camera.newest is not None:
+                values[name], received_s[name] = camera.newest
+        measurement = Measurement(self._state_s(), values, received_s)
         for remark in self._watch.look(measurement):
             self._remark("sensors", remark.kind, remark.text)
         return measurement
+
+    def _slow_s(self) -> dict[str, float]:
+        """When the signals came that have a pace of their own."""
+        return {
+            name: self._oldest_s(topic)
+            for topic in self._required
+            for name in topics.signals_of(self._robot, topic)
+            if self._robot.signals[name].stale_s is not None
+        }
+
+    def _state_s(self) -> float:
+        """When the oldest part of the rest came; now, if all has a pace of its own."""
+        fast_s = [self._oldest_s(topic) for topic in self._required if not self._is_slow(topic)]
+        return min(fast_s, default=time.monotonic())
+
+    def _is_slow(self, topic: str) -> bool:
+        return all(self._robot.signals[name].stale_s is not None for name in topics.signals_of(self._robot, topic))
 
     def _oldest_s(self, topic: str) -> float:
         if topic == topics.JOINT_STATES:
@@ -264,17 +309,47 @@ class RobotState:
             )
 
     def _on_imu(self, message: Imu, now_s: float) -> None:
-        for name in ("angular_velocity", "linear_acceleration"):
+        wanted = topics.signals_of(self._robot, topics.IMU)
+        for name, signal in (
+            ("angular_velocity", signals.ANGULAR_VELOCITY),
+            ("linear_acceleration", signals.LINEAR_ACCELERATION),
+        ):
+            if signal not in wanted:
+                continue
             # REP-145; drivers that know no covariance are known to write the same beside a measurement.
             missing = getattr(message, f"{name}_covariance")[0] == -1.0
             if missing and not topics.vector_of(getattr(message, name)).any():
                 raise Unusable(f"it has no {name.replace('_', ' ')}")
-        self._imu = (
-            topics.orientation_of(message),
-            _vector(message.angular_velocity, "angular_velocity_rad_s"),
-            _vector(message.linear_acceleration, "linear_acceleration_m_s2"),
-        )
+        values = {}
+        if signals.ORIENTATION in wanted:
+            values[signals.ORIENTATION] = topics.orientation_of(message)
+        for name, vector in (
+            (signals.ANGULAR_VELOCITY, message.angular_velocity),
+            (signals.LINEAR_ACCELERATION, message.linear_acceleration),
+        ):
+            if name in wanted:
+                values[name] = self._possible(name, topics.vector_of(vector))
+        self._values |= values
         self._received_s[topics.IMU] = now_s
+
+    def _on_odometry(self, message, now_s: float) -> None:
+        wanted = topics.signals_of(self._robot, topics.ODOMETRY)
+        twist, pose = message.twist.twist, message.pose.pose
+        found = {signals.ODOMETRY_TWIST: np.array((twist.linear.x, twist.angular.z))}
+        if signals.ODOMETRY_POSE in wanted:
+            found[signals.ODOMETRY_POSE] = np.array((pose.position.x, pose.position.y, topics.yaw_of(pose.orientation)))
+        self._values |= {name: self._possible(name, values) for name, values in found.items() if name in wanted}
+        self._received_s[topics.ODOMETRY] = now_s
+
+    def _possible(self, name: str, values: np.ndarray) -> np.ndarray:
+        """The values, if any sensor can say them.
+
+        Raises:
+          Unusable: none can.
+        """
+        if not (np.abs(values) <= self._largest(name)).all():  # false for what is not a number
+            raise Unusable(f"its {name} is impossible", np.array2string(values, precision=3))
+        return values
 
     def _on_foot_contacts(self, message: JointState, now_s: float) -> None:
         self._names_heard[topics.FOOT_CONTACTS] = message.name[:NAMES_SHOWN]
@@ -333,14 +408,3 @@ class _Reports:
     def _known(self) -> list[float]:
         now_s = time.monotonic()
         return [value for value, at_s in self._newest.values() if now_s - at_s < REPORT_TIMEOUT_S]
-
-
-def _no_imu() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(3), np.zeros(3)
-
-
-def _vector(message, quantity: str) -> np.ndarray:
-    vector = topics.vector_of(message)
-    if not (np.abs(vector) <= LARGEST[quantity]).all():  # false for what is not a number
-        raise Unusable(f"its {quantity} is impossible", np.array2string(vector, precision=3))
-    return vector

@@ -7,26 +7,34 @@ specification; messages may name joints and feet in any order and may carry more
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
+from daydreamer.contract.embodiment import Embodiment, SetpointKind
+from daydreamer.contract.signals import (
+    FOOT_FORCE,
+    IMU_SIGNALS,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    ODOMETRY_POSE,
+    ODOMETRY_TWIST,
+)
 from daydreamer.errors import UserError
 from daydreamer.session.wiring import Wiring
 
 JOINT_STATES = "joint_states"
 IMU = "imu/data"
 FOOT_CONTACTS = "foot_contacts"
-IMAGE = "camera/image_raw"
-COMPRESSED_IMAGE = f"{IMAGE}/compressed"
-"""Where image_transport puts it."""
-IMAGES = (IMAGE, COMPRESSED_IMAGE)
+ODOMETRY = "odom"
 JOINT_COMMAND = "joint_command"
+VELOCITY_COMMAND = "cmd_vel"
 TEMPERATURE = "temperature"
 BATTERY = "battery_state"
 EMERGENCY_STOP = "e_stop"
@@ -35,6 +43,15 @@ DIAGNOSTICS = "/diagnostics"
 
 COMMAND_INTERFACES = ("joint_state", "forward_position")
 """`joint_command` as sensor_msgs/JointState, or as std_msgs/Float64MultiArray for a forward_command_controller."""
+
+TWIST_INTERFACES = ("twist_stamped", "twist")
+"""`cmd_vel` as geometry_msgs/TwistStamped, or as geometry_msgs/Twist for older robots."""
+
+INTERFACES: Mapping[SetpointKind, tuple[str, ...]] = {
+    "joint_position": COMMAND_INTERFACES,
+    "twist": TWIST_INTERFACES,
+}
+"""By what a robot is told; the first is the usual one."""
 
 LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
@@ -59,6 +76,16 @@ Deep enough not to lose a message to its successor, as an emergency stop to its 
 """
 
 
+def image_topic(camera: str) -> str:
+    """Where the pictures of a camera are, by the name of its signal."""
+    return f"{camera}/image_raw"
+
+
+def compressed_topic(camera: str) -> str:
+    """Where image_transport puts the same, as JPEG or PNG."""
+    return f"{image_topic(camera)}/compressed"
+
+
 LARGEST_SCALE = 1e6
 """Of a quaternion, whose length should be 1."""
 
@@ -80,18 +107,28 @@ def foot_contacts_message(stamp: Time, names: Sequence[str], force_n: np.ndarray
 
 def imu_message(
     stamp: Time,
-    orientation_wxyz: np.ndarray,
-    angular_velocity_rad_s: np.ndarray,
-    linear_acceleration_m_s2: np.ndarray,
+    orientation_wxyz: np.ndarray | None,
+    angular_velocity_rad_s: np.ndarray | None,
+    linear_acceleration_m_s2: np.ndarray | None,
 ) -> Imu:
+    """What is None is said to be missing as REP-145 has it: by a covariance that begins with -1."""
     message = Imu()
     message.header.stamp = stamp
     message.header.frame_id = "base_link"
-    orientation = message.orientation
-    orientation.w, orientation.x, orientation.y, orientation.z = orientation_wxyz.tolist()
-    angular, linear = message.angular_velocity, message.linear_acceleration
-    angular.x, angular.y, angular.z = angular_velocity_rad_s.tolist()
-    linear.x, linear.y, linear.z = linear_acceleration_m_s2.tolist()
+    if orientation_wxyz is None:
+        message.orientation_covariance[0] = -1.0
+    else:
+        orientation = message.orientation
+        orientation.w, orientation.x, orientation.y, orientation.z = orientation_wxyz.tolist()
+    for name, values in (
+        ("angular_velocity", angular_velocity_rad_s),
+        ("linear_acceleration", linear_acceleration_m_s2),
+    ):
+        if values is None:
+            getattr(message, f"{name}_covariance")[0] = -1.0
+        else:
+            vector = getattr(message, name)
+            vector.x, vector.y, vector.z = values.tolist()
     return message
 
 
@@ -112,6 +149,12 @@ def orientation_of(message: Imu) -> np.ndarray:
     if math.isnan(length):
         raise UserError(f"Topic {IMU} has an impossible orientation, {values}.")
     return values / length
+
+
+def yaw_of(orientation) -> float:
+    """Heading in rad of a geometry_msgs/Quaternion on level ground."""
+    x, y, z, w = orientation.x, orientation.y, orientation.z, orientation.w
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 def vector_of(vector) -> np.ndarray:
@@ -156,19 +199,82 @@ def joint_command_message(
     return message
 
 
-def wiring_of(node: Node, interface: str) -> Wiring:
+def wiring_of(node: Node, interface: str, robot: Embodiment) -> Wiring:
     """Where a node's topics are, after namespace and remapping."""
-    names = (JOINT_STATES, IMU, FOOT_CONTACTS, IMAGE, TEMPERATURE, BATTERY, JOINT_COMMAND, EMERGENCY_STOP, GAMEPAD)
+    names = (*topics_of(robot), TEMPERATURE, BATTERY, command_topic(robot), EMERGENCY_STOP, GAMEPAD)
     resolved = {name: node.resolve_topic_name(name) for name in names}
     return Wiring(command_interface=interface, namespace=node.get_namespace(), topics=resolved)
 
 
-def command_type(interface: str) -> type:
-    """Message type of `joint_command`.
+_SIGNALS: Mapping[str, tuple[str, ...]] = {
+    JOINT_STATES: (JOINT_POSITION, JOINT_VELOCITY),
+    IMU: IMU_SIGNALS,
+    FOOT_CONTACTS: (FOOT_FORCE,),
+    ODOMETRY: (ODOMETRY_TWIST, ODOMETRY_POSE),
+}
+"""What may come on each topic."""
+
+
+def signals_of(robot: Embodiment, topic: str) -> tuple[str, ...]:
+    """The robot's signals that come on a topic."""
+    return tuple(name for name in _SIGNALS[topic] if name in robot.signals)
+
+
+def topics_of(robot: Embodiment) -> tuple[str, ...]:
+    """Topics that a robot's state comes on."""
+    states = tuple(topic for topic in _SIGNALS if signals_of(robot, topic))
+    return states + tuple(image_topic(camera) for camera in robot.cameras)
+
+
+def command_topic(robot: Embodiment) -> str:
+    """Topic on which the robot is told what to do."""
+    return VELOCITY_COMMAND if robot.setpoint_kind == "twist" else JOINT_COMMAND
+
+
+_COMMAND_TYPES = {
+    "joint_state": JointState,
+    "forward_position": Float64MultiArray,
+    "twist_stamped": TwistStamped,
+    "twist": Twist,
+}
+
+
+def command_type(interface: str, kind: SetpointKind = "joint_position") -> type:
+    """Message type of a command.
 
     Raises:
-      UserError: unknown interface.
+      UserError: there is no such interface for robots that are told this.
     """
-    if interface not in COMMAND_INTERFACES:
-        raise UserError(f"command_interface '{interface}' is unknown; choose {' or '.join(COMMAND_INTERFACES)}.")
-    return Float64MultiArray if interface == "forward_position" else JointState
+    if interface not in INTERFACES[kind]:
+        raise UserError(f"command_interface '{interface}' is unknown; choose {' or '.join(INTERFACES[kind])}.")
+    return _COMMAND_TYPES[interface]
+
+
+def twist_message(interface: str, stamp: Time, twist: np.ndarray) -> TwistStamped | Twist:
+    """Forward speed in m/s and turn rate in rad/s `[2]`; what is not finite stops the robot."""
+    forward_m_s, turn_rad_s = twist.tolist() if np.isfinite(twist).all() else (0.0, 0.0)
+    message = Twist()
+    message.linear.x, message.angular.z = forward_m_s, turn_rad_s
+    if interface == "twist":
+        return message
+    stamped = TwistStamped(twist=message)
+    stamped.header.stamp, stamped.header.frame_id = stamp, "base_link"
+    return stamped
+
+
+def odometry_message(stamp: Time, twist: np.ndarray, pose: np.ndarray):
+    """nav_msgs/Odometry of a robot on level ground.
+
+    Args:
+      twist: forward speed in m/s and turn rate in rad/s `[2]`.
+      pose: x, y in m and heading in rad `[3]`.
+    """
+    from nav_msgs.msg import Odometry  # not needed by robots without wheels
+
+    message = Odometry(child_frame_id="base_link")
+    message.header.stamp, message.header.frame_id = stamp, "odom"
+    message.twist.twist.linear.x, message.twist.twist.angular.z = twist.tolist()
+    x, y, yaw = pose.tolist()
+    message.pose.pose.position.x, message.pose.pose.position.y = x, y
+    message.pose.pose.orientation.z, message.pose.pose.orientation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+    return message

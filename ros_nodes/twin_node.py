@@ -1,9 +1,9 @@
-"""The MuJoCo twin behind a robot's topics, in real time.
+"""A robot's twin behind a robot's topics, in real time.
 
-Publishes joint_states, imu/data, foot_contacts, temperature, battery_state and, with the camera on, camera/image_raw;
-obeys joint_command. Parameter `command_interface` as in the actor node. What only a simulator can know goes to the
-session's status and metrics, never to a topic. Incidents that the configuration asks for happen to the robot and to
-its messages, and are recorded as events.
+Publishes what the robot senses, as joint_states, imu/data, foot_contacts, odom and the pictures of its cameras, and
+temperature and battery_state; obeys joint_command, or cmd_vel. Parameter `command_interface` as in the actor node. What
+only a simulator can know goes to the session's status and metrics, never to a topic. Incidents that the configuration
+asks for happen to the robot and to its messages, and are recorded as events.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import rclpy
-from sensor_msgs.msg import BatteryState, Temperature
 
-from daydreamer.actor.pacer import Pacer
+from daydreamer.contract.embodiment import Embodiment
+from daydreamer.contract.signals import CHARGE, TEMPERATURE
+from daydreamer.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
-from daydreamer.robots import QUADRUPEDS
+from daydreamer.robots.registry import find_robot
 from daydreamer.scheduling import DRIVER_PRIORITY, ROBOT_NICENESS, be_nice, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, TwinStatus
 from daydreamer.spec import RobotSpec
 from daydreamer.stop_request import StopRequest, run_process
-from daydreamer.telemetry.metrics import TRUE_SPEED, MetricsWriter
+from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from ros_nodes import runtime, topics
 from ros_nodes.command_intake import CommandIntake
+from ros_nodes.state_publishers import StatePublishers
 from sim.incidents import IncidentChange, IncidentPlayer
 from sim.reactions import ReactionClock
 from sim.rehearsal import measure
@@ -48,18 +50,17 @@ SLOW_REPORT_PERIOD_S = 0.1
 """Between two reports of temperature and charge. Every message costs the actor, which takes it in, a millisecond."""
 
 STATUS_PERIOD_S = 0.5
-VELOCITY_MEAN_S = 10.0
+TRUTH_MEAN_S = 10.0
 
 
 class TwinNode:
     """Advances the physics by the time that has passed, and publishes the state.
 
     Attributes:
-      joint_states: the publisher.
       events: (kind, fields) of incidents that have begun or ended, for another thread to record.
     """
 
-    def __init__(self, node, spec: RobotSpec, twin: Twin, player: IncidentPlayer):
+    def __init__(self, node, spec: RobotSpec, robot: Embodiment, twin: Twin, player: IncidentPlayer):
         self.events: queue.SimpleQueue[tuple[str, dict]] = queue.SimpleQueue()
         self._node = node
         self._spec = spec
@@ -69,22 +70,17 @@ class TwinNode:
         self._begin_robot_s = twin.time_s
         self._simulated_until_s = time.monotonic()
         self._commanded_s: float | None = None
-        self._published_image: np.ndarray | None = None
+        self._published_images: dict[str, np.ndarray] = {}
         self._slow_reports = Schedule(SLOW_REPORT_PERIOD_S, at_once=True)
-        interface = node.declare_parameter("command_interface", topics.COMMAND_INTERFACES[0]).value
-        self.intake = CommandIntake(
-            node,
-            interface,
-            spec.joint_names,
-            QUADRUPEDS[spec.robot].limits,
-            self._on_command,
-        )
-        self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
-        self._imu = node.create_publisher(topics.Imu, topics.IMU, topics.RELIABLE)
-        self._foot_contacts = node.create_publisher(topics.JointState, topics.FOOT_CONTACTS, topics.RELIABLE)
-        self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
-        self._battery = node.create_publisher(BatteryState, topics.BATTERY, topics.RELIABLE)
-        self._image = node.create_publisher(topics.Image, topics.IMAGE, topics.RELIABLE) if twin.config.camera else None
+        interface = node.declare_parameter("command_interface", topics.INTERFACES[robot.setpoint_kind][0]).value
+        self.intake = CommandIntake(node, interface, robot, self._on_command)
+        self._publishers = StatePublishers(node, spec, robot)
+        self._cameras = tuple(robot.cameras)
+
+    @property
+    def state_topic(self) -> str:
+        """Resolved name of one of the topics that the state comes on."""
+        return self._publishers.first_topic
 
     @property
     def command_age_s(self) -> float | None:
@@ -108,39 +104,25 @@ class TwinNode:
         self._obey()
         if self._twin.driver.damping:
             self._reactions.driver_damps(self.robot_s)
-        self._player.from_robot.send(self._state_messages(), self.robot_s)
+        self._player.from_robot.send(self._state(), self.robot_s)
         for messages in self._player.from_robot.receive(self.robot_s):
-            for publisher, message in messages:
-                publisher.publish(message)
+            self._publishers.publish(messages)
 
-    def _state_messages(self) -> list[tuple]:
-        """Publishers, each with what it is to publish."""
+    def _state(self) -> dict[str, object]:
+        """Messages by topic."""
         measurement = measure(self._twin, self._player)
-        stamp = self._node.get_clock().now().to_msg()
-        spec = self._spec
-        joints = topics.joint_state_message(
-            stamp, spec.joint_names, measurement.joint_position_rad, measurement.joint_velocity_rad_s
-        )
-        imu = topics.imu_message(
-            stamp,
-            measurement.orientation_wxyz,
-            measurement.angular_velocity_rad_s,
-            measurement.linear_acceleration_m_s2,
-        )
-        messages = [
-            (self.joint_states, joints),
-            (self._imu, imu),
-            (self._foot_contacts, topics.foot_contacts_message(stamp, spec.foot_names, measurement.foot_force_n)),
-        ]
-        if self._slow_reports.due():
-            temperature = Temperature(temperature=measurement.temperature_c)
-            battery = BatteryState(percentage=FULL_BATTERY)
-            temperature.header.stamp = battery.header.stamp = stamp
-            messages += [(self._temperature, temperature), (self._battery, battery)]
-        if measurement.image is not None and measurement.image is not self._published_image:
-            self._published_image = measurement.image
-            messages.append((self._image, topics.image_message(stamp, measurement.image)))
-        return messages
+        values = dict(measurement.values)
+        if not self._slow_reports.due():
+            values = {name: value for name, value in values.items() if name not in (TEMPERATURE, CHARGE)}
+        else:
+            values.setdefault(CHARGE, FULL_BATTERY)
+        for camera in self._cameras:
+            image = values.get(camera)
+            if image is self._published_images.get(camera):
+                values.pop(camera, None)
+            else:
+                self._published_images[camera] = image
+        return self._publishers.messages(values)
 
     def _on_command(self, target_rad: np.ndarray | None) -> None:
         # A command takes effect when it arrives, not at the next publication.
@@ -175,13 +157,13 @@ class TwinReport:
     """Status and metrics of the twin, the simulator's truth among them.
 
     Attributes:
-      forward_velocity_m_s: of the last `VELOCITY_MEAN_S`, newest last; the main loop appends to it.
+      truth: quantities of the last `TRUTH_MEAN_S`, newest last; the main loop appends to it.
     """
 
     def __init__(self, session: Session, twin_node: TwinNode, twin: Twin):
         config = session.config
-        self.forward_velocity_m_s: collections.deque[float] = collections.deque(
-            maxlen=round(VELOCITY_MEAN_S * config.twin.state_rate_hz)
+        self.truth: collections.deque[dict[str, float]] = collections.deque(
+            maxlen=round(TRUTH_MEAN_S * config.twin.state_rate_hz)
         )
         self._twin_node = twin_node
         self._twin = twin
@@ -207,8 +189,9 @@ class TwinReport:
     def _report(self, metrics: MetricsWriter) -> None:
         self._write("running")
         self._record_events()
-        if self.forward_velocity_m_s and self._metrics.due():
-            metrics.add_scalar(TRUE_SPEED, self._mean_velocity_m_s(), round(self._twin.time_s))
+        if self.truth and self._metrics.due():
+            for quantity, mean in self._true_means().items():
+                metrics.add_scalar(truth_tag(quantity), mean, round(self._twin.time_s))
 
     def _record_events(self) -> None:
         with contextlib.suppress(queue.Empty):
@@ -223,13 +206,13 @@ class TwinReport:
             robot_seconds=self._twin.time_s,
             real_time_factor=simulated_s / max(time.monotonic() - self._begin_s, 1e-3),
             command_age_s=self._twin_node.command_age_s,
-            forward_velocity_m_s=self._mean_velocity_m_s(),
+            forward_velocity_m_s=self._true_means().get("info/forward_velocity_m_s"),
         )
         self._status.attempt(status)
 
-    def _mean_velocity_m_s(self) -> float | None:
-        velocities = list(self.forward_velocity_m_s)
-        return sum(velocities) / len(velocities) if velocities else None
+    def _true_means(self) -> dict[str, float]:
+        rows = list(self.truth)
+        return {quantity: sum(row[quantity] for row in rows) / len(rows) for quantity in (rows[0] if rows else ())}
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
@@ -239,13 +222,15 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     config = session.config
     with contextlib.ExitStack() as stack:
         stack.enter_context(session.lock("twin"))
-        twin = stack.enter_context(contextlib.closing(Twin(config.twin, config.seed, session.spec.robot)))
+        robot = find_robot(config.robot, session.record.robot_package)
+        twin = stack.enter_context(contextlib.closing(robot.make_twin(config.twin, config.seed)))
         node = stack.enter_context(runtime.ros_node(lambda: rclpy.create_node("twin"), arguments))
         spinner = stack.enter_context(runtime.Spinner(node))
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
-        twin_node = TwinNode(node, session.spec, twin, player)
+        embodiment = robot.task(config.task).make(config).embodiment
+        twin_node = TwinNode(node, session.spec, embodiment, twin, player)
         runtime.refuse_unknown_parameters(node)
-        runtime.refuse_second_publisher(node, spinner.once, twin_node.joint_states.topic_name, stop)
+        runtime.refuse_second_publisher(node, spinner.once, twin_node.state_topic, stop)
         if not config.twin.camera:  # drawn in software, its pictures would take the machine from everybody else
             twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(DRIVER_PRIORITY))))
         twin_node.begin()
@@ -256,7 +241,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
             spinner.until(pacer.tick_s)
             pacer.begin(time.monotonic())
             twin_node.tick()
-            report.forward_velocity_m_s.append(float(twin.truth().velocity_m_s[0]))
+            report.truth.append(twin.truth().quantities)
             pacer.finish(time.monotonic())
     return 0
 

@@ -1,6 +1,6 @@
 """An incident and what the safety supervisor makes of it, in simulated time and without ROS.
 
-The control loop is the robot's own; a policy that wants the stand pose takes the place of the learned one. States
+The control loop is the robot's own; a policy that its description brings takes the place of the learned one. States
 travel to it at the twin's rate, commands back, both through the links of an `IncidentPlayer`.
 """
 
@@ -14,15 +14,16 @@ import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import IncidentConfig, SessionConfig
-from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from daydreamer.safety.limiter import JointCommand
+from daydreamer.contract.embodiment import Command
+from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, TEMPERATURE, Measurement
+from daydreamer.errors import UserError
+from daydreamer.robots.registry import find_robot, make_task
+from sim.description import RehearsalPolicy
 from sim.incidents import Incident, IncidentPlayer
 from sim.twin import Twin
 
 SETTLE_S = 1.0
-"""From the start to the incident at the earliest: the supervisor ramps to the stand pose, and runs."""
+"""From the start to the incident at the earliest: the supervisor ramps to the policy's pose, and runs."""
 
 
 @dataclasses.dataclass
@@ -35,13 +36,13 @@ class Rehearsed:
       watchdogs: (time, name) of each that was raised.
       commands: (time, command) that left the control loop; None where nothing was sent.
       damped_s: when the driver was without a target, for whatever reason, at the twin's rate.
-      lowest_up_z, lowest_height_m: of the trunk, from the incident on.
+      lowest_up_z, lowest_height_m: of the base, from the incident on.
     """
 
     incident: Incident
     states: list[tuple[float, str, str]] = dataclasses.field(default_factory=list)
     watchdogs: list[tuple[float, str]] = dataclasses.field(default_factory=list)
-    commands: list[tuple[float, JointCommand | None]] = dataclasses.field(default_factory=list)
+    commands: list[tuple[float, Command | None]] = dataclasses.field(default_factory=list)
     damped_s: list[float] = dataclasses.field(default_factory=list)
     lowest_up_z: float = 1.0
     lowest_height_m: float = np.inf
@@ -76,33 +77,42 @@ class Rehearsed:
 
 
 def rehearse(
-    incident: IncidentConfig, *, seconds: float, seed: int = 0, config: SessionConfig | None = None
+    incident: IncidentConfig,
+    *,
+    seconds: float,
+    seed: int = 0,
+    config: SessionConfig | None = None,
+    robot: str = "a1",
 ) -> Rehearsed:
-    """Plays one incident to a standing robot and watches for `seconds` after its beginning.
+    """Plays one incident to a robot that does as its test policy says, and watches for `seconds` after its beginning.
 
     Args:
-      incident: its start counts from when the robot stands.
+      incident: its start counts from when the robot has taken the policy's pose.
       seed: of the twin and the incident.
       config: of twin, actor and safety; the defaults of a session if None.
+      robot: whose twin it is.
 
     Raises:
-      UserError: see `IncidentPlayer`.
+      UserError: the robot has no twin or no test policy. Or see `IncidentPlayer`.
     """
-    config = config or SessionConfig()
-    return _Rehearsal(incident, seed, config).run(seconds)
+    config = msgspec.structs.replace(config or SessionConfig(), robot=robot)
+    return _Rehearsal(robot, incident, seed, config).run(seconds)
 
 
-class _StandPolicy:
-    """Wants the stand pose."""
+class _TestPolicy:
+    """A robot's `RehearsalPolicy`, as the control loop wants it."""
 
     version = 1
     created_wall_s = 0.0
+
+    def __init__(self, policy: RehearsalPolicy):
+        self._act = policy.act
 
     def initial_state(self) -> None:
         return None
 
     def __call__(self, observation: dict[str, np.ndarray], state: Any, is_first: bool) -> tuple[np.ndarray, Any]:
-        return np.zeros(12), None
+        return self._act(observation), None
 
 
 class _NoLog:
@@ -111,9 +121,12 @@ class _NoLog:
 
 
 class _Rehearsal:
-    def __init__(self, incident: IncidentConfig, seed: int, config: SessionConfig):
-        self._twin = Twin(config.twin, seed)
-        self._twin.reset(standing=True)
+    def __init__(self, robot: str, incident: IncidentConfig, seed: int, config: SessionConfig):
+        self._twin = find_robot(robot).make_twin(config.twin, seed)
+        policy = self._twin.description.rehearsal
+        if policy is None:
+            raise UserError(f"'{robot}' cannot be rehearsed; give its TwinDescription a `rehearsal`.")
+        self._twin.reset(policy.initial_state)
         self._begin_s = self._twin.time_s
         script = [msgspec.structs.replace(incident, start_s=SETTLE_S + incident.start_s)]
         self._player = IncidentPlayer(self._twin, seed, script)
@@ -121,21 +134,21 @@ class _Rehearsal:
         self._result: Rehearsed | None = None
         self._states: list[tuple[float, str, str]] = []
         self._watchdogs: list[tuple[float, str]] = []
-        task = QuadrupedWalkTask(A1)
-        self._steps_per_tick = round(task.spec.control_period_s / self._period_s)
+        task = make_task(config)
         self._loop = ControlLoop(
             task,
-            msgspec.structs.replace(config.actor, random_steps=0, fallen_reward=None, rhythm_hz=None),
+            msgspec.structs.replace(config.actor, random_s=0, fallen_reward=None, rhythm_hz=None),
             _NoLog(),
             actor_life=1,
             seed=seed,
-            safety=msgspec.structs.replace(config.safety, ramp_pose="stand"),
+            safety=msgspec.structs.replace(config.safety, ramp_pose=policy.ramp_pose),
             clock=lambda: self._time_s,
             on_event=self._on_event,
         )
+        self._steps_per_tick = round(self._loop.tick_period_s / self._period_s)
         self._measurement = self._twin.measure()
         self._measurement.time_s = 0.0
-        self._loop.set_policy(_StandPolicy())
+        self._loop.set_policy(_TestPolicy(policy))
         self._loop.supervisor.activate("rehearsal")
 
     @property
@@ -143,7 +156,7 @@ class _Rehearsal:
         return self._twin.time_s - self._begin_s
 
     def run(self, seconds: float) -> Rehearsed:
-        commands: list[tuple[float, JointCommand | None]] = []
+        commands: list[tuple[float, Command | None]] = []
         step = 0
         while self._result is None or self._time_s < self._result.incident.start_s + seconds:
             self._exchange_states()
@@ -151,7 +164,7 @@ class _Rehearsal:
                 command = self._loop.step(self._measurement, self._time_s)
                 commands.append((self._time_s, command))
                 if command is not None:
-                    self._player.to_robot.send(None if command.damping else command.position_rad, self._time_s)
+                    self._player.to_robot.send(None if command.relaxes else command.setpoint, self._time_s)
             for target_rad in self._player.to_robot.receive(self._time_s):
                 self._twin.command(target_rad)
             self._twin.advance(self._period_s)
@@ -190,9 +203,10 @@ class _Rehearsal:
 def measure(twin: Twin, player: IncidentPlayer) -> Measurement:
     """What the twin's sensors say amid the player's incidents, joints in the order in which they would be named."""
     measurement = twin.measure()
-    measurement.temperature_c = float(player.temperature_c.max())
-    measurement.joint_velocity_rad_s[player.not_finite] = np.nan
-    order = player.joint_order
-    measurement.joint_position_rad = measurement.joint_position_rad[order]
-    measurement.joint_velocity_rad_s = measurement.joint_velocity_rad_s[order]
+    measurement[TEMPERATURE] = float(player.temperature_c.max())
+    if player.not_finite.size:
+        measurement[JOINT_VELOCITY][player.not_finite] = np.nan
+    for name in (JOINT_POSITION, JOINT_VELOCITY):
+        if (values := measurement.get(name)) is not None:
+            measurement[name] = values[player.joint_order]
     return measurement

@@ -9,7 +9,7 @@ import weakref
 import mujoco
 import numpy as np
 
-from daydreamer.errors import UserError
+from daydreamer.errors import NoOpenGL
 
 PLATFORMS = ("egl", "osmesa", "glfw")
 
@@ -31,7 +31,7 @@ class Renderer:
         """Opens an OpenGL context.
 
         Raises:
-          UserError: there is no working OpenGL.
+          NoOpenGL: there is no working OpenGL.
         """
         self._model = model
         self._image = np.empty((height, width, 3), np.uint8)
@@ -77,7 +77,7 @@ def _platform() -> str:
 def _open_gl(height: int, width: int) -> object:
     platform = _platform()
     if platform not in PLATFORMS:
-        raise UserError(f"The twin cannot render with MUJOCO_GL={platform}; set it to one of {', '.join(PLATFORMS)}.")
+        raise NoOpenGL(f"The twin cannot render with MUJOCO_GL={platform}; set it to one of {', '.join(PLATFORMS)}.")
     try:
         context = importlib.import_module(f"mujoco.{platform}").GLContext(width, height)
         context.make_current()
@@ -86,8 +86,8 @@ def _open_gl(height: int, width: int) -> object:
     return context
 
 
-def _no_opengl(error: Exception) -> UserError:
-    return UserError(
+def _no_opengl(error: Exception) -> NoOpenGL:
+    return NoOpenGL(
         f"The twin cannot render: MUJOCO_GL={_platform()} failed ({error}). Install libegl1 and "
         "libgl1-mesa-dri and set MUJOCO_GL=egl, or install libosmesa6 and set MUJOCO_GL=osmesa."
     )

@@ -1,38 +1,27 @@
-"""The MuJoCo twin: a robot with sensors, noise and a motor driver, but without ROS."""
+"""The MuJoCo twin of any robot: physics with sensors, noise and motor drivers, but without ROS."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import math
-from importlib import resources
 
 import mujoco
 import numpy as np
 
 from daydreamer.config import TwinConfig
+from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
-from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
-from daydreamer.robots.quadruped.description import JOINTS
-from sim.driver import MotorDriver
+from sim.cameras import Cameras
+from sim.description import TwinDescription
+from sim.names import all_names, find, selection
 from sim.randomisation import DrawnRobot, draw_robot
-from sim.rendering import Renderer
+from sim.sensors import Sensors
 
-TRUNK = 1
-"""Index of the body; 0 is the world."""
-
-IMAGE_SIZE = 64
-CAMERA_PERIOD_S = 0.05
-
-SETTLE_S = 1.0
 SETTLE_COMMAND_PERIOD_S = 0.05
-BACK_HEIGHT_M = 0.1
-REST_POSE_RAD = np.array([0.0, 1.5, -2.65] * 4)
-"""Legs folded, as on a robot that was switched off and turned over."""
-REST_POSE_SPREAD_RAD = 0.05
 
 _BAD_STATE = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+_ONE_DEGREE = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
 
 
 # Without this MuJoCo writes its warnings to a file in whatever directory the program was started in.
@@ -64,106 +53,133 @@ class TwinTruth:
         """Of base_link above the floor."""
         return float(self.position_m[2])
 
+    @property
+    def quantities(self) -> dict[str, float]:
+        """What is true of quantities that tasks may measure, by their names, see `daydreamer.presentation`."""
+        return {"info/forward_velocity_m_s": float(self.velocity_m_s[0]), "info/up_z": self.up_z}
+
+
+class FixedBaseTruth(TwinTruth):
+    """Of a robot whose base is fixed: nothing that it measures is to be known of its base."""
+
+    @property
+    def quantities(self) -> dict[str, float]:
+        return {}
+
 
 class Twin:
-    """A simulated A1 on a flat floor. Time passes only in `advance`. Repeatable for a seed.
+    """A simulated robot. Time passes only in `advance` and `step_physics`. Repeatable for a seed.
 
     Attributes:
+      description: what it is made from.
+      config: of physics, driver and sensors, after domain randomisation.
+      model, data: MuJoCo's own.
+      joint_names: of the motors' joints, in the order of commands.
       drawn: what domain randomisation made of the robot; None without it.
       driver: of the motors.
-      frozen_rad: `[12]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
-      gyroscope_bias_rad_s: `[3]`, and orientation_bias_rad `[3]` (a rotation vector in base_link): sensor errors.
+      frozen_rad: `[motors]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
+      biases: sensor errors by signal, one for each signal but the cameras'; see `Sensors`.
     """
 
-    def __init__(self, config: TwinConfig, seed: int, robot: str = "a1") -> None:
-        """Loads the model and puts the robot on its back.
+    def __init__(self, description: TwinDescription, config: TwinConfig, seed: int) -> None:
+        """Loads the model and puts the robot into the first of its initial states.
 
         Args:
+          description: of the robot.
           config: physics, driver and sensors.
           seed: of the initial state and the sensor noise, and of domain randomisation.
-          robot: name of the robot's folder.
 
         Raises:
-          UserError: no such robot, an unusable time step, or a camera is wanted and there is no working OpenGL.
+          UserError: the model lacks something that the description names, an unusable time step, or a camera is wanted
+            and there is no working OpenGL.
         """
-        if robot != "a1":
-            raise UserError(f"There is no twin of '{robot}'; there is one of a1.")
         if not 0.0 < config.physics_timestep_s <= 0.005:
             raise UserError(
                 f"twin.physics_timestep_s={config.physics_timestep_s} cannot work; choose a value up to 0.005 s, "
                 "as 0.002."
             )
-        self.drawn: DrawnRobot | None = draw_robot(config.randomisation, seed) if config.randomisation.enabled else None
-        if self.drawn:
+        robot, randomised = description.robot, description.randomised
+        self.drawn: DrawnRobot | None = None
+        if config.randomisation.enabled:
+            self.drawn = draw_robot(config.randomisation, seed, len(randomised.bodies), len(description.motors))
             config = self.drawn.changed(config)
+        self.description = description
         self.config = config
-        self.model = mujoco.MjModel.from_xml_string((resources.files("sim") / robot / f"{robot}.xml").read_text())
+        self.model = mujoco.MjModel.from_xml_string(description.model.read_text())
         self.model.opt.timestep = config.physics_timestep_s
         self.data = mujoco.MjData(self.model)
-        self.driver = MotorDriver(config, A1.limits.torque_n_m)
+        (self._base,) = find(self.model, "body", [description.base], robot).tolist()
+        self._find_motors()
+        self.driver = description.make_motors(config)
         if self.drawn:
-            self.drawn.apply(self.model)
+            self.drawn.apply(self.model, randomised, robot)
             self.driver.strength[:] = self.drawn.motor_strength
-        self.frozen_rad = np.full(JOINTS, math.nan)
-        self.gyroscope_bias_rad_s = np.zeros(3)
-        self.orientation_bias_rad = np.zeros(3)
+        self.frozen_rad = np.full(len(self.joint_names), math.nan)
+        noise_scale = self.drawn.noise_scale if self.drawn else 1.0
+        self._sensors = Sensors(self.model, description.sensors, config, noise_scale, robot)
+        self.biases = self._sensors.biases
+        for signal in {JOINT_POSITION, JOINT_VELOCITY} & self.biases.keys():
+            if len(self.biases[signal]) != len(self.joint_names):
+                raise UserError(f"The signal '{signal}' of the twin of '{robot}' must have a sensor for each motor.")
+        self._cameras = Cameras(self.model, self.data, description.cameras if config.camera else (), robot)
         self._random = np.random.default_rng(seed)
-        self._joint_position = self.data.qpos[7:]
-        self._joint_velocity = self.data.qvel[6:]
-        self._noise_scale = np.repeat(
-            (
-                config.joint_position_noise_rad,
-                config.joint_velocity_noise_rad_s,
-                config.orientation_noise_rad,
-                config.angular_velocity_noise_rad_s,
-                config.linear_acceleration_noise_m_s2,
-            ),
-            (JOINTS, JOINTS, 3, 3, 3),
-        )
-        self._renderers: dict[tuple[int, int], Renderer] = {}
         self.reset()
-        if config.camera:
-            self._update_image()
+        self._cameras.read()
 
     @property
     def time_s(self) -> float:
         """Simulated time since the last reset."""
         return self.data.time
 
-    def reset(self, standing: bool = False) -> None:
-        """Puts the robot down, heading anywhere, and lets it come to rest.
+    def reset(self, state: str | None = None, seed: int | None = None) -> None:
+        """Begins anew, somewhat differently each time, and lets everything come to rest.
 
         Args:
-          standing: on its feet, with the stand pose commanded; otherwise on its back with folded legs, damped.
+          state: name of one of the robot's initial states; None takes the first.
+          seed: of the beginning and of the noise after it, as that of a new twin; domain randomisation keeps the first
+            one. None goes on with the random numbers.
+
+        Raises:
+          UserError: there is no such state; lists those there are.
         """
+        states = self.description.initial_states
+        if state is not None and state not in states:
+            robot = self.description.robot
+            raise UserError(f"The twin of '{robot}' cannot begin '{state}'; choose one of {', '.join(states)}.")
+        initial = states[next(iter(states)) if state is None else state]
+        if seed is not None:
+            self._random = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self.data)
         self.driver.reset()
-        yaw = self._random.uniform(-math.pi, math.pi)
-        pose = A1.stand_pose_rad if standing else REST_POSE_RAD
-        self._joint_position[:] = pose + REST_POSE_SPREAD_RAD * self._random.uniform(-1, 1, JOINTS)
-        if standing:
-            self.data.qpos[2] = A1.stand_height_m
-            self.data.qpos[3:7] = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-        else:
-            self.data.qpos[2] = BACK_HEIGHT_M
-            # A half turn about x, then the heading about z.
-            self.data.qpos[3:7] = (0.0, math.cos(yaw / 2), math.sin(yaw / 2), 0.0)
+        self._cameras.forget()
         self._steps_owed = 0.0
-        self._image: np.ndarray | None = None
-        self._image_time_s = -math.inf
+        initial.place(self, self._random)
         mujoco.mj_step1(self.model, self.data)
-        for _ in range(round(SETTLE_S / SETTLE_COMMAND_PERIOD_S)):
-            if standing:
-                self.command(pose)
+        for _ in range(round(initial.settle_s / SETTLE_COMMAND_PERIOD_S)):
+            if initial.command is not None:
+                self.command(initial.command)
             self.advance(SETTLE_COMMAND_PERIOD_S)
 
-    def command(self, joint_targets_rad: np.ndarray | None) -> None:
-        """A command arrives at the driver now: joint targets `[12]` in rad, or None to damp."""
-        self.driver.command(joint_targets_rad, self.data.time)
+    def place_joints(self, position_rad: np.ndarray) -> None:
+        """Sets the angles `[motors]` of the motors' joints; for `InitialState.place`."""
+        self.data.qpos[self._position_at] = position_rad
+
+    def place_base(self, position_m: np.ndarray, orientation_wxyz: np.ndarray) -> None:
+        """Sets where base_link is, if it moves freely; for `InitialState.place`."""
+        first = self.model.jnt_qposadr[self.model.body_jntadr[self._base]]
+        self.data.qpos[first : first + 3] = position_m
+        self.data.qpos[first + 3 : first + 7] = orientation_wxyz
+
+    def command(self, setpoint: np.ndarray | None) -> None:
+        """A command arrives at the driver now: `[setpoint]` as of the robot's embodiment, or None to relax."""
+        targets = setpoint
+        if setpoint is not None and self.description.to_motors is not None:
+            targets = self.description.to_motors(setpoint)
+        self.driver.command(targets, self.data.time)
 
     def push(self, force_n: np.ndarray) -> None:
-        """From now on `force_n` `[3]`, in the world, acts on the middle of the trunk; zero ends it."""
-        self.data.xfrc_applied[TRUNK, :3] = force_n
+        """From now on `force_n` `[3]`, in the world, acts on the middle of the base; zero ends it."""
+        self.data.xfrc_applied[self._base, :3] = force_n
 
     def advance(self, seconds: float) -> None:
         """Lets time pass, in whole physics steps; a remainder is kept for the next call.
@@ -178,11 +194,16 @@ class Twin:
 
     def step_physics(self, steps: int) -> None:
         """`advance`, counted in physics steps."""
-        model, data, control = self.model, self.data, self.data.ctrl
-        position, velocity, torque = self._joint_position, self._joint_velocity, self.driver.torque
-        stuck = not np.isnan(self.frozen_rad).all()
+        model, data, torque = self.model, self.data, self.driver.torque
+        positions, velocities, controls = data.qpos, data.qvel, data.ctrl
+        position_at, velocity_at, control_at = self._position_at, self._velocity_at, self._control_at
+        stuck = ~np.isnan(self.frozen_rad)
+        any_stuck = stuck.any()
         for _ in range(steps):
-            control[:] = torque(data.time, *(self._encoders(position, velocity) if stuck else (position, velocity)))
+            position, velocity = positions[position_at], velocities[velocity_at]
+            if any_stuck:
+                position, velocity = np.where(stuck, self.frozen_rad, position), np.where(stuck, 0.0, velocity)
+            controls[control_at] = torque(data.time, position, velocity)
             # This order leaves positions, velocities and their sensors up to date after the last step.
             mujoco.mj_step2(model, data)
             mujoco.mj_step1(model, data)
@@ -192,76 +213,85 @@ class Twin:
                 f"than {self.config.physics_timestep_s} or a lower twin.stiffness_n_m_rad."
             )
 
-    def measure(self) -> Measurement:
-        """What the sensors say now, with noise; `time_s` is the simulated time.
+    def read(self) -> dict[str, np.ndarray]:
+        """All signals by name, as the sensors have them now, with noise, and the newest picture of each camera.
 
-        The camera delivers a new image every `CAMERA_PERIOD_S`; between them `image` is the same object.
+        Until a camera's next picture is due, its signal is the same object.
         """
-        sensors = self.data.sensordata
-        noise = self._noise_scale * self._random.standard_normal(33)
-        if self.config.camera:
-            self._update_image()
-        position_rad, velocity_rad_s = self._encoders(sensors[0:12] + noise[0:12], sensors[12:24] + noise[12:24])
-        return Measurement(
-            time_s=self.data.time,
-            joint_position_rad=position_rad,
-            joint_velocity_rad_s=velocity_rad_s,
-            orientation_wxyz=_turned(sensors[24:28], noise[24:27] + self.orientation_bias_rad),
-            angular_velocity_rad_s=sensors[28:31] + noise[27:30] + self.gyroscope_bias_rad_s,
-            linear_acceleration_m_s2=sensors[31:34] + noise[30:33],
-            foot_force_n=sensors[34:38].copy(),
-            image=self._image,
-        )
+        signals = self._sensors.read(self.data.sensordata, self._random)
+        stuck = ~np.isnan(self.frozen_rad)
+        for name, frozen in ((JOINT_POSITION, self.frozen_rad), (JOINT_VELOCITY, 0.0)):
+            if name in signals:
+                signals[name] = np.where(stuck, frozen, signals[name])
+        if self.description.derive is not None:
+            signals |= self.description.derive(signals)
+        return signals | self._cameras.read()
+
+    def measure(self) -> Measurement:
+        """See `read`; times are simulated ones."""
+        return Measurement(self.data.time, self.read(), self._cameras.drawn_s)
 
     def truth(self) -> TwinTruth:
         """The simulator's own state."""
-        rotation = self.data.xmat[TRUNK].reshape(3, 3)
-        return TwinTruth(
-            position_m=self.data.qpos[:3].copy(),
+        return self.base_truth() if self.description.truth is None else self.description.truth(self)
+
+    def base_truth(self) -> TwinTruth:
+        """Where the base is and how it moves; a base that is fixed does not."""
+        rotation = self.data.xmat[self._base].reshape(3, 3)
+        velocity_m_s = np.zeros(3)
+        kind: type[TwinTruth] = FixedBaseTruth
+        if self._base_velocity_at is not None:
             # A free joint's linear velocity is in the world frame.
-            velocity_m_s=self.data.qvel[:3] @ rotation,
+            velocity_m_s, kind = self.data.qvel[self._base_velocity_at] @ rotation, TwinTruth
+        return kind(
+            position_m=self.data.xpos[self._base].copy(),
+            velocity_m_s=velocity_m_s,
             up_z=float(rotation[2, 2]),
             yaw_rad=math.atan2(rotation[1, 0], rotation[0, 0]),
         )
 
     def render(self, height: int = 240, width: int = 320, camera: str = "side") -> np.ndarray:
-        """Picture `[height, width, 3]`, uint8, from the camera 'side' (follows the robot) or 'front' (the robot's).
+        """Picture `[height, width, 3]`, uint8, from a camera of the model; by custom 'side' is one beside the robot.
 
         Raises:
-          UserError: there is no working OpenGL.
+          UserError: there is no such camera, or no working OpenGL.
         """
-        size = (height, width)
-        if size not in self._renderers:
-            self._renderers[size] = Renderer(self.model, height, width)
-        return self._renderers[size](self.data, camera)
+        return self._cameras.render(height, width, camera)
 
     def close(self) -> None:
         """Frees the renderers."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._cameras.close()
 
-    def _encoders(self, position_rad: np.ndarray, velocity_rad_s: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the encoders say where the joints are at `position_rad` and move at `velocity_rad_s`."""
-        stuck = ~np.isnan(self.frozen_rad)
-        return np.where(stuck, self.frozen_rad, position_rad), np.where(stuck, 0.0, velocity_rad_s)
+    def _find_motors(self) -> None:
+        """Where in MuJoCo's arrays the motors and their joints are, and the base, if it moves freely."""
+        model, description = self.model, self.description
+        motors = find(model, "actuator", description.motors, description.robot)
+        for name, motor in zip(description.motors, motors, strict=True):
+            if not _is_plain_motor(model, motor):
+                raise UserError(
+                    f"The actuator '{name}' of the twin of '{description.robot}' is no plain motor; make it a <motor> "
+                    "without gear, on a joint with one degree of freedom."
+                )
+        joints = model.actuator_trnid[motors, 0]
+        names = all_names(model, "joint")
+        self.joint_names = tuple(names[joint] for joint in joints)
+        self._control_at = selection(motors)
+        self._position_at = selection(model.jnt_qposadr[joints])
+        self._velocity_at = selection(model.jnt_dofadr[joints])
+        self._base_velocity_at: slice | None = None
+        root = model.body_jntadr[self._base]
+        if root >= 0 and model.jnt_type[root] == mujoco.mjtJoint.mjJNT_FREE:
+            first = int(model.jnt_dofadr[root])
+            self._base_velocity_at = slice(first, first + 3)
 
-    def _update_image(self) -> None:
-        if self.data.time - self._image_time_s >= CAMERA_PERIOD_S - 1e-6:
-            self._image = self.render(IMAGE_SIZE, IMAGE_SIZE, "front")
-            self._image_time_s = self.data.time
 
-
-def _turned(orientation_wxyz: np.ndarray, rotation_vector_rad: np.ndarray) -> np.ndarray:
-    """The orientation, turned by a small rotation vector; normalised."""
-    w, x, y, z = orientation_wxyz.tolist()
-    a, b, c = (0.5 * rotation_vector_rad).tolist()
-    turned = np.array(
-        (
-            w - x * a - y * b - z * c,
-            x + w * a + y * c - z * b,
-            y + w * b + z * a - x * c,
-            z + w * c + x * b - y * a,
-        )
+def _is_plain_motor(model: mujoco.MjModel, motor: int) -> bool:
+    """Whether an actuator gives the torque it is told, on a hinge or slide."""
+    return bool(
+        model.actuator_trntype[motor] == mujoco.mjtTrn.mjTRN_JOINT
+        and int(model.jnt_type[model.actuator_trnid[motor, 0]]) in _ONE_DEGREE
+        and model.actuator_gaintype[motor] == mujoco.mjtGain.mjGAIN_FIXED
+        and model.actuator_biastype[motor] == mujoco.mjtBias.mjBIAS_NONE
+        and model.actuator_dyntype[motor] == mujoco.mjtDyn.mjDYN_NONE
+        and model.actuator_gainprm[motor, 0] == model.actuator_gear[motor, 0] == 1.0
     )
-    return turned / math.sqrt(turned @ turned)

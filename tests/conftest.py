@@ -5,7 +5,6 @@ The sessions are written by the real writers, from a script of what happened.
 
 import contextlib
 import fcntl
-import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from tensorboardX import SummaryWriter
 
+from daydreamer.compilation import quick_flags
 from daydreamer.experience.log import ExperienceWriter, next_actor_life
 from daydreamer.experience.step import Step
 from daydreamer.robots.a1.constants import A1
@@ -39,13 +39,14 @@ LIVE = (
     # would leave nothing to their learners. What needs no learner comes first: meanwhile one is compiled.
     (
         *("ros_nodes", "cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch"),
-        *("test_walk.py", "test_full_disk.py", "test_kills.py"),
+        *("examples/test_cart_live.py", "test_walk.py", "test_full_disk.py", "test_kills.py"),
     ),
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
     ("test_lockstep.py", "benchmarks"),
     ("learner", "session/test_formats.py"),
+    ("test_conformance.py", "examples"),
     ("behavior",),
     ("cli/test_bench.py",),
     ("models",),
@@ -68,6 +69,7 @@ LANES = {
 START_LEARNERS = {
     *("cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch/test_walk_launch.py"),
     *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
+    *("test_conformance.py", "examples/test_new_robot.py"),
 }
 LEARNER_TIMEOUT_S = 900.0
 """Of a test that starts a learner and says nothing itself: it may wait until the learner has been compiled."""
@@ -84,14 +86,6 @@ def lane_of(within: str) -> tuple[str, str]:
     return within, "fast"
 
 
-def quick_compilation() -> list[str]:
-    """Flags of XLA for programs that run a few times only: compiled in a quarter of the time, and slower to run."""
-    flags = ["--xla_backend_optimization_level=0", "--xla_llvm_disable_expensive_passes=true"]
-    # XLA ends the process at a flag that it does not know, and later versions do not know this one.
-    jaxlib = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2]))
-    return [*flags, "--xla_cpu_use_fusion_emitters=false"] if jaxlib < (0, 11) else flags
-
-
 def pytest_configure(config):
     for marker, meaning in (
         ("live", "real processes over real ROS 2, or a real browser"),
@@ -105,7 +99,7 @@ def pytest_configure(config):
     config.stash[COMPILATIONS] = tempfile.TemporaryDirectory(prefix="daydreamer-compilations-")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", config.stash[COMPILATIONS].name)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-    os.environ.setdefault("XLA_FLAGS", " ".join(quick_compilation()))
+    os.environ.setdefault("XLA_FLAGS", " ".join(quick_flags()))
     # Threads of XLA and of NumPy: the lanes share the cores already.
     os.environ.setdefault("NPROC", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -204,7 +198,7 @@ class SessionRecorder:
     def __init__(self, path, **config):
         self.spec = QuadrupedWalkTask(A1).spec
         self.session = Session.create(
-            path, configure(**{"robot": "twin", "minutes": 60.0, "seed": 0} | config), self.spec
+            path, configure(**{"robot": "a1", "minutes": 60.0, "seed": 0} | config), self.spec
         )
         self.events = EventLog(self.session.events)
 
@@ -348,3 +342,15 @@ def chromium():
         if path := shutil.which(name):
             return path
     pytest.skip("no Chromium here; install it with: apt-get install chromium")
+
+
+@pytest.fixture
+def print_recording():
+    """`print_recording(path, *arguments)`: what Rerun itself says is in a recording."""
+    from daydreamer.viewer.rerun_files import executable
+
+    def read(path, *arguments):
+        command = [executable(), "rrd", "print", *arguments, path]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=150).stdout
+
+    return read

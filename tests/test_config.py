@@ -7,7 +7,7 @@ import pytest
 
 from daydreamer.config import LatchingWatchdog, SessionConfig, encode_yaml, parse_overrides, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots import ROBOTS, find_preset
+from daydreamer.robots.registry import robots
 from daydreamer.safety.watchdogs import Watchdog
 
 
@@ -79,10 +79,11 @@ def test_settings_that_take_the_safety_away_are_refused(assignment):
         resolve(parse_overrides([assignment]))
 
 
-@pytest.mark.parametrize("robot", ROBOTS)
-def test_what_we_set_ourselves_is_within_the_ranges(robot):
-    for preset in ROBOTS[robot].presets:
-        config = resolve(find_preset(robot, preset))
+@pytest.mark.parametrize("robot", robots().values(), ids=lambda robot: robot.name)
+@pytest.mark.parametrize("body", ["twin", "hardware"])
+def test_what_we_set_ourselves_is_within_the_ranges(robot, body):
+    for preset in robot.task().presets:
+        config = resolve(robot.preset(robot.usual_task, preset, body))
         assert msgspec.yaml.decode(encode_yaml(config), type=SessionConfig) == config
 
 

@@ -16,7 +16,7 @@ from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.policy.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
-from daydreamer.robots import find_preset
+from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.seal import Progress
@@ -29,7 +29,7 @@ STEPS = 30
 
 @pytest.fixture(scope="module")
 def train_state():
-    config = resolve(find_preset("twin", "tiny"))
+    config = resolve(find_robot("a1").preset("walk", "tiny", "twin"))
     agent = Agent(SPEC, config.model, config.learner)
     shapes = jax.eval_shape(lambda: agent.initialize(0))
     return jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
@@ -37,7 +37,7 @@ def train_state():
 
 @pytest.fixture
 def session(tmp_path, train_state):
-    session = Session.create(tmp_path / "session", resolve(find_preset("twin", "tiny")), SPEC)
+    session = Session.create(tmp_path / "session", resolve(find_robot("a1").preset("walk", "tiny", "twin")), SPEC)
     for life in (1, 2):
         write_log(session, life)
     checkpointer = Checkpointer(session.checkpoints)
@@ -120,6 +120,12 @@ def test_everything_that_is_damaged_is_named_with_what_to_do(session):
     notes = [text for _, state, text, _ in findings if state == "note"]
     assert any("bytes of a step that was being written" in text for text in notes)
     assert any("line 3 cannot be read" in text for text in notes)
+
+
+def test_a_log_that_has_been_emptied_is_told(session):
+    (session.experience / "actor-0002.mcap").write_bytes(b"")
+    texts = [text for part, state, text, _ in look(session) if (part, state) == ("experience", "note")]
+    assert any("actor-0002.mcap is empty" in text for text in texts)
 
 
 def test_another_configuration_and_a_log_that_lost_its_end_are_told(session):

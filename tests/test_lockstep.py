@@ -13,13 +13,14 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import REPORT_STEPS, LockstepSession
 from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import TWIN
+from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status, read_status
-from daydreamer.telemetry.milestones import HOLD_S, MEAN_S, UPRIGHT, UPRIGHT_HOLD_S, WALKING
 from sim.twin import Twin
 
 STEPS = 400
@@ -79,10 +80,10 @@ class ConveyedTwin(Twin):
 
 
 def test_milestones_are_judged_by_the_truth(tmp_path):
-    config = configure(robot="twin", minutes=1.0, seed=0, preset="tiny", overrides=["learner.minimum_steps=100000"])
+    config = configure(robot="a1", minutes=1.0, seed=0, preset="tiny", overrides=["learner.minimum_s=5000"])
     session = new_session(tmp_path / "session", config)
-    twin = ConveyedTwin(config.twin, seed=0)
-    twin.reset(standing=True)
+    twin = ConveyedTwin(TWIN, config.twin, seed=0)
+    twin.reset("standing")
     reports = []
     LockstepSession(session, twin, StandStillTask(A1)).run(4 * REPORT_STEPS, reports.append)
     twin.close()
@@ -108,6 +109,7 @@ def test_refuses_an_unknown_task(tmp_path):
         "-m",
         "daydreamer.cli.main",
         "train",
+        "a1",
         "fly",
         "--steps",
         "10",

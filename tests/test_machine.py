@@ -31,8 +31,8 @@ def run(script, **environment):
 def test_a_twin_without_a_camera_needs_no_opengl(platform):
     """Whatever the shell asks for; libosmesa6 is on few machines."""
     script = (
-        "import os; from sim.twin import Twin; from daydreamer.config import TwinConfig\n"
-        "twin = Twin(TwinConfig(), 0, 'a1'); twin.advance(0.05); twin.close(); print(os.environ['MUJOCO_GL'])"
+        "import os; from daydreamer.robots.a1.twin import make_twin; from daydreamer.config import TwinConfig\n"
+        "twin = make_twin(TwinConfig(), 0); twin.advance(0.05); twin.close(); print(os.environ['MUJOCO_GL'])"
     )
     assert run(script, MUJOCO_GL=platform).strip() == platform
 

@@ -31,7 +31,7 @@ EXAMINED = ("status", "doctor", "lock")
 @pytest.fixture
 def base(record_session, make_dream):
     """A session with every kind of file, as far as it can be had without training."""
-    recorder = record_session("base", preset="tiny", robot="twin")
+    recorder = record_session("base", preset="tiny", robot="a1")
     recorder.log(10.0)
     recorder.write_metrics(0.5)
     recorder.write_status(actor={"actor_life": 1, "last_logged_sequence": 199})

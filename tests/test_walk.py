@@ -13,7 +13,7 @@ import pytest
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.evidence import EvidenceReader
-from daydreamer.telemetry.metrics import TRUE_SPEED
+from daydreamer.telemetry.metrics import truth_tag
 
 DOMAIN = "61"
 DAYDREAMER = [sys.executable, "-m", "daydreamer.cli.main"]
@@ -82,5 +82,5 @@ def test_ctrl_c_leaves_a_session_that_can_be_resumed(tmp_path):
     assert status["replay_steps"] == status["env_steps"] == len(steps)
     assert list((path / "checkpoints").iterdir())
     assert "daydreamer resume" in output
-    speed = EvidenceReader(Session.open(path)).read().series(TRUE_SPEED)
+    speed = EvidenceReader(Session.open(path)).read().series(truth_tag("info/forward_velocity_m_s"))
     assert len(speed) and np.all(np.abs(speed.value) < 5.0)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from daydreamer.experience.step import Step
+from daydreamer.robots.quadruped.presentation import FORWARD_VELOCITY, WALK
 from daydreamer.storage.atomic import write_anywhere
-from daydreamer.telemetry.milestones import MILESTONES, MilestoneRecorder, Milestones
+from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from sim.twin import TwinTruth
 
 ROW_STEPS = 200
@@ -26,7 +27,7 @@ class RunRecord:
         self._path = path
         self._period_s = control_period_s
         self._description = description
-        self._milestones = MilestoneRecorder(Milestones(control_period_s), self._announce)
+        self._milestones = MilestoneRecorder(Milestones(WALK.milestones, control_period_s), self._announce)
         self._begin_s = time.monotonic()
         self._window: list[tuple[float, float, float]] = []
         self._curve: list[dict[str, float]] = []
@@ -43,7 +44,7 @@ class RunRecord:
         self._steps += 1
         self._updates = updates
         forward_m_s = float(truth.velocity_m_s[0])
-        self._milestones.add(step, forward_m_s)
+        self._milestones.add(step, {FORWARD_VELOCITY: forward_m_s})
         self._window.append((step.info["published_reward"], forward_m_s, truth.up_z))
         if len(self._window) == ROW_STEPS:
             self._add_row()
@@ -57,7 +58,7 @@ class RunRecord:
             "updates": self._updates,
             "wall_s": round(time.monotonic() - self._begin_s, 1),
             "milestones_minutes": {
-                name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in MILESTONES
+                name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in WALK.milestone_names
             },
             "curve": self._curve,
         }

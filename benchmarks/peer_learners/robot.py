@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.config import SessionConfig
+from daydreamer.config import ActorConfig, SessionConfig
+from daydreamer.contract.signals import Measurement
+from daydreamer.contract.task import Behavior, Task, TaskState
 from daydreamer.experience.step import Step
-from daydreamer.robots import find_robot
-from daydreamer.robots.base import Measurement, Task, TaskState
-from sim.twin import Twin, TwinTruth
+from daydreamer.robots.registry import find_robot, make_task
+from sim.twin import TwinTruth
 
 
 class PeerRobot:
     """A robot that lives as under `daydreamer train`: same clock, exploration, filter, safety, observation, reward.
 
     Nothing is ever reset: an episode ends by its number of steps, and the next one begins where the robot is. The
-    first `actor.random_steps` steps ignore the given actions; with one seed they are those of `daydreamer train`. So do
-    the random moves after a fall (`actor.fallen_reward`) and the rhythms of a standing robot (`actor.rhythm_hz`).
+    steps of the first `actor.random_s` ignore the given actions; with one seed they are those of `daydreamer train`.
+    So do the random moves after a fall (`actor.fallen_reward`) and the rhythms of a standing robot (`actor.rhythm_hz`).
 
     Attributes:
       spec: of the robot and its task.
@@ -28,9 +29,9 @@ class PeerRobot:
 
     def __init__(self, config: SessionConfig):
         """Puts the robot on its back."""
-        self._task = _SensedTask(find_robot(config.robot).make_task(config))
+        self._task = _SensedTask(make_task(config))
         self.spec = self._task.spec
-        self._twin = Twin(config.twin, config.seed, self.spec.robot)
+        self._twin = find_robot(config.robot).make_twin(config.twin, config.seed)
         self._policy = _GivenAction()
         self._loop = ControlLoop(
             self._task,
@@ -64,7 +65,7 @@ class PeerRobot:
         self._policy.action = action
         self.last_truth = self._twin.truth()
         command = self._loop.step(self._measurement, self._twin.time_s)
-        self._twin.command(None if command.damping else command.position_rad)
+        self._twin.command(None if command.relaxes else command.setpoint)
         self._twin.advance(self.spec.control_period_s)
         self._sense()
         return self.last_step
@@ -78,28 +79,33 @@ class PeerRobot:
 
     def _sense(self) -> None:
         self._measurement = self._twin.measure()
-        followed = self._measurement.joint_position_rad if self.last_step is None else self.last_step.action_sent
+        followed = self._measurement["joint_position_rad"] if self.last_step is None else self.last_step.action_sent
         self._task.sense(self._measurement, followed)
 
 
-class _SensedTask:
+class _SensedTask(Task):
     """A task that is updated before the control loop asks for it, because the learner needs the result before."""
 
     def __init__(self, task: Task):
-        self.spec, self.limits, self.joint_targets = task.spec, task.limits, task.joint_targets
-        self.get_up_actions = task.get_up_actions
+        self.spec, self.embodiment = task.spec, task.embodiment
         self._task = task
 
-    def sense(self, measurement: Measurement, previous_target_rad: np.ndarray) -> None:
-        self._sensed = (measurement, previous_target_rad)
-        self.state = self._task.update(*self._sensed)
+    def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
+        return self._task.setpoint(action, measurement, sent)
+
+    def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Behavior | None:
+        return self._task.make_behavior(config, generator)
+
+    def sense(self, measurement: Measurement, sent: np.ndarray) -> None:
+        self._sensed = (measurement, sent)
+        self.state = self._task.observe(*self._sensed)
 
     def reset(self) -> None:
         """Forgets what came before the newest measurement."""
         self._task.reset()
         self.sense(*self._sensed)
 
-    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
+    def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         return self.state
 
 

@@ -3,9 +3,12 @@
 The same loop runs in real time under ROS and in lock-step under `daydreamer train`:
 
     loop = ControlLoop(task, config, writer, actor_life=1, seed=0)
-    while True:
+    while True:  # every loop.tick_period_s
         command = loop.step(measurement, tick_s)
         robot.command(command)
+
+A policy that chooses twice a second does not leave its robot alone in between: it is watched, and told again what to
+do, at the robot's safety rate. So there may be several ticks to a control step.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daydreamer.actor.exploration import Explorer
 from daydreamer.actor.statistics import ActorStatistics
 from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.contract.embodiment import Command
+from daydreamer.contract.signals import Measurement
+from daydreamer.contract.task import Task, TaskState
 from daydreamer.experience.step import Step
-from daydreamer.robots.base import Measurement, Task, TaskState
+from daydreamer.random_actions import RandomActions
 from daydreamer.safety.flags import SAFETY_FLAGS
-from daydreamer.safety.limiter import JointCommand
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 
@@ -48,11 +52,15 @@ class ControlLoop:
     """The actor without clock, topics or threads. `step` is called by one thread, `set_policy` by any.
 
     Only what the robot does while the safety supervisor lets it run is experience. Whatever ends that, as a gap in the
-    measurements or a pause, ends the episode without a last step: the next logged step is the first of a new one.
+    measurements or a pause, ends the episode without a last step: the next logged step is the first of a new one. What
+    a task does to begin an episode is no experience either, see `Task.restart`.
 
     Attributes:
       statistics: counters and recent means.
       supervisor: the safety supervisor, with its counts.
+      ticks_per_step: calls of `step` for each control step, the first of which is logged.
+      tick_period_s: between two calls.
+      restart_ticks: ticks in which the robot was beginning an episode by itself.
     """
 
     def __init__(
@@ -92,7 +100,11 @@ class ControlLoop:
         self._spec = task.spec
         self._writer = writer
         self._actor_life = actor_life
-        self._explorer = Explorer(task.spec, config, np.random.default_rng((seed, actor_life)), task.get_up_actions)
+        self.ticks_per_step = task.embodiment.ticks_per_step(task.spec.control_rate_hz)
+        self.tick_period_s = task.spec.control_period_s / self.ticks_per_step
+        generator = np.random.default_rng((seed, actor_life))
+        self._behavior = task.make_behavior(config, generator) or RandomActions(task.spec, config, generator)
+        self._restart_timeout_s = config.restart_timeout_s
         self._clock = clock
         self._on_event = on_event
         self._on_step = on_step
@@ -100,7 +112,14 @@ class ControlLoop:
         self._policy: ActingPolicy | None = None
         self._runs = 0
         self._operator_action: np.ndarray | None = None
-        self._target_rad: np.ndarray | None = None
+        self._sent: np.ndarray | None = None
+        self._requested: np.ndarray | None = None
+        self._episode_step = 0
+        self._ticks_since_step = 0
+        self.restart_ticks = 0
+        self._restarting = True
+        self._restart_begin_s: float | None = None
+        self._state: Any = None
         self._begin_episode()
 
     @property
@@ -122,8 +141,8 @@ class ControlLoop:
         """Whether an operator chooses the actions."""
         return self._operator_action is not None
 
-    def step(self, measurement: Measurement, tick_s: float) -> JointCommand | None:
-        """The command that answers `measurement`; if it is a step of experience, that has been logged.
+    def step(self, measurement: Measurement, tick_s: float) -> Command | None:
+        """The command of a tick, which answers `measurement`; if it is a step of experience, that has been logged.
 
         None when nothing is to be sent: the supervisor is stopped, or the loop stood still meanwhile.
 
@@ -138,32 +157,66 @@ class ControlLoop:
         if self.supervisor.runs != self._runs:
             self._begin_run()
         if state is SafetyState.RUNNING:
-            command = self._act(self.supervisor.measurement, tick_s)
+            command = self._run(self.supervisor.measurement, tick_s)
         else:
             command = self.supervisor.command_without_policy()
         return self.supervisor.sendable(command, self._clock() - tick_s)
 
-    def _act(self, measurement: Measurement, tick_s: float) -> JointCommand:
+    def _run(self, measurement: Measurement, tick_s: float) -> Command:
+        if self._restarting and self._ticks_since_step == 0:
+            setpoint = self._restart(measurement, tick_s)
+            if setpoint is not None:
+                self.restart_ticks += 1
+                return self.supervisor.command(setpoint)
+        ticks, self._ticks_since_step = self._ticks_since_step, (self._ticks_since_step + 1) % self.ticks_per_step
+        if ticks == 0:
+            return self._act(measurement, tick_s)
+        # What the policy has asked for goes on; the guard lets the robot come nearer to it.
+        command = self.supervisor.command(self._requested)
+        self._sent = command.setpoint
+        return command
+
+    def _restart(self, measurement: Measurement, tick_s: float) -> np.ndarray | None:
+        """What the task wants of the robot before the episode may begin; None once it may."""
+        if self._restart_begin_s is None:
+            self._restart_begin_s = tick_s
+        elapsed_s = tick_s - self._restart_begin_s
+        late = elapsed_s > self._restart_timeout_s
+        setpoint = None if late else self._task.restart(measurement, elapsed_s)
+        if setpoint is not None:
+            return setpoint
+        if late:
+            self._on_event("restart_timeout", elapsed_s=elapsed_s)
+        if elapsed_s > 0.0:
+            self._task.reset()  # the task has not seen what happened meanwhile
+            self._sent = None
+        self._restarting = False
+        return None
+
+    def _act(self, measurement: Measurement, tick_s: float) -> Command:
         is_first = self._episode_step == 0
         policy = self._policy  # read once: another thread may set a newer one at any time
-        target_rad = measurement.joint_position_rad if self._target_rad is None else self._target_rad
-        task_state = self._task.update(measurement, target_rad)
+        sent = self._task.embodiment.measured_setpoint(measurement) if self._sent is None else self._sent
+        task_state = self._task.observe(measurement, sent)
         operator_action = self._operator_action  # likewise
         action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
-        requested_rad = self._task.joint_targets(action) if finite else np.full(len(self._spec.joint_names), np.nan)
-        command = self.supervisor.command(requested_rad)
+        nothing = np.full(len(self._task.embodiment.setpoint_names), np.nan)
+        self._requested = self._task.setpoint(action, measurement, sent) if finite else nothing
+        command = self.supervisor.command(self._requested)
         if not finite:
             # A recurrent state that went bad stays bad; and one NaN in the log would poison every batch drawn from it.
             self._state = None
             action = self._spec.action.zeros()
             self._on_event("action_not_finite", policy_version=version)
-        is_last = self._episode_step == self._spec.episode_steps - 1
+        is_last = self._episode_step == self._spec.episode_steps - 1 or task_state.ending is not None
         intervention = operator_action is not None
         self._write(measurement, task_state, action, command, is_first, is_last, version, intervention, tick_s)
-        self._target_rad = command.position_rad
+        self._sent = command.setpoint
         self._episode_step += 1
         if is_last:
+            if task_state.ending is not None:
+                self._on_event("episode_end", ending=task_state.ending, sequence=self._sequence - 1)
             self._begin_episode()
         return command
 
@@ -174,7 +227,7 @@ class ControlLoop:
         task_state: TaskState,
         is_first: bool,
     ) -> tuple[np.ndarray, int]:
-        chosen = self._explorer.choose(task_state.reward, self.statistics.env_steps, policy is not None)
+        chosen = self._behavior.choose(task_state.reward, self.statistics.env_steps, policy is not None)
         if operator_action is not None:
             chosen = operator_action
         if chosen is not None:
@@ -190,7 +243,7 @@ class ControlLoop:
         measurement: Measurement,
         task_state: TaskState,
         action: np.ndarray,
-        command: JointCommand,
+        command: Command,
         is_first: bool,
         is_last: bool,
         policy_version: int,
@@ -206,13 +259,13 @@ class ControlLoop:
             wall_ns=time.time_ns() - round(age_s * 1e9),
             observation=task_state.observation,
             action_requested=action,
-            action_sent=command.position_rad,
+            action_sent=command.setpoint,
             reward=task_state.reward,
             reward_terms=task_state.reward_terms,
             info=task_state.info,
             is_first=is_first,
             is_last=is_last,
-            is_terminal=False,
+            is_terminal=task_state.ending is not None,
             policy_version=policy_version,
             intervention=intervention,
             safety_flags=command.flags | (SAFETY_FLAGS["not_following"] if doubt else 0),
@@ -228,8 +281,10 @@ class ControlLoop:
         self._runs = self.supervisor.runs
         self._begin_episode()
         self._task.reset()
-        self._target_rad = None
+        self._sent = None
+        self._ticks_since_step = 0
 
     def _begin_episode(self) -> None:
         self._episode_step = 0
-        self._state: Any = None
+        self._state = None
+        self._restarting, self._restart_begin_s = True, None

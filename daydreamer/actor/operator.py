@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.robots.base import Task
+from daydreamer.contract.task import Task
 from daydreamer.safety.states import SafetyState
 
 GAMEPAD_TIMEOUT_S = 0.5

@@ -5,23 +5,23 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import math
 import queue
 import time
 from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.policy_age import PolicyAge
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
+from daydreamer.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
+from daydreamer.telemetry.quantities import recent_figures
 from daydreamer.timing import LatencyStatistics
 
 STATUS_PERIOD_S = 0.5
@@ -73,8 +73,8 @@ class ActorTelemetry:
         self._events.put((kind, {"wall_s": time.time(), "monotonic_s": time.monotonic()} | fields))
 
     def on_step(self, step: Step) -> None:
-        """Judges a logged step; the speed is the odometry's, as the robot knows no other."""
-        self._milestones.add(step, step.info.get("forward_velocity_m_s", math.nan))
+        """Judges a logged step by what the robot measured, as it knows nothing else."""
+        self._milestones.add(step)
 
     @contextlib.contextmanager
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
@@ -111,12 +111,14 @@ class ActorTelemetry:
         """All figures as of now; any thread may ask."""
         statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()
         (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], (time.monotonic(), self.step_latency.count)
+        steps = (end_ticks - begin_ticks) / loop.ticks_per_step
         return ActorStatus(
             state=self.state,
             env_steps=statistics.env_steps,
             episodes=statistics.episodes,
-            control_rate_hz=(end_ticks - begin_ticks) / (end_s - begin_s) if end_s > begin_s else None,
+            control_rate_hz=steps / (end_s - begin_s) if end_s > begin_s else None,
             deadline_misses=pacer.deadline_misses,
+            ticks_per_step=loop.ticks_per_step,
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
             policy_age_s=self._policy_age(policy),
@@ -124,7 +126,7 @@ class ActorTelemetry:
             learner_silence_s=self._learner_pulse.silence_s,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
-            forward_velocity_recent=recent.get("info/forward_velocity_m_s"),
+            figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,
             actor_life=self._writer.actor_life,
             last_logged_sequence=self._writer.last_sequence,

@@ -58,19 +58,22 @@ class ActorDistribution(NamedTuple):
         if self.probabilities is not None:
             action = sample_straight_through(key, self.probabilities)
             return ActionSample(action, action)
-        return self.at(jax.random.normal(key, self.mean.shape))
+        mean, _ = self._normal
+        return self.at(jax.random.normal(key, mean.shape))
 
     def at(self, noise: Array) -> ActionSample:
         """The continuous action for standard normal noise `[..., size]`."""
-        raw = self.mean + self.deviation * noise
+        mean, deviation = self._normal
+        raw = mean + deviation * noise
         return ActionSample(jnp.tanh(raw), raw)
 
     def log_probability(self, raw: Array) -> Array:
         """`[...]` of the raw action, summed over dimensions; that of the squashed one differs by a constant."""
         if self.probabilities is not None:
             return jnp.sum(raw * jnp.log(self.probabilities), -1)
-        normalized = (raw - self.mean) / self.deviation
-        return jnp.sum(-0.5 * normalized**2 - jnp.log(self.deviation) - 0.5 * jnp.log(2 * jnp.pi), -1)
+        mean, deviation = self._normal
+        normalized = (raw - mean) / deviation
+        return jnp.sum(-0.5 * normalized**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi), -1)
 
     def entropy(self, raw: Array) -> Array:
         """`[...]` in nats, summed over dimensions, of the squashed action, estimated at one sample.
@@ -80,10 +83,17 @@ class ActorDistribution(NamedTuple):
         """
         if self.probabilities is not None:
             return -jnp.sum(self.probabilities * jnp.log(self.probabilities), -1)
-        noise = jax.lax.stop_gradient((raw - self.mean) / self.deviation)
-        raw = self.mean + self.deviation * noise
+        mean, deviation = self._normal
+        noise = jax.lax.stop_gradient((raw - mean) / deviation)
+        raw = mean + deviation * noise
         log_slope = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # of tanh
-        return jnp.sum(jnp.log(self.deviation) + NORMAL_ENTROPY + log_slope, -1)
+        return jnp.sum(jnp.log(deviation) + NORMAL_ENTROPY + log_slope, -1)
+
+    @property
+    def _normal(self) -> tuple[Array, Array]:
+        """Mean and deviation, which a continuous distribution has."""
+        assert self.mean is not None and self.deviation is not None, "the actions are discrete"
+        return self.mean, self.deviation
 
 
 class BehaviorState(NamedTuple):
@@ -279,8 +289,9 @@ class ActorCritic:
         """
         config, statistics = self.config, behavior.returns
         start_key, disturbance_key, imagination_key = jax.random.split(key, 3)
-        chosen = choose_starts(*batch.reward.shape, config.imagination_starts, start_key)
-        start = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[chosen], states)
+        batch_size, length = batch.reward.shape
+        chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
+        start = jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states)
         disturbance = self.disturbances(surprises, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         discount = config.discount * imagined.continues

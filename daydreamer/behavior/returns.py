@@ -48,18 +48,19 @@ class ReturnStatistics(NamedTuple):
     reward_mean: Array
     low: Array
     high: Array
-    count: Array
+    count: Array  # type: ignore[assignment]  # nobody counts the elements of this tuple
 
     @classmethod
     def initial(cls) -> ReturnStatistics:
-        return cls(*jnp.zeros((3,)), jnp.zeros((), jnp.int32))
+        mean, low, high = jnp.zeros((3,))
+        return cls(mean, low, high, jnp.zeros((), jnp.int32))
 
-    def update(self, mean_reward: Array, relative_returns: Array, rate: float) -> ReturnStatistics:
+    def update(self, mean_reward: Array, relative_returns: Array, rate: Array | float) -> ReturnStatistics:
         low, high = jnp.percentile(relative_returns, jnp.array([5.0, 95.0]))
         rate = jnp.maximum(rate, 1.0 / (self.count + 1))
         new = (mean_reward, low, high)
-        averages = (old + rate * (value - old) for old, value in zip(self[:3], new, strict=True))
-        return ReturnStatistics(*averages, self.count + 1)
+        mean, low, high = (old + rate * (value - old) for old, value in zip(self[:3], new, strict=True))
+        return ReturnStatistics(mean, low, high, self.count + 1)
 
     def baseline(self, discount: float) -> Array:
         """Return of receiving the mean reward for ever.

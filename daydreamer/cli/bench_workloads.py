@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from daydreamer.config import LearnerConfig, ModelConfig, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots import find_preset
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot
 from daydreamer.spec import RobotSpec, Space
 
 
@@ -73,7 +73,7 @@ REFERENCE = Workload(
 DEFAULT = Workload("default", QuadrupedWalkTask(A1).spec, ModelConfig(), LearnerConfig())
 """What `daydreamer walk` runs for the A1."""
 
-_TINY = resolve(find_preset("twin", "tiny"))
+_TINY = resolve(find_robot("a1").preset("walk", "tiny", "twin"))
 TINY = Workload("tiny", DEFAULT.spec, _TINY.model, _TINY.learner)
 """What `daydreamer walk --preset tiny` runs: whether a machine can do it at all, within a minute."""
 

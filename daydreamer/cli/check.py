@@ -12,14 +12,16 @@ from pathlib import Path
 
 from daydreamer.cli.child import Child
 from daydreamer.cli.supervise import check_installation
+from daydreamer.config import Body
 from daydreamer.processes import process_environment, session_processes
-from daydreamer.robots import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 
 
 def check_robot(
     robot: str,
+    task: str | None,
+    body: Body,
     move: bool | None,
     seconds: float,
     overrides: list[str],
@@ -36,10 +38,11 @@ def check_robot(
     Raises:
       UserError: see `configure` and `check_installation`.
     """
-    config = configure(robot=robot, minutes=1.0, seed=0, overrides=overrides)
+    config = configure(robot=robot, task=task, body=body, minutes=1.0, seed=0, overrides=overrides)
     check_installation(config)
-    starts_twin = find_robot(robot).starts_twin
-    command = [sys.executable, "-P", "-m", "ros_nodes.check_node", "--robot", robot, "--seconds", f"{seconds:g}"]
+    starts_twin = body == "twin"
+    command = [sys.executable, "-P", "-m", "ros_nodes.check_node", "--robot", robot, "--task", config.task]
+    command += ["--seconds", f"{seconds:g}", *(["--twin"] if starts_twin else [])]
     command += ["--move"] if move or (move is None and starts_twin) else []
     command += ["--hanging"] if hanging else []
     command += [word for override in overrides for word in ("--set", override)]

@@ -19,11 +19,12 @@ from typing import Any
 
 import msgspec
 
+from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.supervise import check_installation
-from daydreamer.config import load_yaml
+from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, driver_process, session_processes
-from daydreamer.robots import find_robot
+from daydreamer.robots.registry import find_robot, robots
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.progress import minutes_to_go
@@ -32,53 +33,27 @@ from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
-
-@dataclasses.dataclass(frozen=True)
-class Hardware:
-    """What `robot:=` means.
-
-    Attributes:
-      robot: of `daydreamer walk --robot`.
-      driver: executable of the driver node that is started too; its node has the same name without `_node`.
-      parameters: file for actor and driver, in share/daydreamer/config.
-      remappings: of the actor.
-    """
-
-    robot: str
-    driver: str | None = None
-    parameters: str | None = None
-    remappings: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def node_names(self) -> tuple[str, ...]:
-        """Nodes that read the parameter file."""
-        if self.driver is not None:
-            return ("actor", self.driver.removesuffix("_node"))
-        return ("actor", "twin") if find_robot(self.robot).starts_twin else ("actor",)
-
-
-HARDWARE = {
-    "twin": Hardware("twin"),
-    "a1": Hardware("a1", driver="unitree_a1_node", parameters="a1.yaml"),
-    "go2": Hardware("go2", driver="unitree_go2_node", parameters="go2.yaml"),
-    "ros2_control": Hardware(
-        "a1", parameters="ros2_control.yaml", remappings=(("joint_command", "forward_position_controller/commands"),)
-    ),
-}
-
 WALK_ARGUMENTS = {
-    "robot": f"{', '.join(HARDWARE)} (default: twin); docs/robots.md says what each needs",
+    "robot": f"{', '.join(WALKERS)} (default: twin); docs/robots.md says what each needs",
     "minutes": "robot time, as minutes:=20 (default: 60; with resume:= further time, by default what is left)",
     "session": "new directory for everything, as session:=~/monday (default: sessions/<time>)",
     "resume": "directory of a session to go on with, over the same robot and interface, as resume:=~/monday",
     "seed": "of exploration, networks, batches and twin (default: 0)",
-    "preset": "named settings of the robot: default, image, tiny",
+    "preset": "named settings, as the robot's folder has them: default, tiny ...",
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",
 }
 """Arguments of walk.launch.py with what `ros2 launch -s` says of them. All are texts; empty is the default."""
+
+LEARN_ARGUMENTS = {
+    "robot": "who learns: 'daydreamer robots' lists them",
+    "task": "what it learns (default: the robot's usual task)",
+    "body": "twin, or hardware, which waits for you (default: twin)",
+    "interface": "how the real robot is reached, if there are several ways (default: the usual one)",
+} | {name: text for name, text in WALK_ARGUMENTS.items() if name != "robot"}
+"""Likewise, of learn.launch.py."""
 
 TWIN_ARGUMENTS = {
     "session": WALK_ARGUMENTS["session"],
@@ -95,6 +70,9 @@ REPLAY_ARGUMENTS = {
     "life": "which life of the actor, counted from 1; 0 for all (default: 0)",
 }
 
+WALK = "walk"
+"""The task of walk.launch.py."""
+
 LARGEST_PARAMETERS = 1 << 20
 """Bytes in a parameter file."""
 
@@ -106,16 +84,24 @@ class LaunchRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How a session was launched, for its resumption: `launch.json` in its directory.
 
     Attributes:
-      robot: of HARDWARE; over which interface the robot was driven.
+      robot, body, interface: how it was driven; of a session of earlier versions the robot is a name of `WALKERS`, and
+        there is no body.
       parameters: the file that was named; empty for the robot's own.
       parameters_digest: SHA-256 of what was in it.
       namespace: of topics, services and nodes.
     """
 
     robot: str
+    body: Body | None = None
+    interface: str = ""
     parameters: str = ""
     parameters_digest: str = ""
     namespace: str = ""
+
+    @property
+    def drive(self) -> Drive:
+        """Raises UserError where the robot is not there any more."""
+        return find_walker(self.robot) if self.body is None else find_drive(self.robot, self.body, self.interface)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +110,7 @@ class Launch:
 
     Attributes:
       session: new, or the one to go on with.
-      hardware: and how it is driven.
+      drive: and how its robot is reached.
       minutes: robot time that the session is to have in all.
       parameters: absolute path of the file for actor and driver; None for the robot's own.
       namespace: of topics, services and nodes.
@@ -133,7 +119,7 @@ class Launch:
     """
 
     session: Session
-    hardware: Hardware
+    drive: Drive
     minutes: float
     parameters: Path | None
     namespace: str
@@ -151,15 +137,43 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
     Raises:
       UserError: an argument that cannot be used or contradicts another one. Nothing has been made then.
     """
+    asked = find_walker(arguments["robot"]) if arguments["robot"] else None
+    return _prepare(arguments, asked, asked or find_walker("twin"), WALK)
+
+
+def prepare_learn(arguments: Mapping[str, str]) -> Launch:
+    """Likewise; `arguments` are those of LEARN_ARGUMENTS.
+
+    Raises:
+      UserError: as `prepare_walk`.
+    """
+    body = body_of(arguments["body"]) if arguments["body"] else None
+    if arguments["interface"] and body == "twin":
+        raise UserError(f"A twin has no interface:={arguments['interface']}; it is for body:=hardware.")
+    if arguments["resume"]:
+        if arguments["robot"] or arguments["task"] or body:
+            raise UserError("A session that is resumed keeps its robot, task and body; leave them out.")
+        session = Session.open(_path(arguments["resume"]))
+        named = arguments["interface"]
+        asked = find_drive(session.config.robot, session.config.body, named) if named else None
+        return _resume(arguments, asked)
+    if not arguments["robot"]:
+        raise UserError(f"Say who is to learn, as robot:=a1; there are {', '.join(robots())}.")
+    drive = find_drive(arguments["robot"], body or "twin", arguments["interface"])
+    return _prepare(arguments, drive, drive, arguments["task"])
+
+
+def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, task: str) -> Launch:
+    """See `prepare_walk`; `asked` is what the operator has said of it, if anything."""
+    if arguments["resume"]:
+        return _resume(arguments, asked)
     dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
     parameters = _path(arguments["parameters"])
-    if arguments["resume"]:
-        return _resume(arguments, parameters, dashboard)
-    name = arguments["robot"] or "twin"
-    hardware = _hardware(name)
-    _check_parameters(parameters, hardware)
+    _check_parameters(parameters, drive)
     config = configure(
-        robot=hardware.robot,
+        robot=drive.robot,
+        task=task or None,
+        body=drive.body,
         minutes=_number("minutes", arguments["minutes"] or "60"),
         seed=_whole_number("seed", arguments["seed"] or "0"),
         preset=arguments["preset"] or "default",
@@ -168,13 +182,15 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
     check_installation(config)
     session = new_session(_path(arguments["session"]), config)
     record = LaunchRecord(
-        robot=name,
+        robot=drive.robot,
+        body=drive.body,
+        interface=drive.interface_name,
         parameters=str(parameters or ""),
         parameters_digest="" if parameters is None else _digest(parameters),
         namespace=arguments["namespace"],
     )
     write_atomically(session.launch_record, msgspec.json.encode(record))
-    return Launch(session, hardware, config.minutes, parameters, record.namespace, dashboard)
+    return Launch(session, drive, config.minutes, parameters, record.namespace, dashboard)
 
 
 def prepare_twin(arguments: Mapping[str, str]) -> Session:
@@ -184,7 +200,7 @@ def prepare_twin(arguments: Mapping[str, str]) -> Session:
       UserError: an argument that cannot be used.
     """
     config = configure(
-        robot="twin",
+        robot="a1",
         minutes=60.0,
         seed=_whole_number("seed", arguments["seed"] or "0"),
         overrides=split_settings(arguments["set"]),
@@ -208,25 +224,27 @@ def prepare_replay(arguments: Mapping[str, str]) -> tuple[Session, float, int]:
     return session, speed, _whole_number("life", arguments["life"] or "0")
 
 
-def _resume(arguments: Mapping[str, str], parameters: Path | None, dashboard: bool) -> Launch:
+def _resume(arguments: Mapping[str, str], asked: Drive | None) -> Launch:
+    dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
+    parameters = _path(arguments["parameters"])
     given = [name for name in FIXED_AT_THE_START if arguments[name]]
     if given:
         raise UserError(f"A session that is resumed keeps its own settings; leave out {', '.join(given)}.")
     session = Session.open(_path(arguments["resume"]))
     session.require_resumable()  # before ROS writes its logs there
+    find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
     record = launch_record(session)
-    robot = _robot_of(session, record, arguments["robot"])
+    drive = _drive_of(session, record, asked)
     if record is not None and record.parameters and parameters is None:
         parameters = _same_parameters(session, record)
-    hardware = _hardware(robot)
-    _check_parameters(parameters, hardware)
+    _check_parameters(parameters, drive)
     further = _number("minutes", arguments["minutes"]) if arguments["minutes"] else None
     minutes = minutes_to_go(session, further)
     check_installation(session.config)
     namespace = _namespace_of(session, record, arguments)
     wiring = read_wiring(session) if record is None else None
     driven = () if wiring is None else wiring.ros_arguments()
-    return Launch(session, hardware, minutes, parameters, namespace, dashboard, driven)
+    return Launch(session, drive, minutes, parameters, namespace, dashboard, driven)
 
 
 def resumed_processes(session: Session, minutes: float) -> list[ProcessDescription]:
@@ -241,14 +259,14 @@ def resumed_processes(session: Session, minutes: float) -> list[ProcessDescripti
     if record is None:
         wiring = read_wiring(session)
         return session_processes(session, minutes, () if wiring is None else wiring.ros_arguments())
-    hardware = _hardware(_robot_of(session, record, ""))
-    path = _same_parameters(session, record) if record.parameters else _own_parameters(hardware)
+    drive = _drive_of(session, record, None)
+    path = _same_parameters(session, record) if record.parameters else _own_parameters(drive)
     namespace = f"/{record.namespace.strip('/')}"
     common = [*(["-r", f"__ns:={namespace}"] if record.namespace else []), *(["--params-file", str(path)] * bool(path))]
-    remaps = [word for name, there in hardware.remappings for word in ("-r", f"{name}:={there}")]
+    remaps = [word for name, there in drive.remappings for word in ("-r", f"{name}:={there}")]
     processes = session_processes(session, minutes, (*common, *remaps))
-    if hardware.driver is not None:
-        processes.insert(1, driver_process(hardware.driver, tuple(common)))
+    if drive.interface is not None and drive.interface.driver is not None:
+        processes.insert(1, driver_process(drive.interface, tuple(common)))
     return processes
 
 
@@ -267,17 +285,17 @@ def _same_parameters(session: Session, record: LaunchRecord) -> Path:
     return path
 
 
-def _own_parameters(hardware: Hardware) -> Path | None:
+def _own_parameters(drive: Drive) -> Path | None:
     """The file that comes with the robot: installed, or beside the sources."""
-    if hardware.parameters is None:
+    if drive.parameters is None:
         return None
     prefixes = [*filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)), sysconfig.get_path("data")]
-    places = [*(Path(prefix) / "share/daydreamer/config" for prefix in prefixes), Path(__file__).parents[2] / "config"]
-    for place in places:
-        if (place / hardware.parameters).is_file():
-            return place / hardware.parameters
+    places = [Path(prefix) / "share" / drive.package / "config" for prefix in prefixes]
+    for place in (*places, Path(__file__).parents[2] / "config"):
+        if (place / drive.parameters).is_file():
+            return place / drive.parameters
     raise UserError(
-        f"The robot's own {hardware.parameters} is not installed; install daydreamer again, with pip or colcon."
+        f"The robot's own {drive.parameters} is not installed; install {drive.package} again, with pip or colcon."
     )
 
 
@@ -292,22 +310,28 @@ def _namespace_of(session: Session, record: LaunchRecord | None, arguments: Mapp
     return record.namespace
 
 
-def _robot_of(session: Session, record: LaunchRecord | None, asked: str) -> str:
-    """Over which interface to go on: the same as before, and never one that was not asked for on hardware."""
+def _drive_of(session: Session, record: LaunchRecord | None, asked: Drive | None) -> Drive:
+    """How to go on: as before, and on hardware never in a way that was not asked for."""
+    config = session.config
     if record is not None:
-        if _hardware(record.robot).robot != session.config.robot:
+        before = record.drive
+        if (before.robot, before.body) != (config.robot, config.body):
             raise UserError(f"{session.launch_record} is of another robot than the session; remove it.")
-        if asked and asked != record.robot:
-            raise UserError(f"{session.path} was launched with robot:={record.robot}; it cannot go on with {asked}.")
-        return record.robot
-    configured = session.config.robot
-    if find_robot(configured).starts_twin and not asked:
-        return configured
-    choices = [name for name, hardware in HARDWARE.items() if hardware.robot == configured]
+        if asked is not None and asked != before:
+            raise UserError(
+                f"{session.path} was launched with {words_for(before)}; it cannot go on with {words_for(asked)}."
+            )
+        return before
+    if config.body == "twin" and asked is None:
+        return find_drive(config.robot, config.body)
+    choices = drives_of(config.robot) if config.body == "hardware" else [find_drive(config.robot, config.body)]
+    if asked is None and not choices[0].interface_name:
+        return choices[0]
     if asked not in choices:
+        interfaces = " or ".join(f"interface:={choice.interface_name}" for choice in choices)
         raise UserError(
-            f"{session.path} was not started by ros2 launch; say over which interface '{configured}' is driven: "
-            f"robot:={' or robot:='.join(choices)}."
+            f"{session.path} was not started by ros2 launch; say over which interface '{config.robot}' is driven: "
+            f"{' or '.join(map(words_for, choices))}, or for learn.launch.py {interfaces}."
         )
     return asked
 
@@ -378,17 +402,11 @@ def _join_brackets(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _hardware(name: str) -> Hardware:
-    if name not in HARDWARE:
-        raise UserError(f"There is no robot:={name}; choose one of {', '.join(HARDWARE)}.")
-    return HARDWARE[name]
-
-
 def _path(text: str) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
 
 
-def _check_parameters(path: Path | None, hardware: Hardware) -> None:
+def _check_parameters(path: Path | None, drive: Drive) -> None:
     """Finds out what ROS passes over: a file that is not there, or names none of our nodes.
 
     Keys that a node does not have are refused by the node.
@@ -398,7 +416,7 @@ def _check_parameters(path: Path | None, hardware: Hardware) -> None:
     if not path.is_file():
         raise UserError(f"There is no file {path}, which parameters:= names.")
     found = set(_parameter_nodes(load_yaml(path)))
-    known = hardware.node_names
+    known = drive.node_names
     # Others may have their parameters in the same file; one that is called almost as ours is a slip.
     slips = {name: meant[0] for name in found - {*known} if (meant := difflib.get_close_matches(name, known, 1, 0.8))}
     for name, meant in slips.items():

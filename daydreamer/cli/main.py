@@ -9,26 +9,57 @@ from typing import Annotated
 
 import typer
 
+import daydreamer
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.texts import PrintableFormatter, printable
 
 app = typer.Typer(
     name="daydreamer",
-    help="A robot learns to walk within an hour, in the world model that it learns meanwhile.",
+    help="A robot learns on itself within an hour, in the world model that it learns meanwhile.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(daydreamer.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session directory.")]
-Robot = Annotated[
+RobotName = Annotated[str, typer.Argument(metavar="ROBOT", help="Who learns; 'daydreamer robots' lists them.")]
+TaskName = Annotated[str | None, typer.Argument(metavar="[TASK]", help="What it learns; default: its usual task.")]
+BodyOption = Annotated[
+    str,
+    typer.Option(
+        metavar="twin|hardware",
+        help="'twin': its simulation. 'hardware': start its driver first, or use ros2 launch, which does; the robot "
+        "then waits for you: press r, then Y.",
+    ),
+]
+Walker = Annotated[
     str,
     typer.Option(
         help="'twin' (simulated Unitree A1). 'a1' or 'go2': start its driver first, or use ros2 launch, which does. "
         "The robot then waits for you: press r, then Y."
     ),
 ]
-Preset = Annotated[str, typer.Option(help="Named settings of the robot: default, image, tiny.")]
+Minutes = Annotated[float, typer.Option(help="Robot time of the session.")]
+NewSession = Annotated[
+    Path | None, typer.Option("--session", metavar="DIR", help="New directory for everything; default sessions/<time>.")
+]
+Preset = Annotated[str, typer.Option(help="Named settings, as the robot's folder has them: default, tiny ...")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -43,26 +74,82 @@ Overrides = Annotated[
 
 
 @app.command()
-def walk(
-    minutes: Annotated[float, typer.Option(help="Robot time of the session.")] = 60.0,
-    session: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="New directory for everything; default sessions/<time>.")
-    ] = None,
-    robot: Robot = "twin",
+def learn(
+    robot: RobotName,
+    task: TaskName = None,
+    body: BodyOption = "twin",
+    minutes: Minutes = 60.0,
+    session: NewSession = None,
     seed: Seed = 0,
     preset: Preset = "default",
     overrides: Overrides = None,
     dashboard: Dashboard = True,
 ) -> None:
-    """Let the robot learn to walk: twin or robot, actor and learner in real time over ROS 2.
+    """Let a robot learn: twin or robot, actor and learner in real time over ROS 2.
 
     Keys in the terminal: space = emergency stop, x = reset it, p = pause, r = resume or set out, i = intervene; x and r
-    ask for a capital Y. A robot waits until you set it out; the twin does not. A software stop is not a hardware stop:
+    ask for a capital Y. A robot waits until you set it out; a twin does not. A software stop is not a hardware stop:
     with a real robot have its own emergency stop in hand.
     """
-    from daydreamer.cli.walk import walk
+    from daydreamer.cli.drives import body_of
+    from daydreamer.cli.learn import learn
 
-    raise typer.Exit(walk(session, robot, minutes, seed, preset, overrides or [], dashboard))
+    status = learn(
+        session,
+        robot=robot,
+        task=task,
+        body=body_of(body),
+        minutes=minutes,
+        seed=seed,
+        preset=preset,
+        overrides=overrides or [],
+        dashboard=dashboard,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def walk(
+    minutes: Minutes = 60.0,
+    session: NewSession = None,
+    robot: Walker = "twin",
+    seed: Seed = 0,
+    preset: Preset = "default",
+    overrides: Overrides = None,
+    dashboard: Dashboard = True,
+) -> None:
+    """Let a quadruped learn to walk; without --robot the A1's twin. The same as learn with the task 'walk'.
+
+    Keys in the terminal are as in learn.
+    """
+    from daydreamer.cli.drives import find_drive, find_walker
+    from daydreamer.cli.learn import learn
+
+    drive = find_walker(robot)
+    if drive != find_drive(drive.robot, drive.body):
+        raise UserError(
+            f"ros2 launch alone knows what '{robot}' takes: 'ros2 launch daydreamer walk.launch.py robot:={robot}'."
+        )
+    status = learn(
+        session,
+        robot=drive.robot,
+        task="walk",
+        body=drive.body,
+        minutes=minutes,
+        seed=seed,
+        preset=preset,
+        overrides=overrides or [],
+        dashboard=dashboard,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def robots(json: Json = False) -> None:
+    """List the robots that can learn, with their tasks, twins and drivers, and what each has been tried on."""
+    from daydreamer.cli.robots import list_robots
+
+    list_robots(as_json=json)
 
 
 @app.command()
@@ -72,7 +159,7 @@ def resume(
     dashboard: Dashboard = True,
 ) -> None:
     """Go on with a session after a stop or a crash: the same robot over the same interface. It waits as in walk."""
-    from daydreamer.cli.walk import resume
+    from daydreamer.cli.learn import resume
 
     raise typer.Exit(resume(session, minutes, dashboard))
 
@@ -149,25 +236,35 @@ def compare(
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="'walk'.")],
+    robot: RobotName,
     steps: Annotated[int, typer.Option(help="Environment steps.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
+    task: TaskName = None,
     train_ratio: Annotated[float | None, typer.Option(help="Replayed steps per environment step.")] = None,
     seed: Seed = 0,
-    robot: Robot = "twin",
+    walker: Annotated[str, typer.Option("--robot", hidden=True)] = "twin",
     preset: Preset = "default",
     overrides: Overrides = None,
 ) -> None:
-    """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed."""
+    """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
+
+    'train walk' is 'train a1 walk'.
+    """
+    from daydreamer.cli.drives import find_walker
     from daydreamer.cli.train import train
 
+    if robot == "walk":
+        drive = find_walker(walker)
+        if drive.body != "twin":
+            raise UserError(f"'{walker}' cannot be trained in lock-step, time does not wait for it; use its twin.")
+        robot, task = drive.robot, "walk"
     status = train(
+        robot=robot,
         task=task,
         steps=steps,
         out=out,
         train_ratio=train_ratio,
         seed=seed,
-        robot=robot,
         preset=preset,
         overrides=overrides or [],
     )
@@ -197,7 +294,11 @@ def bench(
 @app.command("check-robot", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def check_robot(
     context: typer.Context,
-    robot: Robot = "twin",
+    robot: Annotated[
+        str, typer.Option(help="'twin', or a robot as 'daydreamer robots' has it, whose driver is running.")
+    ] = "twin",
+    task: Annotated[str | None, typer.Option(help="Which of its tasks, as they may use other cameras.")] = None,
+    body: BodyOption = "hardware",
     move: Annotated[
         bool | None,
         typer.Option(
@@ -229,8 +330,36 @@ def check_robot(
     whose zero is known. Exit status 1 if a check fails, 2 for a mistake in the command.
     """
     from daydreamer.cli.check import check_robot
+    from daydreamer.cli.drives import body_of
 
-    raise typer.Exit(check_robot(robot, move, seconds, overrides or [], context.args, hanging=hanging))
+    if robot == "twin":
+        robot, body = "a1", "twin"
+    raise typer.Exit(
+        check_robot(robot, task, body_of(body), move, seconds, overrides or [], context.args, hanging=hanging)
+    )
+
+
+@app.command("check-contract")
+def check_contract(robot: RobotName, task: TaskName = None) -> None:
+    """Find out whether a robot's folder keeps its promises: specification, limits, twin, learning, pictures.
+
+    Runs a short session of its twin, without ROS; a minute at most. Each row names cause and cure. Exit status 1 if a
+    check fails, 2 for a mistake in the command.
+    """
+    from daydreamer.cli.contract import check_contract
+
+    raise typer.Exit(check_contract(robot, task))
+
+
+@app.command("new-robot")
+def new_robot(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As my_cart; its package is made in ./NAME.")],
+    like: Annotated[str, typer.Option(metavar="ROBOT", help="Which robot it is like; 'daydreamer robots' lists them.")],
+) -> None:
+    """Begin a robot of your own: a Python package that is a copy of a robot like it, found once it is installed."""
+    from daydreamer.cli.new_robot import new_robot
+
+    new_robot(name, like)
 
 
 def main() -> None:

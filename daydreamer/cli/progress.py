@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from daydreamer.periodic import Schedule
+from daydreamer.presentation import Presentation
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.health import STATE_LEVELS, Reading, actor_state, read_health, robot_state
-from daydreamer.telemetry.milestones import MILESTONES
 
 PLAIN_PERIOD_S = 10.0
 LIVE_WIDTH = 100
@@ -26,15 +26,16 @@ STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "none": "default
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def describe(status: Mapping[str, Any], total_minutes: float) -> str:
+def describe(status: Mapping[str, Any], presentation: Presentation, total_minutes: float) -> str:
     """One line of figures from `read_status`; what is not known yet is left out."""
     minutes = (status["robot_seconds"] or 0.0) / 60.0
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
     if why := _why_not_running(status):
         parts.append(why)
+    if status["reward_recent"] is not None:
+        parts.append(f"reward {status['reward_recent']:.2f}")
+    parts += _describe_figures(status, presentation)
     for name, template in (
-        ("reward_recent", "reward {:.2f}"),
-        ("forward_velocity_recent", "{:+.2f} m/s forward"),
         ("gradient_steps", "{} gradient steps"),
         ("imagined_per_real_step", "{:.0f} imagined per real step"),
         ("deadline_misses", "{} deadline misses"),
@@ -44,6 +45,16 @@ def describe(status: Mapping[str, Any], total_minutes: float) -> str:
         if status[name] is not None:
             parts.append(template.format(status[name]))
     return ", ".join(parts)
+
+
+def _describe_figures(status: Mapping[str, Any], presentation: Presentation) -> list[str]:
+    """Recent means of the headline figures, as '+0.30 m/s forward'; those that are not known are left out."""
+    recent = status["figures_recent"]
+    return [
+        f"{figure.number(recent[figure.quantity])} {figure.label}"
+        for figure in presentation.figures
+        if figure.quantity in recent
+    ]
 
 
 def _why_not_running(status: Mapping[str, Any]) -> str:
@@ -121,10 +132,10 @@ class LiveView:
         if status["reward_recent"] is not None:
             line.append(f"reward {status['reward_recent']:.2f} ", style="bold")
             line.append(sparkline(self._rewards, min(self._rewards), max(self._rewards)), style="cyan")
-        if status["forward_velocity_recent"] is not None:
-            line.append(f"  {status['forward_velocity_recent']:+.2f} m/s forward")
+        for figure in _describe_figures(status, self._session.presentation):
+            line.append(f"  {figure}")
         line.append("\n")
-        for name in MILESTONES:
+        for name in self._session.presentation.milestone_names:
             reached_s = (status["milestones_s"] or {}).get(name)
             when = "" if reached_s is None else f" {reached_s / 60.0:.1f} min"
             line.append(f"{'●' if when else '○'} {name}{when}   ", style="green" if when else "dim")
@@ -149,6 +160,7 @@ class ProgressView:
 
     def __init__(self, console: Console, session: Session, total_minutes: float):
         self._console = console
+        self._presentation = session.presentation
         self._total_minutes = total_minutes
         self._view = LiveView(session, total_minutes)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -172,7 +184,7 @@ class ProgressView:
         if dashboard != self._dashboard and dashboard is not None:
             self.say(f"Dashboard: {dashboard}")
         self._dashboard = dashboard
-        line = describe(status, self._total_minutes)
+        line = describe(status, self._presentation, self._total_minutes)
         self._print_now_and_then(f"{line}; wrong: {', '.join(wrong)}" if wrong else line)
 
     def show_line(self, line: str) -> None:

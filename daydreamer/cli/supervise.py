@@ -22,7 +22,6 @@ from daydreamer.errors import UserError
 from daydreamer.middleware import require_middleware
 from daydreamer.periodic import Schedule, periodically
 from daydreamer.processes import ProcessDescription, session_processes
-from daydreamer.robots import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -162,7 +161,7 @@ def check_installation(config: SessionConfig) -> None:
             "/opt/ros/<distribution>/setup.bash."
         )
     require_middleware()
-    if find_robot(config.robot).starts_twin and importlib.util.find_spec("mujoco") is None:
+    if config.body == "twin" and importlib.util.find_spec("mujoco") is None:
         raise UserError("The twin needs MuJoCo; install it with pip install 'mujoco<4'.")
     domain = config.ros_domain_id if config.ros_domain_id >= 0 else os.environ.get("ROS_DOMAIN_ID", "0")
     if not str(domain or "0").isdecimal() or int(domain or "0") > LARGEST_DOMAIN_ID:

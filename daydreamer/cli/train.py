@@ -5,23 +5,23 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
-from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.robots import find_robot
+from daydreamer.presentation import Presentation
+from daydreamer.robots.registry import find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
-from daydreamer.telemetry.metrics import TRUE_SPEED
-from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.metrics import truth_tag
 
 INTERRUPTED_STATUS = 128 + signal.SIGINT
 FINAL_STEPS = 2000
@@ -30,56 +30,51 @@ FINAL_STEPS = 2000
 
 def train(
     *,
-    task: str,
+    robot: str,
+    task: str | None,
     steps: int,
     out: Path,
     train_ratio: float | None,
     seed: int,
-    robot: str,
     preset: str,
     overrides: Sequence[str],
 ) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
     Raises:
-      UserError: unknown task, robot or preset, one without a twin, or `out` cannot become a session.
+      UserError: unknown robot, task or preset, a robot without a twin, or `out` cannot become a session.
     """
     from daydreamer.lockstep import LockstepSession
-    from sim.twin import Twin
 
     keep_compilations()
-    entry = find_robot(robot)
-    if not entry.starts_twin:
-        raise UserError(f"'{robot}' cannot be trained in lock-step, time does not wait for it; use --robot twin.")
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
-    minutes = steps / entry.make_task(SessionConfig()).spec.control_rate_hz / 60
-    config = configure(robot=robot, minutes=minutes, seed=seed, preset=preset, overrides=[*ratio, *overrides])
-    robot_task = entry.make_task(config)
-    rate_hz = robot_task.spec.control_rate_hz
-    if task != robot_task.spec.task:
-        raise UserError(f"Robot '{robot}' has no task '{task}'; it has '{robot_task.spec.task}'.")
+    chosen = functools.partial(
+        configure, robot=robot, task=task, seed=seed, preset=preset, overrides=[*ratio, *overrides]
+    )
+    rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
+    config = chosen(minutes=steps / rate_hz / 60)
+    robot_task = make_task(config)
     if config.twin.incidents or config.twin.random_incidents_per_minute:
-        raise UserError("Incidents happen in real time; use 'daydreamer walk', or leave out twin.incidents here.")
-    session = Session.create(out, config, robot_task.spec)
+        raise UserError("Incidents happen in real time; use 'daydreamer learn', or leave out twin.incidents here.")
+    session = Session.create(out, config, robot_task.spec, robot_task.presentation, provider_of(config.robot))
     console = Terminal()
     begin_s = time.monotonic()
 
     def report(figures: dict[str, float]) -> None:
         minutes = figures["env_steps"] / rate_hz / 60
-        milestones = [
-            f"  {name} after {figures[f'milestone/{name}_s'] / 60:.1f}"
-            for name in MILESTONES
-            if f"milestone/{name}_s" in figures
-        ]
         console.print(
-            f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}  "
-            f"true speed {figures[TRUE_SPEED]:+.2f} m/s  upright {figures['truth/up_z']:+.2f}  "
-            f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s"
-            + "".join(milestones),
+            "  ".join(
+                (
+                    f"{minutes:6.1f} robot minutes  reward {figures['actor/reward']:6.2f}",
+                    *_describe_truth(figures, session.presentation),
+                    f"{figures['learner/gradient_steps']:.0f} gradient steps  {time.monotonic() - begin_s:.0f} s",
+                    *_describe_milestones(figures, session.presentation),
+                )
+            ),
             soft_wrap=True,
         )
 
-    with contextlib.closing(Twin(config.twin, config.seed, robot_task.spec.robot)) as twin, session.lock():
+    with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin, session.lock():
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
         with _interrupts() as stop:
@@ -95,6 +90,22 @@ def train(
         soft_wrap=True,
     )
     return INTERRUPTED_STATUS if stop() else 0
+
+
+def _describe_truth(figures: Mapping[str, float], presentation: Presentation) -> Iterator[str]:
+    """What the simulator knows of the headline figures, then the rest of what it knows."""
+    headlines = {truth_tag(figure.quantity): figure for figure in presentation.figures}
+    for tag in sorted(figures.keys() & headlines.keys(), key=list(headlines).index):
+        yield f"true {headlines[tag].name} {headlines[tag].amount(figures[tag])}"
+    for tag, value in figures.items():
+        if tag.startswith("truth/") and tag not in headlines:
+            yield f"true {tag.removeprefix('truth/')} {value:+z.2f}"
+
+
+def _describe_milestones(figures: Mapping[str, float], presentation: Presentation) -> Iterator[str]:
+    for name in presentation.milestone_names:
+        if (reached_s := figures.get(f"milestone/{name}_s")) is not None:
+            yield f"{name} after {reached_s / 60:.1f}"
 
 
 @contextlib.contextmanager

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from mcap.data_stream import RecordBuilder
 from mcap.opcode import Opcode
-from mcap.records import Channel, ChunkIndex, Metadata, MetadataIndex, Schema, Statistics, SummaryOffset
+from mcap.records import Channel, ChunkIndex, McapRecord, Metadata, MetadataIndex, Schema, Statistics, SummaryOffset
 from mcap.writer import MCAP0_MAGIC
 
 from daydreamer.errors import UserError
@@ -139,15 +140,15 @@ def _end(header: LogHeader, log_times: np.ndarray, begin: int, end: int, size: i
                 group_opcode=opcode, group_start=summary_start + start, group_length=summary.count - start
             ).write(offsets)
     offset_start = summary_start + summary.count
-    content = summary.end() + offsets.end()
+    summarised: bytes = summary.end() + offsets.end()
     footer = RECORD_PREFIX.pack(Opcode.FOOTER, 20) + struct.pack("<QQ", summary_start, offset_start)
-    checksum = struct.pack("<I", zlib.crc32(content + footer))
-    return index + DATA_END + bytes(4) + content + footer + checksum + MCAP0_MAGIC
+    checksum = struct.pack("<I", zlib.crc32(summarised + footer))
+    return index + DATA_END + bytes(4) + summarised + footer + checksum + MCAP0_MAGIC
 
 
 def _summary_groups(
     header: LogHeader, log_times: np.ndarray, begin: int, end: int, index_length: int, chunked: bool
-) -> list[tuple[Opcode, list]]:
+) -> list[tuple[Opcode, Sequence[McapRecord]]]:
     schema, channel, metadata = header.records[Schema], header.records[Channel], header.records[Metadata]
     counted = len(log_times)
     statistics = Statistics(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -41,23 +42,24 @@ class StepEncoder:
     def __init__(self, spec: RobotSpec):
         schema = step_schema(spec)
         dtype = schema.payload_dtype
+        fields = _fields(dtype)
         self._buffer = bytearray(dtype.itemsize)
         self._reward_terms, self._info = spec.reward_terms, spec.info
         self._observation_keys = spec.observation.keys()
         self._reward_term_keys, self._info_keys = set(spec.reward_terms), set(spec.info)
         self._observation = [
-            (key, space.shape, space.dtype == "uint8", self._view(dtype, f"observation_{key}"))
+            (key, space.shape, space.dtype == "uint8", self._view(fields[f"observation_{key}"]))
             for key, space in spec.observation.items()
         ]
-        self._action_requested = self._view(dtype, "action_requested")
-        self._action_sent = self._view(dtype, "action_sent")
-        self._checksum_offset = dtype.fields["checksum"][1]
+        self._action_requested = self._view(fields["action_requested"])
+        self._action_sent = self._view(fields["action_sent"])
+        self._checksum_offset = fields["checksum"][1]
         self._covered = memoryview(self._buffer)[: self._checksum_offset]
         arrays = {"action_requested", "action_sent", *(f"observation_{key}" for key in spec.observation)}
-        self._scalars = _scalar_struct(dtype, skip=arrays | {"checksum"})
+        self._scalars = _scalar_struct(fields, skip=arrays | {"checksum"})
 
-    def _view(self, dtype: np.dtype, name: str) -> np.ndarray:
-        field, offset = dtype.fields[name][:2]
+    def _view(self, field_at: tuple[np.dtype, int]) -> np.ndarray:
+        field, offset = field_at
         return np.ndarray(field.shape, field.base, self._buffer, offset)
 
     def encode(self, step: Step) -> bytes:
@@ -120,10 +122,10 @@ class StepDecoder:
         payload = step_schema(spec).payload_dtype
         names, formats, offsets = [], [], []
         for part, start in ((_FRAME, 0), (payload, _FRAME.itemsize)):
-            for name in part.names:
+            for name, (field, offset) in _fields(part).items():
                 names.append(name)
-                formats.append(part.fields[name][0])
-                offsets.append(start + part.fields[name][1])
+                formats.append(field)
+                offsets.append(start + offset)
         self.record_size = _FRAME.itemsize + payload.itemsize
         self._dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.record_size})
         self._channel = channel
@@ -199,19 +201,24 @@ def _rows(column: np.ndarray) -> list[np.ndarray]:
     return [column[i, ...] for i in range(len(column))] if column.ndim == 1 else list(column)
 
 
-def _dictionaries(names: tuple[str, ...], columns: list[list], count: int) -> list[dict]:
+def _dictionaries(names: tuple[str, ...], columns: Sequence[Sequence[Any]], count: int) -> list[dict[str, Any]]:
     if not names:
         return [{} for _ in range(count)]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _scalar_struct(dtype: np.dtype, skip: set[str]) -> struct.Struct:
+def _fields(record: np.dtype) -> dict[str, tuple[np.dtype, int]]:
+    """Type and offset of each field of a record, by name, in its order."""
+    assert record.names is not None and record.fields is not None, "a record has fields"
+    return {name: record.fields[name][:2] for name in record.names}
+
+
+def _scalar_struct(fields: Mapping[str, tuple[np.dtype, int]], skip: Set[str]) -> struct.Struct:
     """One struct over the whole message in which the fields of `skip` are padding."""
     parts, end = ["<"], 0
-    for name in dtype.names:
+    for name, (field, offset) in fields.items():
         if name in skip:
             continue
-        field, offset = dtype.fields[name][:2]
         parts.append(f"{offset - end}x{_STRUCT_CODES[field.name]}")
         end = offset + field.itemsize
     return struct.Struct("".join(parts))

@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from mcap.exceptions import McapError
@@ -65,7 +66,7 @@ class LogHeader:
       size: bytes before the first step.
       reserved: there is room for the head of a chunk; not so in logs of earlier versions.
       settings: digest of the `session.yaml` that it was recorded by; empty in logs of earlier versions.
-      records: of MCAP, by type.
+      records: of MCAP, by type; each value is of the type of its key.
     """
 
     spec: RobotSpec
@@ -74,7 +75,7 @@ class LogHeader:
     size: int
     reserved: bool
     settings: str
-    records: Mapping[type, McapRecord] = dataclasses.field(repr=False)
+    records: Mapping[type[McapRecord], Any] = dataclasses.field(repr=False)
 
 
 def write_header(writer: Writer, spec: RobotSpec, actor_life: int, settings: str = "") -> int:
@@ -119,7 +120,7 @@ def read_header(path: Path) -> LogHeader | None:
         return None
     records_size, reserved = found
     try:
-        records = {type(record): record for record in _records(data[:records_size])}
+        records: dict[type[McapRecord], Any] = {type(record): record for record in _records(data[:records_size])}
         schema, channel, metadata = records[Schema], records[Channel], records[Metadata].metadata
         version, actor_life = metadata["format_version"], int(metadata["actor_life"])
         spec_json, spec_hash = metadata["robot_spec"], metadata["spec_hash"]
@@ -174,9 +175,9 @@ def _header_size(path: Path, data: bytes) -> tuple[int, bool] | None:
     return (end, True) if end + len(RESERVED) <= len(data) else None
 
 
-def _records(data: bytes) -> list:
+def _records(data: bytes) -> list[McapRecord]:
     reader = iter(StreamReader(io.BytesIO(data)).records)
-    records = []
+    records: list[McapRecord] = []
     while not (records and isinstance(records[-1], Metadata)):
         records.append(next(reader))
     return records

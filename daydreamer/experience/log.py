@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 from mcap.writer import Writer
@@ -89,9 +90,11 @@ class ExperienceWriter:
         try:
             make_folder(directory)
             self._stream = _KernelStream(self.path)
-            self._writer = Writer(self._stream, use_chunking=False, enable_data_crcs=True)
+            self._writer = Writer(cast(BinaryIO, self._stream), use_chunking=False, enable_data_crcs=True)
             self._channel = self._write_header(spec, settings)
-            self._header = read_header(self.path)
+            header = read_header(self.path)
+            assert header is not None, "it has just been written"
+            self._header = header
             fsync_directory(directory)
         except FileExistsError as error:
             raise UserError(

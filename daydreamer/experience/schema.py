@@ -69,7 +69,8 @@ class StepSchema:
 
         CDR aligns every primitive to its own size, counted from the end of that header.
         """
-        names, formats, offsets = ["encapsulation"], ["<u4"], [0]
+        names, offsets = ["encapsulation"], [0]
+        formats: list[np.dtype] = [np.dtype("<u4")]
         end = 4
         for field in self.fields:
             scalar = np.dtype(_NUMPY_TYPES[field.ros_type])
@@ -114,8 +115,9 @@ def step_schema(spec: RobotSpec) -> StepSchema:
 
 
 def action_sent_shape(spec: RobotSpec) -> tuple[int, ...]:
-    """One target per joint; a robot without joints is sent the action itself."""
-    return (len(spec.joint_names),) if spec.joint_names else spec.action.shape
+    """One element of what the robot is told for each of its names; one without any is sent the action itself."""
+    names = spec.setpoint_names or spec.joint_names
+    return (len(names),) if names else spec.action.shape
 
 
 def _space_field(name: str, space: Space, comment: str = "") -> Field:

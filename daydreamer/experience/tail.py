@@ -83,7 +83,7 @@ class LogTail:
         Returns:
           False if neither is in sight yet; `offset` is then unchanged.
         """
-        if self._decoder is None:
+        if self._decoder is None or self.header is None:
             return False
         size, frame = self._decoder.record_size, self._decoder.frame
         block = max(_BLOCK_BYTES, 2 * size)
@@ -123,6 +123,7 @@ class LogTail:
 
     def _read_block(self, descriptor: int, limit: int | None, steps: list[Step]) -> bool:
         """Adds the steps of the next block; False at the end, for now, of what can be read."""
+        assert self._decoder is not None and self.header is not None, "_open() has read them"
         size = self._decoder.record_size
         wanted = max(1, _BLOCK_BYTES // size)
         if limit is not None:

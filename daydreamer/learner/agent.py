@@ -146,7 +146,7 @@ class Agent:
             config.batch_length,
             sample_key,
             recent_share=config.recent_share,
-            recent_steps=config.recent_steps,
+            recent_steps=max(1, self.spec.steps(config.recent_s)),
             mirrored=config.mirror and bool(self.spec.mirror),
         )
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(
@@ -161,10 +161,15 @@ class Agent:
         applied = finite & jnp.isfinite(gradient_norm) & ~exploded
         kept = (parameters, slow_critic, optimizer, behavior)
         previous = (state.parameters, state.slow_critic, state.optimizer, state.behavior)
-        kept = jax.tree.map(lambda new, old: jnp.where(applied, new, old), kept, previous)
+        parameters, slow_critic, optimizer, behavior = jax.tree.map(
+            lambda new, old: jnp.where(applied, new, old), kept, previous
+        )
         metrics = metrics | {"gradient_norm": gradient_norm, "reward_replayed": batch.reward.mean()}
         new_state = TrainState(
-            *kept,
+            parameters,
+            slow_critic,
+            optimizer,
+            behavior,
             jax.random.key_data(key),
             updates=state.updates + applied,
             skipped=state.skipped + ~applied,

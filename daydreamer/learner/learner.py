@@ -13,7 +13,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.learner.agent import Agent
+from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.policy.policy import Policy, flatten_parameters
@@ -24,14 +24,14 @@ from daydreamer.policy.snapshot import (
     prune_snapshots,
     write_snapshot,
 )
-from daydreamer.replay import APPEND_SIZES, Replay
+from daydreamer.replay import APPEND_SIZES, Replay, ReplayState
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress
-from daydreamer.session.status import LearnerStatus
+from daydreamer.session.status import LearnerStatus, ProcessState
 from daydreamer.telemetry.accounts import take_ledger
 from daydreamer.telemetry.dreams import Dream, DreamWriter
-from daydreamer.timing import LatencyStatistics
+from daydreamer.timing import LatencyStatistics, LatencySummary
 
 KEPT_SNAPSHOTS = 10
 _RESTART_SEED = 0x9E3779B9  # keeps the learner's randomness apart from the twin's and the actor's
@@ -87,7 +87,7 @@ class Learner:
         self._attempted = int(self._state.updates) + int(self._state.skipped)
         self._fall_backs = 0
         self._fell_back_to: int | None = None
-        self._update: Callable | None = None
+        self._update: Callable[[TrainState, ReplayState], tuple[TrainState, dict[str, jax.Array]]] | None = None
 
     @property
     def updates(self) -> int:
@@ -106,7 +106,7 @@ class Learner:
 
     def updates_allowed(self, env_steps: int) -> int:
         """How many gradient steps the train ratio leaves after `env_steps` steps of the session."""
-        if env_steps < max(self.config.minimum_steps, self.config.batch_length):
+        if env_steps < max(self._session.spec.steps(self.config.minimum_s), self.config.batch_length):
             return 0
         ceiling = int(env_steps * self.config.train_ratio / self.agent.replayed_per_update)
         return max(0, ceiling - self._attempted)
@@ -137,6 +137,7 @@ class Learner:
         After `fall_back_updates` skipped ones in a row the learner goes back to its last good checkpoint.
         """
         self.compile()
+        assert self._update is not None, "compile() has made it"
         if self.metrics:
             jax.block_until_ready(self.metrics)
         self._state, self.metrics = self._update(self._state, self.replay.state)
@@ -236,7 +237,7 @@ class Learner:
             self._fall_backs, self._fell_back_to = 0, None
         return True
 
-    def status(self, state: str, updates_per_s: float | None = None) -> LearnerStatus:
+    def status(self, state: ProcessState, updates_per_s: float | None = None) -> LearnerStatus:
         """For the status file."""
         replayed = self._attempted * self.agent.replayed_per_update
         return LearnerStatus(
@@ -245,7 +246,7 @@ class Learner:
             imagined_steps=self._attempted * self.agent.imagined_per_update,
             train_ratio=replayed / self.env_steps if self.env_steps else None,
             replay_steps=len(self.replay),
-            append_to_replay_ms=self._append_to_replay.summary(),
+            append_to_replay_ms=LatencySummary(**self._append_to_replay.summary()),
             updates_per_s=updates_per_s,
             last_publish_version=self._policy_version,
             device=self._device,
@@ -328,5 +329,5 @@ def idle_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:
 
 def is_finite(step: Step) -> bool:
     """Whether all that is learned from is; `action_sent` is not, and is NaN where the joints were damped."""
-    values = (step.reward, step.action_requested, *step.observation.values())
+    values: tuple[float | np.ndarray, ...] = (step.reward, step.action_requested, *step.observation.values())
     return all(bool(np.isfinite(value).all()) for value in values)

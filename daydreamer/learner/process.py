@@ -29,7 +29,7 @@ from daydreamer.periodic import Schedule
 from daydreamer.session.dashboard import page_opened_s
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import LearnerStatus, StatusWriter
+from daydreamer.session.status import LearnerStatus, ProcessState, StatusWriter
 from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.metrics import MetricsWriter
 
@@ -99,7 +99,7 @@ class LearnerProcess:
         if learner.updates:
             learner.checkpoint()
 
-    def current(self, state: str) -> LearnerStatus:
+    def current(self, state: ProcessState) -> LearnerStatus:
         return self._learner.status(state, self._updates_per_s)
 
     def _do_what_is_due(self) -> None:
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         on_event("start", nice=os.getpriority(os.PRIO_PROCESS, 0))
         status.attempt(LearnerStatus(state="starting"))
         process = None
-        state = "failed"
+        state: ProcessState = "failed"
         try:
             learner = Learner(session, on_event)
             with contextlib.closing(learner):

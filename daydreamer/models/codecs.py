@@ -117,7 +117,7 @@ class Decoder(nn.Module):
 
 def image_loss(prediction: Mapping[str, Array], observation: Mapping[str, Array]) -> Array | float:
     """Squared error `[...]` summed over all pixels of all predicted images in [0, 1]; 0 if there are none."""
-    total = 0.0
+    total: Array | float = 0.0
     for key, image in prediction.items():
         total += jnp.sum(jnp.square(image - observation[key].astype(jnp.float32) / 255), (-3, -2, -1))
     return total
@@ -139,4 +139,5 @@ def vector_loss(prediction: Array, target: Array, weight: Array) -> tuple[Array,
     squared = jnp.square(prediction - target) * weight[..., None]
     variance = jax.lax.stop_gradient(squared.sum((0, 1)) / jnp.maximum(1.0, weight.sum()))
     variance = jnp.maximum(variance, SMALLEST_DEVIATION**2)
-    return 0.5 * jnp.sum(squared / variance, -1), jnp.sqrt(variance).mean()
+    deviation = jnp.sqrt(variance).mean() if variance.size else jnp.zeros(())  # with cameras alone
+    return 0.5 * jnp.sum(squared / variance, -1), deviation

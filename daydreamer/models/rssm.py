@@ -115,7 +115,12 @@ class RSSM(nn.Module):
         return self._probabilities(self.posterior_output(x))
 
     def predict_vector(self, deterministic: Array, stochastic: Array, previous: Array) -> Array:
-        """Vector observations `[..., vector]` that follow `previous`, from the two other parts of the new state."""
+        """Vector observations `[..., vector]` that follow `previous`, from the two other parts of the new state.
+
+        A robot that sees with cameras alone has none.
+        """
+        if self.vector_size == 0:
+            return previous
         x = LatentState(deterministic, stochastic, previous).features
         x = nn.silu(self.change_norm(self.change_hidden(x)))
         return jnp.clip(previous + self.change_output(x), -VECTOR_LIMIT, VECTOR_LIMIT)

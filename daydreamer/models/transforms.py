@@ -32,7 +32,7 @@ def two_hot_bins(count: int, limit: float = 10.0) -> np.ndarray:
     return np.concatenate([-positive[::-1], [0.0], positive]).astype(np.float32)
 
 
-def two_hot(x: Array, bins: Array) -> Array:
+def two_hot(x: Array, bins: Array | np.ndarray) -> Array:
     """Weights `[..., bins]` on the two bins next to `x` `[...]` whose mean is `x` (clipped to the bins' range).
 
     Written as one hat function per bin, which fuses into a single pass without gathers.
@@ -47,7 +47,7 @@ def two_hot(x: Array, bins: Array) -> Array:
     return jnp.maximum(hats, 0.0)
 
 
-def two_hot_mean(logits: Array, bins: Array) -> Array:
+def two_hot_mean(logits: Array, bins: Array | np.ndarray) -> Array:
     """Expectation `[...]` of the bins under `logits` `[..., bins]`.
 
     Bins are summed in pairs of opposite sign, so that a uniform distribution has mean exactly 0 in spite of
@@ -60,7 +60,7 @@ def two_hot_mean(logits: Array, bins: Array) -> Array:
     return jnp.sum((positive - negative) * bins[middle + 1 :], -1)
 
 
-def two_hot_loss(logits: Array, target: Array, bins: Array) -> Array:
+def two_hot_loss(logits: Array, target: Array, bins: Array | np.ndarray) -> Array:
     """Cross entropy `[...]` between `two_hot(target)` and `logits` `[..., bins]`."""
     return -jnp.sum(two_hot(target, bins) * jax.nn.log_softmax(logits), -1)
 

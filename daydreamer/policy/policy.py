@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.traverse_util
 import jax
@@ -54,9 +54,10 @@ class PolicyFunction:
         self.step = jax.jit(self._step)
 
     def initial_state(self, key_data: np.ndarray) -> PolicyState:
+        """The state before the first step, in arrays of NumPy, which take the control loop less time to make."""
         latent = jax.tree.map(np.asarray, self._world_model.rssm.initial_state((1,)))
         zeros = np.zeros((1, action_vector_size(self._spec.action)), np.float32)
-        return PolicyState(latent, zeros, zeros, key_data)
+        return PolicyState(latent, cast(Array, zeros), cast(Array, zeros), cast(Array, key_data))
 
     @functools.cached_property
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:

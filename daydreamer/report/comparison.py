@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from daydreamer.errors import UserError
+from daydreamer.presentation import Presentation
 from daydreamer.report import style
 from daydreamer.report.figures import ROW_S, SMOOTHED_ROWS
 from daydreamer.report.story import Story, read_story
 from daydreamer.session.directory import Session
-from daydreamer.telemetry.milestones import MILESTONES, STANDING_REWARD, WALKING_SPEED_M_S
 from daydreamer.telemetry.spread import Spread
 
 FINAL_S = 300.0
@@ -32,19 +32,22 @@ class Course:
 
     Attributes:
       name: of its directory.
+      presentation: of its task.
       minutes: `[rows]`, robot time at the end of each row of `ROW_S`.
-      reward, forward_m_s: `[rows]`, means over the last minute; the latter by odometry, None without.
+      reward: `[rows]`, means over the last minute.
+      figures: the same of the headline figures that were logged, by quantity.
       milestones_minutes: robot minutes by name; those not reached are left out.
-      final_reward, final_forward_m_s: means of the last `FINAL_S`.
+      final_reward, final_figures: means of the last `FINAL_S`.
     """
 
     name: str
+    presentation: Presentation
     minutes: np.ndarray
     reward: np.ndarray
-    forward_m_s: np.ndarray | None
+    figures: Mapping[str, np.ndarray]
     milestones_minutes: Mapping[str, float]
     final_reward: float
-    final_forward_m_s: float | None
+    final_figures: Mapping[str, float]
 
 
 def read_courses(directories: Sequence[Path]) -> list[Course]:
@@ -63,19 +66,20 @@ def read_courses(directories: Sequence[Path]) -> list[Course]:
 
 
 def draw(courses: Sequence[Course]) -> Figure:
-    """Reward and, if all have it, forward speed: a thin line for each session, the median bold, and its band."""
-    speeds = [course.forward_m_s for course in courses]
-    with_speed = all(speed is not None for speed in speeds)
-    figure, grid = style.new_figure(1 + with_speed, height_in=3.2 * (1 + with_speed), sharex=True)
+    """Reward and the figures that all have: a thin line for each session, the median bold, and its band."""
+    presentation = courses[0].presentation
+    headlines = [each for each in presentation.figures if all(each.quantity in course.figures for course in courses)]
+    figure, grid = style.new_figure(1 + len(headlines), height_in=3.2 * (1 + len(headlines)), sharex=True)
     axes = list(grid[:, 0])
     _draw_spread(axes[0], courses, [course.reward for course in courses], style.BLUE)
     axes[0].set_ylabel("reward per step, minute's mean")
-    if any(course.milestones_minutes for course in courses):
-        style.level(axes[0], STANDING_REWARD, "standing still")
-    if with_speed:
-        _draw_spread(axes[1], courses, speeds, style.ORANGE)
-        style.level(axes[1], WALKING_SPEED_M_S, "walking")
-        axes[1].set_ylabel("forward speed (m/s), minute's mean")
+    if presentation.reward_level is not None and any(course.milestones_minutes for course in courses):
+        style.level(axes[0], presentation.reward_level.value, presentation.reward_level.words)
+    for each, headline in zip(axes[1:], headlines, strict=True):
+        _draw_spread(each, courses, [course.figures[headline.quantity] for course in courses], style.ORANGE)
+        if headline.level is not None:
+            style.level(each, headline.level.value, headline.level.words)
+        each.set_ylabel(f"{headline.title}, minute's mean")
     axes[-1].set_xlabel("robot time (min)")
     axes[-1].set_xlim(left=0.0)
     axes[0].legend(frameon=False, fontsize=8, loc="upper left")
@@ -84,17 +88,19 @@ def draw(courses: Sequence[Course]) -> Figure:
 
 def figures(courses: Sequence[Course]) -> dict[str, Any]:
     """The same as `table`, for programs: numbers, and None for what was not reached."""
+    presentation = courses[0].presentation
+    names, quantities = presentation.milestone_names, [headline.quantity for headline in presentation.figures]
     sessions = [
         {
             "name": course.name,
             "robot_minutes": float(course.minutes[-1]),
-            "milestones_minutes": {name: course.milestones_minutes.get(name) for name in MILESTONES},
+            "milestones_minutes": {name: course.milestones_minutes.get(name) for name in names},
             "final_reward": course.final_reward,
-            "final_forward_m_s": course.final_forward_m_s,
+            "final_figures": {quantity: course.final_figures.get(quantity) for quantity in quantities},
         }
         for course in courses
     ]
-    spreads = {name: Spread.of(course.milestones_minutes.get(name) for course in courses) for name in MILESTONES}
+    spreads = {name: Spread.of(course.milestones_minutes.get(name) for course in courses) for name in names}
     return {
         "sessions": sessions,
         "milestones_minutes": {name: dataclasses.asdict(spread) for name, spread in spreads.items()},
@@ -104,18 +110,21 @@ def figures(courses: Sequence[Course]) -> dict[str, Any]:
 
 def table(courses: Sequence[Course]) -> list[list[str]]:
     """Heading, a row for each session, and the median [lowest, highest]; what was not reached counts as latest."""
-    heading = ["session", "robot minutes", *(f"{name} (min)" for name in MILESTONES)]
-    heading += [f"reward, last {FINAL_S / 60:.0f} min", "forward (m/s)"]
+    names, headlines = courses[0].presentation.milestone_names, courses[0].presentation.figures
+    heading = ["session", "robot minutes", *(f"{name} (min)" for name in names)]
+    heading += [f"reward, last {FINAL_S / 60:.0f} min", *(headline.heading for headline in headlines)]
     rows = []
     for course in courses:
         row = [course.name, f"{course.minutes[-1]:.1f}"]
-        row += [_describe(course.milestones_minutes.get(name), 1) for name in MILESTONES]
-        rows.append([*row, f"{course.final_reward:.2f}", _describe(course.final_forward_m_s, 2)])
+        row += [_describe(course.milestones_minutes.get(name), 1) for name in names]
+        row.append(f"{course.final_reward:.2f}")
+        rows.append([*row, *(_describe(course.final_figures.get(each.quantity), each.decimals) for each in headlines)])
     last = ["median [lowest, highest]", Spread.of(course.minutes[-1] for course in courses).describe()]
-    last += [Spread.of(course.milestones_minutes.get(name) for course in courses).describe() for name in MILESTONES]
+    last += [Spread.of(course.milestones_minutes.get(name) for course in courses).describe() for name in names]
     last.append(Spread.of(course.final_reward for course in courses).describe(2))
-    speeds = [course.final_forward_m_s for course in courses]
-    last.append("-" if None in speeds else Spread.of(speeds).describe(2))
+    for headline in headlines:
+        values = [course.final_figures.get(headline.quantity) for course in courses]
+        last.append("-" if None in values else Spread.of(values).describe(headline.decimals))
     return [heading, *rows, last]
 
 
@@ -156,16 +165,16 @@ def _course(story: Story, name: str) -> Course:
         return style.running_means(style.block_means(values, rows), SMOOTHED_ROWS)
 
     final = min(len(story.steps), round(FINAL_S * spec.control_rate_hz))
-    forward = story.forward_m_s
     reward = smooth(story.reward)
     return Course(
         name=name,
+        presentation=story.session.presentation,
         minutes=np.arange(1, len(reward) + 1) * ROW_S / 60.0,
         reward=reward,
-        forward_m_s=None if forward is None else smooth(forward),
+        figures={headline.quantity: smooth(values) for headline, values in story.figures},
         milestones_minutes={each: seconds / 60.0 for each, seconds in story.milestones_s.items()},
         final_reward=float(story.reward[-final:].mean()),
-        final_forward_m_s=None if forward is None else float(forward[-final:].mean()),
+        final_figures={headline.quantity: float(values[-final:].mean()) for headline, values in story.figures},
     )
 
 

@@ -50,7 +50,7 @@ def _draw_over_time(axes: Axes, story: Story) -> None:
     ratio = story.evidence.prediction_ratio
     minutes, values = ratio.robot_s / 60.0, ratio.value
     if not len(values):  # no metrics: take what dreams were read
-        step = round(PREDICTION_HORIZON_S * story.session.spec.control_rate_hz) - 1
+        step = max(1, round(PREDICTION_HORIZON_S * story.session.spec.control_rate_hz)) - 1
         minutes = np.array([_minute(story, dream) for dream in story.dreams])
         values = np.array([_error_ratio(story, dream)[min(step, dream.horizon_steps - 1)] for dream in story.dreams])
     axes.plot(minutes, values, color=style.BLUE, alpha=0.3)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from daydreamer.presentation import Figure as Headline
 from daydreamer.report import style
 from daydreamer.report.story import Story
 from daydreamer.safety.flags import SAFETY_FLAGS
-from daydreamer.telemetry.metrics import TRUE_SPEED
-from daydreamer.telemetry.milestones import STANDING_REWARD, WALKING_SPEED_M_S
+from daydreamer.telemetry.metrics import truth_tag
 
 ROW_S = 10.0
 """Robot time of one point of a curve."""
@@ -18,46 +19,57 @@ SMOOTHED_ROWS = 6
 """Rows of the running mean that is drawn bold: a minute."""
 
 
+TERMS_IN_A_ROW = 6
+"""Of the legend."""
+
+
 class Missing(Exception):
     """There is nothing to draw; the text says what is missing and why."""
 
 
 def learning_curve(story: Story) -> Figure:
-    """Reward, its terms and forward speed over robot minutes, with the milestones."""
+    """Reward, its terms and the headline figures over robot minutes, with the milestones."""
     rows = _rows(story)
     minutes = np.arange(1, len(story.steps) // rows + 1) * rows * story.session.spec.control_period_s / 60.0
-    terms, speed = story.steps.reward_terms, story.forward_m_s
-    panels = ["reward", *(["terms"] if terms else []), *(["speed"] if speed is not None else [])]
+    terms, level = story.steps.reward_terms, story.session.presentation.reward_level
+    panels = ["reward", *(["terms"] if terms else []), *range(len(story.figures))]
     figure, grid = style.new_figure(len(panels), height_in=1.0 + 2.2 * len(panels), sharex=True)
     axes = dict(zip(panels, grid[:, 0], strict=True))
     _curve(axes["reward"], minutes, style.block_means(story.reward, rows), style.BLUE)
     axes["reward"].set_ylabel("reward per step")
-    if "published_reward" in story.steps.info:
-        style.level(axes["reward"], STANDING_REWARD, "standing still")
-    for (name, values), colour in zip(terms.items(), style.COLOURS, strict=False):
+    if level is not None and story.has_compared_reward:
+        style.level(axes["reward"], level.value, level.words)
+    for (name, values), colour in zip(terms.items(), style.COLOURS * len(terms), strict=False):
         smoothed = style.running_means(style.block_means(values, rows), SMOOTHED_ROWS)
         axes["terms"].plot(minutes, smoothed, color=colour, label=name)
     if terms:
         axes["terms"].set_ylabel("terms, minute's mean")
-        axes["terms"].legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(terms), frameon=False)
-    if speed is not None:
-        _curve(axes["speed"], minutes, style.block_means(speed, rows), style.ORANGE, "odometry, minute's mean")
-        true = story.evidence.series(TRUE_SPEED)
-        if len(true):
-            # A live twin and lock-step report it at different intervals.
-            points = round(len(true) * SMOOTHED_ROWS * ROW_S / max(true.robot_s[-1], ROW_S))
-            true_speed = style.running_means(true.value, max(1, points))
-            axes["speed"].plot(
-                true.robot_s / 60.0, true_speed, color=style.BLACK, linewidth=1, label="simulator's truth"
-            )
-        style.level(axes["speed"], WALKING_SPEED_M_S, "walking")
-        axes["speed"].set_ylabel("forward speed (m/s)")
-        axes["speed"].legend(loc="upper left", frameon=False)
+        axes["terms"].legend(
+            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(len(terms), TERMS_IN_A_ROW), frameon=False
+        )
+    for number, (headline, values) in enumerate(story.figures):
+        _headline(axes[number], story, headline, minutes, style.block_means(values, rows))
     for panel, each in axes.items():
         style.mark_milestones(each, story.milestones_s, labels=panel == "reward")
     axes[panels[-1]].set_xlabel("robot time (min)")
     axes[panels[-1]].set_xlim(left=0.0)
     return figure
+
+
+def _headline(axes: Axes, story: Story, headline: Headline, minutes: np.ndarray, values: np.ndarray) -> None:
+    """One of the headline figures, beside what a simulator knows of it."""
+    source = f"{headline.source}, minute's mean" if headline.source else "minute's mean"
+    _curve(axes, minutes, values, style.ORANGE, source)
+    true = story.evidence.series(truth_tag(headline.quantity))
+    if len(true):
+        # A live twin and lock-step report it at different intervals.
+        points = round(len(true) * SMOOTHED_ROWS * ROW_S / max(true.robot_s[-1], ROW_S))
+        true_values = style.running_means(true.value, max(1, points))
+        axes.plot(true.robot_s / 60.0, true_values, color=style.BLACK, linewidth=1, label="simulator's truth")
+    if headline.level is not None:
+        style.level(axes, headline.level.value, headline.level.words)
+    axes.set_ylabel(headline.title)
+    axes.legend(loc="upper left", frameon=False)
 
 
 def timing(story: Story) -> Figure:

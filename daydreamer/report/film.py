@@ -93,8 +93,12 @@ def _scenes(story: Story) -> list[np.ndarray]:
 
 def _caption(story: Story, rows: np.ndarray) -> str:
     minute = story.steps.robot_s[rows[-1]] / 60.0
-    speed = "" if story.forward_m_s is None else f", {story.forward_m_s[rows].mean():+z.2f} m/s"
-    return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{speed}"
+    headline = ""
+    if story.figures:  # one fits beside the reward
+        figure, values = story.figures[0]
+        mean = values[rows].mean()
+        headline = f", {figure.amount(mean) if figure.unit else f'{figure.number(mean)} {figure.label}'}"
+    return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{headline}"
 
 
 def _frame(story: Story, step: int, width_px: int) -> Image.Image:

@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 
 from daydreamer.errors import UserError
+from daydreamer.presentation import Figure, Occurrence
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.columns import StepColumns, read_columns
 from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
 from daydreamer.telemetry.evidence import Evidence, EvidenceReader
-from daydreamer.telemetry.milestones import MILESTONES
+from daydreamer.telemetry.quantities import of_columns
 
 LOCKSTEP = "lockstep"
 """The writer of metrics of `daydreamer train`; a live session has one for each process."""
 
 DREAMS = 40
 """So many dreams, spread over the session, show how the error falls; an hour has 360."""
-
-FELL_FROM_UP_Z, FELL_TO_UP_Z = 0.7, 0.0
-"""A fall is the way from nearly upright to a trunk on its side."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,13 +57,20 @@ class Story:
 
     @functools.cached_property
     def reward(self) -> np.ndarray:
-        """`[steps]`, by which results are compared: the published one where the task records it."""
-        return self.steps.info.get("published_reward", self.steps.reward)
+        """`[steps]`, by which results are compared."""
+        compared = of_columns(self.steps, self.session.presentation.compared_reward)
+        return self.steps.reward if compared is None else compared
 
     @functools.cached_property
-    def forward_m_s(self) -> np.ndarray | None:
-        """`[steps]`, by the robot's odometry; None for a robot that has none."""
-        return self.steps.info.get("forward_velocity_m_s")
+    def has_compared_reward(self) -> bool:
+        """Whether `reward` is the one that the task is compared by, and not only in its place."""
+        return of_columns(self.steps, self.session.presentation.compared_reward) is not None
+
+    @functools.cached_property
+    def figures(self) -> list[tuple[Figure, np.ndarray]]:
+        """The headline figures that were logged, each with `[steps]` values."""
+        columns = ((figure, of_columns(self.steps, figure.quantity)) for figure in self.session.presentation.figures)
+        return [(figure, values) for figure, values in columns if values is not None]
 
     @functools.cached_property
     def milestones_s(self) -> dict[str, float]:
@@ -74,18 +79,18 @@ class Story:
         # A process that was killed may have told the events, but not the status.
         reached = {event["name"]: float(event["robot_seconds"]) for event in reversed(events)}
         reached |= self.evidence.status["milestones_s"]
-        return {name: reached[name] for name in MILESTONES if name in reached}
+        return {name: reached[name] for name in self.session.presentation.milestone_names if name in reached}
 
     @functools.cached_property
-    def falls_s(self) -> list[float]:
-        """Robot seconds at which the robot fell, if it says which way is up."""
-        up_z = self.steps.info.get("up_z", np.zeros(0))
-        falls_s, upright = [], False
-        for robot_s, up in zip(self.steps.robot_s[: len(up_z)].tolist(), up_z.tolist(), strict=True):
-            if upright and up < FELL_TO_UP_Z:
-                falls_s.append(robot_s)
-            upright = up > FELL_FROM_UP_Z or (upright and up >= FELL_TO_UP_Z)
-        return falls_s
+    def occurrences_s(self) -> list[tuple[Occurrence, list[float]]]:
+        """What happened, with the robot seconds at which it did; what did not is left out."""
+        found = []
+        for occurrence in self.session.presentation.occurrences:
+            values = of_columns(self.steps, occurrence.quantity)
+            times_s = [] if values is None else _times_s(occurrence, self.steps.robot_s, values)
+            if times_s:
+                found.append((occurrence, times_s))
+        return found
 
     @functools.cached_property
     def safety_counts(self) -> dict[str, int]:
@@ -98,6 +103,18 @@ class Story:
         if not len(self.steps):
             return 0.0
         return float(np.interp(event["wall_s"], self.steps.wall_ns * 1e-9, self.steps.robot_s)) / 60.0
+
+
+def _times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
+    # Turned round if need be, so that it goes downwards.
+    sign = 1.0 if occurrence.start > occurrence.to else -1.0
+    start, to = sign * occurrence.start, sign * occurrence.to
+    times_s, armed = [], False
+    for time_s, value in zip(robot_s.tolist(), (sign * values).tolist(), strict=True):
+        if armed and value < to:
+            times_s.append(time_s)
+        armed = value > start or (armed and value >= to)
+    return times_s
 
 
 def read_story(session: Session) -> Story:

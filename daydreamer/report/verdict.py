@@ -7,22 +7,20 @@ import dataclasses
 import numpy as np
 
 from daydreamer.report.story import Story
-from daydreamer.telemetry.milestones import STANDING, UPRIGHT, WALKING
+from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
 
 COMPARED_S = 300.0
 """The first and the last so many seconds are compared; a session that is shorter than two of them, by halves."""
 
-BARELY_BEGUN_MINUTES = 10.0
-"""Before this nothing can be said about where a session leads; a first roll takes one to three minutes."""
+HELD_LONG_S = 5.0
+"""From here on a milestone is something that is held, and not done in a moment."""
 
 GOOD_RATIO = 0.5
 """Error over that of 'nothing changes' below which a model may be called good."""
 
 HARDLY = 0.05
 """A change of the reward by a smaller share is no change."""
-
-_DID = {UPRIGHT: "held itself upright", STANDING: "stood", WALKING: "walked"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,22 +44,27 @@ def judge_session(story: Story) -> Verdict:
 
 def _learned(story: Story) -> list[str]:
     sentences = []
+    milestones = story.session.presentation.milestones
     if story.milestones_s:
-        parts = [f"{_DID[name]} after {seconds / 60:.1f}" for name, seconds in story.milestones_s.items()]
+        did = {milestone.name: milestone.did for milestone in milestones}
+        parts = [f"{did[name]} after {seconds / 60:.1f}" for name, seconds in story.milestones_s.items()]
         sentences.append(f"The robot {_join(parts)} of {story.minutes:.1f} robot minutes.")
-    elif "r_upright" in story.steps.reward_terms:
-        sentences.append(f"In {story.minutes:.1f} robot minutes the robot has not yet held itself upright for long.")
+    elif milestones and of_columns(story.steps, milestones[0].quantity) is not None:
+        for_long = " for long" if milestones[0].hold_s >= HELD_LONG_S else ""
+        sentences.append(f"In {story.minutes:.1f} robot minutes the robot has not yet {milestones[0].did}{for_long}.")
     rows = min(round(COMPARED_S * story.session.spec.control_rate_hz), len(story.steps) // 2)
     if rows:
         minutes = rows * story.session.spec.control_period_s / 60
         first, last = story.reward[:rows].mean(), story.reward[-rows:].mean()
-        change = "hardly changed" if abs(last - first) < HARDLY * abs(first) else "rose" if last > first else "fell"
+        change = "hardly changed" if abs(last - first) <= HARDLY * abs(first) else "rose" if last > first else "fell"
         sentences.append(
             f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
             "the last."
         )
-        if story.forward_m_s is not None:
-            sentences.append(f"In the last {minutes:.1f} minutes it went forward at {_speed(story, rows)} on average.")
+        for figure, values in story.figures:
+            subject = f"it {figure.did}" if figure.did else f"the {figure.name} was"
+            mean = figure.amount(values[-rows:].mean())
+            sentences.append(f"In the last {minutes:.1f} minutes {subject} {mean} on average.")
     ratio = story.evidence.prediction_ratio
     if len(ratio):
         value = float(np.mean(ratio.last(COMPARED_S)))
@@ -73,16 +76,11 @@ def _learned(story: Story) -> list[str]:
     return sentences
 
 
-def _speed(story: Story, rows: int) -> str:
-    return f"{story.forward_m_s[-rows:].mean():+z.2f} m/s"
-
-
 def _wrong(story: Story) -> list[str]:
     sentences = [f"{each.title}. {each.finding}" for each in story.advice]
-    if story.falls_s:
-        count = len(story.falls_s)
-        times = "once" if count == 1 else f"{count} times"
-        sentences.append(f"It fell {times}, last at minute {story.falls_s[-1] / 60:.1f}.")
+    for occurrence, times_s in story.occurrences_s:
+        times = "once" if len(times_s) == 1 else f"{len(times_s)} times"
+        sentences.append(f"It {occurrence.did} {times}, last at minute {times_s[-1] / 60:.1f}.")
     crashes = [event for event in story.evidence.events if event["kind"] == "fault"]
     if crashes:
         sentences.append(
@@ -101,11 +99,13 @@ def _wrong(story: Story) -> list[str]:
 def _advice(story: Story) -> list[str]:
     going_on = f"Go on with '{story.session.resume_command(60)}'"
     sentences = [f"{each.title}: {each.cure}" for each in story.advice]
-    if WALKING in story.milestones_s:
+    goal = story.session.presentation.goal
+    if goal is not None and goal.name in story.milestones_s:
+        reached = f"It {goal.does}" if goal.does else f"It has reached '{goal.name}'"
         sentences.append(
-            "It walks: repeat it with other seeds and set the sessions side by side with 'daydreamer compare'."
+            f"{reached}: repeat it with other seeds and set the sessions side by side with 'daydreamer compare'."
         )
-    elif story.minutes < BARELY_BEGUN_MINUTES:
+    elif story.minutes < story.session.presentation.verdict_minutes:
         sentences.append(f"{story.minutes:.1f} minutes are too few to judge by. {going_on}.")
     elif not story.advice:
         sentences.append(f"Nothing is known to be wrong; it needs more time. {going_on}.")

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from daydreamer.robots.base import JointLimits
-from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.contract.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.contract.limits import JointLimits
 from daydreamer.robots.sensor_watch import gravity_words
 from daydreamer.spec import RobotSpec
 

@@ -1,61 +1,50 @@
-"""How each robot is shown by dashboard and report; one without an entry is shown by its plots alone."""
+"""How each robot is drawn by dashboard and report; one without a portrayal of its own by what it observes."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping
-
 import numpy as np
 
-from daydreamer.robots import QUADRUPEDS
-from daydreamer.robots.quadruped.signals import signals as quadruped_signals
-from daydreamer.robots.quadruped.skeleton import skeleton_m
-from daydreamer.spec import RobotSpec
+from daydreamer.contract.portrayal import Observation, Portrayal
+from daydreamer.robots.registry import robots
+from daydreamer.spec import RobotSpec, Space
 
-Observation = Mapping[str, np.ndarray]
-
-SHOWN_LINES = 3
-"""Of a plot with more lines than this, those are shown that have moved most of late."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Portrayal:
-    """Attributes:
-    plots: of `signals`, each with its title and, if known, its range; a fixed one is easier to read at a glance.
-    reward_range: of the plot of the reward.
-    signals: observations `[steps, ...]` by key to quantities `[steps]` by plot and name; of more than `SHOWN_LINES`
-      in a plot, those that move most are shown.
-    single_lines: plots with one line, whose title says what it is.
-    skeleton_m: one observation to lines `[points, 3]` by name, on level ground; None if the robot cannot be drawn.
-    """
-
-    plots: Mapping[str, tuple[str, tuple[float, float] | None]]
-    signals: Callable[[Observation], dict[str, dict[str, np.ndarray]]]
-    skeleton_m: Callable[[Observation], dict[str, np.ndarray]] | None = None
-    reward_range: tuple[float, float] | None = None
-    single_lines: frozenset[str] = frozenset()
+SHOWN_VECTORS = 3
+"""Plots of a robot without a portrayal of its own."""
 
 
 def portray(spec: RobotSpec) -> Portrayal:
     """The robot's own portrayal, or the elements of the first vectors that it observes."""
-    if (robot := QUADRUPEDS.get(spec.robot)) is not None:
-        plots = {
-            "joints": ("Joints that move most (degrees)", (-165.0, 120.0)),
-            "attitude": ("Attitude (degrees)", (-90.0, 180.0)),
-            "speed": ("Forward speed (m/s)", (-0.6, 1.0)),
-        }
-        return Portrayal(
-            plots,
-            functools.partial(quadruped_signals, robot),
-            functools.partial(skeleton_m, robot),
-            reward_range=(4.0, 14.0),
-            single_lines=frozenset({"speed"}),
-        )
-    keys = [key for key, space in spec.observation.items() if not space.is_image][:3]
+    robot = robots().get(spec.robot)
+    entry = robot.tasks.get(spec.task) if robot is not None else None
+    # A session may be a stranger's, or of another version.
+    if entry is not None and entry.portrayal is not None and entry.portrayal.needs <= spec.observation.keys():
+        return entry.portrayal
+    spaces = {key: space for key, space in spec.observation.items() if not space.is_image}
+    spaces = dict(list(spaces.items())[:SHOWN_VECTORS])
+    names = {key: _element_names(spec, space) for key, space in spaces.items()}
 
     def signals(observation: Observation) -> dict[str, dict[str, np.ndarray]]:
-        flat = {key: observation[key].reshape(len(observation[key]), -1) for key in keys}
-        return {key: {str(index): column for index, column in enumerate(values.T)} for key, values in flat.items()}
+        flat = {key: observation[key].reshape(len(observation[key]), -1) for key in spaces}
+        return {key: dict(zip(names[key], values.T, strict=True)) for key, values in flat.items()}
 
-    return Portrayal({key: (key, None) for key in keys}, signals)
+    return Portrayal(
+        {key: (_title(key), _limits(space)) for key, space in spaces.items()},
+        signals,
+        single_lines=frozenset(key for key, space in spaces.items() if space.size == 1),
+    )
+
+
+def _element_names(spec: RobotSpec, space: Space) -> list[str]:
+    if space.size == len(spec.joint_names):
+        return [name.removesuffix("_joint").replace("_", " ") for name in spec.joint_names]
+    return [str(index) for index in range(space.size)]
+
+
+def _title(key: str) -> str:
+    return key.replace("_", " ").capitalize()
+
+
+def _limits(space: Space) -> tuple[float, float] | None:
+    if space.is_discrete:
+        return (0.0, float(max(1, space.classes - 1)))
+    return None if space.low is None or space.high is None or not space.low < space.high else (space.low, space.high)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daydreamer.robots.base import FootSensing, JointLimits
+from daydreamer.contract.embodiment import FootSensing
+from daydreamer.contract.limits import JointLimits
 from daydreamer.robots.checks import Check, TopicRecord, Verdict
 from daydreamer.robots.sensor_watch import SMALLEST_OFFSET_N, ChargeUnit, TemperatureUnit
 

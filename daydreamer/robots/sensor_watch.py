@@ -12,8 +12,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daydreamer.robots.base import FootSensing, Measurement
-from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.contract.embodiment import Embodiment
+from daydreamer.contract.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.contract.signals import (
+    ANGULAR_VELOCITY,
+    FOOT_FORCE,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    LINEAR_ACCELERATION,
+    ORIENTATION,
+    Measurement,
+)
 from daydreamer.spec import RobotSpec
 
 SURE = 3
@@ -179,9 +188,14 @@ class SensorWatch:
       unloaded_n: `[feet]`, what each foot reads in the air; subtracted by `feet`.
     """
 
-    def __init__(self, spec: RobotSpec, sensing: FootSensing | None, unloaded_n: Sequence[float] = ()):
+    def __init__(self, spec: RobotSpec, robot: Embodiment, unloaded_n: Sequence[float] = ()):
         """`unloaded_n` is what is known of the feet, one for each or one for all; empty if they are to be measured."""
-        self._spec, self._sensing = spec, sensing
+        self._spec, self._sensing = spec, robot.foot_sensing
+        self._has_joints = robot.has(JOINT_POSITION, JOINT_VELOCITY)
+        self._has_orientation = robot.has(ORIENTATION)
+        self._has_gyroscope = robot.has(ORIENTATION, ANGULAR_VELOCITY)
+        self._has_accelerometer = robot.has(LINEAR_ACCELERATION)
+        self._has_feet = robot.foot_sensing is not None and robot.has(FOOT_FORCE, ORIENTATION, JOINT_VELOCITY)
         feet = len(spec.foot_names)
         self._given = len(unloaded_n) > 0
         self.unloaded_n = np.zeros(feet)
@@ -201,7 +215,7 @@ class SensorWatch:
 
     def look(self, measurement: Measurement) -> list[Remark]:
         """What is newly noticed; `measurement` has the feet as `feet` has left them."""
-        rotation = rotation_matrix(measurement.orientation_wxyz)
+        rotation = rotation_matrix(measurement[ORIENTATION]) if self._has_orientation else np.eye(3)
         last, self._last = self._last, (measurement, rotation)
         if last is None:
             return []
@@ -210,11 +224,10 @@ class SensorWatch:
             if elapsed_s > LONGEST_S:
                 self._unloaded_since_s = math.inf
             return []
-        remarks = [
-            *self._look_at_velocities(elapsed_s, *last, measurement, rotation),
-            *self._look_at_gravity(elapsed_s, measurement),
-        ]
-        if self._sensing is not None and len(measurement.foot_force_n):
+        remarks = self._look_at_velocities(elapsed_s, *last, measurement, rotation)
+        if self._has_accelerometer:
+            remarks += self._look_at_gravity(elapsed_s, measurement)
+        if self._has_feet:
             remarks += self._look_at_feet(elapsed_s, measurement, float(rotation[2, 2]))
         return remarks
 
@@ -222,18 +235,21 @@ class SensorWatch:
         self, elapsed_s: float, last: Measurement, last_rotation: np.ndarray, now: Measurement, rotation: np.ndarray
     ) -> list[Remark]:
         found = []
-        promised = (last.joint_velocity_rad_s + now.joint_velocity_rad_s) * (elapsed_s / 2)
-        if text := self._joints.add(promised, now.joint_position_rad - last.joint_position_rad):
-            found.append(Remark("joint_velocity_unit", f"In joint_states {text}."))
+        if self._has_joints:
+            promised = (last[JOINT_VELOCITY] + now[JOINT_VELOCITY]) * (elapsed_s / 2)
+            if text := self._joints.add(promised, now[JOINT_POSITION] - last[JOINT_POSITION]):
+                found.append(Remark("joint_velocity_unit", f"In joint_states {text}."))
+        if not self._has_gyroscope:
+            return found
         turned = last_rotation.T @ rotation
         angle = np.array((turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1])) / 2
-        promised = (last.angular_velocity_rad_s + now.angular_velocity_rad_s) * (elapsed_s / 2)
+        promised = (last[ANGULAR_VELOCITY] + now[ANGULAR_VELOCITY]) * (elapsed_s / 2)
         if text := self._gyroscope.add(promised, angle):
             found.append(Remark("gyroscope_unit", f"In imu/data {text}."))
         return found
 
     def _look_at_gravity(self, elapsed_s: float, measurement: Measurement) -> list[Remark]:
-        norm = min(math.hypot(*measurement.linear_acceleration_m_s2.tolist()), LARGEST_NORM_M_S2)
+        norm = min(math.hypot(*measurement[LINEAR_ACCELERATION].tolist()), LARGEST_NORM_M_S2)
         self._norm_m_s2 += (1.0 - math.exp(-elapsed_s / GRAVITY_WINDOW_S)) * (norm - self._norm_m_s2)
         wrong = not GRAVITY_RANGE_M_S2[0] < self._norm_m_s2 < GRAVITY_RANGE_M_S2[1]
         self._norm_s = self._norm_s + elapsed_s if wrong else 0.0
@@ -244,9 +260,9 @@ class SensorWatch:
 
     def _look_at_feet(self, elapsed_s: float, measurement: Measurement, up_z: float) -> list[Remark]:
         found = []
-        speeds = np.abs(measurement.joint_velocity_rad_s)
+        speeds = np.abs(measurement[JOINT_VELOCITY])
         fastest = np.array([speeds[joints].max(initial=0.0) for joints in self._legs])
-        loaded = measurement.foot_force_n > self._sensing.contact_n
+        loaded = measurement[FOOT_FORCE] > self._sensing.contact_n
         self._swung_s = np.where(loaded, self._swung_s + elapsed_s * (fastest > LEG_SWINGS_RAD_S), 0.0)
         tried = (fastest > LEG_MOVES_RAD_S) & (up_z > UPRIGHT_Z)
         self._upright_s = np.where(loaded, 0.0, self._upright_s + elapsed_s * tried)
@@ -279,7 +295,7 @@ class SensorWatch:
         """On its back the robot's feet are in the air."""
         if math.isinf(self._unloaded_since_s):
             self._unloaded_since_s, self._unloaded = measurement.time_s, []
-        self._unloaded.append(measurement.foot_force_n)
+        self._unloaded.append(measurement[FOOT_FORCE])
         if measurement.time_s - self._unloaded_since_s < UNLOADED_S:
             return []
         self._unloaded_since_s = math.inf

@@ -35,6 +35,14 @@ class EncoderBelief:
       glitches: samples with a joint that was not believed though others were.
     """
 
+    # Since `_begin`, each `[joints]`.
+    _speed: np.ndarray
+    _believed_s: np.ndarray
+    _agreeing: np.ndarray
+    _leaping: np.ndarray
+    _sample_rad: np.ndarray
+    _sample_speed: np.ndarray
+
     def __init__(self, largest_velocity_rad_s: np.ndarray, pause_s: float):
         """Makes a belief in nothing.
 

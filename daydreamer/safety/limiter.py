@@ -1,13 +1,12 @@
-"""Makes any request a command that the robot may be sent: the last word on positions, rates and torques."""
+"""Makes any request a command that joints may be sent: the last word on positions, rates and torques."""
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
+from daydreamer.contract.embodiment import Command
+from daydreamer.contract.limits import JointLimits, Limits
 from daydreamer.errors import UserError
-from daydreamer.robots.base import JointLimits
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.safety.flags import SAFETY_FLAGS
 
@@ -18,54 +17,43 @@ TORQUE_SHARE = 0.9
 """Of what a motor can give, the most that a command may ask for."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class JointCommand:
-    """What the robot is told.
-
-    Attributes:
-      position_rad: `[joints]` position targets, NaN where the joints are damped.
-      flags: bits of SAFETY_FLAGS.
-    """
-
-    position_rad: np.ndarray
-    flags: int
-
-    @property
-    def damping(self) -> bool:
-        return bool(self.flags & SAFETY_FLAGS["damping"])
-
-
 def check_limits(limits: JointLimits, joints: int) -> None:
     """Makes sure that every limit is stated and makes sense.
 
     Raises:
       UserError: one is missing, not a number, of the wrong size or the wrong way round.
     """
-    gains = limits.gains
-    arrays = {name: getattr(limits, name) for name in _POSITIVE} | {
-        "lower_rad": limits.lower_rad,
-        "upper_rad": limits.upper_rad,
-        "gains.stiffness_n_m_rad": gains and gains.stiffness_n_m_rad,
-        "gains.max_target_error_rad": gains and gains.max_target_error_rad,
-    }
+    arrays = {name: getattr(limits, name) for name in (*_POSITIVE, "lower_rad", "upper_rad")}
+    if (gains := limits.gains) is not None:
+        arrays["gains.stiffness_n_m_rad"] = gains.stiffness_n_m_rad
+        arrays["gains.max_target_error_rad"] = gains.max_target_error_rad
     for name, values in arrays.items():
         if values is None or np.shape(values) != (joints,) or np.isnan(values).any():
             raise UserError(f"The robot's folder does not state the limit {name} for each of its {joints} joints.")
         if name not in ("lower_rad", "upper_rad") and np.any(values <= 0):
             raise UserError(f"The robot's folder states {name} = {values}; it must be above 0.")
+    check_health_limits(limits)
+    if np.any(limits.upper_rad - limits.lower_rad <= 2 * POSITION_MARGIN_RAD):
+        raise UserError("The robot's folder states an upper_rad that is not above lower_rad.")
+
+
+def check_health_limits(limits: Limits) -> None:
+    """Makes sure that temperature and charge are limited, on purpose or not.
+
+    Raises:
+      UserError: one is not stated.
+    """
     for name in ("temperature_c", "battery_fraction"):
         value = getattr(limits, name)
         if value is None or np.isnan(value):
             raise UserError(f"The robot's folder does not state the limit {name}; infinity means that there is none.")
-    if np.any(limits.upper_rad - limits.lower_rad <= 2 * POSITION_MARGIN_RAD):
-        raise UserError("The robot's folder states an upper_rad that is not above lower_rad.")
 
 
 _POSITIVE = ("command_rate_rad_s", "velocity_rad_s", "torque_n_m")
 
 
 class CommandLimiter:
-    """Filters and limits. Not thread-safe.
+    """The guard of joints that are told positions. Not thread-safe.
 
     Whatever is requested, a position command lies within the joint limits, and no further from the previous command
     than the rate limit allows. Nearer to it, it gives way where the motor would have to give more than its share of
@@ -91,13 +79,13 @@ class CommandLimiter:
         self.counts = dict.fromkeys(SAFETY_FLAGS, 0)
 
     @property
-    def has_pose(self) -> bool:
+    def has_setpoint(self) -> bool:
         """Whether there is a commanded pose to hold."""
         return self._previous_rad is not None
 
     @property
-    def pose_rad(self) -> np.ndarray:
-        """`[joints]`, the pose that `hold` commands. Only when `has_pose`."""
+    def setpoint(self) -> np.ndarray:
+        """`[joints]` in rad, the pose that `hold` commands. Only when `has_setpoint`."""
         return self._previous_rad.copy()
 
     def forget(self) -> None:
@@ -112,7 +100,7 @@ class CommandLimiter:
         """The next command departs from this pose, which is finite."""
         self._set(self.inside(measured_rad))
 
-    def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
+    def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> Command:
         """The nearest command to a request that the robot may be sent.
 
         Args:
@@ -128,7 +116,7 @@ class CommandLimiter:
         # The filter overshoots, so limits come after it as well.
         return self._limited(np.clip(self._filter(inside), self._lower_rad, self._upper_rad), measured_rad, flags)
 
-    def follow(self, pose_rad: np.ndarray, measured_rad: np.ndarray) -> JointCommand:
+    def follow(self, pose_rad: np.ndarray, measured_rad: np.ndarray) -> Command:
         """Like `command`, without the filter: for a path that is smooth by itself."""
         if self._previous_rad is None:
             self.depart(measured_rad)
@@ -136,22 +124,22 @@ class CommandLimiter:
         self._filter.reset(self._previous_rad)
         return command
 
-    def hold(self, flags: int = 0) -> JointCommand:
-        """The previous command again. Only when `has_pose`."""
+    def hold(self, flags: int = 0) -> Command:
+        """The previous command again. Only when `has_setpoint`."""
         # The filter starts again from the held pose: what it remembers would otherwise jerk at the next good action.
         self._set(self._previous_rad)
         return self._counted(self._previous_rad.copy(), flags | SAFETY_FLAGS["holding"])
 
-    def damp(self, flags: int = 0) -> JointCommand:
+    def relax(self, flags: int = 0) -> Command:
         """Takes the torque off, but for viscous damping; the next command departs from the measured pose."""
         self.forget()
-        return self._counted(np.full(self._lower_rad.shape, np.nan), flags | SAFETY_FLAGS["damping"])
+        return self._counted(np.full(self._lower_rad.shape, np.nan), flags | SAFETY_FLAGS["damping"], relaxes=True)
 
     def _set(self, pose_rad: np.ndarray) -> None:
         self._previous_rad = pose_rad
         self._filter.reset(pose_rad)
 
-    def _limited(self, wanted_rad: np.ndarray, measured_rad: np.ndarray, flags: int) -> JointCommand:
+    def _limited(self, wanted_rad: np.ndarray, measured_rad: np.ndarray, flags: int) -> Command:
         change = wanted_rad - self._previous_rad
         limited = np.clip(change, -self._largest_change_rad, self._largest_change_rad)
         if np.any(limited != change):
@@ -180,19 +168,26 @@ class CommandLimiter:
         tool = self._workspace.tool_position_m(position_rad)
         return bool(np.all(tool >= self._workspace.lower_m) and np.all(tool <= self._workspace.upper_m))
 
-    def _counted(self, position_rad: np.ndarray, flags: int) -> JointCommand:
+    def _counted(self, position_rad: np.ndarray, flags: int, relaxes: bool = False) -> Command:
         if flags:
             self.interventions += 1
-            for name, bit in SAFETY_FLAGS.items():
-                if flags & bit:
-                    self.counts[name] += 1
-        return JointCommand(position_rad, flags)
+            count_flags(self.counts, flags)
+        return Command(position_rad, flags, relaxes)
+
+
+def count_flags(counts: dict[str, int], flags: int) -> None:
+    """Adds a command that carries `flags` to `counts`, by name."""
+    for name, bit in SAFETY_FLAGS.items():
+        if flags & bit:
+            counts[name] += 1
 
 
 def _largest_error_rad(limits: JointLimits) -> np.ndarray:
     """Distance `[joints]` of a target from the measured angle at which the motor's share of torque is reached.
 
-    Infinite where the driver keeps targets nearer than that.
+    Infinite where the driver keeps targets nearer than that, or keeps its gains to itself.
     """
+    if limits.gains is None:
+        return np.full(limits.torque_n_m.shape, np.inf)
     error_rad = TORQUE_SHARE * limits.torque_n_m / limits.gains.stiffness_n_m_rad
     return np.where(limits.gains.max_target_error_rad <= error_rad, np.inf, error_rad)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daydreamer.robots.base import JointLimits
-from daydreamer.robots.target_stream import TargetStream
+from daydreamer.contract.limits import JointLimits
+from daydreamer.safety.belief import OUTSIDE_RAD
 from daydreamer.safety.encoder_belief import EncoderBelief, named
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE
-from daydreamer.safety.watchdogs import OUTSIDE_RAD, beyond_limits_rad
+from daydreamer.safety.target_stream import TargetStream
+from daydreamer.safety.watchdogs import beyond_limits_rad
 
 STATE_TIMEOUT_S = 0.1
 """Joints of which nothing believable is heard for this long are damped: no target is known to be near them."""

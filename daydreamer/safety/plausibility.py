@@ -6,14 +6,23 @@ to the watchdogs.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 
 from daydreamer.config import SafetyConfig
-from daydreamer.robots.base import JointLimits, Measurement
-from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.contract.embodiment import Embodiment, Finding
+from daydreamer.contract.frames import GRAVITY_M_S2
+from daydreamer.contract.limits import JointLimits
+from daydreamer.contract.signals import (
+    ANGULAR_VELOCITY,
+    IMU_SIGNALS,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    LINEAR_ACCELERATION,
+    ORIENTATION,
+    Measurement,
+)
 
 UNCHANGED_RAD = 1e-9
 """Two angles that differ by no more are the same number: the noise of any encoder that works is larger."""
@@ -57,20 +66,20 @@ SPECIFIC_FORCE_M_S2 = (5.0, 15.0)
 """Samples of the accelerometer between these are taken for gravity; impacts and falls are left out."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
-    """How far something is from being wrong.
+def joint_and_imu_checks(
+    robot: Embodiment, config: SafetyConfig
+) -> tuple[EncoderCheck | None, FollowingCheck | None, ImuCheck | None]:
+    """The checks below, each None where the robot does not sense what it takes.
 
-    Attributes:
-      wrong: whether it is.
-      value, threshold: what was compared.
-      subject: name of the joint, or of the quantity.
+    Whether joints follow their commands can only be told of a driver whose gains are known.
     """
-
-    wrong: bool
-    value: float
-    threshold: float
-    subject: str
+    senses_joints = robot.has(JOINT_POSITION, JOINT_VELOCITY)
+    limits = robot.limits if senses_joints and isinstance(robot.limits, JointLimits) else None
+    return (
+        None if limits is None else EncoderCheck(robot.setpoint_names, config),
+        None if limits is None or limits.gains is None else FollowingCheck(robot.setpoint_names, limits, config),
+        ImuCheck(config) if robot.has(*IMU_SIGNALS) else None,
+    )
 
 
 class EncoderCheck:
@@ -97,21 +106,15 @@ class EncoderCheck:
         self._stuck = np.zeros(joints, bool)
 
     def update(self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> Finding:
-        """Takes in a measurement.
-
-        Args:
-          elapsed_s: by which it is newer than the last; 0 for the first.
-          measurement: finite.
-          commanded_rad: `[joints]`, what the joints are told; None where they are damped.
-        """
-        position_rad = measurement.joint_position_rad
+        """See `PlausibilityCheck.update`."""
+        position_rad = measurement[JOINT_POSITION]
         change_rad = np.abs(position_rad - self._position_rad)
         self._position_rad[:] = position_rad
         self._unchanged_s += elapsed_s
         self._unchanged_s[change_rad > UNCHANGED_RAD] = 0.0
         weight = _weight(elapsed_s, self._limit_s)
         self._liveliness += weight * ((change_rad > LIVELY_RAD) - self._liveliness)
-        self._velocity_rad_s += weight * (measurement.joint_velocity_rad_s - self._velocity_rad_s)
+        self._velocity_rad_s += weight * (measurement[JOINT_VELOCITY] - self._velocity_rad_s)
         joint = int(self._unchanged_s.argmax())
         unchanged_s = float(self._unchanged_s[joint])
         if unchanged_s < self._limit_s:
@@ -159,14 +162,13 @@ class FollowingCheck:
     def update(
         self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None
     ) -> tuple[Finding, Finding]:
-        """See `EncoderCheck.update`; whether a joint does not follow, and whether one is blocked."""
+        """See `PlausibilityCheck.update`; whether a joint does not follow, and whether one is blocked."""
         if commanded_rad is None:
             self.forget()
         else:
             self._far_s += elapsed_s
-            self._far_s[np.abs(commanded_rad - measurement.joint_position_rad) <= self._far_rad] = 0.0
-            _, x, y, _ = measurement.orientation_wxyz.tolist()
-            upright = 1.0 - 2.0 * (x * x + y * y) > UPRIGHT
+            self._far_s[np.abs(commanded_rad - measurement[JOINT_POSITION]) <= self._far_rad] = 0.0
+            upright = _is_upright(measurement)
             self._upright_s = self._upright_s + elapsed_s if upright else 0.0
         joint = int(self._far_s.argmax())
         far_s, name = float(self._far_s[joint]), self._names[joint]
@@ -180,6 +182,15 @@ class FollowingCheck:
             Finding(certain_s > self._limit_s, certain_s, self._limit_s, name),
             Finding(far_s > self._blocked_s, far_s, self._blocked_s, name),
         )
+
+
+def _is_upright(measurement: Measurement) -> bool:
+    """Whether the robot stands; one that does not know which way is up counts as lying, where less is told for sure."""
+    orientation_wxyz = measurement.get(ORIENTATION)
+    if orientation_wxyz is None:
+        return False
+    _, x, y, _ = orientation_wxyz.tolist()
+    return 1.0 - 2.0 * (x * x + y * y) > UPRIGHT
 
 
 class ImuCheck:
@@ -196,15 +207,15 @@ class ImuCheck:
 
     def forget(self) -> None:
         """Begins anew, as after a gap."""
-        self._force_m_s2 = (0.0, 0.0, GRAVITY_M_S2)
-        self._bias_rad_s = (0.0, 0.0, 0.0)
+        self._force_m_s2: tuple[float, ...] = (0.0, 0.0, GRAVITY_M_S2)
+        self._bias_rad_s: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._last: tuple[list[float], list[float]] | None = None
 
-    def update(self, elapsed_s: float, measurement: Measurement) -> Finding:
-        """See `EncoderCheck.update`."""
+    def update(self, elapsed_s: float, measurement: Measurement, commanded: np.ndarray | None) -> Finding:
+        """See `PlausibilityCheck.update`."""
         # Plain numbers: on vectors of three, numpy is the slower.
-        orientation, gyroscope = measurement.orientation_wxyz.tolist(), measurement.angular_velocity_rad_s.tolist()
-        force = measurement.linear_acceleration_m_s2.tolist()
+        orientation, gyroscope = measurement[ORIENTATION].tolist(), measurement[ANGULAR_VELOCITY].tolist()
+        force = measurement[LINEAR_ACCELERATION].tolist()
         weight = _weight(elapsed_s, IMU_WINDOW_S)
         if SPECIFIC_FORCE_M_S2[0] < math.hypot(*force) < SPECIFIC_FORCE_M_S2[1]:
             self._force_m_s2 = _towards(self._force_m_s2, _rotated(orientation, force), weight)

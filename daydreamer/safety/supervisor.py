@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
 from collections.abc import Callable
 
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.robots.base import Measurement, Task
-from daydreamer.safety.belief import JointBelief, unusable_quantity
+from daydreamer.contract.embodiment import Command, Embodiment
+from daydreamer.contract.limits import JointLimits
+from daydreamer.contract.signals import JOINT_POSITION, Measurement
+from daydreamer.contract.task import Task
+from daydreamer.errors import UserError
+from daydreamer.safety.belief import OUTSIDE_RAD, JointBelief, SignalCheck
 from daydreamer.safety.flags import SAFETY_FLAGS
-from daydreamer.safety.limiter import CommandLimiter, JointCommand
 from daydreamer.safety.ramp import Ramp
 from daydreamer.safety.states import SafetyState, StateMachine, Trigger
-from daydreamer.safety.watchdogs import OUTSIDE_RAD, Watchdog, Watchdogs, beyond_limits_rad
+from daydreamer.safety.watchdogs import Watchdog, Watchdogs, beyond_limits_rad
 
 OPERATOR_PAUSE = "operator_pause"
 
@@ -30,13 +32,13 @@ class SafetySupervisor:
     Every tick:
 
         state = supervisor.begin_tick(tick_s, measurement)
-        if state is RUNNING: command = supervisor.command(requested_rad)
+        if state is RUNNING: command = supervisor.command(requested)
         else:                command = supervisor.command_without_policy()
 
     A software stop is not a hardware stop: it needs this process, the network and the driver to work.
 
     Attributes:
-      limiter: position, rate and torque limits, with counts of what was clipped.
+      limiter: the robot's guard, with counts of what was clipped.
       watchdogs: with what is raised now.
       latched: what a watchdog's trip has led to and only an operator's resume ends: action by its name.
       refused: measurements, by what was wrong with them.
@@ -65,9 +67,10 @@ class SafetySupervisor:
         Raises:
           UserError: the robot's folder does not state a limit or the ramp's pose.
         """
-        rate_hz = task.spec.control_rate_hz
-        self.limiter = CommandLimiter(task.limits, actor.low_pass_cutoff_hz, rate_hz)
-        self.watchdogs = Watchdogs(task, actor, safety, on_event)
+        robot = task.embodiment
+        rate_hz = task.spec.control_rate_hz * robot.ticks_per_step(task.spec.control_rate_hz)
+        self.limiter = robot.make_guard(robot.limits, actor.low_pass_cutoff_hz, rate_hz)
+        self.watchdogs = Watchdogs(robot, actor, safety, on_event)
         self.latched: dict[Watchdog, WatchdogAction] = {}
         self.refused: collections.Counter[str] = collections.Counter()
         self.measurement: Measurement | None = None
@@ -76,22 +79,24 @@ class SafetySupervisor:
         self.emergency_stops = 0
         self.cause = ""
         self.refusal = ""
-        self._names = task.spec.joint_names
-        self._limits = task.limits
+        self._robot = robot
+        self._signals = SignalCheck(robot.signals)
         self._safety = safety
         # In lock-step the twin is asked, and no message gets lost or damaged on the way.
-        self._belief = None if safety is None else JointBelief(task.limits, task.spec.control_period_s)
+        self._belief = None
+        if safety is not None and isinstance(robot.limits, JointLimits):
+            self._belief = JointBelief(robot.limits, 1.0 / rate_hz, robot.signals[JOINT_POSITION].largest)
         self._state_timeout_s = actor.state_timeout_s
         self._tripped: set[Watchdog] = set()
         self._trips_s: dict[Watchdog, collections.deque[float]] = collections.defaultdict(collections.deque)
         self._machine = StateMachine(self._on_transition)
         self._on_event = on_event
         self._damp_timeout_s = actor.damp_timeout_s
-        self._ramp_pose_rad = None if safety is None else task.ramp_poses_rad[safety.ramp_pose]
+        self._ramp_pose = None if safety is None else _ramp_pose(robot, safety.ramp_pose)
         self._ramp_speed_rad_s = np.inf if safety is None else safety.ramp_speed_rad_s
         self._ramp: Ramp | None = None
         self._ramp_done = False
-        self._ramp_rad: np.ndarray | None = None
+        self._ramp_setpoint: np.ndarray | None = None
         self._paused = False
         self._activations_refused = 0
 
@@ -173,9 +178,10 @@ class SafetySupervisor:
     def stand_in_rad(self) -> np.ndarray | None:
         """`[joints]` inside the limits: says 'where you are' to a driver that knows positions only. Any thread may ask.
 
-        The last finite angles that were believed; None while a joint has said none yet.
+        The last angles that were believed and that the joints can have; None while a joint has said none yet, and for
+        robots without joints.
         """
-        position_rad = None if self._belief is None else self._belief.position_rad
+        position_rad = None if self._belief is None else self._belief.possible_rad
         return None if position_rad is None else self.limiter.inside(position_rad)
 
     def begin_tick(self, tick_s: float, measurement: Measurement) -> SafetyState:
@@ -187,8 +193,8 @@ class SafetySupervisor:
         """
         gap_s = self.watchdogs.gap_s(tick_s)
         wrong = self._take_in(measurement)
-        commanded_rad = self.limiter.pose_rad if self.limiter.has_pose else None
-        self.watchdogs.look(tick_s, self.measurement, wrong, commanded_rad)
+        commanded = self.limiter.setpoint if self.limiter.has_setpoint else None
+        self.watchdogs.look(tick_s, self.measurement, wrong, commanded)
         if self._safety is not None:
             self._latch(tick_s, self._safety)
         if not self.active:
@@ -200,56 +206,63 @@ class SafetySupervisor:
             self._advance_ramp(tick_s)
         return self.state
 
-    def command(self, requested_rad: np.ndarray) -> JointCommand:
-        """See `CommandLimiter.command`; only while RUNNING."""
-        return self.limiter.command(requested_rad, self.measurement.joint_position_rad)
+    def command(self, requested: np.ndarray) -> Command:
+        """See `Guard.command`; only while RUNNING."""
+        return self.limiter.command(requested, self._measured)
 
-    def command_without_policy(self) -> JointCommand | None:
+    @property
+    def _measured(self) -> np.ndarray:
+        """`[setpoint]`, where the robot is."""
+        return self._robot.measured_setpoint(self.measurement)
+
+    def command_without_policy(self) -> Command | None:
         """The command of every other state; None when there is nothing to send."""
         stale = SAFETY_FLAGS["state_stale"] if Watchdog.STATE_STALE in self.watchdogs.raised else 0
         match self.state:
             case SafetyState.STOPPED:
                 return None
             case SafetyState.RAMPING if self._ramp is None:
-                return self.limiter.damp(stale)  # it is not certain yet where the joints are
+                return self.limiter.relax(stale)  # it is not certain yet where the joints are
             case SafetyState.RAMPING:
-                return self.limiter.follow(self._ramp_rad, self.measurement.joint_position_rad)
+                return self.limiter.follow(self._ramp_setpoint, self._measured)
             case SafetyState.HOLDING:
                 return self.limiter.hold(stale)
             case SafetyState.DAMPING | SafetyState.EMERGENCY_STOPPED:
-                return self.limiter.damp(stale)
+                return self.limiter.relax(stale)
         raise RuntimeError(f"no command without a policy while {self.state}")
 
-    def sendable(self, command: JointCommand | None, late_s: float) -> JointCommand | None:
+    def sendable(self, command: Command | None, late_s: float) -> Command | None:
         """What is left of a command `late_s` after its tick: nothing that was decided before the loop stood still.
 
         None after a short stall: the next tick departs from where the robot is. After a long one the robot is damped.
         """
-        if self._safety is None or command is None or command.damping or late_s <= self._safety.loop_gap_s:
+        if self._safety is None or command is None or command.relaxes or late_s <= self._safety.loop_gap_s:
             return command
         self._on_event("command_withdrawn", late_s=late_s)
         if late_s <= self._damp_timeout_s:
             return None
         self._machine.fire(Trigger.DAMP, Watchdog.LOOP_OVERRUN)
-        return self.limiter.damp()
+        return self.limiter.relax()
 
     def _take_in(self, measurement: Measurement) -> str | None:
         """Makes `self.measurement` of it; returns what is wrong with it, if it cannot be used."""
         self.measurement = measurement
-        wrong = unusable_quantity(measurement)
+        wrong = self._signals.unusable_quantity(measurement)
         belief = self._belief
         if wrong is not None:
             self._refuse(wrong)
         if belief is None:
             return wrong
-        doubted = belief.update(measurement.time_s, measurement.joint_position_rad)
+        unsaid = np.full(len(self._robot.setpoint_names), np.nan)
+        said_rad = measurement.get(JOINT_POSITION)
+        doubted = belief.update(measurement.time_s, unsaid if said_rad is None else said_rad)
         if wrong is None and doubted.any() and belief.position_rad is not None:
-            self._refuse(f"joint_position_rad of {self._names[int(doubted.argmax())]}")
+            self._refuse(f"{JOINT_POSITION} of {self._robot.setpoint_names[int(doubted.argmax())]}")
         if belief.position_rad is None:
             return wrong
         if doubted.any() or not belief.certain:
-            self.measurement = dataclasses.replace(measurement, joint_position_rad=belief.position_rad)
-        return wrong or ("joint_position_rad" if belief.doubt_s > self._state_timeout_s else None)
+            self.measurement = measurement.with_value(JOINT_POSITION, belief.position_rad)
+        return wrong or (JOINT_POSITION if belief.doubt_s > self._state_timeout_s else None)
 
     def _refuse(self, what: str) -> None:
         self.refused[what] += 1
@@ -281,18 +294,19 @@ class SafetySupervisor:
     def _joint_outside(self) -> str:
         """A sentence about the joint that is farthest beyond its limits, if that is more than `OUTSIDE_RAD`."""
         position_rad = None if self._belief is None else self._belief.position_rad
-        if position_rad is None:
+        limits = self._robot.limits
+        if position_rad is None or not isinstance(limits, JointLimits):
             return ""
-        beyond_rad = beyond_limits_rad(self._limits, position_rad)
+        beyond_rad = beyond_limits_rad(limits, position_rad)
         joint = int(beyond_rad.argmax())
         if not beyond_rad[joint] > OUTSIDE_RAD:
             return ""
-        lower_rad, upper_rad = self._limits.lower_rad[joint], self._limits.upper_rad[joint]
+        lower_rad, upper_rad = limits.lower_rad[joint], limits.upper_rad[joint]
         turns = round(abs(position_rad[joint] - (lower_rad + upper_rad) / 2) / math.tau)
         hint = f", as if its zero were off by {turns} turn{'s' * (turns > 1)}" if turns else ""
         return (
-            f"{self._names[joint]} is at {position_rad[joint]:+.2f} rad, {beyond_rad[joint]:.2f} rad beyond its limits "
-            f"({lower_rad:+.2f} to {upper_rad:+.2f}){hint}; check its zero, sign and unit with "
+            f"{self._robot.setpoint_names[joint]} is at {position_rad[joint]:+.2f} rad, {beyond_rad[joint]:.2f} rad "
+            f"beyond its limits ({lower_rad:+.2f} to {upper_rad:+.2f}){hint}; check its zero, sign and unit with "
             "'daydreamer check-robot'."
         )
 
@@ -312,8 +326,8 @@ class SafetySupervisor:
             self._machine.fire(Trigger.RECOVER, "all clear")
 
     def _hold(self, cause: str) -> None:
-        # Without a commanded pose there is none to hold.
-        self._machine.fire(Trigger.HOLD if self.limiter.has_pose else Trigger.DAMP, cause)
+        # Without a commanded setpoint there is none to hold.
+        self._machine.fire(Trigger.HOLD if self.limiter.has_setpoint else Trigger.DAMP, cause)
 
     def _say_latched(self, names: list[Watchdog]) -> None:
         if latched := [name for name in names if name in self.latched]:
@@ -328,7 +342,7 @@ class SafetySupervisor:
                 self._count_trip(Watchdog.LOOP_OVERRUN, "damp", tick_s, self._safety)
         elif usable:
             if self._certain:
-                self.limiter.depart(self.measurement.joint_position_rad)
+                self.limiter.depart(self._measured)
             self._hold(Watchdog.LOOP_OVERRUN)
 
     @property
@@ -338,21 +352,21 @@ class SafetySupervisor:
 
     def _advance_ramp(self, tick_s: float) -> None:
         if self._ramp is None:
-            if not self.limiter.has_pose:
+            if not self.limiter.has_setpoint:
                 if not self._certain:
                     return
                 if outside := self._joint_outside():
                     self.refusal = outside
                     self._machine.fire(Trigger.DEACTIVATE, outside)
                     return
-                self.limiter.depart(self.measurement.joint_position_rad)
-            start_rad = self.limiter.pose_rad
-            end_rad = start_rad if self._ramp_pose_rad is None else self._ramp_pose_rad
-            self._ramp = Ramp(start_rad, end_rad, self._ramp_speed_rad_s, tick_s)
+                self.limiter.depart(self._measured)
+            start = self.limiter.setpoint
+            end = start if self._ramp_pose is None else self._ramp_pose
+            self._ramp = Ramp(start, end, self._ramp_speed_rad_s, tick_s)
         if self._ramp.is_done(tick_s):
             self._machine.fire(Trigger.RAMP_DONE, "ramp")
         else:
-            self._ramp_rad = self._ramp.position_rad(tick_s)
+            self._ramp_setpoint = self._ramp.position_rad(tick_s)
 
     def _on_transition(self, before: str, after: str, trigger: str, cause: str) -> None:
         self.cause = cause
@@ -365,6 +379,22 @@ class SafetySupervisor:
         if after in (SafetyState.STOPPED, SafetyState.DAMPING, SafetyState.EMERGENCY_STOPPED):
             self.limiter.forget()
         self._on_event("safety_state", before=before, after=after, trigger=trigger, cause=cause)
+
+
+def _ramp_pose(robot: Embodiment, name: str) -> np.ndarray | None:
+    """Where every activation moves the robot first `[setpoint]`; None for one that has no poses.
+
+    Raises:
+      UserError: it has poses, but not this one.
+    """
+    if not robot.poses:
+        return None
+    if name not in robot.poses:
+        raise UserError(
+            f"safety.ramp_pose is '{name}', which the folder of '{robot.name}' does not have; choose one of "
+            f"{', '.join(robot.poses)}."
+        )
+    return robot.poses[name]
 
 
 def _is_power_of_two(count: int) -> bool:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
-from daydreamer.robots.base import JointLimits, Measurement, Task
-from daydreamer.safety.plausibility import EncoderCheck, Finding, FollowingCheck, ImuCheck
+from daydreamer.contract.embodiment import Embodiment, Finding
+from daydreamer.contract.limits import JointLimits
+from daydreamer.contract.signals import (
+    CHARGE,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    PEAK_JOINT_SPEED,
+    TEMPERATURE,
+    Measurement,
+)
+from daydreamer.safety.belief import OUTSIDE_RAD
+from daydreamer.safety.plausibility import joint_and_imu_checks
 
 TEMPERATURE_HYSTERESIS_C = 5.0
 BATTERY_HYSTERESIS = 0.05
@@ -20,8 +31,6 @@ REPORT_LASTS_S = 1.5
 the next."""
 OVER_SPEED_WINDOW_S = 1.0
 """A joint that swings is slow at either end of each swing."""
-OUTSIDE_RAD = 0.2
-"""An angle this far beyond a mechanical limit is a wrong zero, sign or turn, or a broken joint."""
 IMPLAUSIBLE_S = 2.0
 """What was implausible has to be in order for this long: a damped joint, for one, has no command to disobey."""
 
@@ -40,6 +49,7 @@ class Watchdog(enum.StrEnum):
       COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
       OVER_SPEED, OVER_TEMPERATURE, BATTERY_LOW: the robot has left its own limits.
       JOINT_OUTSIDE: a joint says that it is where none can be.
+      IMPLAUSIBLE: a check that the robot's folder brings has found something.
       ENCODER_STUCK, JOINT_NOT_FOLLOWING, JOINT_BLOCKED, IMU_INCONSISTENT: see `daydreamer.safety.plausibility`.
     """
 
@@ -60,6 +70,7 @@ class Watchdog(enum.StrEnum):
     JOINT_NOT_FOLLOWING = "joint_not_following"
     JOINT_BLOCKED = "joint_blocked"
     IMU_INCONSISTENT = "imu_inconsistent"
+    IMPLAUSIBLE = "implausible"
 
 
 @dataclasses.dataclass(slots=True)
@@ -95,14 +106,15 @@ class Watchdogs:
 
     def __init__(
         self,
-        task: Task,
+        robot: Embodiment,
         actor: ActorConfig,
         safety: SafetyConfig | None,
         on_event: Callable[..., None],
     ):
         """With `safety` None only the state and the gaps between ticks are watched: time does not pass by itself."""
-        self._names = task.spec.joint_names
-        self._limits = task.limits
+        self._names = robot.setpoint_names
+        self._limits = robot.limits
+        self._own_pace = _OwnPace(robot, actor)
         self._actor = actor
         self._config = safety
         self._gap_limit_s = actor.state_timeout_s if safety is None else safety.loop_gap_s
@@ -115,7 +127,7 @@ class Watchdogs:
         self._fast: collections.deque[tuple[float, float]] = collections.deque()
         self._hot, self._empty = _Lasting(), _Lasting()
         self._acknowledged_s = -np.inf
-        self._plausibility = None if safety is None else _Plausibility(task, safety, actor.state_timeout_s)
+        self._plausibility = None if safety is None else _Plausibility(robot, safety, actor.state_timeout_s)
         self._implausible_s = dict.fromkeys(Watchdog, -np.inf)
         self.raised: dict[Watchdog, WatchdogAction] = {}
         self.trips = dict.fromkeys(Watchdog, 0)
@@ -153,7 +165,7 @@ class Watchdogs:
         return gap_s
 
     def look(
-        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded_rad: np.ndarray | None = None
+        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded: np.ndarray | None = None
     ) -> None:
         """Looks at everything once.
 
@@ -161,25 +173,30 @@ class Watchdogs:
           tick_s: now, on the clock that measurements are stamped with.
           measurement: the newest.
           wrong: the quantity for which it cannot be computed with; None if it can.
-          commanded_rad: `[joints]`, the command that the robot is following; None if there is none.
+          commanded: `[setpoint]`, the command that the robot is following; None if there is none.
         """
         usable = wrong is None
         if usable:
             self._last_usable_s = measurement.time_s
         self.state_age_s = age_s = tick_s - self._last_usable_s
         actor = self._actor
-        stale = age_s > actor.state_timeout_s or not usable
-        subject = {} if usable else {"subject": wrong}
-        self._judge(Watchdog.STATE_STALE, stale, "hold", age_s, actor.state_timeout_s, **subject)
-        self._judge(Watchdog.STATE_LOST, age_s > actor.damp_timeout_s, "damp", age_s, actor.damp_timeout_s, **subject)
-        if measurement.image_time_s is not None:
-            self.image_age_s = age_s = tick_s - measurement.image_time_s
-            self._judge(Watchdog.IMAGE_STALE, age_s > actor.image_timeout_s, "hold", age_s, actor.image_timeout_s)
+        slow = self._own_pace.late(tick_s, measurement)
+        if slow is not None and usable and age_s <= actor.state_timeout_s:
+            late_s, limit_s, subject = slow.age_s, slow.limit_s, {"subject": slow.name}
+        else:
+            late_s, limit_s, subject = age_s, actor.state_timeout_s, {} if usable else {"subject": wrong}
+        self._judge(Watchdog.STATE_STALE, late_s > limit_s or not usable, "hold", late_s, limit_s, **subject)
+        lost_s = actor.damp_timeout_s * limit_s / actor.state_timeout_s
+        self._judge(Watchdog.STATE_LOST, late_s > lost_s, "damp", late_s, lost_s, **subject)
+        if (picture := self._own_pace.oldest_picture(tick_s, measurement)) is not None:
+            self.image_age_s = picture.age_s
+            blind = picture.age_s > picture.limit_s
+            self._judge(Watchdog.IMAGE_STALE, blind, "hold", picture.age_s, picture.limit_s)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:
                 self._look_at_robot(tick_s, measurement, self._config)
-                self._look_at_plausibility(tick_s, measurement, commanded_rad)
+                self._look_at_plausibility(tick_s, measurement, commanded)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
         intruders = self.heartbeats.intruders
@@ -205,23 +222,26 @@ class Watchdogs:
             self._judge(name, age_s > limit_s, action, age_s, limit_s)
 
     def _look_at_robot(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
-        self._look_at_joints(tick_s, measurement, config)
-        if (temperature_c := measurement.temperature_c) is not None:
+        if isinstance(self._limits, JointLimits):
+            self._look_at_joints(tick_s, measurement, config, self._limits)
+        if (temperature_c := measurement.get(TEMPERATURE)) is not None:
             limit = self._limits.temperature_c
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
             hot = self._hot(tick_s, temperature_c > limit - relief)
             self._judge(Watchdog.OVER_TEMPERATURE, hot, "damp", temperature_c, limit)
-        if (charge := measurement.battery_fraction) is not None:
+        if (charge := measurement.get(CHARGE)) is not None:
             limit = self._limits.battery_fraction
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
             empty = self._empty(tick_s, charge < limit + relief)
             self._judge(Watchdog.BATTERY_LOW, empty, "hold", charge, limit)
 
-    def _look_at_joints(self, tick_s: float, measurement: Measurement, config: SafetyConfig) -> None:
-        speed_rad_s = np.abs(measurement.joint_velocity_rad_s)
-        if measurement.peak_joint_speed_rad_s is not None:
-            speed_rad_s = np.fmax(speed_rad_s, measurement.peak_joint_speed_rad_s)
-        excess = speed_rad_s - self._limits.velocity_rad_s
+    def _look_at_joints(
+        self, tick_s: float, measurement: Measurement, config: SafetyConfig, limits: JointLimits
+    ) -> None:
+        speed_rad_s = np.abs(measurement[JOINT_VELOCITY])
+        if (peak_rad_s := measurement.get(PEAK_JOINT_SPEED)) is not None:
+            speed_rad_s = np.fmax(speed_rad_s, peak_rad_s)
+        excess = speed_rad_s - limits.velocity_rad_s
         joint = int(excess.argmax())
         fast_s = self._fast_s(tick_s, bool(excess[joint] > 0.0))
         self._judge(
@@ -232,7 +252,7 @@ class Watchdogs:
             config.over_speed_s,
             subject=self._names[joint],
         )
-        beyond_rad = beyond_limits_rad(self._limits, measurement.joint_position_rad)
+        beyond_rad = beyond_limits_rad(limits, measurement[JOINT_POSITION])
         joint = int(beyond_rad.argmax())
         outside = bool(beyond_rad[joint] > OUTSIDE_RAD)
         self._judge(Watchdog.JOINT_OUTSIDE, outside, "damp", beyond_rad[joint], OUTSIDE_RAD, subject=self._names[joint])
@@ -247,8 +267,8 @@ class Watchdogs:
             self._fast.popleft()
         return sum(seconds for _, seconds in self._fast)
 
-    def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> None:
-        for name, action, finding in self._plausibility.look(measurement, commanded_rad):
+    def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded: np.ndarray | None) -> None:
+        for name, action, finding in self._plausibility.look(measurement, commanded):
             if finding.wrong:
                 self._implausible_s[name] = tick_s
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
@@ -279,42 +299,87 @@ class Watchdogs:
 
 
 class _Plausibility:
-    """The checks of `daydreamer.safety.plausibility`, each with its watchdog and action."""
+    """The checks of `daydreamer.safety.plausibility` that the robot's signals allow, and those it brings, each with its
+    watchdog and action.
+    """
 
-    def __init__(self, task: Task, config: SafetyConfig, gap_s: float):
+    def __init__(self, robot: Embodiment, config: SafetyConfig, gap_s: float):
         """After more than `gap_s` between two measurements the checks begin anew."""
-        names = task.spec.joint_names
         self._config = config
         self._gap_s = gap_s
-        self._encoders = EncoderCheck(names, config)
-        self._following = FollowingCheck(names, task.limits, config)
-        self._imu = ImuCheck(config)
+        self._encoders, self._following, self._imu = joint_and_imu_checks(robot, config)
+        self._own = tuple(robot.make_checks(config))
+        shared = (self._encoders, self._following, self._imu)
+        self._all = (*(check for check in shared if check is not None), *self._own)
         self._last_s = -np.inf
 
     @property
     def joints_in_doubt(self) -> bool:
-        return self._following.doubtful
+        return self._following is not None and self._following.doubtful
 
     def look(
-        self, measurement: Measurement, commanded_rad: np.ndarray | None
-    ) -> tuple[tuple[Watchdog, WatchdogAction, Finding], ...]:
+        self, measurement: Measurement, commanded: np.ndarray | None
+    ) -> Iterator[tuple[Watchdog, WatchdogAction, Finding]]:
         """Nothing if this measurement has been looked at before: that it is old is the concern of others."""
         elapsed_s, self._last_s = measurement.time_s - self._last_s, measurement.time_s
         if elapsed_s <= 0.0:
-            return ()
+            return
         if elapsed_s > self._gap_s:
-            for check in (self._encoders, self._following, self._imu):
+            for check in self._all:
                 check.forget()
             elapsed_s = 0.0
         config = self._config
-        encoder = self._encoders.update(elapsed_s, measurement, commanded_rad)
-        following, blocked = self._following.update(elapsed_s, measurement, commanded_rad)
-        return (
-            (Watchdog.ENCODER_STUCK, config.encoder_stuck_action, encoder),
-            (Watchdog.JOINT_NOT_FOLLOWING, config.not_following_action, following),
-            (Watchdog.JOINT_BLOCKED, config.blocked_action, blocked),
-            (Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement)),
-        )
+        if self._encoders is not None:
+            finding = self._encoders.update(elapsed_s, measurement, commanded)
+            yield Watchdog.ENCODER_STUCK, config.encoder_stuck_action, finding
+        if self._following is not None:
+            following, blocked = self._following.update(elapsed_s, measurement, commanded)
+            yield Watchdog.JOINT_NOT_FOLLOWING, config.not_following_action, following
+            yield Watchdog.JOINT_BLOCKED, config.blocked_action, blocked
+        if self._imu is not None:
+            yield Watchdog.IMU_INCONSISTENT, config.imu_action, self._imu.update(elapsed_s, measurement, commanded)
+        if self._own:
+            findings = [check.update(elapsed_s, measurement, commanded) for check in self._own]
+            worst = next((finding for finding in findings if finding.wrong), findings[0])
+            yield Watchdog.IMPLAUSIBLE, config.implausible_action, worst
+
+
+class _Late(NamedTuple):
+    """A signal with a rate of its own, and how old it is."""
+
+    name: str
+    age_s: float
+    limit_s: float
+
+
+class _OwnPace:
+    """The signals that come at a pace of their own, each with the age beyond which it is stale."""
+
+    def __init__(self, robot: Embodiment, actor: ActorConfig):
+        self._slow_s = {
+            name: signal.stale_s
+            for name, signal in robot.signals.items()
+            if signal.stale_s is not None and not (signal.optional or signal.is_image)
+        }
+        self._picture_s = {name: signal.stale_s or actor.image_timeout_s for name, signal in robot.cameras.items()}
+
+    def late(self, tick_s: float, measurement: Measurement) -> _Late | None:
+        """Of those that are no pictures, the one that is most beyond its limit; None if none is."""
+        worst = self._worst(self._slow_s, tick_s, measurement)
+        return worst if worst is not None and worst.age_s > worst.limit_s else None
+
+    def oldest_picture(self, tick_s: float, measurement: Measurement) -> _Late | None:
+        """The picture that is nearest to its limit, or farthest beyond; None where they are as new as the rest."""
+        return self._worst(self._picture_s, tick_s, measurement)
+
+    @staticmethod
+    def _worst(limits_s: Mapping[str, float], tick_s: float, measurement: Measurement) -> _Late | None:
+        known = [
+            _Late(name, tick_s - measurement.received_s[name], limit_s)
+            for name, limit_s in limits_s.items()
+            if name in measurement.received_s
+        ]
+        return max(known, key=lambda late: late.age_s / late.limit_s, default=None)
 
 
 class _Lasting:

@@ -11,16 +11,19 @@ import os
 import platform
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
 from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unknown
 from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.presentation import Presentation
+from daydreamer.robots.quadruped.presentation import WALK
+from daydreamer.session.formats import FORMAT_VERSION, upgrade
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 
-FORMAT_VERSION = 1
 RECORD_BYTES = 1 << 20
 """A `session.yaml` has some ten thousand."""
 # Whatever influences a result; absent ones are left out.
@@ -49,6 +52,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       versions: of Python and the packages that matter, by name, and the platform.
       config: full and resolved.
       robot_spec: what the robot senses and does.
+      presentation: how it is shown; None in sessions that were begun before there were any.
+      robot_package: the package that brought the robot.
     """
 
     format_version: int
@@ -58,6 +63,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     versions: dict[str, str]
     config: SessionConfig
     robot_spec: RobotSpec
+    presentation: Presentation | None = None
+    robot_package: Annotated[str, msgspec.Meta(max_length=100)] = "daydreamer"
 
 
 class Session:
@@ -77,7 +84,14 @@ class Session:
         self.unknown = unknown
 
     @classmethod
-    def create(cls, path: Path | str, config: SessionConfig, spec: RobotSpec) -> Session:
+    def create(
+        cls,
+        path: Path | str,
+        config: SessionConfig,
+        spec: RobotSpec,
+        presentation: Presentation | None = None,
+        robot_package: str = "daydreamer",
+    ) -> Session:
         """A new session in a new or empty directory.
 
         Raises:
@@ -99,6 +113,8 @@ class Session:
             versions=_versions(),
             config=config,
             robot_spec=spec,
+            presentation=presentation,
+            robot_package=robot_package,
         )
         content = encode_yaml(record)
         session = cls(path, record, _digest(content))
@@ -136,11 +152,16 @@ class Session:
             raise UserError(f"{record_path} cannot be read ({error.strerror}); {_cure(path, error)}.") from error
         values = decode_yaml(content, str(record_path))
         version = values.get("format_version") if isinstance(values, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in (1, FORMAT_VERSION):
             raise UserError(
-                f"{record_path} has format version {version}, this program reads {FORMAT_VERSION}; use the "
+                f"{record_path} has format version {version}, this program reads up to {FORMAT_VERSION}; use the "
                 "version that wrote it."
             )
+        try:
+            if version == 1:
+                upgrade(values)
+        except ValueError as error:
+            raise UserError(f"{record_path} is wrong: {error}. Restore what was written there.") from error
         unknown = tuple(take_unknown(values, SessionRecord))
         try:
             record = msgspec.convert(values, SessionRecord, strict=False)
@@ -179,7 +200,8 @@ class Session:
         """What an operator types to go on with it, by the command that it was begun with."""
         if os.path.lexists(self.launch_record):
             length = "" if further_minutes is None else f" minutes:={further_minutes:g}"
-            return f"ros2 launch daydreamer walk.launch.py resume:={self.path}{length}"
+            file = "walk.launch.py" if self.config.task == "walk" else "learn.launch.py"
+            return f"ros2 launch daydreamer {file} resume:={self.path}{length}"
         length = "" if further_minutes is None else f" --minutes {further_minutes:g}"
         return f"daydreamer resume {self.path}{length}"
 
@@ -190,6 +212,13 @@ class Session:
     @property
     def spec(self) -> RobotSpec:
         return self.record.robot_spec
+
+    @property
+    def presentation(self) -> Presentation:
+        """The task's own; for a session that was begun before there were any, that of the robots of that time."""
+        if self.record.presentation is not None:
+            return self.record.presentation
+        return WALK if self.spec.task == "walk" else Presentation()
 
     @property
     def experience(self) -> Path:

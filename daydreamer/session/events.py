@@ -179,8 +179,8 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return EventTail(path).read()
 
 
-_COMMON = {"wall_s": (int, float), "kind": str, "source": str}
-_OF_A_KIND: Mapping[str, Mapping[str, Any]] = {
+_COMMON: dict[str, Any] = {"wall_s": (int, float), "kind": str, "source": str}
+_OF_A_KIND: Mapping[str, dict[str, Any]] = {
     "milestone": {"name": str, "robot_seconds": (int, float)},
     "update_skipped": {"count": int},
     "watchdog": {"name": str},

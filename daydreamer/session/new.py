@@ -6,24 +6,39 @@ import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
-from daydreamer.config import SessionConfig, parse_overrides, resolve
+from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots import find_preset, find_robot
+from daydreamer.robots.registry import find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
 
 
 def configure(
-    *, robot: str, minutes: float, seed: int, preset: str = "default", overrides: Iterable[str] = ()
+    *,
+    robot: str,
+    minutes: float,
+    seed: int,
+    task: str | None = None,
+    body: Body = "twin",
+    preset: str = "default",
+    overrides: Iterable[str] = (),
 ) -> SessionConfig:
     """The configuration of a new session: defaults, then the preset, then arguments, then `section.key=value`.
 
+    Args:
+      task: None for the robot's usual one.
+
     Raises:
-      UserError: unknown robot, preset or key, or an unusable value.
+      UserError: unknown robot, task, preset or key, a body that the robot does not have, or an unusable value.
     """
     if not minutes > 0:
         raise UserError(f"A session of {minutes:g} minutes would do nothing; choose --minutes above 0.")
-    arguments = {"robot": robot, "preset": preset, "seed": seed, "minutes": minutes}
-    return resolve(find_preset(robot, preset), arguments, parse_overrides(overrides))
+    entry = find_robot(robot)
+    task = task or entry.usual_task
+    entry.task(task)
+    if body == "twin" and entry.twin is None:
+        raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
+    arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
+    return resolve(entry.preset(task, preset, body), arguments, parse_overrides(overrides))
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:
@@ -34,4 +49,5 @@ def new_session(directory: Path | None, config: SessionConfig) -> Session:
     """
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Session.create(directory, config, find_robot(config.robot).make_task(config).spec)
+    task = make_task(config)
+    return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot))

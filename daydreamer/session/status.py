@@ -26,6 +26,7 @@ from daydreamer.timing import LatencySummary
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 STATUS_BYTES = 1 << 18
 """A status has some thousand."""
+ProcessState = Literal["starting", "waiting", "running", "stopped", "failed"]
 
 
 class ProcessIdentity(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_this_process(cls) -> ProcessIdentity:
-        return cls(os.getpid(), _boot_id(), _process_start(os.getpid()))
+        return cls(os.getpid(), _boot_id(), _own_start())
 
     def is_alive(self) -> bool:
         """The process exists; another one that got its pid does not count, nor does a zombie."""
@@ -60,7 +61,7 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
       process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
     """
 
-    state: Literal["starting", "waiting", "running", "stopped", "failed"]
+    state: ProcessState
     pid: int = 0
     heartbeat_wall_s: float = 0.0
     heartbeat_steady_s: float = 0.0
@@ -69,32 +70,39 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ActorStatus(ProcessStatus):
-    """Attributes:
-    env_steps, episodes: of the whole session.
-    control_rate_hz: measured.
-    deadline_misses: control ticks that came late, of this life.
-    actor_step_ms: from control tick to command.
-    policy_version: in use; policy_age_s is the time since it was published.
-    safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
-    safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
-    watchdogs_raised: action by name of each watchdog that is raised; watchdog_trips: how often each was, of this life.
-    intervention_steps: logged steps of this life whose action an operator chose.
-    state_age_s: of the newest usable measurement, at the last tick.
-    learner_silence_s: time since the learner's last sign of life.
-    tick_jitter_ms: how late ticks begin.
-    reward_recent: mean per step; forward_velocity_recent in m/s.
-    milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`. Judged
-      by the odometry's speed in a live session, by the simulator's truth in lock-step.
-    append_ms: time to log a step.
-    image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
-    camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
-    notices: sentences for the operator, about what is so now.
+    """What the actor reports.
+
+    Attributes:
+      env_steps, episodes: of the whole session.
+      control_rate_hz: measured.
+      deadline_misses: ticks that came late, of this life.
+      ticks_per_step: of the loop for each control step; more than one where the policy chooses seldom.
+      actor_step_ms: from control tick to command.
+      policy_version: in use; policy_age_s is the time since it was published.
+      safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
+      safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
+      watchdogs_raised: action by name of each watchdog that is raised.
+      watchdog_trips: how often each was, of this life.
+      intervention_steps: logged steps of this life whose action an operator chose.
+      state_age_s: of the newest usable measurement, at the last tick.
+      learner_silence_s: time since the learner's last sign of life.
+      tick_jitter_ms: how late ticks begin.
+      reward_recent: mean per step; figures_recent: the same of the headline figures, by quantity, see
+        `daydreamer.presentation`.
+      forward_velocity_recent: of earlier versions, in m/s; read as the figure 'info/forward_velocity_m_s'.
+      milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`.
+        Judged by what the robot measures in a live session, by the simulator's truth, where it has one, in lock-step.
+      append_ms: time to log a step.
+      image_age_s: of the picture that the policy saw last; None without a camera, or before the first.
+      camera: topic, size, encoding and rate of what the camera sends, for people; None without one.
+      notices: sentences for the operator, about what is so now.
     """
 
     env_steps: int | None = None
     episodes: int | None = None
     control_rate_hz: float | None = None
     deadline_misses: int | None = None
+    ticks_per_step: int = 1
     actor_step_ms: LatencySummary | None = None
     policy_version: int | None = None
     policy_age_s: float | None = None
@@ -109,6 +117,7 @@ class ActorStatus(ProcessStatus):
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
+    figures_recent: dict[str, float] | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] | None = None
     actor_life: int | None = None
@@ -120,14 +129,16 @@ class ActorStatus(ProcessStatus):
 
 
 class LearnerStatus(ProcessStatus):
-    """Attributes:
-    gradient_steps, imagined_steps: of the whole session.
-    train_ratio: replayed steps per environment step, measured.
-    replay_steps: held now.
-    append_to_replay_ms: from a step's wall time to its being in the replay.
-    last_publish_version: of the policy.
-    device: that it learns on, as 'cpu' or 'NVIDIA H100'.
-    idle_gpus: NVIDIA GPUs that this machine has while it learns on the CPU.
+    """What the learner reports.
+
+    Attributes:
+      gradient_steps, imagined_steps: of the whole session.
+      train_ratio: replayed steps per environment step, measured.
+      replay_steps: held now.
+      append_to_replay_ms: from a step's wall time to its being in the replay.
+      last_publish_version: of the policy.
+      device: that it learns on, as 'cpu' or 'NVIDIA H100'.
+      idle_gpus: NVIDIA GPUs that this machine has while it learns on the CPU.
     """
 
     gradient_steps: int | None = None
@@ -142,12 +153,14 @@ class LearnerStatus(ProcessStatus):
 
 
 class TwinStatus(ProcessStatus):
-    """Attributes:
-    robot_seconds: simulated.
-    real_time_factor: simulated time over wall time.
-    step_ms: physics of one control period.
-    command_age_s: since the last command arrived.
-    forward_velocity_m_s: the simulator's truth, mean over 10 s; for evaluation only.
+    """What the simulated robot reports.
+
+    Attributes:
+      robot_seconds: simulated.
+      real_time_factor: simulated time over wall time.
+      step_ms: physics of one control period.
+      command_age_s: since the last command arrived.
+      forward_velocity_m_s: the simulator's truth, mean over 10 s; for evaluation only.
     """
 
     robot_seconds: float | None = None
@@ -158,9 +171,11 @@ class TwinStatus(ProcessStatus):
 
 
 class WalkStatus(ProcessStatus):
-    """Attributes:
-    elapsed_s: of this command.
-    message: for the operator.
+    """What the command that runs a session reports.
+
+    Attributes:
+      elapsed_s: of this command.
+      message: for the operator.
     """
 
     elapsed_s: float | None = None
@@ -209,6 +224,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     policy_age_s: float | None = None
     control_rate_hz: float | None = None
     deadline_misses: int | None = None
+    ticks_per_step: int = 1
     actor_step_ms: LatencySummary = LatencySummary()
     append_ms: LatencySummary = LatencySummary()
     append_to_replay_ms: LatencySummary = LatencySummary()
@@ -231,7 +247,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     learner_silence_s: float | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
-    forward_velocity_recent: float | None = None
+    figures_recent: dict[str, float] = {}
     milestones_s: dict[str, float] = {}
     notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
@@ -255,7 +271,7 @@ class StatusWriter:
         """
         # Through JSON, so that numpy scalars become numbers and values that are not finite become null.
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
-        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _process_start(os.getpid())
+        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _own_start()
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
         try:
             # Not synced: it is out of date after a power loss anyway.
@@ -292,8 +308,9 @@ def read_status(session: Session) -> dict[str, Any]:
     """`SessionStatus` as plain values for JSON; what is missing is None."""
     problems = list(session.problems)
     roles = {role: _read_role(session, role, problems) for role in ROLES}
-    actor = roles["actor"] or ActorStatus(state="stopped")
-    learner = roles["learner"] or LearnerStatus(state="stopped")
+    actor, learner = roles["actor"], roles["learner"]
+    actor = actor if isinstance(actor, ActorStatus) else ActorStatus(state="stopped")
+    learner = learner if isinstance(learner, LearnerStatus) else LearnerStatus(state="stopped")
     logged = _last_logged(session, problems)
     # The log is the truth; a session without one was trained in lock-step.
     env_steps = sum(sequence + 1 for sequence in logged.values()) if logged else actor.env_steps
@@ -307,19 +324,26 @@ def read_status(session: Session) -> dict[str, Any]:
         last_logged_sequence=logged,
         processes=processes,
         problems=problems,
-        **_known(actor, "episodes control_rate_hz deadline_misses actor_step_ms append_ms policy_version policy_age_s"),
-        **_known(actor, "safety_events reward_recent forward_velocity_recent milestones_s"),
+        **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
+        **_known(actor, "policy_version policy_age_s"),
+        figures_recent=_recent_figures(actor),
+        **_known(actor, "safety_events reward_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )
-    return msgspec.json.decode(msgspec.json.encode(status))
+    return msgspec.json.decode(msgspec.json.encode(status), type=dict[str, Any])
 
 
 def read_process_status(session: Session, role: str) -> ProcessStatus | None:
     """What the process in this role reported last; None if nothing that can be read."""
     return _read_role(session, role, [])
+
+
+def _recent_figures(actor: ActorStatus) -> dict[str, float]:
+    figures = {"info/forward_velocity_m_s": actor.forward_velocity_recent, **(actor.figures_recent or {})}
+    return {quantity: mean for quantity, mean in figures.items() if mean is not None}
 
 
 def _known(status: ProcessStatus, names: str) -> dict[str, Any]:
@@ -395,6 +419,12 @@ def _process_start(pid: int) -> int | None:
     # The second field is the program's name in parentheses and may hold anything (proc(5)).
     fields = content[content.rindex(")") + 2 :].split()
     return None if fields[0] == "Z" else int(fields[19])
+
+
+def _own_start() -> int:
+    start = _process_start(os.getpid())
+    assert start is not None, "who asks is no zombie"
+    return start
 
 
 def _overall(states: set[str]) -> Literal["running", "stopped", "crashed"]:

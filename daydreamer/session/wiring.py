@@ -13,7 +13,9 @@ from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
 LARGEST_BYTES = 64 << 10
-USUAL_INTERFACE = "joint_state"
+INTERFACES = ("joint_state", "forward_position", "twist_stamped", "twist")
+USUAL_INTERFACES = ("joint_state", "twist_stamped")
+"""Those of a node that is told nothing else, by what its robot is told."""
 _NAME = re.compile(r"(/[A-Za-z0-9_]{1,64}){1,16}")
 
 
@@ -21,7 +23,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Over which interface, and where everything that the actor hears and says goes.
 
     Attributes:
-      command_interface: see `ros_nodes.topics.COMMAND_INTERFACES`.
+      command_interface: see `ros_nodes.topics.INTERFACES`.
       namespace: of the node, beginning with a slash.
       topics: resolved names by our own, as 'joint_command'.
     """
@@ -38,7 +40,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if prefix:
             arguments.insert(0, f"__ns:={prefix}")
         remaps = [word for each in arguments for word in ("-r", each)]
-        if self.command_interface != USUAL_INTERFACE:
+        if self.command_interface not in USUAL_INTERFACES:
             remaps += ["-p", f"command_interface:={self.command_interface}"]
         return tuple(remaps)
 
@@ -72,7 +74,7 @@ def read_wiring(session: Session) -> Wiring | None:
     if wiring.namespace != "/":
         names.append(wiring.namespace)
     wrong = [name for name in names if not _NAME.fullmatch(name)]
-    if wrong or wiring.command_interface not in ("joint_state", "forward_position"):
+    if wrong or wiring.command_interface not in INTERFACES:
         raise UserError(f"{path} is damaged; {_CURE}")
     return wiring
 

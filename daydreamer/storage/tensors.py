@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -28,7 +29,7 @@ def read_tensors(path: Path, limit: int) -> tuple[dict[str, np.ndarray], dict[st
         (header_size,) = struct.unpack_from("<Q", content)
         if header_size > HEADER_BYTES:
             raise ValueError(f"a header of {header_size} bytes")
-        metadata = decode_json(content[8 : 8 + header_size], dict[str, dict])["__metadata__"]
+        metadata = decode_json(content[8 : 8 + header_size], dict[str, dict[str, Any]])["__metadata__"]
         if not all(isinstance(value, str) for value in metadata.values()):
             raise ValueError("metadata that are no texts")
         return safetensors.numpy.load(content), metadata
@@ -37,7 +38,7 @@ def read_tensors(path: Path, limit: int) -> tuple[dict[str, np.ndarray], dict[st
         raise ValueError(repr(error)) from error
 
 
-def decode_metadata(metadata: dict[str, str]) -> dict[str, object]:
+def decode_metadata(metadata: dict[str, str]) -> dict[str, Any]:
     """Values of metadata that are JSON each.
 
     Raises:

@@ -157,4 +157,4 @@ def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterat
 
 def _recent_steps(session: Session) -> int:
     step_bytes = sum(space.size * np.dtype(space.dtype).itemsize for space in session.spec.observation.values())
-    return min(round(RECENT_S * session.spec.control_rate_hz), RECENT_BYTES // step_bytes)
+    return min(round(RECENT_S * session.spec.control_rate_hz), RECENT_BYTES // max(1, step_bytes))

@@ -68,7 +68,7 @@ def read_health(
     step_ms, replay_ms = status["actor_step_ms"] or {}, status["append_to_replay_ms"] or {}
     running = status["state"] == "running"
     age_s = status["policy_age_s"] if running else None
-    late = misses is not None and steps > 0 and misses / steps > LATE_SHARE
+    late = misses is not None and steps > 0 and misses / (steps * status["ticks_per_step"]) > LATE_SHARE
 
     def level(bad: bool, warn: bool = False) -> str:
         return "bad" if bad else "warn" if warn else "good"

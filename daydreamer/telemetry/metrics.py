@@ -14,8 +14,10 @@ from tensorboardX.summary import scalar
 
 FLUSH_PERIOD_S = 5.0
 
-TRUE_SPEED = "truth/forward_velocity_m_s"
-"""Tag of what a simulator says of the base's forward speed, in base_link: for evaluation only."""
+
+def truth_tag(quantity: str) -> str:
+    """Tag of what a simulator says of a quantity, for evaluation only: 'truth/NAME' of 'info/NAME'."""
+    return f"truth/{quantity.removeprefix('info/')}"
 
 
 class MetricsWriter:

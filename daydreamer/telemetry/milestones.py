@@ -1,59 +1,39 @@
-"""When a robot that learns to walk is upright, stands and walks: for long enough that it is no accident."""
+"""When a robot has reached its milestones: for long enough that it is no accident."""
 
 from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from daydreamer.experience.step import Step
-
-UPRIGHT = "upright"
-STANDING = "standing"
-WALKING = "walking"
-MILESTONES = (UPRIGHT, STANDING, WALKING)
-
-UPRIGHT_TERM = 0.9
-"""Least reward term `r_upright`, which is 0 on the back and 1 with the trunk level: at most 37 degrees off level."""
-
-UPRIGHT_HOLD_S = 10.0
-
-STANDING_REWARD = 9.0
-"""Least published reward per step. Standing still in exactly the rewarded pose gives 9.0."""
-
-WALKING_SPEED_M_S = 0.3
-"""Least forward speed: the published target."""
-
-HOLD_S = 30.0
-"""How long a robot must stand or walk."""
-
-MEAN_S = 5.0
-"""Span of the running means of reward and speed, a few gait cycles, so that the trunk's sway does not count."""
+from daydreamer.presentation import Milestone
+from daydreamer.telemetry.quantities import of_step
 
 
 class Milestones:
     """Notes when each milestone is first reached; each is judged on its own, in whatever order they come.
 
-    - 'upright': `r_upright` is at least `UPRIGHT_TERM` at every step of `UPRIGHT_HOLD_S`.
-    - 'standing': the reward, as its mean over the last `MEAN_S`, is at least `STANDING_REWARD` at every step of
-      `HOLD_S`. This is strict: a robot at rest gets 9.0 only in exactly the rewarded pose, and in any other must
-      make up for the difference with some forward motion.
-    - 'walking': the forward speed, as the same mean, is at least `WALKING_SPEED_M_S` at every step of `HOLD_S`.
-
-    A mean counts from the first `MEAN_S` on. As the means of the last `HOLD_S` cover it without a gap, the mean over
-    all of it is above the threshold too. A value that is not finite breaks the hold of its milestone.
+    A running mean counts from its first whole span on. As the means of a hold cover it without a gap, the mean over all
+    of it is above the threshold too. A value that is not finite breaks the hold of its milestone.
 
     Attributes:
+      quantities: that are judged.
       reached_s: robot seconds at the end of the stretch that first achieved a milestone, by name. A new mapping each
         time one is reached, so other threads may read it.
     """
 
     def __init__(
-        self, control_period_s: float, earlier_s: float = 0.0, earlier_reached_s: Mapping[str, float] | None = None
+        self,
+        milestones: Sequence[Milestone],
+        control_period_s: float,
+        earlier_s: float = 0.0,
+        earlier_reached_s: Mapping[str, float] | None = None,
     ):
         """Starts with nothing held.
 
         Args:
+          milestones: to be reached.
           control_period_s: time between two steps.
           earlier_s: robot seconds of the session before the first step.
           earlier_reached_s: what had been reached by then, as in `reached_s`.
@@ -61,39 +41,30 @@ class Milestones:
         self._period_s = control_period_s
         self._earlier_s = earlier_s
         self._steps = 0
-        self._upright = _Hold(UPRIGHT_TERM, control_period_s, UPRIGHT_HOLD_S, mean_s=control_period_s)
-        self._standing = _Hold(STANDING_REWARD, control_period_s, HOLD_S, MEAN_S)
-        self._walking = _Hold(WALKING_SPEED_M_S, control_period_s, HOLD_S, MEAN_S)
+        self._holds = [(milestone, _Hold(milestone, control_period_s)) for milestone in milestones]
+        self.quantities = tuple(dict.fromkeys(milestone.quantity for milestone in milestones))
         self.reached_s: dict[str, float] = dict(earlier_reached_s or {})
 
-    def update(self, r_upright: float, reward: float, forward_velocity_m_s: float) -> tuple[str, ...]:
+    def update(self, values: Mapping[str, float]) -> tuple[str, ...]:
         """Takes one more step into account.
 
         Args:
-          r_upright: the term of the published reward for being upright, 0 to 1.
-          reward: published reward of the step, whatever reward the robot is trained on.
-          forward_velocity_m_s: of the base, in base_link; NaN if it is unknown.
+          values: by quantity, NaN if it is unknown.
 
         Returns:
           The names of the milestones that this step reached first.
         """
         self._steps += 1
-        upright = self._upright.update(r_upright)
-        standing = self._standing.update(reward)
-        walking = self._walking.update(forward_velocity_m_s)
-        if not (upright or standing or walking):
-            return ()
-        held = zip(MILESTONES, (upright, standing, walking), strict=True)
-        reached = tuple(name for name, is_held in held if is_held and name not in self.reached_s)
+        held = [milestone.name for milestone, hold in self._holds if hold.update(values[milestone.quantity])]
+        reached = tuple(name for name in held if name not in self.reached_s)
         if reached:
             self.reached_s = self.reached_s | dict.fromkeys(reached, self._earlier_s + self._steps * self._period_s)
         return reached
 
     def interrupt(self) -> None:
         """The steps before and after are not continuous in time: every hold starts anew."""
-        self._upright.clear()
-        self._standing.clear()
-        self._walking.clear()
+        for _, hold in self._holds:
+            hold.clear()
 
 
 class MilestoneRecorder:
@@ -110,31 +81,29 @@ class MilestoneRecorder:
         """See `Milestones`; may be read from any thread."""
         return self._milestones.reached_s
 
-    def add(self, step: Step, forward_velocity_m_s: float) -> None:
+    def add(self, step: Step, truth: Mapping[str, float] | None = None) -> None:
         """Takes the next logged step into account.
 
         Args:
-          step: judged by 'published_reward' of its info, or by its reward if there is none. A task without the
-            term 'r_upright' is never upright.
-          forward_velocity_m_s: of the base, in base_link; NaN if it is unknown.
+          step: what it does not have of a milestone's quantity never reaches it.
+          truth: what a simulator knows, by quantity; it is judged in place of what the robot measured.
         """
         if step.is_first and self._episode_goes_on:
             # An episode without a last step: the measurements were interrupted.
             self._milestones.interrupt()
         self._episode_goes_on = not step.is_last
-        r_upright = step.reward_terms.get("r_upright", math.nan)
-        reward = step.info.get("published_reward", step.reward)
-        for name in self._milestones.update(r_upright, reward, forward_velocity_m_s):
+        values = {quantity: of_step(step, quantity) for quantity in self._milestones.quantities}
+        for name in self._milestones.update(values | dict(truth or {})):
             self._on_event("milestone", name=name, robot_seconds=self.reached_s[name])
 
 
 class _Hold:
     """Whether the running mean of a signal has been at or above a threshold at every step of a while."""
 
-    def __init__(self, threshold: float, period_s: float, hold_s: float, mean_s: float):
-        self._window: collections.deque[float] = collections.deque(maxlen=round(mean_s / period_s))
-        self._threshold_sum = threshold * self._window.maxlen
-        self._hold_steps = round(hold_s / period_s)
+    def __init__(self, milestone: Milestone, period_s: float):
+        self._window: collections.deque[float] = collections.deque(maxlen=max(1, round(milestone.mean_s / period_s)))
+        self._threshold_sum = milestone.at_least * self._window.maxlen
+        self._hold_steps = max(1, round(milestone.hold_s / period_s))
         self._held_steps = 0
 
     def update(self, value: float) -> bool:

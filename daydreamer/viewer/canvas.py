@@ -11,7 +11,7 @@ import numpy as np
 import rerun as rr
 from PIL import Image
 
-from daydreamer.robots.portrayal import Portrayal
+from daydreamer.contract.portrayal import Portrayal
 from daydreamer.session.directory import Session
 from daydreamer.viewer.layout import blueprint
 from daydreamer.viewer.tracks import IMAGE, PICTURE, SERIES, SKELETON, TEXT, Kind, Track, send
@@ -40,7 +40,7 @@ class Canvas:
         """
         self._name = session.path.name
         self._identity = f"{session.path.name}-{session.record.started}"
-        self._blueprint = blueprint(session.spec, portrayal)
+        self._blueprint = blueprint(session.spec, session.presentation, portrayal)
         self._tracks: dict[str, Track] = {}
         self._statics: dict[str, rr.AsComponents] = {}
         self._live = self._open(NEVER_S, send_properties=False)
@@ -118,9 +118,10 @@ class Canvas:
         self._add(path, PICTURE, np.array([robot_s]), [png])
 
     def image(self, path: str, robot_s: float, pixels: np.ndarray) -> None:
-        """`[height, width, channels]`, uint8; loses what the eye does not see."""
+        """`[height, width, channels]`, uint8, of which three or one are shown; loses what the eye does not see."""
         buffer = io.BytesIO()
-        Image.fromarray(pixels.squeeze()).save(buffer, "JPEG", quality=80)
+        shown = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., 0]
+        Image.fromarray(np.ascontiguousarray(shown)).save(buffer, "JPEG", quality=80)
         self._add(path, IMAGE, np.array([robot_s]), [buffer.getvalue()])
 
     def text(self, path: str, robot_s: float, text: str, level: str) -> None:

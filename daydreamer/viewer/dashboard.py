@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import rerun as rr
+
 from daydreamer.errors import UserError
 from daydreamer.periodic import Schedule
 from daydreamer.robots.portrayal import portray
@@ -18,7 +20,6 @@ from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.health import read_health
-from daydreamer.telemetry.milestones import MILESTONES
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
@@ -40,9 +41,6 @@ PERIODS_S = {"banner": 2.0, "advice": 15.0, "scalars": 10.0, "health": 5.0}
 PAST_FRAMES_STRIDE = 5
 """Of what happened before the dashboard was opened, the robot is shown this much less often."""
 
-MILESTONE_HEIGHT = 9.0
-"""Of their dots in the plot of the reward: that of standing."""
-
 
 class Dashboard:
     """Everything that is shown of a session."""
@@ -55,6 +53,7 @@ class Dashboard:
         """
         portrayal = portray(session.spec)
         self._session = session
+        self._presentation = session.presentation
         self._minutes = minutes
         self._canvas = Canvas(session, portrayal, recording)
         self._clock = RobotClock(session.spec.control_period_s)
@@ -113,7 +112,7 @@ class Dashboard:
         self._events.update()
         if self._schedules["banner"].due():
             status = read_status(self._session)
-            self._canvas.picture("banner", self._clock.now_s, banner(status, self._minutes))
+            self._canvas.picture("banner", self._clock.now_s, banner(status, self._presentation, self._minutes))
             self._mark_milestones(status)
         if self._schedules["advice"].due():
             self._renew_advice()
@@ -129,12 +128,16 @@ class Dashboard:
         self._canvas.close()
 
     def _mark_milestones(self, status: Mapping[str, Any]) -> None:
-        for name, reached_s in (status["milestones_s"] or {}).items():
-            if name in MILESTONES and name not in self._milestones:
+        """As dots in the plot of the reward: at the level that means something, or where the reward is then."""
+        level = self._presentation.reward_level
+        height = (status["reward_recent"] or 0.0) if level is None else level.value
+        for number, name in enumerate(self._presentation.milestone_names):
+            reached_s = (status["milestones_s"] or {}).get(name)
+            if reached_s is not None and name not in self._milestones:
                 self._milestones[name] = reached_s
-                path = f"learning/reward/{name}"
-                self._canvas.name_points(path, [name], MILESTONES.index(name) + 2, size=8.0)
-                self._canvas.mark(path, reached_s, MILESTONE_HEIGHT)
+                path = f"learning/reward/{rr.escape_entity_path_part(name)}"
+                self._canvas.name_points(path, [name], number + 2, size=8.0)
+                self._canvas.mark(path, reached_s, height)
 
     def _renew_advice(self) -> None:
         before = {advice.title for advice in self._advice}

@@ -10,16 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from daydreamer.contract.portrayal import Portrayal
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.robots.portrayal import Portrayal
+from daydreamer.presentation import Presentation
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
+from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns, to_columns
 from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
+from daydreamer.telemetry.quantities import is_known, known_figures, of_columns
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.clock import RobotClock
+from daydreamer.viewer.layout import camera_path, figure_path
 from daydreamer.viewer.selection import Selection
 
 BLOCK_STEPS = 2000
@@ -87,16 +91,11 @@ class ExperienceFeed:
         self._plots = plots
         self._tail = ExperienceTail(session.experience, session.spec)
         self._read = 0
-        self._mean_steps = round(MEAN_S * self._spec.control_rate_hz)
+        self._mean_steps = max(1, round(MEAN_S * self._spec.control_rate_hz))
         self._pending: list[np.ndarray] = []
-        info = self._spec.info
-        self._speed = "forward_velocity_m_s" if "forward_velocity_m_s" in info else None
-        published = ["published_reward"] if "published_reward" in info else []
-        self._columns = {"reward": ["reward", *published], "terms": list(self._spec.reward_terms)}
-        self._columns |= {"speed": [self._speed]} if self._speed else {}
-        for plot, names in self._columns.items():
-            if names:
-                canvas.name_lines(f"learning/{plot}", [name.removesuffix("_m_s").replace("_", " ") for name in names])
+        self._lines = _learning_lines(self._spec, session.presentation)
+        for path, lines in self._lines.items():
+            canvas.name_lines(path, list(lines.values()))
         canvas.name_lines("health/control", ["mean", "longest"])
         self._signals: dict[str, list[np.ndarray]] = {}
 
@@ -113,12 +112,12 @@ class ExperienceFeed:
         return columns
 
     def _add_means(self, steps: StepColumns) -> None:
-        known = {"reward": steps.reward} | dict(steps.reward_terms) | dict(steps.info)
         period_ms = np.diff(steps.monotonic_ns, prepend=steps.monotonic_ns[0]) * 1e-6
         period_ms[np.diff(steps.actor_life, prepend=steps.actor_life[0]) != 0] = np.nan
         period_ms[0] = np.nan
-        names = [name for names in self._columns.values() for name in names]
-        rows = np.column_stack([steps.robot_s, period_ms, *(known[name] for name in names)])
+        quantities = [quantity for lines in self._lines.values() for quantity in lines]
+        curves = (of_columns(steps, quantity) for quantity in quantities)
+        rows = np.column_stack([steps.robot_s, period_ms, *curves])
         rows = np.concatenate([*self._pending, rows])
         whole = len(rows) // self._mean_steps * self._mean_steps
         self._pending = [rows[whole:]]
@@ -129,9 +128,9 @@ class ExperienceFeed:
         means = np.nanmean(blocks, 1)
         self._canvas.series("health/control", robot_s, np.column_stack((means[:, 1], np.nanmax(blocks[:, :, 1], 1))))
         column = 2
-        for plot, names in self._columns.items():
-            self._canvas.series(f"learning/{plot}", robot_s, means[:, column : column + len(names)])
-            column += len(names)
+        for path, lines in self._lines.items():
+            self._canvas.series(path, robot_s, means[:, column : column + len(lines)])
+            column += len(lines)
 
     def _add_signals(self, steps: StepColumns) -> None:
         stride = max(1, round(self._spec.control_rate_hz / SIGNAL_RATE_HZ))
@@ -144,6 +143,21 @@ class ExperienceFeed:
                 rows = np.concatenate(waiting)
                 waiting.clear()
                 self._plots.add_reality(plot, list(signals), rows[:, 0], rows[:, 1:])
+
+
+def _learning_lines(spec: RobotSpec, presentation: Presentation) -> dict[str, dict[str, str]]:
+    """Name of each line by quantity, by path of its plot."""
+    rewards = {"reward": "reward"}
+    if is_known(presentation.compared_reward, spec):
+        rewards.setdefault(presentation.compared_reward, _words(presentation.compared_reward))
+    lines = {"learning/reward": rewards}
+    if spec.reward_terms:
+        lines["learning/terms"] = {f"reward_terms/{name}": _words(name) for name in spec.reward_terms}
+    return lines | {figure_path(figure): {figure.quantity: figure.name} for figure in known_figures(presentation, spec)}
+
+
+def _words(quantity: str) -> str:
+    return quantity.rpartition("/")[2].replace("_", " ")
 
 
 class SignalPlots:
@@ -227,7 +241,8 @@ class DreamFeed:
         self._newest.append((float(robot_s[-1]), dream))
         for plot, signals in self._portrayal.signals(dream.prediction).items():
             self._plots.add_dream(plot, robot_s, np.column_stack(list(signals.values())))
-        horizons = sorted({min(round(h * dream.control_rate_hz), dream.horizon_steps) for h in SHOWN_HORIZONS_S})
+        steps = (max(1, round(horizon_s * dream.control_rate_hz)) for horizon_s in SHOWN_HORIZONS_S)
+        horizons = sorted({min(step, dream.horizon_steps) for step in steps})
         if not self._lines:
             names = [f"{step / dream.control_rate_hz:g} s ahead" for step in horizons]
             self._canvas.name_lines("dream/error/ratio", names, width=3.0)
@@ -287,8 +302,16 @@ class RobotFeed:
                 for index in range(0, len(steps), stride)
             ]
             self._canvas.skeleton("robot/now", times, now)
+        else:
+            self._show_cameras(steps)
         shown = [(robot_s, *found) for robot_s in times.tolist() if (found := self._dreams.at(robot_s))]
         self._show_dreams(shown)
+
+    def _show_cameras(self, steps: StepColumns) -> None:
+        """The newest picture of each: more often than it is looked for, nobody sees them."""
+        for key, images in steps.observation.items():
+            if images.dtype == np.uint8 and images.ndim == 4:
+                self._canvas.image(camera_path(key), float(steps.robot_s[-1]), images[-1])
 
     def _show_dreams(self, shown: list[tuple[float, Dream, int]]) -> None:
         if self._skeleton_m:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import rerun as rr
 import rerun.blueprint as rrb
 
-from daydreamer.robots.portrayal import Portrayal
+from daydreamer.contract.portrayal import Portrayal
+from daydreamer.presentation import Figure, Presentation
 from daydreamer.spec import RobotSpec
+from daydreamer.telemetry.quantities import is_known, known_figures
 
 TIMELINE = "robot_time"
 DREAM_SPAN_S = 30.0
@@ -14,21 +18,11 @@ DREAM_SPAN_S = 30.0
 FUTURE_SHARE = 0.35
 """Of that span, shown in addition for the legend."""
 
-SPEED_RANGE_M_S = (-0.2, 1.0)
-TERMS_RANGE = (-2.0, 1.1)
-"""Terms lie between -1 and 1; below is room for the legend."""
 ERROR_RANGE = (0.0, 2.0)
 
 
-def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
-    """The dashboard of a session of this robot."""
-    learning = rrb.Horizontal(
-        # A robot that falls takes this curve to any corner: no legend.
-        _plot("learning/reward", _reward_title(spec), portrayal.reward_range, legend=None),
-        _plot("learning/terms", "Reward terms", TERMS_RANGE, legend=rrb.Corner2D.LeftBottom),
-        _plot("learning/speed", "Forward speed (m/s)", SPEED_RANGE_M_S, legend=None),
-        name="Learning",
-    )
+def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal) -> rrb.Blueprint:
+    """The dashboard of a session of this robot and task."""
     views = [
         _plot(
             f"dream/signals/{key}",
@@ -39,9 +33,11 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
         )
         for key, (title, limits) in portrayal.plots.items()
     ]
+    cameras = [key for key, space in spec.observation.items() if space.is_image]
     if portrayal.skeleton_m is not None:
         views.insert(0, _robot())
-    cameras = [key for key, space in spec.observation.items() if space.is_image]
+    elif cameras:  # what it sees takes the place of what it looks like
+        views.insert(0, rrb.Tabs(*(_view_now(key) for key in cameras), name="Now"))
     if cameras:
         views.append(rrb.Tabs(*(_camera(key) for key in cameras), name="Camera"))
     views.append(
@@ -67,7 +63,7 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     return rrb.Blueprint(
         rrb.Vertical(
             rrb.Spatial2DView(origin="banner", name="Session"),
-            learning,
+            rrb.Horizontal(*_learning(spec, presentation), name="Learning"),
             rrb.Horizontal(*views, name="Robot and dream"),
             health,
             row_shares=[1.0, 2.2, 2.0, 2.2],
@@ -81,9 +77,31 @@ def blueprint(spec: RobotSpec, portrayal: Portrayal) -> rrb.Blueprint:
     )
 
 
-def _reward_title(spec: RobotSpec) -> str:
-    published = "; orange: as published" if "published_reward" in spec.info else ""
-    return f"Reward per step{published}; dots: milestones"
+def figure_path(figure: Figure) -> str:
+    """Where the curve of a headline figure is drawn."""
+    return f"learning/figures/{figure.quantity.replace('/', '-')}"
+
+
+def _learning(spec: RobotSpec, presentation: Presentation) -> Iterator[rrb.TimeSeriesView]:
+    # A robot that falls takes this curve to any corner: no legend.
+    yield _plot("learning/reward", _reward_title(spec, presentation), presentation.reward_range, legend=None)
+    if spec.reward_terms:
+        yield _plot("learning/terms", "Reward terms", presentation.terms_range, legend=rrb.Corner2D.LeftBottom)
+    for figure in known_figures(presentation, spec):
+        yield _plot(figure_path(figure), _capitalised(figure.title), figure.plot_range, legend=None)
+
+
+def _reward_title(spec: RobotSpec, presentation: Presentation) -> str:
+    parts = ["Reward per step"]
+    if presentation.compared_reward != "reward" and is_known(presentation.compared_reward, spec):
+        parts.append(f"orange: {presentation.compared_as or 'as compared'}")
+    if presentation.milestones:
+        parts.append("dots: milestones")
+    return "; ".join(parts)
+
+
+def _capitalised(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _plot(
@@ -129,6 +147,15 @@ def _robot() -> rrb.Spatial3DView:
 def _events() -> rrb.TextLogView:
     columns = rrb.TextLogColumns(timeline_columns=[TIMELINE], text_log_columns=["LogLevel", "Body"])
     return rrb.TextLogView(origin="events", name="Events", columns=columns)
+
+
+def camera_path(key: str) -> str:
+    """Where the newest picture of a camera is shown."""
+    return f"robot/camera/{key}"
+
+
+def _view_now(key: str) -> rrb.Spatial2DView:
+    return rrb.Spatial2DView(origin=camera_path(key), name=f"{key} now")
 
 
 def _camera(key: str) -> rrb.Horizontal:

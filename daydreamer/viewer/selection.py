@@ -6,7 +6,7 @@ import collections
 
 import numpy as np
 
-from daydreamer.robots.portrayal import SHOWN_LINES
+from daydreamer.contract.portrayal import SHOWN_LINES
 
 PAST_S = 30.0
 CHANGE = 1.5

@@ -9,11 +9,11 @@ from daydreamer.config import ActorConfig, SafetyConfig, SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
-from daydreamer.robots import find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
+from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
-from sim.twin import Twin
 
 
 class CountingPolicy:
@@ -37,9 +37,9 @@ class Rig:
 
     def __init__(self, directory, earlier_steps=0, **actor):
         self.config = SessionConfig()
-        self.task = find_robot("twin").make_task(self.config)
+        self.task = make_task(self.config)
         self.spec = self.task.spec
-        self.twin = Twin(self.config.twin, seed=0)
+        self.twin = make_twin(self.config.twin, seed=0)
         self.directory = directory
         self.writer = ExperienceWriter(directory, self.spec, 1, fsync_period_s=1.0)
         self.events = []
@@ -56,7 +56,7 @@ class Rig:
 
     def step(self, measurement=None):
         command = self.loop.step(measurement or self.twin.measure(), self.twin.time_s)
-        self.twin.command(None if command.damping else command.position_rad)
+        self.twin.command(None if command.relaxes else command.setpoint)
         self.twin.advance(self.spec.control_period_s)
         return command
 
@@ -66,7 +66,7 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path):
-    return Rig(tmp_path, random_steps=0)
+    return Rig(tmp_path, random_s=0)
 
 
 def test_episodes_are_cut_by_a_time_limit_that_is_not_terminal(rig):
@@ -86,8 +86,8 @@ def test_every_step_is_in_the_log_before_its_command_leaves(rig):
         command = rig.loop.step(rig.twin.measure(), rig.twin.time_s)
         last = rig.logged()[-1]
         assert last.sequence == sequence
-        np.testing.assert_allclose(last.action_sent, command.position_rad, atol=1e-6)
-        rig.twin.command(command.position_rad)
+        np.testing.assert_allclose(last.action_sent, command.setpoint, atol=1e-6)
+        rig.twin.command(command.setpoint)
         rig.twin.advance(0.05)
 
 
@@ -98,7 +98,7 @@ def test_the_task_is_told_the_command_that_the_robot_followed_also_across_episod
         rig.step()
     steps = rig.logged()
     np.testing.assert_allclose(
-        steps[0].observation["joint_target"], A1.joint_range.normalise(measured.joint_position_rad), atol=1e-6
+        steps[0].observation["joint_target"], A1.joint_range.normalise(measured["joint_position_rad"]), atol=1e-6
     )
     for before, step in itertools.pairwise(steps):
         np.testing.assert_allclose(
@@ -111,12 +111,12 @@ def test_after_an_interruption_the_robot_is_where_it_is_and_follows_nothing(rig)
     rig.twin.advance(2.0)
     measured = rig.twin.measure()
     rig.step(measured)
-    expected = A1.joint_range.normalise(measured.joint_position_rad)
+    expected = A1.joint_range.normalise(measured["joint_position_rad"])
     np.testing.assert_allclose(rig.logged()[-1].observation["joint_target"], expected, atol=1e-6)
 
 
 def test_random_actions_come_first_and_differ_then_the_policy_acts(tmp_path):
-    rig = Rig(tmp_path, random_steps=10, random_hold_s=0.1, earlier_steps=4)
+    rig = Rig(tmp_path, random_s=0.5, random_hold_s=0.1, earlier_steps=4)
     rig.loop.set_policy(CountingPolicy(version=7))
     for _ in range(12):
         rig.step()
@@ -160,7 +160,7 @@ def test_the_recurrent_state_starts_afresh_with_every_episode(rig):
 
 
 def test_a_stale_state_is_not_experience_and_a_new_episode_follows(tmp_path):
-    rig = Rig(tmp_path, random_steps=0, state_timeout_s=0.22, damp_timeout_s=1.02)
+    rig = Rig(tmp_path, random_s=0, state_timeout_s=0.22, damp_timeout_s=1.02)
     rig.step()
     measurement = rig.twin.measure()
     rig.step(measurement)
@@ -192,9 +192,9 @@ def test_a_stale_state_is_not_experience_and_a_new_episode_follows(tmp_path):
 def test_a_measurement_that_is_not_finite_is_held_over_and_never_logged(rig, field):
     before = rig.step()
     measurement = rig.twin.measure()
-    getattr(measurement, field)[0] = np.nan
+    measurement[field][0] = np.nan
     command = rig.step(measurement)
-    np.testing.assert_array_equal(command.position_rad, before.position_rad)
+    np.testing.assert_array_equal(command.setpoint, before.setpoint)
     assert command.flags & SAFETY_FLAGS["holding"]
     rig.step()
     steps = rig.logged()
@@ -210,7 +210,7 @@ def test_a_loop_that_stood_still_begins_a_new_episode_from_where_the_robot_is(ri
     measured = rig.twin.measure()
     command = rig.step(measured)
     assert rig.logged()[-1].is_first
-    assert np.abs(command.position_rad - np.clip(measured.joint_position_rad, -2.68, 4.1)).max() < 0.3
+    assert np.abs(command.setpoint - np.clip(measured["joint_position_rad"], -2.68, 4.1)).max() < 0.3
 
 
 def test_an_action_that_is_not_finite_is_held_reported_and_kept_out_of_the_log(rig):
@@ -218,7 +218,7 @@ def test_an_action_that_is_not_finite_is_held_reported_and_kept_out_of_the_log(r
     before = rig.step()
     rig.loop.set_policy(CountingPolicy(2, action=np.nan))
     command = rig.step()
-    np.testing.assert_array_equal(command.position_rad, before.position_rad)
+    np.testing.assert_array_equal(command.setpoint, before.setpoint)
     recovered = CountingPolicy(3)
     rig.loop.set_policy(recovered)
     rig.step()
@@ -258,7 +258,7 @@ class LiveRig(Rig):
     """As on a robot: with all that is watched there, and messages instead of a simulator's word."""
 
     def __init__(self, directory, change=lambda index, measurement: None, before_append=lambda index: None, **safety):
-        super().__init__(directory, random_steps=0)
+        super().__init__(directory, random_s=0)
         self.now_s = 0.0
         self.change = change
         self.index = 0
@@ -271,7 +271,7 @@ class LiveRig(Rig):
 
         self.loop = ControlLoop(
             self.task,
-            ActorConfig(random_steps=0),
+            ActorConfig(random_s=0),
             Writer(),
             actor_life=1,
             seed=0,
@@ -294,7 +294,7 @@ class LiveRig(Rig):
             self.change(self.index, measurement)
             command = self.loop.step(measurement, self.now_s)
             if command is not None:
-                self.twin.command(None if command.damping else command.position_rad)
+                self.twin.command(None if command.relaxes else command.setpoint)
             self.twin.advance(0.05)
             self.now_s += 0.05
             self.index += 1
@@ -319,12 +319,12 @@ def test_nothing_is_sent_that_was_decided_before_a_stall(tmp_path, stall_s):
     rig.tick(10)
     stall_at.append(rig.index)
     (command,) = rig.tick()
-    assert command is None or command.damping
+    assert command is None or command.relaxes
     assert (command is None) == (stall_s < 1.0)
     assert rig.events[-1]["kind"] in ("command_withdrawn", "safety_state")
     commands = rig.tick(5)
-    measured = rig.twin.measure().joint_position_rad
-    assert all(command.damping or np.abs(command.position_rad - measured).max() < 1.5 for command in commands)
+    measured = rig.twin.measure()["joint_position_rad"]
+    assert all(command.relaxes or np.abs(command.setpoint - measured).max() < 1.5 for command in commands)
 
 
 def test_a_wrong_angle_is_neither_followed_nor_learned_from(tmp_path):
@@ -332,7 +332,7 @@ def test_a_wrong_angle_is_neither_followed_nor_learned_from(tmp_path):
 
     def change(index, measurement):
         if index in wrong_at:
-            measurement.joint_position_rad[4] += 2.35
+            measurement["joint_position_rad"][4] += 2.35
 
     rig = LiveRig(tmp_path, change).run()
     rig.tick(10)
@@ -348,10 +348,10 @@ def test_joints_that_do_not_follow_are_no_experience_to_learn_from_and_wait_for_
 
     def change(index, measurement):
         if stuck_rad:  # its own stop is pressed: whatever it is told, it stays where it is
-            measurement.joint_position_rad[:] = stuck_rad[0] + 0.001 * np.sin(index + np.arange(12))
-            measurement.joint_velocity_rad_s[:] = 0.0
+            measurement["joint_position_rad"][:] = stuck_rad[0] + 0.001 * np.sin(index + np.arange(12))
+            measurement["joint_velocity_rad_s"][:] = 0.0
 
-    hardware = find_preset("a1", "default")["safety"]
+    hardware = find_robot("a1").preset("walk", "default", "hardware")["safety"]
     rig = LiveRig(tmp_path, change, **{name: hardware[name] for name in ("not_following_action", "latching")}).run()
     rig.loop.set_policy(CountingPolicy(2, action=0.8))
     rig.tick(20)
@@ -367,7 +367,7 @@ def test_joints_that_do_not_follow_are_no_experience_to_learn_from_and_wait_for_
         sum(flagged) > 60 and all(flagged[-60:]) and not any(step.safety_flags & flag for step in rig.logged()[:logged])
     )
     stuck_rad.clear()
-    assert all(command.damping for command in rig.tick(100))  # released: nothing moves
+    assert all(command.relaxes for command in rig.tick(100))  # released: nothing moves
     assert rig.loop.supervisor.resume(rig.now_s)
     rig.run()
 
@@ -376,7 +376,7 @@ def test_joints_that_do_not_follow_are_no_experience_to_learn_from_and_wait_for_
 def test_nothing_that_is_not_finite_leaves_by_either_interface(tmp_path, stop):
     def change(index, measurement):
         if index > 60:
-            measurement.joint_position_rad[7] = np.nan
+            measurement["joint_position_rad"][7] = np.nan
 
     rig = LiveRig(tmp_path, change)
     for index in range(110):
@@ -386,7 +386,7 @@ def test_nothing_that_is_not_finite_leaves_by_either_interface(tmp_path, stop):
         stand_in_rad = rig.loop.supervisor.stand_in_rad
         assert stand_in_rad is None or np.isfinite(stand_in_rad).all()
         assert stand_in_rad is not None or index < 2
-        assert command is None or command.damping or np.isfinite(command.position_rad).all()
+        assert command is None or command.relaxes or np.isfinite(command.setpoint).all()
         if stand_in_rad is not None:
             assert np.all(stand_in_rad >= A1.limits.lower_rad) and np.all(stand_in_rad <= A1.limits.upper_rad)
 
@@ -394,7 +394,7 @@ def test_nothing_that_is_not_finite_leaves_by_either_interface(tmp_path, stop):
 def test_an_orientation_without_length_for_a_moment_is_held_over(tmp_path):
     def change(index, measurement):
         if 100 <= index < 104:
-            measurement.orientation_wxyz[:] = 0.0
+            measurement["orientation_wxyz"][:] = 0.0
 
     rig = LiveRig(tmp_path, change).run()
     rig.tick(100 - rig.index)

@@ -8,11 +8,11 @@ import numpy as np
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.policy.policy import Policy, PolicyFunction
 from daydreamer.policy.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
-from daydreamer.robots import find_robot
+from daydreamer.robots.registry import make_task
 from daydreamer.session.new import configure
 
-CONFIG = configure(robot="twin", minutes=1.0, seed=0, preset="tiny")
-SPEC = find_robot("twin").make_task(CONFIG).spec
+CONFIG = configure(robot="a1", minutes=1.0, seed=0, preset="tiny")
+SPEC = make_task(CONFIG).spec
 SHAPES = PolicyFunction(SPEC, CONFIG.model).parameter_shapes
 
 

@@ -7,10 +7,10 @@ from daydreamer.config import SessionConfig
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.replay import Replay
-from daydreamer.robots import find_robot
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import OPERATOR_REACH
+from daydreamer.robots.registry import make_task
 from daydreamer.safety.states import SafetyState
-from sim.twin import Twin
 
 STOP, RESET, PAUSE, RESUME, INTERVENE = OperatorRequest
 
@@ -20,8 +20,8 @@ class Rig:
 
     def __init__(self, directory):
         config = SessionConfig()
-        self.task = find_robot("twin").make_task(config)
-        self.twin = Twin(config.twin, seed=0)
+        self.task = make_task(config)
+        self.twin = make_twin(config.twin, seed=0)
         self.directory = directory
         self.writer = ExperienceWriter(directory, self.task.spec, 1, fsync_period_s=1.0)
         self.events = []
@@ -46,7 +46,7 @@ class Rig:
             self.desk.tick()
             command = self.loop.step(self.twin.measure(), self.twin.time_s)
             if command is not None:
-                self.twin.command(None if command.damping else command.position_rad)
+                self.twin.command(None if command.relaxes else command.setpoint)
             self.twin.advance(0.05)
 
     def ask(self, request):

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.pacer import Pacer
 from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
+from daydreamer.robots.quadruped.presentation import UPRIGHT, UPRIGHT_HOLD_S
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import LearnerStatus, StatusWriter, read_status
-from daydreamer.telemetry.milestones import UPRIGHT, UPRIGHT_HOLD_S, Milestones
-from sim.twin import Twin
+from daydreamer.telemetry.milestones import Milestones
 
 
 class StandStillTask(QuadrupedWalkTask):
@@ -28,15 +29,16 @@ class StandStillTask(QuadrupedWalkTask):
 
 @pytest.fixture
 def session(tmp_path):
-    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0))
+    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
 def live(session, life, steps, earlier_steps=0):
     """One life of an actor."""
     period_s = session.spec.control_period_s
-    twin = Twin(session.config.twin, seed=0)
-    twin.reset(standing=True)
-    milestones = Milestones(period_s, earlier_steps * period_s, read_status(session)["milestones_s"])
+    twin = make_twin(session.config.twin, seed=0)
+    twin.reset("standing")
+    wanted = session.presentation.milestones
+    milestones = Milestones(wanted, period_s, earlier_steps * period_s, read_status(session)["milestones_s"])
     with ExperienceWriter(session.experience, session.spec, life, fsync_period_s=10.0) as writer:
         telemetry = ActorTelemetry(session, life, writer, milestones)
         loop = ControlLoop(
@@ -52,7 +54,7 @@ def live(session, life, steps, earlier_steps=0):
         with telemetry.running(loop, Pacer(period_s, 0.0)):
             for _ in range(steps):
                 command = loop.step(twin.measure(), twin.time_s)
-                twin.command(command.position_rad)
+                twin.command(command.setpoint)
                 twin.advance(period_s)
     twin.close()
 

@@ -45,7 +45,7 @@ def curves(monkeypatch):
 def trained(tmp_path_factory, learner_compiled):
     """A directory in which a seed that had been stopped before its end was trained."""
     out = tmp_path_factory.mktemp("curves")
-    config = configure(robot="twin", minutes=STEPS / 1200, seed=3, preset="tiny", overrides=OVERRIDES)
+    config = configure(robot="a1", minutes=STEPS / 1200, seed=3, preset="tiny", overrides=OVERRIDES)
     new_session(out / "seed3", config)
     result = script("learning_curves.py", "--out", out, *SETTINGS)
     assert result.returncode == 0, result.stderr
@@ -85,7 +85,7 @@ def test_sessions_of_other_settings_are_not_mixed(trained):
 
 
 def test_a_session_that_is_being_trained_is_left_alone(tmp_path):
-    config = configure(robot="twin", minutes=STEPS / 1200, seed=3, preset="tiny", overrides=OVERRIDES)
+    config = configure(robot="a1", minutes=STEPS / 1200, seed=3, preset="tiny", overrides=OVERRIDES)
     session = new_session(tmp_path / "seed3", config)
     with session.lock():
         result = script("learning_curves.py", "--out", tmp_path, *SETTINGS)

@@ -7,9 +7,9 @@ import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.new import configure
-from sim.twin import Twin
 
 STEPS = 260  # into the second episode
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -31,11 +31,11 @@ class Waving:
 
 
 def run_our_loop(config):
-    twin, task, policy, log = Twin(config.twin, config.seed), QuadrupedWalkTask(A1), Waving(), []
+    twin, task, policy, log = make_twin(config.twin, config.seed), QuadrupedWalkTask(A1), Waving(), []
     loop = ControlLoop(task, config.actor, log, actor_life=1, seed=config.seed, clock=lambda: twin.time_s)
     loop.set_policy(policy)
     for policy.steps in range(STEPS):
-        twin.command(loop.step(twin.measure(), twin.time_s).position_rad)
+        twin.command(loop.step(twin.measure(), twin.time_s).setpoint)
         twin.advance(task.spec.control_period_s)
     return log
 
@@ -43,7 +43,7 @@ def run_our_loop(config):
 @pytest.fixture
 def config():
     overrides = ["actor.fallen_reward=null", "actor.rhythm_hz=null"]
-    return configure(robot="twin", minutes=1, seed=3, preset="tiny", overrides=overrides)
+    return configure(robot="a1", minutes=1, seed=3, preset="tiny", overrides=overrides)
 
 
 @pytest.fixture
@@ -74,5 +74,5 @@ def test_random_beginning_and_clock(robot, config):
         step = robot.step(wave(sequence))
         times_s.append(step.monotonic_ns * 1e-9)
         carried_out.append(np.array_equal(step.action_requested, wave(sequence)))
-    assert carried_out == [sequence >= config.actor.random_steps for sequence in range(STEPS)]
+    assert carried_out == [sequence >= robot.spec.steps(config.actor.random_s) for sequence in range(STEPS)]
     np.testing.assert_allclose(np.diff(times_s), 0.05, atol=1e-6)

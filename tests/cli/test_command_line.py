@@ -33,7 +33,7 @@ def assert_refused(result, *words):
 def session(tmp_path):
     from daydreamer.session.new import configure, new_session
 
-    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0))
+    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_status_is_there_for_programs_and_for_people(session, tmp_path):
 def test_the_whole_configuration_is_written_down(tmp_path):
     from daydreamer.session.new import configure, new_session
 
-    config = configure(robot="twin", minutes=5.0, seed=3, preset="tiny", overrides=["twin.state_rate_hz=50"])
+    config = configure(robot="a1", minutes=5.0, seed=3, preset="tiny", overrides=["twin.state_rate_hz=50"])
     new_session(tmp_path / "session", config)
     saved = Session.open(tmp_path / "session").config
     assert saved == config

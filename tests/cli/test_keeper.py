@@ -18,7 +18,7 @@ TIMEOUT_S = 250.0
 
 @pytest.fixture
 def session(tmp_path):
-    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0, preset="tiny"))
+    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0, preset="tiny"))
 
 
 @pytest.fixture

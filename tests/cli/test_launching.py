@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from daydreamer.cli.drives import WALKERS, find_walker
 from daydreamer.cli.launching import (
-    HARDWARE,
+    LEARN_ARGUMENTS,
     REPLAY_ARGUMENTS,
     TWIN_ARGUMENTS,
     WALK_ARGUMENTS,
     SessionFailed,
+    prepare_learn,
     prepare_replay,
     prepare_twin,
     prepare_walk,
@@ -21,7 +23,7 @@ from daydreamer.cli.launching import (
     resumed_processes,
 )
 from daydreamer.cli.launching import split_settings as split
-from daydreamer.cli.walk import resume
+from daydreamer.cli.learn import resume
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.wiring import Wiring, keep_wiring
@@ -53,9 +55,42 @@ def assert_refused(*words, **given):
 def test_without_arguments_it_is_what_walk_does():
     launch = walk()
     config = launch.session.config
-    assert (config.robot, config.minutes, config.seed, config.preset) == ("twin", 60.0, 0, "default")
+    assert (config.robot, config.task, config.body) == ("a1", "walk", "twin")
+    assert (config.minutes, config.seed, config.preset) == (60.0, 0, "default")
     assert launch.session.path.parent.name == "sessions" and launch.dashboard
-    assert launch.hardware.driver is None and launch.parameters is None
+    assert launch.drive.driver is None and launch.parameters is None
+
+
+def learn(**given):
+    return prepare_learn(dict.fromkeys(LEARN_ARGUMENTS, "") | given)
+
+
+def test_any_robot_learns_in_its_twin_unless_it_is_said_otherwise():
+    launch = learn(robot="a1")
+    assert (launch.session.config.task, launch.session.config.body) == ("walk", "twin")
+    launch = learn(robot="a1", task="walk", body="hardware", interface="ros2_control", session="other")
+    assert launch.session.config.body == "hardware" and launch.drive == find_walker("ros2_control")
+    assert learn(resume="other").drive == launch.drive
+    assert launch.session.resume_command().startswith("ros2 launch daydreamer walk.launch.py")
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({}, ("robot:=a1", "go2")),
+        ({"robot": "spot"}, ("no robot 'spot'", "a1, go2")),
+        ({"robot": "a1", "task": "fly"}, ("no task 'fly'", "walk")),
+        ({"robot": "a1", "body": "ghost"}, ("no body 'ghost'", "twin or hardware")),
+        ({"robot": "a1", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
+        ({"robot": "a1", "interface": "sdk", "body": "hardware"}, ("no interface 'sdk'", "unitree, ros2_control")),
+        ({"robot": "a1", "resume": "one"}, ("leave them out",)),
+    ],
+)
+def test_a_mistake_about_a_robot_is_named_before_anything_is_made(given, words):
+    with pytest.raises(UserError) as refusal:
+        learn(**given)
+    assert all(word in str(refusal.value) for word in words), refusal.value
+    assert os.listdir() == []
 
 
 def test_what_is_given_counts(tmp_path):
@@ -72,15 +107,15 @@ def test_what_is_given_counts(tmp_path):
     )
     config = launch.session.config
     assert launch.session.path == tmp_path / "monday" and launch.parameters == tmp_path / "my.yaml"
-    assert (config.robot, config.minutes, config.seed) == ("a1", 8.0, 3)
+    assert (config.robot, config.body, config.minutes, config.seed) == ("a1", "hardware", 8.0, 3)
     assert (config.learner.train_ratio, config.actor.rhythm_hz) == (100.0, (1.4, 2.5))
-    assert launch.hardware.remappings and launch.namespace == "robot_1" and not launch.dashboard
+    assert launch.drive.remappings and launch.namespace == "robot_1" and not launch.dashboard
 
 
 @pytest.mark.parametrize(
     "given, words",
     [
-        ({"robot": "spot"}, ("robot:=spot", "ros2_control")),
+        ({"robot": "spot"}, ("no robot 'spot'", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
         ({"minutes": "inf"}, ("minutes:=inf",)),
         ({"minutes": "-1"}, ("would do nothing",)),
@@ -149,9 +184,9 @@ def test_every_way_to_name_a_node_is_taken(tmp_path, content):
     assert walk(robot="a1", parameters="my.yaml").parameters == tmp_path / "my.yaml"
 
 
-@pytest.mark.parametrize("robot", [name for name, hardware in HARDWARE.items() if hardware.parameters])
+@pytest.mark.parametrize("robot", [name for name in WALKERS if find_walker(name).parameters])
 def test_our_own_parameter_files_are_taken(pytestconfig, robot):
-    path = pytestconfig.rootpath / "config" / HARDWARE[robot].parameters
+    path = pytestconfig.rootpath / "config" / find_walker(robot).parameters
     assert walk(robot=robot, parameters=str(path)).parameters == path
 
 
@@ -204,7 +239,7 @@ def test_hardware_is_taken_over_the_same_interface_by_both_commands(tmp_path):
     path.write_text(PARAMETERS)
     walk(robot="ros2_control", session="one", parameters="my.yaml", namespace="/left/")
     launch = walk(resume="one")
-    assert launch.hardware.remappings == (("joint_command", "forward_position_controller/commands"),)
+    assert launch.drive.remappings == (("joint_command", "forward_position_controller/commands"),)
     assert (launch.parameters, launch.namespace) == (path, "/left/")
     processes = resumed("one")
     assert list(processes) == ["actor", "learner"]
@@ -226,7 +261,7 @@ def test_what_launch_has_started_resume_starts_too(pytestconfig, monkeypatch, tm
     processes = resumed("one")
     assert list(processes) == ["actor", "driver", "learner"]  # in the order in which to stop them
     own = ("--params-file", str(installed / "a1.yaml"))
-    assert processes["driver"].module == "ros_nodes.unitree_a1_node"
+    assert processes["driver"].module == "daydreamer.robots.a1.driver_node"
     assert processes["driver"].ros_arguments == processes["actor"].ros_arguments == own
     walk(session="two")
     assert all(not process.ros_arguments for process in resumed("two").values())
@@ -255,7 +290,7 @@ def test_a_robot_that_walk_has_driven_needs_its_interface_said():
     session = walk(robot="a1", session="one").session
     (session.path / "launch.json").unlink()  # as if by `daydreamer walk --robot a1`
     assert_refused("robot:=a1 or robot:=ros2_control", resume="one")
-    assert walk(resume="one", robot="a1").hardware.driver == "unitree_a1_node"
+    assert walk(resume="one", robot="a1").drive.driver == "unitree_a1_node"
     (session.path / "launch.json").write_bytes(b'{"robot": 1}')
     assert_refused("launch.json cannot be read", resume="one")
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from daydreamer.config import TwinConfig
-from daydreamer.robots.frames import rotation_matrix
-from sim.twin import Twin
+from daydreamer.contract.frames import rotation_matrix
+from daydreamer.robots.a1.twin import make_twin
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIZE = ["--size", "64", "48"]
@@ -51,8 +51,8 @@ def test_a_scene_that_was_not_recorded_is_named(make_animation, record_session, 
 
 @pytest.mark.parametrize("standing", [True, False])
 def test_the_robot_is_put_down_where_it_was(make_animation, standing):
-    true, drawn = (Twin(TwinConfig(), seed=1) for _ in range(2))
-    true.reset(standing=standing)
+    true, drawn = (make_twin(TwinConfig(), seed=1) for _ in range(2))
+    true.reset("standing" if standing else "on_its_back")
     truth = true.truth()
     rotation = rotation_matrix(true.data.qpos[3:7])
     make_animation.put_down(drawn, truth.position_m[:2], rotation, true.data.qpos[7:])

@@ -12,13 +12,14 @@ from daydreamer.errors import UserError
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
-from daydreamer.robots import find_preset
+from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
 SETTINGS = merge(
-    find_preset("twin", "tiny"), {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0}}
+    find_robot("a1").preset("walk", "tiny", "twin"),
+    {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0}},
 )
 
 
@@ -93,7 +94,7 @@ def test_sizes_that_do_not_fit_each_other_are_a_clear_error(tmp_path):
         Learner(session)
 
 
-@pytest.mark.parametrize("recent", [{"recent_share": 1.5}, {"recent_share": -0.1}, {"recent_steps": 0}])
+@pytest.mark.parametrize("recent", [{"recent_share": 1.5}, {"recent_share": -0.1}, {"recent_s": 0}])
 def test_a_share_of_recent_steps_that_makes_no_sense_is_a_clear_error(recent):
-    with pytest.raises(UserError, match=r"learner\.recent_(share|steps)"):
+    with pytest.raises(UserError, match=r"learner\.recent_(share|s)"):
         resolve(merge(SETTINGS, {"learner": recent}))

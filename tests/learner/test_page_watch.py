@@ -11,7 +11,7 @@ from daydreamer.session.new import configure, new_session
 
 @pytest.fixture
 def session(tmp_path):
-    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0))
+    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from daydreamer.learner.agent import NORM_WARMUP_UPDATES
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.snapshot import latest_snapshot, read_snapshot
-from daydreamer.robots import find_preset
+from daydreamer.robots.registry import find_robot
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import checkpoint_paths
@@ -24,7 +24,7 @@ from daydreamer.telemetry.dreams import list_dreams
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
 PATIENCE = 3
 SETTINGS = merge(
-    find_preset("twin", "tiny"),
+    find_robot("a1").preset("walk", "tiny", "twin"),
     # But for the patience as in test_learner.py, so that both compile the same program.
     {
         "learner": {

@@ -64,7 +64,7 @@ def test_what_cannot_be_compared_is_refused(sessions, record_session, tmp_path):
         action=Space((1,)),
         reward_terms=(),
     )
-    car = Session.create(tmp_path / "car", configure(robot="twin", minutes=1.0, seed=0), spec)
+    car = Session.create(tmp_path / "car", configure(robot="a1", minutes=1.0, seed=0), spec)
     out = tmp_path / "out.png"
     for directories, target, words in (
         ([sessions[0], car.path], out, "robot 'a1' and .*car has 'test_car'"),

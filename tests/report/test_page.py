@@ -66,7 +66,7 @@ def test_a_whole_session(record_session, record_dreams, chromium, tmp_path):
         assert (recorder.session.report / NAMES[name]).read_bytes() == content
     assert Image.open(io.BytesIO(shown["film"])).n_frames == 40
     page = path.read_text()
-    assert "<script>" not in page and "minimum_steps: 1000" in page and "mujoco" in page
+    assert "<script>" not in page and "minimum_s: 50" in page and "mujoco" in page
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert any("upright after 1.0" in sentence for sentence in verdict.learned)
 

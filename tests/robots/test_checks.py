@@ -80,8 +80,8 @@ def test_latency_is_judged_where_the_clocks_allow(latency_s, verdict):
 )
 def test_angles_outside_their_limits_tell_of_names_units_and_signs(wrong, complaint):
     good = np.tile(A1.stand_pose_rad, (3, 1))
-    assert checks.check_joint_ranges(good, SPEC, TASK.limits).verdict is Verdict.OK
-    check = checks.check_joint_ranges(np.array([wrong(row) for row in good]), SPEC, TASK.limits)
+    assert checks.check_joint_ranges(good, SPEC, A1.limits).verdict is Verdict.OK
+    check = checks.check_joint_ranges(np.array([wrong(row) for row in good]), SPEC, A1.limits)
     assert check.verdict is Verdict.FAIL and complaint in check.detail
 
 
@@ -98,7 +98,7 @@ def test_angles_outside_their_limits_tell_of_names_units_and_signs(wrong, compla
     ],
 )
 def test_why_angles_are_outside_their_limits_is_told(change, cause):
-    check = checks.check_joint_ranges(change(A1.stand_pose_rad)[None], SPEC, TASK.limits)
+    check = checks.check_joint_ranges(change(A1.stand_pose_rad)[None], SPEC, A1.limits)
     assert check.verdict is Verdict.FAIL and cause in check.detail
 
 

@@ -56,7 +56,7 @@ def test_motors_and_feet_are_in_unitrees_order():
 def test_poses_and_targets_are_within_the_limits_that_the_supervisor_keeps(robot):
     limits, task = robot.limits, QuadrupedWalkTask(robot)
     check_limits(limits, len(JOINT_NAMES))
-    reached = [*task.ramp_poses_rad.values(), *(task.joint_targets(np.full(12, x)) for x in (-1.0, 0.0, 1.0))]
+    reached = [*task.embodiment.poses.values(), *(task.joint_targets(np.full(12, x)) for x in (-1.0, 0.0, 1.0))]
     for pose_rad in reached:
         assert (pose_rad > limits.lower_rad + POSITION_MARGIN_RAD).all()
         assert (pose_rad < limits.upper_rad - POSITION_MARGIN_RAD).all()

@@ -4,14 +4,14 @@ import pytest
 
 from daydreamer.config import TwinConfig
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.description import JOINTS, LEG_NAMES
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
-from sim.twin import Twin
 
 
 @pytest.fixture(scope="module")
 def twin():
-    return Twin(TwinConfig(), seed=0)
+    return make_twin(TwinConfig(), seed=0)
 
 
 def random_pose(robot, seed):

@@ -1,31 +1,28 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
 from daydreamer.config import ActorConfig, SessionConfig, TwinConfig, resolve
+from daydreamer.contract.signals import Measurement
 from daydreamer.errors import UserError
 from daydreamer.replay import mirror
-from daydreamer.robots import ROBOTS, find_preset, find_robot
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
 from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.safety.filter import LowPassFilter
-from daydreamer.session.new import configure
-from sim.twin import Twin
 
 
 @pytest.fixture(scope="module")
 def measurement():
-    return Twin(TwinConfig(), seed=0).measure()
+    return make_twin(TwinConfig(), seed=0).measure()
 
 
 def test_observation_matches_the_spec(measurement, robot):
     task = QuadrupedWalkTask(robot)
     target = np.linspace(-1, 1, JOINTS)
-    state = task.update(measurement, task.joint_targets(target))
+    state = task.observe(measurement, task.joint_targets(target))
     assert list(state.observation) == list(task.spec.observation)
     for key, space in task.spec.observation.items():
         assert (state.observation[key].shape, state.observation[key].dtype) == (space.shape, space.dtype), key
@@ -40,7 +37,7 @@ def test_observation_matches_the_spec(measurement, robot):
 
 def test_observation_keeps_nothing_of_its_inputs(measurement):
     target_rad = A1.stand_pose_rad.copy()
-    state = QuadrupedWalkTask(A1).update(measurement, target_rad)
+    state = QuadrupedWalkTask(A1).observe(measurement, target_rad)
     before = state.observation["joint_target"].copy()
     target_rad[:] = 7
     np.testing.assert_array_equal(state.observation["joint_target"], before)
@@ -64,14 +61,14 @@ def test_actions_span_their_range_around_the_stand_pose(robot):
     assert (change[100] < change[-1]).all() and (change[100, 1] < 0.1 * change[-1, 1])  # finer around the stand pose
     np.testing.assert_allclose(change[100] / 0.01, robot.near_rad, rtol=1e-3)
     np.testing.assert_array_equal(task.joint_targets(np.full(12, 3.0)), task.joint_targets(np.ones(12)))
-    assert (task.joint_targets(-np.ones(12)) > task.limits.lower_rad).all()
-    assert (task.joint_targets(np.ones(12)) < task.limits.upper_rad).all()
+    assert (task.joint_targets(-np.ones(12)) > task.embodiment.limits.lower_rad).all()
+    assert (task.joint_targets(np.ones(12)) < task.embodiment.limits.upper_rad).all()
 
 
 def test_observed_joints_are_in_units_of_the_range(measurement, robot):
     task, action = QuadrupedWalkTask(robot), np.linspace(-0.9, 0.9, JOINTS)
-    measurement.joint_position_rad = task.joint_targets(action)
-    observed = task.update(measurement, robot.stand_pose_rad).observation["joint_position"]
+    measurement["joint_position_rad"] = task.joint_targets(action)
+    observed = task.observe(measurement, robot.stand_pose_rad).observation["joint_position"]
     np.testing.assert_allclose(observed, robot.joint_range.normalise(task.joint_targets(action)), atol=1e-6)
 
 
@@ -83,13 +80,13 @@ def test_the_mirror_image_of_a_motion_is_a_motion_of_the_mirror_image():
     quiet = TwinConfig(**{name: 0.0 for name in TwinConfig.__struct_fields__ if "noise" in name})
 
     def observe(actions):
-        twin, task = Twin(quiet, seed=0), QuadrupedWalkTask(A1)
-        twin.reset(standing=True)
+        twin, task = make_twin(quiet, seed=0), QuadrupedWalkTask(A1)
+        twin.reset("standing")
         twin.data.qpos[2] += 5.0  # in free fall: contacts are chaotic
         for action in actions:
             twin.command(task.joint_targets(action))
             twin.advance(0.05)
-            state = task.update(twin.measure(), task.joint_targets(action))
+            state = task.observe(twin.measure(), task.joint_targets(action))
         return state.observation
 
     plain = observe(actions)
@@ -107,74 +104,59 @@ def test_the_rate_limit_obstructs_only_leaps_across_the_whole_range(robot):
     low_pass.reset(before)
     for _ in range(40):
         after = low_pass(task.joint_targets(np.full(12, 0.8)))
-        assert (np.abs(after - before) * CONTROL_RATE_HZ < task.limits.command_rate_rad_s).all()
+        assert (np.abs(after - before) * CONTROL_RATE_HZ < task.embodiment.limits.command_rate_rad_s).all()
         before = after
 
 
 def test_a_wanted_image_that_is_missing_or_wrong_is_the_users_to_mend(measurement):
     task = QuadrupedWalkTask(A1, camera=True)
     with pytest.raises(UserError, match="no image has arrived"):
-        task.update(measurement, A1.stand_pose_rad)
-    measurement.image = np.zeros((48, 64, 3), np.uint8)
+        task.observe(measurement, A1.stand_pose_rad)
+    measurement["camera"] = np.zeros((48, 64, 3), np.uint8)
     with pytest.raises(UserError, match="shape"):
-        task.update(measurement, A1.stand_pose_rad)
-    measurement.image = np.zeros((64, 64, 3), np.uint8)
-    assert task.update(measurement, A1.stand_pose_rad).observation["camera"].shape == (64, 64, 3)
+        task.observe(measurement, A1.stand_pose_rad)
+    measurement["camera"] = np.zeros((64, 64, 3), np.uint8)
+    assert task.observe(measurement, A1.stand_pose_rad).observation["camera"].shape == (64, 64, 3)
 
 
 def test_the_camera_changes_the_spec():
     assert QuadrupedWalkTask(A1, camera=True).spec.hash != QuadrupedWalkTask(A1).spec.hash
 
 
-def test_robots_are_found_by_name():
-    for name, entry in ROBOTS.items():
-        assert find_robot(name) is entry
-        for preset in entry.presets:
-            config = resolve({"robot": name}, find_preset(name, preset))
-            assert entry.make_task(config).spec.robot == entry.folder
-    assert [name for name, entry in ROBOTS.items() if entry.starts_twin] == ["twin"]
-    image = resolve(find_preset("twin", "image"))
-    assert "camera" in find_robot("twin").make_task(image).spec.observation
-    assert "camera" not in find_robot("twin").make_task(SessionConfig()).spec.observation
-
-
-def test_unknown_names_are_answered_with_the_known_ones():
-    with pytest.raises(UserError, match="twin, a1, go2"):
-        find_robot("spot")
-    with pytest.raises(UserError, match="default, image, tiny"):
-        find_preset("twin", "huge")
-
-
-def test_on_hardware_an_old_policy_is_worth_more_than_a_warning():
-    actions = {robot: configure(robot=robot, minutes=1.0, seed=0).safety.policy_old_action for robot in ROBOTS}
-    assert actions == {"twin": "warn", "a1": "hold", "go2": "hold"}
+def test_a_preset_adds_the_camera():
+    image = resolve(find_robot("a1").preset("walk", "image", "twin"))
+    assert "camera" in make_task(image).spec.observation
+    assert "camera" not in make_task(SessionConfig()).spec.observation
 
 
 def standing(robot, time_s=0.0, **changes):
     """As the reward wants it, upright, four feet loaded."""
     at_rest = Measurement(
         time_s=time_s,
-        joint_position_rad=robot.joint_range.denormalise(robot.reward_stand_pose),
-        joint_velocity_rad_s=np.zeros(JOINTS),
-        orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
-        angular_velocity_rad_s=np.zeros(3),
-        linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
-        foot_force_n=np.full(4, 30.0),
+        values=dict(
+            joint_position_rad=robot.joint_range.denormalise(robot.reward_stand_pose),
+            joint_velocity_rad_s=np.zeros(JOINTS),
+            orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+            angular_velocity_rad_s=np.zeros(3),
+            linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
+            foot_force_n=np.full(4, 30.0),
+        ),
     )
-    return dataclasses.replace(at_rest, **changes)
+    time_s = changes.pop("time_s", at_rest.time_s)
+    return Measurement(time_s, at_rest.values | changes)
 
 
 def test_standing_pays_nine_and_lying_folded_on_the_belly_counts_as_getting_up(robot):
     task, target = QuadrupedWalkTask(robot), robot.stand_pose_rad
-    state = task.update(standing(robot), target)
+    state = task.observe(standing(robot), target)
     assert state.reward == state.info["published_reward"] == pytest.approx(9.0)
     assert list(state.reward_terms.values()) == pytest.approx([1.0, 1.0, 1.0, 1.0, 0.0])
     np.testing.assert_allclose(state.observation["velocity"], 0.0, atol=1e-9)
     on_its_back = standing(robot, orientation_wxyz=np.array([0.0, 1.0, 0.0, 0.0]))
-    assert task.update(on_its_back, target).reward == pytest.approx(5.0)
+    assert task.observe(on_its_back, target).reward == pytest.approx(5.0)
     # Half a range away from the pose in every knee: the far end is two away.
     bent = robot.joint_range.denormalise(robot.reward_stand_pose - np.tile([0.0, 0.0, 1.0], 4))
-    assert task.update(standing(robot, joint_position_rad=bent), target).reward == pytest.approx(8.5)
+    assert task.observe(standing(robot, joint_position_rad=bent), target).reward == pytest.approx(8.5)
 
 
 def test_walking_pays_fourteen(robot):
@@ -183,7 +165,7 @@ def test_walking_pays_fourteen(robot):
     jacobian = leg_kinematics(robot, pose).jacobian_m_rad
     rates = np.concatenate([np.linalg.solve(leg, [-0.4, 0.0, 0.0]) for leg in jacobian])
     for step in range(20):
-        state = task.update(standing(robot, 0.05 * step, joint_velocity_rad_s=rates), robot.stand_pose_rad)
+        state = task.observe(standing(robot, 0.05 * step, joint_velocity_rad_s=rates), robot.stand_pose_rad)
     assert state.reward == pytest.approx(14.0, abs=0.5)
     assert state.info["forward_velocity_m_s"] == pytest.approx(0.4, abs=0.05)
 

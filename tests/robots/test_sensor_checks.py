@@ -9,12 +9,12 @@ from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 TASK = QuadrupedWalkTask(A1)
 FEET = TASK.spec.foot_names
 OFFSET = np.array([15.1, 14.8, 15.0, 15.3])
-STANDING = np.full(4, TASK.foot_sensing.weight_n / 4)
+STANDING = np.full(4, TASK.embodiment.foot_sensing.weight_n / 4)
 
 
 def feet(force_n, unloaded="", known_n=()):
     rows = np.tile(np.asarray(force_n, float), (20, 1))
-    return sensor_checks.check_foot_forces(rows, FEET, TASK.foot_sensing, unloaded, known_n)[0]
+    return sensor_checks.check_foot_forces(rows, FEET, TASK.embodiment.foot_sensing, unloaded, known_n)[0]
 
 
 def test_feet_that_hang_read_nothing_or_are_named_with_what_to_set():
@@ -53,9 +53,10 @@ def test_feet_of_which_nothing_is_known_are_compared_with_the_robots_weight(forc
 def test_feet_that_change_while_nobody_touches_the_robot_are_noted():
     rows = np.zeros((20, 4))
     rows[::2, 1] = 30.0
-    noise = sensor_checks.check_foot_forces(rows, FEET, TASK.foot_sensing, "it hangs")[1]
+    noise = sensor_checks.check_foot_forces(rows, FEET, TASK.embodiment.foot_sensing, "it hangs")[1]
     assert noise.verdict is Verdict.NOTE and noise.detail.startswith("FL_foot changes")
-    assert sensor_checks.check_foot_forces(np.zeros((0, 0)), FEET, TASK.foot_sensing, "")[0].verdict is Verdict.FAIL
+    silent = sensor_checks.check_foot_forces(np.zeros((0, 0)), FEET, TASK.embodiment.foot_sensing, "")[0]
+    assert silent.verdict is Verdict.FAIL
 
 
 def report(*values):
@@ -75,7 +76,7 @@ def report(*values):
     ],
 )
 def test_the_unit_of_the_charge_is_named(values, verdict, words):
-    check = sensor_checks.check_charge(report(*values), TASK.limits)
+    check = sensor_checks.check_charge(report(*values), A1.limits)
     assert check.verdict == verdict and words in check.detail
 
 
@@ -89,7 +90,7 @@ def test_the_unit_of_the_charge_is_named(values, verdict, words):
     ],
 )
 def test_the_unit_of_the_temperature_is_named(values, verdict, words):
-    check = sensor_checks.check_temperature(report(*values), TASK.limits)
+    check = sensor_checks.check_temperature(report(*values), A1.limits)
     assert check.verdict == verdict and words in check.detail
 
 

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.robots.sensor_watch import ChargeUnit, SensorWatch, TemperatureUnit, ratio_words
 
@@ -59,7 +59,7 @@ class Motion:
     """A robot whose joints and trunk swing; what is otherwise is up to each test."""
 
     def __init__(self, unloaded_n=(), base=0.0):
-        self.watch = SensorWatch(TASK.spec, TASK.foot_sensing, unloaded_n)
+        self.watch = SensorWatch(TASK.spec, TASK.embodiment, unloaded_n)
         self.base = base
         self.kinds = []
         self.texts = []
@@ -71,7 +71,6 @@ class Motion:
             phase = 2 * math.pi * 1.5 * self.time_s
             swing, rate = math.sin(phase), 2 * math.pi * 1.5 * math.cos(phase)
             fields = {
-                "time_s": self.time_s,
                 "joint_position_rad": A1.stand_pose_rad + amplitude * swing,
                 "joint_velocity_rad_s": np.full(12, amplitude * rate),
                 "orientation_wxyz": rotation_about_x(self.base + 0.1 * swing),
@@ -81,7 +80,7 @@ class Motion:
             }
             change(fields)
             fields["foot_force_n"] = self.watch.feet(fields["foot_force_n"])
-            for remark in self.watch.look(Measurement(**fields)):
+            for remark in self.watch.look(Measurement(self.time_s, fields)):
                 self.kinds.append(remark.kind)
                 self.texts.append(remark.text)
         return self

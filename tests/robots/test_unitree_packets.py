@@ -11,7 +11,7 @@ from mcap_ros2._dynamic import generate_dynamic, serialize_dynamic
 
 from daydreamer.robots.a1 import low_level
 from daydreamer.robots.go2.low_level import fill_low_command, low_command_crc
-from daydreamer.robots.unitree import unitree_crc
+from daydreamer.robots.quadruped.unitree import unitree_crc
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from wire import go2_command

@@ -19,7 +19,7 @@ TIMEOUT_S = 150.0
 class Rig:
     """A session in a ROS domain of its own."""
 
-    def __init__(self, directory, domain, overrides=(), discovery_s=None, robot="twin"):
+    def __init__(self, directory, domain, overrides=(), discovery_s=None, robot="a1", body="twin"):
         # Here, so that the test modules can skip themselves where there is no ROS.
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
@@ -30,7 +30,7 @@ class Rig:
         self.directory = directory
         self.domain = domain
         self._discovery = {} if discovery_s is None else {"DAYDREAMER_DISCOVERY_S": str(discovery_s)}
-        config = configure(robot=robot, minutes=60.0, seed=0, preset="tiny", overrides=overrides)
+        config = configure(robot=robot, body=body, minutes=60.0, seed=0, preset="tiny", overrides=overrides)
         self.session = new_session(directory / "session", config)
         self.processes = []
         self.context = rclpy.Context()
@@ -161,8 +161,8 @@ def make_operator():
 def make_rig(tmp_path):
     rigs = []
 
-    def make(domain, overrides=(), discovery_s=None, robot="twin"):
-        rigs.append(Rig(tmp_path, domain, overrides, discovery_s, robot))
+    def make(domain, overrides=(), discovery_s=None, robot="a1", body="twin"):
+        rigs.append(Rig(tmp_path, domain, overrides, discovery_s, robot, body))
         return rigs[-1]
 
     yield make

@@ -71,7 +71,7 @@ def test_an_operator_leads_the_actor_through_its_life(make_rig, make_operator, d
 
 def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator, damping):
     # What is latched must have been found before the actor sets out.
-    rig = make_rig(32, ["actor.random_steps=10"], discovery_s=3.5)
+    rig = make_rig(32, ["actor.random_s=0.5"], discovery_s=3.5)
     operator = make_operator(rig)
     operator.e_stop.publish(Bool(data=True))  # before there is an actor: it is latched
     rig.start("twin")

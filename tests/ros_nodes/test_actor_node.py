@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from rcl_interfaces.srv import ListParameters
+
 from daydreamer.policy.policy import PolicyFunction
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.session.events import read_events
@@ -46,7 +48,7 @@ def test_a_session_logs_every_step_and_ends_by_itself(make_rig, damping):
 
 
 def test_new_policies_take_over_without_a_gap(make_rig):
-    rig = make_rig(89, ["actor.random_steps=10"])
+    rig = make_rig(89, ["actor.random_s=0.5"])
     spec, model = rig.session.spec, rig.session.config.model
     random = np.random.default_rng(0)
     shapes = PolicyFunction(spec, model).parameter_shapes
@@ -55,6 +57,12 @@ def test_new_policies_take_over_without_a_gap(make_rig):
     rig.start("twin")
     actor = rig.start("actor")
     rig.until(logged(rig, 20))
+    # What `ros2 param list` asks must not end it either.
+    client = rig.node.create_client(ListParameters, "/actor/list_parameters")
+    rig.until(client.service_is_ready)
+    answer = client.call_async(ListParameters.Request())
+    rig.until(answer.done)
+    assert "autostart" in answer.result().result.names
     for version in (1, 2):
         metadata = SnapshotMetadata(version=version, gradient_step=5, env_steps=20, robot_spec=spec, model=sizes)
         write_snapshot(rig.session.policy, parameters, metadata)

@@ -34,7 +34,7 @@ class Robot:
                 (topics.IMU, topics.Imu),
                 (topics.FOOT_CONTACTS, topics.JointState),
                 (topics.BATTERY, BatteryState),
-                (topics.COMPRESSED_IMAGE, CompressedImage),
+                (topics.compressed_topic("camera"), CompressedImage),
             )
         }
         self.node.create_timer(0.02, self.report)
@@ -59,7 +59,9 @@ class Robot:
             self.shot += 1
             file = io.BytesIO()
             Picture.new("RGB", (640, 480), (40, 10 * (self.shot % 20), 200)).save(file, "JPEG")
-            self.publishers[topics.COMPRESSED_IMAGE].publish(CompressedImage(format="jpeg", data=file.getvalue()))
+            self.publishers[topics.compressed_topic("camera")].publish(
+                CompressedImage(format="jpeg", data=file.getvalue())
+            )
 
 
 @pytest.mark.timeout(300)

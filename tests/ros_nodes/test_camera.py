@@ -40,7 +40,12 @@ class Rig:
 
     def listen(self):
         self.camera = Camera(
-            self.node, SHAPE, self.transport, PERIOD_S, lambda topic, error, now_s: self.refused.append((topic, error))
+            self.node,
+            "camera",
+            SHAPE,
+            self.transport,
+            PERIOD_S,
+            lambda topic, error, now_s: self.refused.append((topic, error)),
         )
 
     def publish(self, topic, message):
@@ -101,8 +106,8 @@ def test_pictures_are_taken_at_the_cameras_own_rate_and_their_age_is_told(make_r
     rig = make_rig()
     rig.listen()
     assert rig.camera.newest is None and "no picture yet" in rig.camera.description()
-    rig.until(lambda: rig.shows((200, 0, 0)), (topics.IMAGE, raw(RED)))
-    rig.until(lambda: "Hz" in rig.camera.description(), (topics.IMAGE, raw(RED)))
+    rig.until(lambda: rig.shows((200, 0, 0)), (topics.image_topic("camera"), raw(RED)))
+    rig.until(lambda: "Hz" in rig.camera.description(), (topics.image_topic("camera"), raw(RED)))
     description = rig.camera.description()
     assert "/camera/image_raw: 640x480 bgr8, " in description and not rig.refused
     assert 0.0 <= time.monotonic() - rig.camera.newest[1] < 5.0
@@ -111,41 +116,49 @@ def test_pictures_are_taken_at_the_cameras_own_rate_and_their_age_is_told(make_r
 def test_a_camera_that_is_only_published_compressed_is_found_whenever_it_comes(make_rig):
     rig = make_rig()
     rig.listen()
-    rig.until(lambda: rig.shows((0, 200, 0)), (topics.COMPRESSED_IMAGE, jpeg((0, 200, 0))))
+    rig.until(lambda: rig.shows((0, 200, 0)), (topics.compressed_topic("camera"), jpeg((0, 200, 0))))
     assert rig.camera.topic_names == ["/camera/image_raw/compressed"] and "jpeg" in rig.camera.description()
 
 
 def test_where_both_are_published_the_raw_one_is_taken_and_left_when_it_brings_nothing(make_rig, monkeypatch):
     monkeypatch.setattr(camera, "PATIENCE_S", 0.6)
     rig = make_rig()
-    both = [(topics.IMAGE, raw(RED)), (topics.COMPRESSED_IMAGE, jpeg((0, 200, 0)))]
+    both = [(topics.image_topic("camera"), raw(RED)), (topics.compressed_topic("camera"), jpeg((0, 200, 0)))]
     for topic, message in both:
         rig.publish(topic, message)
     rig.until(lambda: rig.node.count_publishers("/camera/image_raw/compressed"))
     rig.listen()
     rig.until(lambda: rig.shows((200, 0, 0)), *both)
-    unknown = (topics.IMAGE, raw(RED, encoding="h264"))
+    unknown = (topics.image_topic("camera"), raw(RED, encoding="h264"))
     rig.until(lambda: rig.shows((0, 200, 0)), unknown, both[1])
-    assert rig.refused and rig.refused[0][0] == topics.IMAGE and "unknown encoding" in str(rig.refused[0][1])
+    assert (
+        rig.refused
+        and rig.refused[0][0] == topics.image_topic("camera")
+        and "unknown encoding" in str(rig.refused[0][1])
+    )
 
 
 def test_a_parameter_decides_whatever_is_published(make_rig):
     rig = make_rig("compressed")
     rig.listen()
-    rig.until(lambda: rig.shows((0, 0, 200)), (topics.IMAGE, raw(RED)), (topics.COMPRESSED_IMAGE, jpeg((0, 0, 200))))
+    rig.until(
+        lambda: rig.shows((0, 0, 200)),
+        (topics.image_topic("camera"), raw(RED)),
+        (topics.compressed_topic("camera"), jpeg((0, 0, 200))),
+    )
     with pytest.raises(UserError, match="image_transport 'theora' is unknown; choose auto, raw, compressed"):
-        Camera(rig.node, SHAPE, "theora", PERIOD_S, print)
+        Camera(rig.node, "camera", SHAPE, "theora", PERIOD_S, print)
 
 
 def test_damaged_pictures_are_named_and_passed_over(make_rig):
     rig = make_rig("compressed")
     rig.listen()
-    good = (topics.COMPRESSED_IMAGE, jpeg((0, 200, 0)))
+    good = (topics.compressed_topic("camera"), jpeg((0, 200, 0)))
     rig.until(lambda: rig.shows((0, 200, 0)), good)
     before = rig.camera.newest
-    rig.until(lambda: rig.refused, (topics.COMPRESSED_IMAGE, jpeg((200, 0, 0), cut=2000)))
+    rig.until(lambda: rig.refused, (topics.compressed_topic("camera"), jpeg((200, 0, 0), cut=2000)))
     topic, error = rig.refused[0]
-    assert (topic, error.kind) == (topics.COMPRESSED_IMAGE, "no JPEG or PNG that can be read")
+    assert (topic, error.kind) == (topics.compressed_topic("camera"), "no JPEG or PNG that can be read")
     assert rig.camera.newest is before
     rig.until(lambda: rig.camera.newest is not before, good)
 
@@ -153,7 +166,7 @@ def test_damaged_pictures_are_named_and_passed_over(make_rig):
 def test_closing_ends_the_thread_and_the_subscription(make_rig):
     rig = make_rig()
     rig.listen()
-    rig.until(lambda: rig.shows((200, 0, 0)), (topics.IMAGE, raw(RED)))
+    rig.until(lambda: rig.shows((200, 0, 0)), (topics.image_topic("camera"), raw(RED)))
     rig.camera.close()
     rig.camera = None
     assert "camera" not in {thread.name for thread in threading.enumerate()}

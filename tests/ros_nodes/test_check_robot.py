@@ -326,7 +326,7 @@ WITH_CAMERA = ("--hanging", "--set", "twin.camera=true")
 
 
 def test_a_camera_of_another_size_encoding_and_rate_passes(check):
-    status, output = check(Camera(topics.IMAGE, bgr()), *WITH_CAMERA, "--seconds", "1")
+    status, output = check(Camera(topics.image_topic("camera"), bgr()), *WITH_CAMERA, "--seconds", "1")
     verdict, text = row(output, "camera /camera/image_raw")
     assert verdict == "ok" and failures(output) == [], output
     assert text.startswith("640x480 bgr8, ") and "the policy sees each about" in text
@@ -335,9 +335,9 @@ def test_a_camera_of_another_size_encoding_and_rate_passes(check):
 @pytest.mark.parametrize(
     "topic, message, words",
     [
-        (topics.IMAGE, bgr(encoding="h264"), "no picture can be read: unknown encoding: 'h264'"),
-        (topics.IMAGE, bgr(data=b"1"), "wrong data length"),
-        (topics.COMPRESSED_IMAGE, CompressedImage(format="jpeg", data=b"no"), "no JPEG or PNG"),
+        (topics.image_topic("camera"), bgr(encoding="h264"), "no picture can be read: unknown encoding: 'h264'"),
+        (topics.image_topic("camera"), bgr(data=b"1"), "wrong data length"),
+        (topics.compressed_topic("camera"), CompressedImage(format="jpeg", data=b"no"), "no JPEG or PNG"),
     ],
 )
 def test_a_camera_whose_pictures_cannot_be_read_fails(check, topic, message, words):

@@ -16,6 +16,7 @@ from std_msgs.msg import Float64MultiArray
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINT_NAMES
+from daydreamer.robots.quadruped.task import embodiment
 from ros_nodes import topics
 from ros_nodes.command_intake import BadCommand, CommandIntake, joint_command_of
 
@@ -95,7 +96,7 @@ class Network:
         self.taken, self.said = [], []
         robot = self.node("driver")
         self.executor.add_node(robot)
-        self.intake = CommandIntake(robot, interface, JOINT_NAMES, A1.limits, self.taken.append, silent_s=SILENT_S)
+        self.intake = CommandIntake(robot, interface, embodiment(A1), self.taken.append, silent_s=SILENT_S)
         self.node("log").create_subscription(Log, "/rosout", lambda log: self.said.append(log.msg), 10)
         self.executor.add_node(self.nodes[-1])
 

@@ -15,9 +15,9 @@ import rclpy
 
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.driver_node import DAMPING_N_M_S_RAD
+from daydreamer.robots.quadruped.unitree_driver_node import UnitreeDriver
 from ros_nodes import driver_parameters
-from ros_nodes.unitree_a1_node import DAMPING_N_M_S_RAD
-from ros_nodes.unitree_driver import UnitreeDriver
 
 DOMAIN = 47
 
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path, text):
     file = tmp_path / "a1.yaml"
     if text is not None:
         file.write_text(text)
-    command = [sys.executable, "-m", "ros_nodes.unitree_a1_node", "--ros-args", "--params-file", str(file)]
+    command = [sys.executable, "-m", "daydreamer.robots.a1.driver_node", "--ros-args", "--params-file", str(file)]
     environment = os.environ | {"ROS_DOMAIN_ID": str(DOMAIN), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert result.returncode == 2, result.stderr

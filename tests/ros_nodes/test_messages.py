@@ -123,7 +123,7 @@ def test_no_message_ends_the_hour_and_who_else_commands_is_named_and_held(make_r
 
 
 def test_a_robot_sets_out_when_its_operator_says_so_and_not_before(make_rig, make_operator, damping):
-    rig = make_rig(36, robot="a1")
+    rig = make_rig(36, robot="a1", body="hardware")
     operator = make_operator(rig)
     # Whatever parameters say.
     actor = rig.start("actor", "--operator-input", "--ros-args", "-p", "autostart:=true")
@@ -162,7 +162,7 @@ def test_a_robot_sets_out_when_its_operator_says_so_and_not_before(make_rig, mak
     ],
 )
 def test_parameters_that_cannot_be_used_are_one_sentence_and_no_command(make_rig, arguments, words):
-    rig = make_rig(37, robot="a1")
+    rig = make_rig(37, robot="a1", body="hardware")
     (rig.directory / "misspelt.yaml").write_text("/**: {ros__parameters: {auto_start: false}}")
     actor = rig.start("actor", "--ros-args", *(word.format(rig.directory) for word in arguments))
     assert rig.until_exit(actor) == 2
@@ -175,7 +175,7 @@ def test_a_middleware_that_is_not_there_is_one_sentence_before_anything_is_made(
     for command in (
         ["-m", "daydreamer.cli.main", "walk", "--session", "here"],
         ["-m", "daydreamer.cli.main", "check-robot"],
-        ["-m", "ros_nodes.unitree_a1_node"],
+        ["-m", "daydreamer.robots.a1.driver_node"],
     ):
         result = subprocess.run(
             [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100

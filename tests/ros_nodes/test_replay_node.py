@@ -7,13 +7,13 @@ import pytest
 pytest.importorskip("rclpy")
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.contract.frames import rotation_matrix
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.frames import rotation_matrix
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import topics
-from sim.twin import Twin
 
 STEPS = 30
 
@@ -22,17 +22,17 @@ STEPS = 30
 def recorded(make_rig):
     """A rig whose session has a short life in it, and what was measured and commanded."""
     rig = make_rig(44, discovery_s=3.5)
-    twin, task = Twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
+    twin, task = make_twin(rig.session.config.twin, seed=0), QuadrupedWalkTask(A1)
     measurements, commands = [], []
     with ExperienceWriter(rig.session.experience, task.spec, 1, 1.0) as writer:
         loop = ControlLoop(task, rig.session.config.actor, writer, actor_life=1, seed=0, clock=lambda: twin.time_s)
         for _ in range(STEPS):
             measurement = twin.measure()
             command = loop.step(measurement, twin.time_s)
-            twin.command(command.position_rad)
+            twin.command(command.setpoint)
             twin.advance(0.05)
             measurements.append(measurement)
-            commands.append(command.position_rad)
+            commands.append(command.setpoint)
     return rig, measurements, commands
 
 
@@ -41,10 +41,12 @@ def test_an_observation_is_turned_back_into_its_measurement(recorded):
     for step, measured in zip(rig.steps(), measurements, strict=True):
         replayed = replayed_measurement(A1, step.observation, 0.0)
         for field in ("joint_position_rad", "joint_velocity_rad_s", "angular_velocity_rad_s"):
-            np.testing.assert_allclose(getattr(replayed, field), getattr(measured, field), atol=1e-5)
+            np.testing.assert_allclose(replayed[field], measured[field], atol=1e-5)
         # All but the heading: the world's up, in the robot.
         np.testing.assert_allclose(
-            rotation_matrix(replayed.orientation_wxyz)[2], rotation_matrix(measured.orientation_wxyz)[2], atol=1e-6
+            rotation_matrix(replayed["orientation_wxyz"])[2],
+            rotation_matrix(measured["orientation_wxyz"])[2],
+            atol=1e-6,
         )
 
 
@@ -66,6 +68,6 @@ def test_a_session_is_played_back_where_no_robot_listens(recorded):
     play()
     # Discovery may take the first few of them.
     assert STEPS / 2 < len(states) <= STEPS
-    np.testing.assert_allclose(states[-1].position, measurements[-1].joint_position_rad, atol=1e-5)
+    np.testing.assert_allclose(states[-1].position, measurements[-1]["joint_position_rad"], atol=1e-5)
     np.testing.assert_allclose(told[-1].position, commands[-1], atol=1e-5)
     assert not rig.commands

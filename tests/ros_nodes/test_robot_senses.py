@@ -16,7 +16,7 @@ from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import robot_state, topics
-from ros_nodes.camera import _SOURCES
+from ros_nodes.camera import _sources
 from ros_nodes.robot_state import RobotState
 
 TASK = QuadrupedWalkTask(A1, camera=True)
@@ -29,7 +29,11 @@ class Robot:
     def __init__(self, node, **options):
         self.node, self.said = node, []
         self.state = RobotState(
-            node, SPEC, lambda text, **fields: self.said.append(text), foot_sensing=TASK.foot_sensing, **options
+            node,
+            TASK.spec,
+            TASK.embodiment,
+            lambda text, **fields: self.said.append(text),
+            **options,
         )
 
     def send(self, topic, message):
@@ -49,8 +53,8 @@ class Robot:
     def picture(self, **changes):
         """As the camera's thread would take it."""
         fields = {"height": 2, "width": 2, "encoding": "bgr8", "step": 6, "data": bytes([0, 0, 200] * 4)}
-        camera = self.state._camera
-        camera._take(_SOURCES["raw"], serialize_message(Image(**fields | changes)), time.monotonic())
+        camera = self.state._cameras["camera"]
+        camera._take(_sources("camera")["raw"], serialize_message(Image(**fields | changes)), time.monotonic())
 
 
 @pytest.fixture
@@ -81,19 +85,23 @@ def test_a_picture_has_an_age_of_its_own(make_robot):
     time.sleep(0.01)
     robot.report()
     second = robot.state.measurement()
-    assert second.image is first.image and second.image_time_s == first.image_time_s < second.time_s
+    assert (
+        second.get("camera") is first.get("camera")
+        and second.received_s == first.received_s
+        and first.received_s["camera"] < second.time_s
+    )
     assert second.time_s > first.time_s
-    np.testing.assert_array_equal(first.image[0, 0], [200, 0, 0])
+    np.testing.assert_array_equal(first.get("camera")[0, 0], [200, 0, 0])
 
 
 def test_pictures_that_cannot_be_read_are_counted_named_and_passed_over(make_robot):
     robot = make_robot()
     robot.report()
     robot.picture()
-    newest = robot.state.measurement().image
+    newest = robot.state.measurement().get("camera")
     for _ in range(3):
         robot.picture(encoding="theora")
-    assert robot.state.measurement().image is newest
+    assert robot.state.measurement().get("camera") is newest
     assert robot.state.refused == {("camera/image_raw", "unknown encoding"): 3}
     assert len(robot.said) == 1 and "/camera/image_raw is unusable (unknown encoding: 'theora'" in robot.said[0]
 
@@ -118,13 +126,13 @@ def test_a_charge_and_a_temperature_in_other_units_are_taken_rightly_and_said_on
         robot.send(topics.BATTERY, BatteryState(percentage=9.0))
         robot.send(topics.TEMPERATURE, Temperature(temperature=313.15))
     measurement = robot.state.measurement()
-    assert measurement.battery_fraction == pytest.approx(0.09)
-    assert measurement.temperature_c == pytest.approx(40.0)
+    assert measurement.get("battery_fraction") == pytest.approx(0.09)
+    assert measurement.get("temperature_c") == pytest.approx(40.0)
     assert [text for text in robot.said if "percentage of 9, where 1 is full: taken as 9 %" in text]
     assert [text for text in robot.said if "kelvin, 40 °C" in text]
     assert len(robot.said) == 2
     robot.send(topics.BATTERY, BatteryState(percentage=-3.0))
-    assert robot.state.measurement().battery_fraction == pytest.approx(0.09)
+    assert robot.state.measurement().get("battery_fraction") == pytest.approx(0.09)
     assert sum(robot.state.refused.values()) == 1
 
 
@@ -140,12 +148,12 @@ def lie_on_its_back(robot, force_n, monkeypatch):
 
 def test_the_offset_of_feet_is_measured_on_the_robots_back_and_taken_off(make_robot, monkeypatch):
     robot = make_robot()
-    np.testing.assert_array_equal(lie_on_its_back(robot, 15.0, monkeypatch).foot_force_n, np.zeros(4))
+    np.testing.assert_array_equal(lie_on_its_back(robot, 15.0, monkeypatch)["foot_force_n"], np.zeros(4))
     assert len(robot.said) == 1 and "[15.0, 15.0, 15.0, 15.0] N, which is taken for their zero" in robot.said[0]
 
 
 def test_the_offset_of_feet_can_be_given(make_robot, monkeypatch):
     robot = make_robot(foot_unloaded_n=(15.0,))
     robot.report(force_n=15.0)
-    np.testing.assert_array_equal(robot.state.measurement().foot_force_n, np.zeros(4))
+    np.testing.assert_array_equal(robot.state.measurement()["foot_force_n"], np.zeros(4))
     assert lie_on_its_back(robot, 15.0, monkeypatch) is not None and not robot.said

@@ -18,7 +18,8 @@ from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import robot_state, topics
 from ros_nodes.robot_state import RobotState
 
-SPEC = QuadrupedWalkTask(A1).spec
+TASK = QuadrupedWalkTask(A1)
+SPEC = TASK.spec
 JOINTS = list(SPEC.joint_names)
 POSE = np.linspace(0.1, 1.2, 12)
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
@@ -39,7 +40,7 @@ class Robot:
 
     def __init__(self, node):
         self.said = []
-        self.state = RobotState(node, SPEC, lambda text, **fields: self.said.append(text))
+        self.state = RobotState(node, SPEC, TASK.embodiment, lambda text, **fields: self.said.append(text))
 
     def send(self, topic, message):
         self.state._subscriptions[topic].callback(message)
@@ -89,33 +90,33 @@ def age_grows(robot, send):
 def test_a_foreign_message_changes_nothing(robot):
     assert age_grows(robot, lambda: robot.joints(["gripper_joint"], [9.0], [1.0]))
     assert age_grows(robot, lambda: robot.joints([], [], []))
-    np.testing.assert_array_equal(robot.state.measurement().joint_position_rad, POSE)
+    np.testing.assert_array_equal(robot.state.measurement()["joint_position_rad"], POSE)
     assert not robot.state.refused and not robot.said
 
 
 def test_partial_messages_are_merged_and_what_is_missing_grows_old(robot):
     assert age_grows(robot, lambda: robot.joints(JOINTS[:6], POSE[:6] + 0.1, np.ones(6)))
     measurement = robot.state.measurement()
-    np.testing.assert_allclose(measurement.joint_position_rad, np.r_[POSE[:6] + 0.1, POSE[6:]])
-    np.testing.assert_array_equal(measurement.joint_velocity_rad_s, [1.0] * 6 + [0.0] * 6)
+    np.testing.assert_allclose(measurement["joint_position_rad"], np.r_[POSE[:6] + 0.1, POSE[6:]])
+    np.testing.assert_array_equal(measurement["joint_velocity_rad_s"], [1.0] * 6 + [0.0] * 6)
     robot.joints(JOINTS[6:], POSE[6:], np.zeros(6))
     assert robot.state.measurement().time_s > measurement.time_s
     # An earlier measurement is not written into.
-    np.testing.assert_allclose(measurement.joint_position_rad, np.r_[POSE[:6] + 0.1, POSE[6:]])
+    np.testing.assert_allclose(measurement["joint_position_rad"], np.r_[POSE[:6] + 0.1, POSE[6:]])
 
 
 def test_joints_in_any_order_and_among_others(robot):
     names = ["gripper", *reversed(JOINTS)]
     robot.joints(names, [9.0, *POSE[::-1]], [9.0, *np.arange(12.0)[::-1]])
-    np.testing.assert_array_equal(robot.state.measurement().joint_position_rad, POSE)
-    np.testing.assert_array_equal(robot.state.measurement().joint_velocity_rad_s, np.arange(12.0))
+    np.testing.assert_array_equal(robot.state.measurement()["joint_position_rad"], POSE)
+    np.testing.assert_array_equal(robot.state.measurement()["joint_velocity_rad_s"], np.arange(12.0))
 
 
 @pytest.mark.parametrize("velocity", [(), [math.nan] * 12], ids=["empty", "as joint_state_broadcaster's"])
 def test_without_velocities_they_are_made_of_differences_which_is_said_once(robot, velocity):
     for step in range(5):
         robot.joints(position=POSE + 0.02 * step, velocity=velocity, stamp_s=1e9 + 0.01 * step)
-    np.testing.assert_allclose(robot.state.measurement().joint_velocity_rad_s, 2.0, rtol=1e-3)
+    np.testing.assert_allclose(robot.state.measurement()["joint_velocity_rad_s"], 2.0, rtol=1e-3)
     assert [text for text in robot.said if "no velocities" in text] == robot.said and len(robot.said) == 1
 
 
@@ -124,7 +125,7 @@ def test_stamps_of_a_clock_that_stands_leaps_or_is_not_there_make_no_velocities(
     robot.joints(velocity=(), stamp_s=stamps[0])
     time.sleep(0.02)
     robot.joints(position=POSE + 0.02, velocity=(), stamp_s=stamps[1])
-    speed = robot.state.measurement().joint_velocity_rad_s
+    speed = robot.state.measurement()["joint_velocity_rad_s"]
     assert (speed > 0.0).all() and (speed <= 1.1).all()
 
 
@@ -141,11 +142,13 @@ def test_what_no_encoder_says_is_refused_counted_and_named(robot, field, value):
     wrong = {"position": with_one(value)} if field == "position" else {"velocity": with_one(value, base=np.zeros(12))}
     if field == "velocity" and math.isnan(value):
         robot.joints(**wrong)  # not reported: made of differences
-        assert np.isfinite(robot.state.measurement().joint_velocity_rad_s).all()
+        assert np.isfinite(robot.state.measurement()["joint_velocity_rad_s"]).all()
         return
     assert age_grows(robot, lambda: robot.joints(**wrong))
     measurement = robot.state.measurement()
-    assert np.isfinite(measurement.joint_position_rad).all() and np.isfinite(measurement.joint_velocity_rad_s).all()
+    assert (
+        np.isfinite(measurement["joint_position_rad"]).all() and np.isfinite(measurement["joint_velocity_rad_s"]).all()
+    )
     assert sum(robot.state.refused.values()) == 1 and "joint_states is unusable" in robot.said[0]
     robot.joints(**wrong)
     assert sum(robot.state.refused.values()) == 2 and len(robot.said) == 1  # not said again at once
@@ -191,7 +194,7 @@ def test_what_no_imu_says_is_refused_and_goes_on_with_the_next_message(robot, wr
     robot.imu()
     measurement = robot.state.measurement()
     assert measurement.time_s > before
-    np.testing.assert_array_equal(measurement.orientation_wxyz, UPRIGHT)
+    np.testing.assert_array_equal(measurement["orientation_wxyz"], UPRIGHT)
 
 
 @pytest.mark.parametrize("quantity", ["orientation", "angular_velocity", "linear_acceleration"])
@@ -205,16 +208,16 @@ def test_what_an_imu_says_it_does_not_measure_is_not_taken(robot, quantity):
 
 def test_a_scaled_quaternion_is_as_good_as_one_of_length_one(robot):
     robot.imu(orientation=[3.0, 0.0, 4.0, 0.0])
-    np.testing.assert_allclose(robot.state.measurement().orientation_wxyz, [0.6, 0.0, 0.8, 0.0])
+    np.testing.assert_allclose(robot.state.measurement()["orientation_wxyz"], [0.6, 0.0, 0.8, 0.0])
 
 
 @pytest.mark.parametrize("force", [[NAN, 0, 0, 0], [0, INF, 0, 0], [0, 0, 1e30, 0], [1, 2], []])
 def test_feet_are_merged_and_refused_like_joints(robot, force):
     robot.feet(force=force)
     assert sum(robot.state.refused.values()) == 1
-    assert np.isfinite(robot.state.measurement().foot_force_n).all()
+    assert np.isfinite(robot.state.measurement()["foot_force_n"]).all()
     robot.feet(SPEC.foot_names[:1], [7.0])
-    assert robot.state.measurement().foot_force_n[0] == 7.0
+    assert robot.state.measurement()["foot_force_n"][0] == 7.0
 
 
 def test_temperature_is_the_hottest_part_and_nonsense_is_none(robot):
@@ -225,22 +228,22 @@ def test_temperature_is_the_hottest_part_and_nonsense_is_none(robot):
 
     for value in (NAN, INF, -273.0, 1e6):
         report(value)
-    assert robot.state.measurement().temperature_c is None
+    assert robot.state.measurement().get("temperature_c") is None
     report(70.0, "hip")
     report(40.0, "calf")
     report(NAN, "hip")
-    assert robot.state.measurement().temperature_c == 70.0
+    assert robot.state.measurement().get("temperature_c") == 70.0
     for part in range(500):
         report(30.0, f"part {part}")
-    assert robot.state.measurement().temperature_c is not None
+    assert robot.state.measurement().get("temperature_c") is not None
 
 
 def test_a_charge_that_is_not_measured_is_not_known(robot):
     robot.send(topics.BATTERY, BatteryState(percentage=NAN))
-    assert robot.state.measurement().battery_fraction is None
+    assert robot.state.measurement().get("battery_fraction") is None
     robot.send(topics.BATTERY, BatteryState(percentage=0.5))
     robot.send(topics.BATTERY, BatteryState(percentage=NAN))
-    assert robot.state.measurement().battery_fraction == 0.5
+    assert robot.state.measurement().get("battery_fraction") == 0.5
 
 
 def test_while_it_is_set_up_what_a_driver_lacks_is_an_error_but_not_at_once(node, monkeypatch):

@@ -25,7 +25,7 @@ def say(actor, request):
 
 
 def test_an_actor_that_is_started_again_is_still_stopped(make_rig, damping):
-    rig = make_rig(29, ["actor.random_steps=10"])
+    rig = make_rig(29, ["actor.random_s=0.5"])
     rig.start("twin")
     actor = start_actor(rig)
     rig.until(lambda: len(rig.steps()) >= 3)

@@ -15,12 +15,12 @@ from std_msgs.msg import Float64MultiArray
 
 from daydreamer.config import TwinConfig
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from ros_nodes import topics
 from ros_nodes.twin_node import TwinNode
 from sim.incidents import IncidentPlayer
-from sim.twin import Twin
 
 DOMAIN = 48
 STAND = A1.stand_pose_rad.tolist()
@@ -40,8 +40,9 @@ def test_a_message_that_is_no_command_changes_nothing_in_the_twin(interface):
     node = rclpy.create_node("twin", context=context, cli_args=["--ros-args", "-p", f"command_interface:={interface}"])
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    twin = Twin(TwinConfig(command_timeout_s=0.0), seed=0)
-    twin_node = TwinNode(node, QuadrupedWalkTask(A1).spec, twin, IncidentPlayer(twin, 0))
+    twin = make_twin(TwinConfig(command_timeout_s=0.0), seed=0)
+    task = QuadrupedWalkTask(A1)
+    twin_node = TwinNode(node, task.spec, task.embodiment, twin, IncidentPlayer(twin, 0))
     publisher = node.create_publisher(topics.command_type(interface), topics.JOINT_COMMAND, topics.RELIABLE)
 
     def until(condition):
@@ -61,7 +62,7 @@ def test_a_message_that_is_no_command_changes_nothing_in_the_twin(interface):
         assert not twin.driver.damping
         end_s = time.monotonic() + 0.3
         until(lambda: time.monotonic() > end_s)
-        position_rad = twin.measure().joint_position_rad
+        position_rad = twin.measure()["joint_position_rad"]
         target_rad = position_rad + twin.driver.targets.error(twin.time_s, position_rad)
         reach = twin.config.max_target_error_rad
         np.testing.assert_allclose(

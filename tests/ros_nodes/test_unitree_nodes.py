@@ -21,13 +21,13 @@ pytest.importorskip("rclpy")
 from sensor_msgs.msg import BatteryState, Temperature
 
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.driver_node import MotorController, driver_state
 from daydreamer.robots.go2.constants import GO2
 from daydreamer.robots.go2.low_level import low_command_crc
 from daydreamer.robots.quadruped.description import JOINT_NAMES
-from daydreamer.robots.unitree import impossible_imu, impossible_joints, unitree_crc
+from daydreamer.robots.quadruped.unitree import impossible_imu, impossible_joints, unitree_crc
 from daydreamer.safety.motor_guard import MotorGuard
 from ros_nodes import topics
-from ros_nodes.unitree_a1_node import MotorController, driver_state
 
 
 def a1_state(position=A1.stand_pose_rad, velocity=np.zeros(12), quaternion=(1.0, 0.0, 0.0, 0.0), tick=0):
@@ -153,9 +153,9 @@ def unitree_go(tmp_path_factory):
     return directory
 
 
-def start(rig, node, environment, **parameters):
+def start(rig, robot, environment, **parameters):
     arguments = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    command = [sys.executable, "-m", f"ros_nodes.{node}", "--ros-args", *arguments]
+    command = [sys.executable, "-m", f"daydreamer.robots.{robot}.driver_node", "--ros-args", *arguments]
     with open(rig.directory / "driver.log", "wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     rig.processes.append(process)
@@ -164,7 +164,7 @@ def start(rig, node, environment, **parameters):
 
 def start_a1(rig, controller, **parameters):
     addresses = {"robot_address": "127.0.0.1", "robot_port": controller.port, "local_port": 0}
-    return start(rig, "unitree_a1_node", rig.environment, **addresses, **parameters)
+    return start(rig, "a1", rig.environment, **addresses, **parameters)
 
 
 def obeys_damps_by_itself_and_at_the_end(rig, robot, stand_in, driver):
@@ -417,7 +417,7 @@ def test_the_go2_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, unitre
     rig = make_rig(45)
     robot, listener = Go2(rig), Listener(rig)
     found = rig.environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    driver = start(rig, "unitree_go2_node", found, newton_per_foot_force=0.5)
+    driver = start(rig, "go2", found, newton_per_foot_force=0.5)
     rig.until(lambda: rig.node.count_subscribers("lowstate") and rig.node.count_publishers("lowcmd"))
     silent_until_s = time.monotonic() + 0.3
     rig.until(lambda: time.monotonic() > silent_until_s)
@@ -432,7 +432,7 @@ def test_the_go2_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, unitre
 
 
 def test_without_the_go2s_messages_the_error_names_the_cure():
-    command = [sys.executable, "-m", "ros_nodes.unitree_go2_node"]
+    command = [sys.executable, "-m", "daydreamer.robots.go2.driver_node"]
     environment = os.environ | {"ROS_DOMAIN_ID": "42"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert result.returncode == 2

@@ -1,13 +1,12 @@
 """What of a measurement is believed."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
-from daydreamer.safety.belief import JointBelief, unusable_quantity
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.safety.belief import JointBelief, SignalCheck
 
 PERIOD_S = 0.05
 STEP_RAD = 21.0 * PERIOD_S
@@ -71,15 +70,34 @@ def test_joints_that_contradict_themselves_grow_old():
     np.testing.assert_array_equal(belief.position_rad, POSE_RAD)
 
 
+def test_what_no_encoder_can_say_is_never_believed_however_often_it_is_said():
+    belief = JointBelief(A1.limits, PERIOD_S, largest_rad=1e3)
+    for index, sample in enumerate([POSE_RAD, POSE_RAD, *[moved(4, -1e154)] * 5]):
+        doubted = belief.update(index * PERIOD_S, sample)
+    assert doubted.tolist() == [joint == 4 for joint in range(12)]
+    np.testing.assert_array_equal(belief.position_rad, POSE_RAD)
+
+
+def test_an_angle_that_no_joint_can_have_is_known_and_never_said_to_a_driver():
+    belief, _ = believe([POSE_RAD, POSE_RAD, *[moved(4, 7.0)] * 5])
+    assert belief.position_rad[4] == pytest.approx(POSE_RAD[4] + 7.0)
+    np.testing.assert_array_equal(belief.possible_rad, POSE_RAD)
+
+
 MEASUREMENT = Measurement(
     time_s=1.0,
-    joint_position_rad=POSE_RAD,
-    joint_velocity_rad_s=np.zeros(12),
-    orientation_wxyz=np.array([0.5, 0.0, 0.0, 0.0]),  # scaled quaternions are as good as others
-    angular_velocity_rad_s=np.zeros(3),
-    linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
-    foot_force_n=np.full(4, 30.0),
+    values=dict(
+        joint_position_rad=POSE_RAD,
+        joint_velocity_rad_s=np.zeros(12),
+        orientation_wxyz=np.array([0.5, 0.0, 0.0, 0.0]),  # scaled quaternions are as good as others
+        angular_velocity_rad_s=np.zeros(3),
+        linear_acceleration_m_s2=np.array([0.0, 0.0, 9.81]),
+        foot_force_n=np.full(4, 30.0),
+    ),
 )
+
+
+CHECK = SignalCheck(QuadrupedWalkTask(A1).embodiment.signals)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +113,17 @@ MEASUREMENT = Measurement(
     ],
 )
 def test_what_no_sensor_can_say_is_named(field, value):
-    assert unusable_quantity(MEASUREMENT) is None
-    values = getattr(MEASUREMENT, field).copy()
+    assert CHECK.unusable_quantity(MEASUREMENT) is None
+    values = MEASUREMENT[field].copy()
     values[0] = value
-    assert unusable_quantity(dataclasses.replace(MEASUREMENT, **{field: values})) == field
+    assert CHECK.unusable_quantity(MEASUREMENT.with_value(field, values)) == field
+
+
+def test_what_is_missing_is_named():
+    values = {name: value for name, value in MEASUREMENT.values.items() if name != "foot_force_n"}
+    assert CHECK.unusable_quantity(Measurement(1.0, values)) == "foot_force_n"
 
 
 def test_an_orientation_without_length_is_none():
-    assert unusable_quantity(dataclasses.replace(MEASUREMENT, orientation_wxyz=np.zeros(4))) == "orientation_wxyz"
+    level = MEASUREMENT.with_value("orientation_wxyz", np.zeros(4))
+    assert CHECK.unusable_quantity(level) == "orientation_wxyz"

@@ -6,10 +6,9 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+from daydreamer.contract.limits import JointLimits, MotorGains, WorkspaceBox
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import JointLimits, MotorGains, WorkspaceBox
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, TORQUE_SHARE, CommandLimiter, check_limits
 
@@ -35,13 +34,13 @@ def make(low_pass_cutoff_hz=1.5, **limits) -> CommandLimiter:
 
 def test_a_harmless_request_arrives_unchanged_without_a_filter():
     command = make(low_pass_cutoff_hz=0.0).command(STAND + 0.1, STAND)
-    np.testing.assert_allclose(command.position_rad, STAND + 0.1)
+    np.testing.assert_allclose(command.setpoint, STAND + 0.1)
     assert command.flags == 0
 
 
 def test_the_first_command_departs_from_the_measured_pose():
     command = make(low_pass_cutoff_hz=0.0).command(STAND + [0.5, 0.0, 0.0], STAND)
-    np.testing.assert_allclose(command.position_rad, STAND + [5.0 / RATE_HZ, 0.0, 0.0])
+    np.testing.assert_allclose(command.setpoint, STAND + [5.0 / RATE_HZ, 0.0, 0.0])
     assert command.flags == SAFETY_FLAGS["rate_clipped"]
 
 
@@ -49,7 +48,7 @@ def test_the_rate_is_limited_from_the_previous_command_not_from_the_measurement(
     limiter = make(low_pass_cutoff_hz=0.0)
     for step in range(1, 4):
         command = limiter.command(STAND + [0.7, 0.0, 0.0], STAND)
-        np.testing.assert_allclose(command.position_rad[0], min(0.7, step * 5.0 / RATE_HZ))
+        np.testing.assert_allclose(command.setpoint[0], min(0.7, step * 5.0 / RATE_HZ))
 
 
 def test_position_limits_hold_with_their_margin():
@@ -58,7 +57,7 @@ def test_position_limits_hold_with_their_margin():
         command = limiter.command(np.array([9.0, -9.0, 9.0]), STAND)
     assert command.flags & SAFETY_FLAGS["position_clipped"]
     expected = [0.8 - POSITION_MARGIN_RAD, -1.0 + POSITION_MARGIN_RAD, -0.9 - POSITION_MARGIN_RAD]
-    np.testing.assert_allclose(command.position_rad, expected)
+    np.testing.assert_allclose(command.setpoint, expected)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -66,7 +65,7 @@ def test_an_action_that_is_not_finite_holds_the_last_command(bad):
     limiter = make()
     last = limiter.command(STAND + 0.1, STAND)
     command = limiter.command(np.array([0.0, bad, 0.0]), STAND + 0.3)
-    np.testing.assert_array_equal(command.position_rad, last.position_rad)
+    np.testing.assert_array_equal(command.setpoint, last.setpoint)
     assert command.flags == SAFETY_FLAGS["action_not_finite"] | SAFETY_FLAGS["holding"]
     assert limiter.counts["action_not_finite"] == limiter.counts["holding"] == 1
 
@@ -74,22 +73,22 @@ def test_an_action_that_is_not_finite_holds_the_last_command(bad):
 def test_after_damping_it_departs_from_where_the_robot_has_fallen_to():
     limiter = make(low_pass_cutoff_hz=0.0)
     limiter.command(STAND, STAND)
-    limiter.damp()
+    limiter.relax()
     fallen = STAND + [0.5, 1.5, -0.5]
-    np.testing.assert_allclose(limiter.command(fallen, fallen).position_rad, fallen)
+    np.testing.assert_allclose(limiter.command(fallen, fallen).setpoint, fallen)
 
 
 def test_a_target_asks_for_no_more_torque_than_the_motor_has():
     limiter = make(low_pass_cutoff_hz=0.0, gains=FOLLOWS_ANY_TARGET, command_rate_rad_s=np.full(3, np.inf))
     command = limiter.command(STAND + [0.0, 2.0, 0.0], STAND)
-    np.testing.assert_allclose(command.position_rad, STAND + [0.0, LARGEST_ERROR_RAD, 0.0])
+    np.testing.assert_allclose(command.setpoint, STAND + [0.0, LARGEST_ERROR_RAD, 0.0])
     assert command.flags == SAFETY_FLAGS["torque_clipped"]
 
 
 def test_a_driver_that_keeps_targets_near_needs_no_torque_limit():
     limiter = make(low_pass_cutoff_hz=0.0, command_rate_rad_s=np.full(3, np.inf))
     command = limiter.command(STAND + [0.0, 2.0, 0.0], STAND)
-    np.testing.assert_allclose(command.position_rad, STAND + [0.0, 2.0, 0.0])
+    np.testing.assert_allclose(command.setpoint, STAND + [0.0, 2.0, 0.0])
     assert command.flags == 0
 
 
@@ -99,12 +98,12 @@ def test_a_command_that_would_leave_the_workspace_stays_where_it_is():
     inside = limiter.command(STAND + [0.04, 0.0, 0.0], STAND)
     assert inside.flags == 0
     command = limiter.command(STAND + [0.2, 0.0, 0.0], STAND)
-    np.testing.assert_array_equal(command.position_rad, inside.position_rad)
+    np.testing.assert_array_equal(command.setpoint, inside.setpoint)
     assert command.flags == SAFETY_FLAGS["workspace_clipped"]
 
 
 def test_the_a1_states_every_limit():
-    check_limits(QuadrupedWalkTask(A1).limits, 12)
+    check_limits(A1.limits, 12)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,6 @@ def test_the_a1_states_every_limit():
         ("torque_n_m", np.full(2, 33.5)),
         ("torque_n_m", np.zeros(3)),
         ("upper_rad", LIMITS.lower_rad),
-        ("gains", None),
         ("temperature_c", None),
         ("battery_fraction", None),
     ],
@@ -142,8 +140,8 @@ def test_no_input_whatever_leaves_the_limits(requests, measured, gains, actions,
     limiter = make(low_pass_cutoff_hz=cutoff_hz, gains=gains)
     previous = None
     for requested, action in zip(requests, actions, strict=False):
-        if action == "damp" or (action == "hold" and not limiter.has_pose):
-            assert np.all(np.isnan(limiter.damp().position_rad))
+        if action == "damp" or (action == "hold" and not limiter.has_setpoint):
+            assert np.all(np.isnan(limiter.relax().setpoint))
             previous = None
             continue
         if action == "hold":
@@ -152,7 +150,7 @@ def test_no_input_whatever_leaves_the_limits(requests, measured, gains, actions,
             command = limiter.follow(np.nan_to_num(requested), measured)
         else:
             command = limiter.command(requested, measured)
-        position = command.position_rad
+        position = command.setpoint
         assert np.all(position >= LIMITS.lower_rad) and np.all(position <= LIMITS.upper_rad)
         gives_way = command.flags & SAFETY_FLAGS["torque_clipped"]
         if previous is not None and not gives_way:

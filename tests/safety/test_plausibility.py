@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from daydreamer.config import ActorConfig, SafetyConfig, resolve
-from daydreamer.robots import find_preset
+from daydreamer.contract.frames import GRAVITY_M_S2
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
-from daydreamer.robots.frames import GRAVITY_M_S2
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot
 from daydreamer.safety.supervisor import SafetySupervisor
 
 PERIOD_S = 0.05
@@ -51,12 +51,14 @@ class Robot:
         up = np.array([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)])
         measurement = Measurement(
             time_s=self.now_s,
-            joint_position_rad=self.joint_rad + self._noise_rad * self._random.standard_normal(12),
-            joint_velocity_rad_s=np.zeros(12),
-            orientation_wxyz=self.orientation_wxyz.copy(),
-            angular_velocity_rad_s=np.zeros(3),
-            linear_acceleration_m_s2=GRAVITY_M_S2 * up,
-            foot_force_n=np.zeros(4),
+            values=dict(
+                joint_position_rad=self.joint_rad + self._noise_rad * self._random.standard_normal(12),
+                joint_velocity_rad_s=np.zeros(12),
+                orientation_wxyz=self.orientation_wxyz.copy(),
+                angular_velocity_rad_s=np.zeros(3),
+                linear_acceleration_m_s2=GRAVITY_M_S2 * up,
+                foot_force_n=np.zeros(4),
+            ),
         )
         self.change(measurement)
         return measurement
@@ -71,13 +73,13 @@ class Robot:
                 command = self.supervisor.command(self.target_rad)
             else:
                 command = self.supervisor.command_without_policy()
-            if not command.damping:
-                self.joint_rad = command.position_rad + self.sag_rad
+            if not command.relaxes:
+                self.joint_rad = command.setpoint + self.sag_rad
         return [(e["name"], e.get("subject")) for e in self.events[before:] if e["kind"] == "watchdog"]
 
 
 def freeze(measurement):
-    measurement.joint_position_rad[JOINT] = 0.8
+    measurement["joint_position_rad"][JOINT] = 0.8
 
 
 def test_a_robot_in_order_raises_nothing():
@@ -103,7 +105,7 @@ def test_an_angle_that_is_stuck_among_noisy_ones_damps_until_it_has_changed_for_
 
 def test_an_angle_that_does_not_change_contradicts_a_velocity_even_without_noise():
     def move(measurement):
-        measurement.joint_velocity_rad_s[JOINT] = -0.5
+        measurement["joint_velocity_rad_s"][JOINT] = -0.5
 
     robot = Robot(noise_rad=0.0)
     robot.live(3.0)
@@ -120,7 +122,7 @@ def test_a_simulator_without_noise_may_settle_joint_by_joint():
     robot.live(3.0)
 
     def settle(measurement):
-        measurement.joint_position_rad += np.where(np.arange(12) == JOINT, 0.0, 1e-4 * math.exp(103.0 - robot.now_s))
+        measurement["joint_position_rad"] += np.where(np.arange(12) == JOINT, 0.0, 1e-4 * math.exp(103.0 - robot.now_s))
 
     robot.change = settle
     assert robot.live(20.0) == []
@@ -139,8 +141,8 @@ def test_mocked_hardware_whose_joints_are_where_they_are_told_is_in_order():
 def test_a_driver_that_repeats_all_angles_is_not_a_stuck_encoder():
     robot = Robot()
     robot.live(3.0)
-    last = robot.measure().joint_position_rad
-    robot.change = lambda measurement: measurement.joint_position_rad.__setitem__(slice(None), last + 0.01)
+    last = robot.measure()["joint_position_rad"]
+    robot.change = lambda measurement: measurement["joint_position_rad"].__setitem__(slice(None), last + 0.01)
     assert robot.live(2.0) == []
 
 
@@ -149,7 +151,7 @@ def test_a_driver_that_repeats_all_angles_is_not_a_stuck_encoder():
 )
 def test_a_joint_that_stays_where_no_working_motor_would_is_reported(orientation, limit_s, name):
     def leave(measurement):
-        measurement.joint_position_rad[JOINT] += 0.4
+        measurement["joint_position_rad"][JOINT] += 0.4
 
     robot = Robot(blocked_s=10.0)
     robot.orientation_wxyz = orientation
@@ -164,7 +166,7 @@ def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
     """As one that does not hear its commands."""
 
     def ignore(measurement):
-        measurement.joint_position_rad[:] = A1.stand_pose_rad + np.where(np.arange(12) % 2, 0.4, 0.0)
+        measurement["joint_position_rad"][:] = A1.stand_pose_rad + np.where(np.arange(12) % 2, 0.4, 0.0)
 
     robot = Robot()
     robot.orientation_wxyz = ON_ITS_BACK
@@ -177,7 +179,7 @@ def test_a_robot_of_which_half_does_not_obey_is_reported_soon_however_it_lies():
 
 def test_a_joint_that_lags_by_what_its_motor_can_bear_is_in_order():
     def load(measurement):
-        measurement.joint_position_rad[JOINT] += A1.limits.gains.max_target_error_rad[JOINT]
+        measurement["joint_position_rad"][JOINT] += A1.limits.gains.max_target_error_rad[JOINT]
 
     assert Robot(change=load).live(20.0) == []
 
@@ -187,7 +189,7 @@ def test_a_joint_that_comes_back_now_and_then_is_in_order():
 
     def struggle(measurement):
         if robot.now_s % 2.5 > 0.1:
-            measurement.joint_position_rad[JOINT] += 0.6
+            measurement["joint_position_rad"][JOINT] += 0.6
 
     robot.change = struggle
     assert robot.live(20.0) == []
@@ -195,7 +197,7 @@ def test_a_joint_that_comes_back_now_and_then_is_in_order():
 
 def test_a_robot_that_does_not_follow_is_damped_until_an_operator_has_looked():
     def leave(measurement):
-        measurement.joint_position_rad[JOINT] += 0.4
+        measurement["joint_position_rad"][JOINT] += 0.4
 
     robot = Robot(not_following_action="damp", latching=("joint_not_following",))
     robot.live(2.0)
@@ -214,7 +216,7 @@ def test_a_robot_that_does_not_follow_is_damped_until_an_operator_has_looked():
 
 def test_what_joints_do_that_have_stopped_following_is_in_doubt_long_before_they_are_given_up():
     def leave(measurement):
-        measurement.joint_position_rad[:] = A1.rest_pose_rad
+        measurement["joint_position_rad"][:] = A1.rest_pose_rad
 
     robot = Robot(not_following_action="damp")
 
@@ -245,7 +247,7 @@ def test_a_robot_that_turns_as_its_gyroscope_says_is_in_order_whatever_the_quate
     axis, speed_rad_s = np.array([0.6, 0.0, 0.8]), 3.0
 
     def roll(measurement):
-        measurement.angular_velocity_rad_s[:] = speed_rad_s * axis
+        measurement["angular_velocity_rad_s"][:] = speed_rad_s * axis
 
     robot.change = roll
     for step in range(200):
@@ -256,7 +258,7 @@ def test_a_robot_that_turns_as_its_gyroscope_says_is_in_order_whatever_the_quate
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_gyroscope_that_turns_while_the_orientation_does_not_is_reported(axis):
     def bias(measurement):
-        measurement.angular_velocity_rad_s[axis] -= 0.5
+        measurement["angular_velocity_rad_s"][axis] -= 0.5
 
     robot = Robot(imu_action="hold")
     robot.live(2.0)
@@ -278,7 +280,7 @@ def test_an_orientation_that_leaps_once_is_no_bias():
 
 def test_an_orientation_that_contradicts_gravity_is_reported():
     def tilt(measurement):
-        measurement.orientation_wxyz[:] = turned((0.0, 1.0, 0.0), 0.4)
+        measurement["orientation_wxyz"][:] = turned((0.0, 1.0, 0.0), 0.4)
 
     robot = Robot()
     robot.change = tilt
@@ -290,7 +292,7 @@ def test_impacts_are_no_gravity():
 
     def hit(measurement):
         if round(robot.now_s / PERIOD_S) % 2:
-            measurement.linear_acceleration_m_s2[0] += 30.0
+            measurement["linear_acceleration_m_s2"][0] += 30.0
 
     robot.change = hit
     assert robot.live(10.0) == []
@@ -306,5 +308,5 @@ def test_after_a_gap_the_checks_begin_anew():
 
 
 def test_hardware_does_more_than_warn():
-    safety = resolve(find_preset("a1", "default")).safety
+    safety = resolve(find_robot("a1").preset("walk", "default", "hardware")).safety
     assert (safety.not_following_action, safety.imu_action) == ("damp", "hold")

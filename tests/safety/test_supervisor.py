@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from daydreamer.config import ActorConfig, SafetyConfig
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.base import Measurement
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.safety.flags import SAFETY_FLAGS
@@ -23,34 +23,38 @@ TASK = QuadrupedWalkTask(A1)
 class Rig:
     """A robot that does not move, looked at twenty times a second."""
 
-    def __init__(self, **safety):
+    def __init__(self, task=TASK, **safety):
         self.events = []
         self.supervisor = SafetySupervisor(
-            TASK,
+            task,
             ActorConfig(),
             SafetyConfig(**safety),
             lambda kind, **fields: self.events.append({"kind": kind} | fields),
         )
-        self.now_s = 100.0
+        self.now_s, self.picture_s = 100.0, None
         self.measurement = Measurement(
             time_s=100.0,
-            joint_position_rad=FOLDED_RAD.copy(),
-            joint_velocity_rad_s=np.zeros(12),
-            orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
-            angular_velocity_rad_s=np.zeros(3),
-            linear_acceleration_m_s2=np.zeros(3),
-            foot_force_n=np.zeros(4),
+            values=dict(
+                joint_position_rad=FOLDED_RAD.copy(),
+                joint_velocity_rad_s=np.zeros(12),
+                orientation_wxyz=np.array([1.0, 0.0, 0.0, 0.0]),
+                angular_velocity_rad_s=np.zeros(3),
+                linear_acceleration_m_s2=np.zeros(3),
+                foot_force_n=np.zeros(4),
+            ),
         )
 
     @property
     def state(self):
         return self.supervisor.state
 
-    def tick(self, count=1, fresh=True, sent_after_s=0.003, **measured):
+    def tick(self, count=1, fresh=True, sent_after_s=0.003, picture_s=None, **measured):
         for _ in range(count):
             self.now_s += PERIOD_S
             if fresh:
-                self.measurement = dataclasses.replace(self.measurement, time_s=self.now_s, **measured)
+                self.picture_s = picture_s or self.picture_s
+                received_s = {} if self.picture_s is None else {"camera": self.picture_s}
+                self.measurement = Measurement(self.now_s, self.measurement.values | measured, received_s)
             state = self.supervisor.begin_tick(self.now_s, self.measurement)
             if state is SafetyState.RUNNING:
                 command = self.supervisor.command(A1.stand_pose_rad)
@@ -80,9 +84,9 @@ def test_the_ramp_goes_slowly_from_the_measured_pose_and_ends_at_the_robots_pose
     rig = Rig(ramp_pose=pose, ramp_speed_rad_s=1.0)
     rig.supervisor.activate()
     commands = []
-    assert rig.tick().damping  # nothing departs from an angle that has been said once
+    assert rig.tick().relaxes  # nothing departs from an angle that has been said once
     while rig.state is not SafetyState.RUNNING:
-        commands.append(rig.tick().position_rad)
+        commands.append(rig.tick().setpoint)
     path = np.array(commands[:-1])
     way_rad = np.abs(end_rad - FOLDED_RAD).max()
     np.testing.assert_allclose(path[0], FOLDED_RAD)
@@ -98,18 +102,18 @@ def test_a_stale_state_holds_then_damps_and_fresh_ones_lead_back_through_the_ram
     held = rig.tick(2, fresh=False)
     assert rig.state is SafetyState.HOLDING
     assert held.flags == SAFETY_FLAGS["state_stale"] | SAFETY_FLAGS["holding"]
-    assert np.abs(held.position_rad - last.position_rad).max() < 1.0
+    assert np.abs(held.setpoint - last.setpoint).max() < 1.0
     damped = rig.tick(17, fresh=False)
-    assert rig.state is SafetyState.DAMPING and damped.damping and np.all(np.isnan(damped.position_rad))
+    assert rig.state is SafetyState.DAMPING and damped.relaxes and np.all(np.isnan(damped.setpoint))
     rig.tick()
     assert rig.state is SafetyState.RAMPING
     assert rig.watchdogs() == [("state_stale", "hold"), ("state_lost", "damp")]
 
 
 def test_a_camera_slower_than_the_control_loop_holds_only_when_its_picture_is_older_than_its_own_timeout():
-    rig = Rig().run()
+    rig = Rig(QuadrupedWalkTask(A1, camera=True)).run()
     for _ in range(20):  # a picture every 0.5 s, ten times the control period
-        rig.tick(10, image_time_s=rig.now_s)
+        rig.tick(10, picture_s=rig.now_s)
     assert rig.state is SafetyState.RUNNING and ("image_stale", "hold") not in rig.watchdogs()
     assert rig.supervisor.watchdogs.image_age_s == pytest.approx(0.5)
     rig.tick(10)
@@ -117,7 +121,7 @@ def test_a_camera_slower_than_the_control_loop_holds_only_when_its_picture_is_ol
     rig.tick(40)
     # However long: a robot without eyes stands, and is not let go.
     assert rig.state is SafetyState.HOLDING and rig.watchdogs().count(("image_stale", "hold")) == 1
-    rig.tick(image_time_s=rig.now_s)
+    rig.tick(picture_s=rig.now_s)
     assert rig.state is SafetyState.RUNNING
 
 
@@ -143,7 +147,7 @@ def test_stale_before_any_command_damps_because_there_is_no_pose_to_hold():
     rig.tick()
     rig.tick(5, fresh=False)
     rig.supervisor.activate()
-    assert rig.tick(fresh=False).damping and rig.state is SafetyState.DAMPING
+    assert rig.tick(fresh=False).relaxes and rig.state is SafetyState.DAMPING
 
 
 def test_numbers_that_are_not_finite_hold_at_once():
@@ -169,7 +173,7 @@ def test_a_loop_that_stood_still_departs_from_where_the_robot_is():
     rig.now_s += 0.5
     command = rig.tick()
     assert rig.watchdogs() == [("loop_overrun", "hold")] and rig.supervisor.runs == 2
-    assert np.abs(command.position_rad - FOLDED_RAD).max() < 0.3
+    assert np.abs(command.setpoint - FOLDED_RAD).max() < 0.3
 
 
 def test_a_loop_that_stood_still_for_long_goes_through_the_ramp():
@@ -267,17 +271,17 @@ def test_the_emergency_stop_damps_and_stays_until_it_is_reset(before):
         rig.supervisor.pause()
     assert rig.state is before
     assert rig.supervisor.emergency_stop("test")
-    assert rig.tick().damping
+    assert rig.tick().relaxes
     # Whatever happens to a latched supervisor, it damps.
     rig.supervisor.activate()
     rig.supervisor.resume(rig.now_s)
     rig.supervisor.deactivate()
     rig.now_s += 3.0
-    assert rig.tick(fresh=False).damping and rig.tick(30).damping
+    assert rig.tick(fresh=False).relaxes and rig.tick(30).relaxes
     assert rig.state is SafetyState.EMERGENCY_STOPPED
     assert rig.supervisor.emergency_reset() and rig.tick() is None
     assert rig.supervisor.resume(rig.now_s)
-    np.testing.assert_allclose(rig.tick().position_rad, FOLDED_RAD)
+    np.testing.assert_allclose(rig.tick().setpoint, FOLDED_RAD)
 
 
 def test_a_pause_holds_until_resumed_whatever_watchdogs_clear_meanwhile():
@@ -323,7 +327,7 @@ def folded(joint, change_rad):
 
 
 def rate_limit_holds(commands, first_rad):
-    path = np.array([first_rad, *(command.position_rad for command in commands if not command.damping)])
+    path = np.array([first_rad, *(command.setpoint for command in commands if not command.relaxes)])
     return np.abs(np.diff(path, axis=0)).max() <= 21.0 * PERIOD_S + 1e-9
 
 
@@ -333,16 +337,16 @@ def rate_limit_holds(commands, first_rad):
 @pytest.mark.parametrize("looked_at", [False, True])
 def test_a_joint_far_beyond_its_limit_is_named_and_nothing_sets_out(beyond_rad, hint, looked_at):
     rig = Rig()
-    rig.measurement.joint_position_rad[CALF] = A1.limits.upper_rad[CALF] + beyond_rad
+    rig.measurement["joint_position_rad"][CALF] = A1.limits.upper_rad[CALF] + beyond_rad
     if looked_at:
         rig.tick(2)
         assert not rig.supervisor.activate()
     else:  # found out before anything but damping has been sent
         assert rig.supervisor.activate()
-        assert rig.tick().damping
+        assert rig.tick().relaxes
         command = rig.tick()
-        assert command is None or command.damping
-    assert rig.tick(5) is None or rig.tick().damping
+        assert command is None or command.relaxes
+    assert rig.tick(5) is None or rig.tick().relaxes
     assert rig.state is not SafetyState.RUNNING
     rig.supervisor.deactivate()
     assert not rig.supervisor.activate()
@@ -356,11 +360,11 @@ def test_a_joint_slightly_beyond_its_limit_is_led_inside_without_a_leap():
     rig = Rig()
     outside_rad = FOLDED_RAD.copy()
     outside_rad[CALF] = A1.limits.upper_rad[CALF] + 0.1
-    rig.measurement.joint_position_rad = outside_rad
+    rig.measurement["joint_position_rad"] = outside_rad
     rig.tick(2)
     assert rig.supervisor.activate()
     commands = [rig.tick() for _ in range(20)]
-    assert commands[0].position_rad[CALF] == pytest.approx(A1.limits.upper_rad[CALF], abs=0.011)
+    assert commands[0].setpoint[CALF] == pytest.approx(A1.limits.upper_rad[CALF], abs=0.011)
     assert rate_limit_holds(commands, outside_rad)
 
 
@@ -369,7 +373,8 @@ def test_one_wrong_angle_moves_no_command(change_rad):
     """A driver that does not clip would have followed the sample with all that its motors can give."""
     far = dataclasses.replace(A1.limits.gains, max_target_error_rad=np.full(12, np.inf))
     task = QuadrupedWalkTask(A1)
-    task.limits = dataclasses.replace(A1.limits, gains=far)
+    limits = dataclasses.replace(A1.limits, gains=far)
+    task.embodiment = dataclasses.replace(task.embodiment, limits=limits)
     rigs = []
     for change in (0.0, change_rad):
         rig = Rig()
@@ -380,20 +385,21 @@ def test_one_wrong_angle_moves_no_command(change_rad):
         after = rig.tick(joint_position_rad=FOLDED_RAD)
         rigs.append((before, during, after))
     for (_, good, _), (before, during, after) in [rigs]:
-        assert rate_limit_holds([during, after], before.position_rad)
-        assert np.abs(during.position_rad - good.position_rad).max() < 0.1
+        assert rate_limit_holds([during, after], before.setpoint)
+        assert np.abs(during.setpoint - good.setpoint).max() < 0.1
 
 
 def test_torque_gives_way_no_faster_than_the_rate_limit():
     far = dataclasses.replace(A1.limits.gains, max_target_error_rad=np.full(12, np.inf))
     task = QuadrupedWalkTask(A1)
-    task.limits = dataclasses.replace(A1.limits, gains=far)
+    limits = dataclasses.replace(A1.limits, gains=far)
+    task.embodiment = dataclasses.replace(task.embodiment, limits=limits)
     rig = Rig()
     rig.supervisor = SafetySupervisor(task, ActorConfig(), SafetyConfig())
     rig.run().tick(40)
     before = rig.tick()
     commands = [rig.tick(joint_position_rad=folded(4, 2.1)) for _ in range(4)]  # it persists, so it is believed
-    assert rate_limit_holds(commands, before.position_rad)
+    assert rate_limit_holds(commands, before.setpoint)
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -408,7 +414,7 @@ def test_torque_gives_way_no_faster_than_the_rate_limit():
 )
 def test_numbers_that_no_sensor_can_say_hold_for_as_long_as_they_come(wrong, count):
     rig = Rig(imu_action="damp").run()
-    good = {name: getattr(rig.measurement, name) for name in wrong}
+    good = {name: rig.measurement[name] for name in wrong}
     rig.tick(10)
     rig.tick(count, **wrong)
     assert rig.state is SafetyState.HOLDING and sum(rig.supervisor.refused.values()) == count
@@ -528,7 +534,7 @@ def test_nothing_that_was_decided_before_the_loop_stood_still_is_sent_after_it()
     command = rig.tick()
     assert rig.supervisor.sendable(command, 0.1) is command
     assert rig.supervisor.sendable(command, 0.5) is None and rig.state is SafetyState.RUNNING
-    assert rig.supervisor.sendable(command, 3.0).damping and rig.state is SafetyState.DAMPING
+    assert rig.supervisor.sendable(command, 3.0).relaxes and rig.state is SafetyState.DAMPING
     rig.now_s += 3.0
     rig.tick()
     assert rig.state is SafetyState.RAMPING

@@ -91,7 +91,7 @@ def test_opening_what_is_no_session_is_refused(tmp_path, name, message):
     ("old", "new", "message"),
     [
         ("  seed: 7", "  seed: lucky", r"config\.seed"),
-        ("format_version: 1", "format_version: 99", "version 99"),
+        ("format_version: 2", "format_version: 99", "version 99"),
         ("config:", "config: [", "not valid YAML"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daydreamer.cli.progress import describe
 from daydreamer.doctor import examine
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.learner import Learner
@@ -39,6 +40,11 @@ def test_everybody_reads_it_without_complaint(path):
     assert tail.problems == [] and [step.sequence for step in steps] == list(range(STEPS))
     status = read_status(session)
     assert (status["env_steps"], status["gradient_steps"], status["problems"]) == (STEPS, GRADIENT_STEPS, [])
+    (figure,) = session.presentation.figures
+    assert status["figures_recent"].keys() == {figure.quantity}
+    assert f"{figure.number(status['figures_recent'][figure.quantity])} m/s forward" in describe(
+        status, session.presentation, 1.0
+    )
     assert read_story(session).problems == []
     assert [finding.text for finding in examine(session) if finding.state == "damaged"] == []
     page, verdict = write_report(session)

@@ -32,7 +32,7 @@ SPEC = RobotSpec(
 )
 FIELDS = """state env_steps robot_seconds episodes gradient_steps imagined_steps imagined_per_real_step train_ratio
     policy_version policy_age_s control_rate_hz deadline_misses actor_step_ms append_to_replay_ms replay_steps
-    last_logged_sequence safety_events reward_recent forward_velocity_recent milestones_s""".split()
+    last_logged_sequence safety_events reward_recent figures_recent milestones_s""".split()
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_everything_is_assembled(session):
             "policy_age_s": 2.5,
             "safety_events": 0,
             "reward_recent": float("nan"),
-            "forward_velocity_recent": 0.2,
+            "figures_recent": {"info/speed_m_s": 0.2},
             "milestones_s": {"upright": np.float64(4.5)},
             "actor_life": 2,
         }
@@ -121,12 +121,17 @@ def test_everything_is_assembled(session):
         "last_logged_sequence": {"1": 29, "2": 19},
         "safety_events": 0,
         "reward_recent": None,
-        "forward_velocity_recent": 0.2,
+        "figures_recent": {"info/speed_m_s": 0.2},
         "milestones_s": {"upright": 4.5},
     }
     assert {name: status[name] for name in expected} == expected
     assert status["processes"]["actor"]["pid"] == os.getpid()
     json.dumps(status, allow_nan=False)
+
+
+def test_the_speed_that_earlier_versions_reported_is_a_figure(session):
+    StatusWriter(session, "actor").write({"state": "stopped", "forward_velocity_recent": 0.3})
+    assert read_status(session)["figures_recent"] == {"info/forward_velocity_m_s": 0.3}
 
 
 @pytest.mark.parametrize("fields", [{"policy_versions": 1}, {"episodes": "many"}, {"state": "runing"}])

@@ -8,7 +8,7 @@ from daydreamer.session.stop_latch import NAME, StopLatch
 
 @pytest.fixture
 def session(tmp_path):
-    return new_session(tmp_path / "session", configure(robot="twin", minutes=1.0, seed=0))
+    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
 def test_a_stop_outlives_whoever_was_told_of_it_until_it_is_reset(session):

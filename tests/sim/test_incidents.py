@@ -4,16 +4,16 @@ import pytest
 from daydreamer.config import IncidentConfig, TwinConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
-from sim.incidents import AMBIENT_C, KINDS, IncidentPlayer
+from daydreamer.robots.a1.twin import make_twin
+from sim.incidents import AMBIENT_C, IncidentPlayer, kinds_of
 from sim.link import Link
-from sim.twin import Twin
 
 
 @pytest.fixture(scope="module")
 def standing():
     """A twin on its feet; one for all tests, as incidents leave no trace."""
-    twin = Twin(TwinConfig(), seed=0)
-    twin.reset(standing=True)
+    twin = make_twin(TwinConfig(), seed=0)
+    twin.reset("standing")
     return twin
 
 
@@ -67,15 +67,15 @@ def test_a_lossy_link_loses_its_share():
 
 def test_a_frozen_encoder_stands_still_for_sensors_and_driver_and_recovers(standing):
     player, end = play(standing, "frozen_encoder", target="FR_calf_joint")
-    before = standing.measure().joint_position_rad[2]
+    before = standing.measure()["joint_position_rad"][2]
     for _ in range(10):
         standing.command(A1.stand_pose_rad - 0.15)
         standing.advance(0.05)
-    measured, true = standing.measure().joint_position_rad[2], standing.data.qpos[7 + 2]
+    measured, true = standing.measure()["joint_position_rad"][2], standing.data.qpos[7 + 2]
     assert measured == pytest.approx(before, abs=0.02)
     assert abs(true - measured) > 0.1  # the driver, which sees no progress, pushes the joint away
     end()
-    assert standing.measure().joint_position_rad[2] == pytest.approx(true, abs=0.02)
+    assert standing.measure()["joint_position_rad"][2] == pytest.approx(true, abs=0.02)
     hold(standing, 0.5)
 
 
@@ -87,7 +87,7 @@ def test_a_push_moves_the_trunk_sideways(standing):
     end()
     assert sideways > 0.5
     assert not standing.data.xfrc_applied.any()
-    standing.reset(standing=True)
+    standing.reset("standing")
 
 
 def test_a_leg_that_stops_gives_way(standing):
@@ -96,22 +96,22 @@ def test_a_leg_that_stops_gives_way(standing):
     assert np.abs(standing.data.ctrl[9:12]).max() == 0.0 and np.abs(standing.data.ctrl[:9]).max() > 1.0
     end()
     assert np.all(standing.driver.strength == 1.0)
-    standing.reset(standing=True)
+    standing.reset("standing")
 
 
 def test_an_imu_bias_turns_what_is_measured(standing):
     before = standing.measure()
     player, end = play(standing, "imu_bias", magnitude=1.0)
     after = standing.measure()
-    np.testing.assert_allclose(after.angular_velocity_rad_s - before.angular_velocity_rad_s, [1, 0, 0], atol=0.2)
-    angle = 2 * np.arccos(abs(after.orientation_wxyz @ before.orientation_wxyz))
+    np.testing.assert_allclose(after["angular_velocity_rad_s"] - before["angular_velocity_rad_s"], [1, 0, 0], atol=0.2)
+    angle = 2 * np.arccos(abs(after["orientation_wxyz"] @ before["orientation_wxyz"]))
     assert angle == pytest.approx(0.5, abs=0.05)
     end()
 
 
 def test_a_driver_without_timeout_holds_its_last_command():
-    twin = Twin(TwinConfig(), seed=0)
-    twin.reset(standing=True)
+    twin = make_twin(TwinConfig(), seed=0)
+    twin.reset("standing")
     player, end = play(twin, "driver_without_timeout")
     hold(twin, 0.1)
     twin.advance(1.0)
@@ -158,9 +158,9 @@ def test_random_incidents_come_at_their_rate_one_at_a_time_and_again_for_a_seed(
     begun = run(0)
     gaps_s = [after.start_s - before.end_s for before, after in zip(begun, begun[1:], strict=False)]
     assert np.mean(gaps_s) == pytest.approx(3.0, rel=0.2)
-    assert {incident.kind for incident in begun} == set(KINDS)
+    assert {incident.kind for incident in begun} == set(kinds_of(standing))
     for incident in begun:
-        low, _, high = KINDS[incident.kind].duration_s
+        low, _, high = kinds_of(standing)[incident.kind].duration_s
         assert low <= incident.duration_s <= high
     assert begun == run(0) != run(1)
     standing.push(np.zeros(3))

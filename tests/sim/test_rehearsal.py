@@ -7,6 +7,7 @@ import pytest
 from daydreamer.config import IncidentConfig, SessionConfig, resolve
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.quadruped.twin import INCIDENTS
 from daydreamer.safety.watchdogs import REPORT_LASTS_S
 from sim.incidents import KINDS
 from sim.rehearsal import rehearse
@@ -62,7 +63,7 @@ def test_a_state_that_is_not_finite_is_never_acted_on():
     result = play("state_not_finite")
     assert result.reactions == HELD and result.reaction_s <= TICK_S
     # The first one damps, until it is certain where the robot is.
-    assert all(command is None or not np.isnan(command.position_rad).any() for _, command in result.commands[1:])
+    assert all(command is None or not np.isnan(command.setpoint).any() for _, command in result.commands[1:])
 
 
 def test_a_hot_motor_damps_once_it_has_said_so_for_long_enough_and_cools_down():
@@ -81,7 +82,7 @@ def test_what_the_policy_has_to_bear_leaves_every_command_within_the_limits(kind
 
 
 def assert_within_limits(result):
-    positions = np.array([command.position_rad for _, command in result.commands if command is not None])
+    positions = np.array([command.setpoint for _, command in result.commands if command is not None])
     positions = positions[~np.isnan(positions).any(1)]
     assert np.all((positions >= A1.limits.lower_rad) & (positions <= A1.limits.upper_rad))
     speeds = np.abs(np.diff(positions, axis=0)) / TICK_S
@@ -134,5 +135,5 @@ def test_only_a_driver_with_a_timeout_damps_a_robot_that_gets_no_commands():
 
 
 def test_every_kind_has_a_rehearsal_and_the_robot_runs_again_in_the_end():
-    for kind in KINDS:
+    for kind in KINDS | INCIDENTS:
         assert play(kind, seconds=4.5, duration_s=0.5).state_at_end == "running", kind

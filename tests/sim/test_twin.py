@@ -8,11 +8,10 @@ import pytest
 
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.robots.a1.constants import A1, TRUNK_MASS_KG
-from daydreamer.robots.frames import GRAVITY_M_S2
-from daydreamer.robots.quadruped.description import JOINT_NAMES
-from daydreamer.robots.quadruped.task import CONTROL_RATE_HZ, QuadrupedWalkTask
-from sim.twin import SimulationUnstable, Twin
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.a1.twin import make_twin
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from sim.twin import SimulationUnstable
 
 NOISELESS = TwinConfig(
     joint_position_noise_rad=0.0,
@@ -23,112 +22,14 @@ NOISELESS = TwinConfig(
 )
 
 
-def hold(twin, targets, seconds):
-    for _ in range(round(seconds * CONTROL_RATE_HZ)):
-        twin.command(targets)
-        twin.advance(1 / CONTROL_RATE_HZ)
-
-
-def test_gets_up_from_its_belly():
-    """By the actions that the task states for it."""
-    twin, task = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
-    twin.reset(standing=True)
-    for action, height_m in zip(task.get_up_actions, ((0.05, 0.17), (0.24, 0.30)), strict=True):
-        hold(twin, task.joint_targets(action), 2.0)
-        assert twin.truth().up_z > 0.95 and height_m[0] < twin.data.qpos[2] < height_m[1]
-
-
-def test_weighs_what_was_published():
-    model = Twin(TwinConfig(), seed=0).model
-    assert model.body("trunk").subtreemass[0] == pytest.approx(A1.mass_kg)
-    assert pytest.approx(12.453) == A1.mass_kg
-    assert model.body("trunk").mass[0] == pytest.approx(TRUNK_MASS_KG)
-
-
-def test_joints_are_in_the_order_and_within_the_limits_of_the_constants():
-    model = Twin(TwinConfig(), seed=0).model
-    for index, name in enumerate(JOINT_NAMES):
-        joint = model.joint(name)
-        assert joint.qposadr[0] == 7 + index
-        assert model.actuator(name).trnid[0] == joint.id and model.actuator(name).id == index
-        np.testing.assert_allclose(joint.range, [A1.limits.lower_rad[index], A1.limits.upper_rad[index]])
-        assert model.actuator(name).ctrlrange[1] == A1.limits.torque_n_m[index]
-
-
-def test_starts_at_rest_on_its_back_where_the_reward_is_five():
-    twin = Twin(TwinConfig(), seed=3)
-    truth = twin.truth()
-    assert truth.up_z < -0.95
-    assert np.linalg.norm(truth.velocity_m_s) < 0.01
-    assert QuadrupedWalkTask(A1).update(twin.measure(), A1.stand_pose_rad).reward == pytest.approx(5.0, abs=0.1)
-
-
 def test_headings_differ_by_seed():
-    headings = {round(Twin(TwinConfig(), seed).truth().yaw_rad, 6) for seed in range(4)}
+    headings = {round(make_twin(TwinConfig(), seed).truth().yaw_rad, 6) for seed in range(4)}
     assert len(headings) == 4
-
-
-def test_lies_on_its_back_without_jitter():
-    twin = Twin(TwinConfig(), seed=0)
-    twin.advance(3.0)  # the damped legs have sunk to their stops
-    start = twin.truth().position_m
-    for _ in range(40):
-        twin.advance(0.05)
-        assert np.abs(twin.data.qvel).max() < 0.02
-    assert np.linalg.norm(twin.truth().position_m - start) < 0.002
-
-
-def test_stands_still():
-    twin = Twin(TwinConfig(), seed=0)
-    twin.reset(standing=True)
-    hold(twin, A1.stand_pose_rad, 2.0)
-    start = twin.truth()
-    hold(twin, A1.stand_pose_rad, 2.0)
-    end = twin.truth()
-    assert end.height_m == pytest.approx(A1.stand_height_m, abs=0.02)
-    assert end.up_z > 0.99
-    assert np.linalg.norm(end.position_m - start.position_m) < 0.01
-    force = twin.measure().foot_force_n
-    assert force.sum() == pytest.approx(A1.mass_kg * GRAVITY_M_S2, rel=0.05)
-    assert (force > 10).all()
-
-
-def test_standing_as_the_reward_asks_gives_nine():
-    twin, task = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1)
-    twin.reset(standing=True)
-    # The PD controller sags under the weight: the target leads the pose that it is to give.
-    for _ in range(60):
-        pose_rad = task.joint_targets(np.zeros(12))
-        hold(twin, pose_rad + 0.5 * (pose_rad - twin.data.qpos[7:]), 0.05)
-        state = task.update(twin.measure(), A1.stand_pose_rad)
-    assert state.reward == pytest.approx(9.0, abs=0.2)
-    assert state.info["published_reward"] == pytest.approx(9.0, abs=0.2)
-
-
-def test_rolls_over():
-    """The body allows what the robot is to learn: random swings of the legs turn it over within a minute."""
-    twin, task, random = Twin(TwinConfig(), seed=0), QuadrupedWalkTask(A1), np.random.default_rng(0)
-    for _ in range(100):
-        hold(twin, task.joint_targets(random.choice((-1.0, 1.0), 12)), 0.6)
-        if twin.truth().up_z > 0.7:
-            return
-    pytest.fail("still not upright")
-
-
-def test_an_accelerometer_and_a_gyroscope_at_rest():
-    twin = Twin(NOISELESS, seed=0)
-    twin.reset(standing=True)
-    hold(twin, A1.stand_pose_rad, 1.0)
-    standing = twin.measure()
-    np.testing.assert_allclose(standing.linear_acceleration_m_s2, [0, 0, 9.81], atol=0.2)
-    np.testing.assert_allclose(standing.angular_velocity_rad_s, 0, atol=0.02)
-    twin.reset()
-    np.testing.assert_allclose(twin.measure().linear_acceleration_m_s2, [0, 0, -9.81], atol=0.2)
 
 
 def test_noise_has_the_configured_deviations_and_no_bias():
     config = TwinConfig()
-    twin, clean = Twin(config, seed=0), Twin(NOISELESS, seed=0)
+    twin, clean = make_twin(config, seed=0), make_twin(NOISELESS, seed=0)
     truth = clean.measure()
     samples = [twin.measure() for _ in range(4000)]
     for name, deviation in (
@@ -137,18 +38,18 @@ def test_noise_has_the_configured_deviations_and_no_bias():
         ("angular_velocity_rad_s", config.angular_velocity_noise_rad_s),
         ("linear_acceleration_m_s2", config.linear_acceleration_noise_m_s2),
     ):
-        errors = np.array([getattr(sample, name) - getattr(truth, name) for sample in samples])
+        errors = np.array([sample[name] - truth[name] for sample in samples])
         np.testing.assert_allclose(errors.std(axis=0), deviation, rtol=0.1, err_msg=name)
         np.testing.assert_allclose(errors.mean(axis=0), 0.0, atol=0.1 * deviation, err_msg=name)
-    orientations = np.array([sample.orientation_wxyz for sample in samples])
+    orientations = np.array([sample["orientation_wxyz"] for sample in samples])
     np.testing.assert_allclose(np.linalg.norm(orientations, axis=1), 1.0)
-    angles = 2 * np.arccos(np.clip(np.abs(orientations @ truth.orientation_wxyz), 0, 1))
+    angles = 2 * np.arccos(np.clip(np.abs(orientations @ truth["orientation_wxyz"]), 0, 1))
     assert np.sqrt(np.mean(angles**2)) == pytest.approx(np.sqrt(3) * config.orientation_noise_rad, rel=0.1)
 
 
 def test_a_seed_repeats():
     def run(seed):
-        twin, random = Twin(TwinConfig(), seed), np.random.default_rng(1)
+        twin, random = make_twin(TwinConfig(), seed), np.random.default_rng(1)
         for _ in range(40):
             twin.command(QuadrupedWalkTask(A1).joint_targets(random.uniform(-1, 1, 12)))
             twin.advance(0.05)
@@ -156,12 +57,20 @@ def test_a_seed_repeats():
 
     first, again, other = run(5), run(5), run(6)
     for field in ("joint_position_rad", "orientation_wxyz", "linear_acceleration_m_s2", "foot_force_n"):
-        np.testing.assert_array_equal(getattr(first, field), getattr(again, field))
-    assert not np.array_equal(first.joint_position_rad, other.joint_position_rad)
+        np.testing.assert_array_equal(first[field], again[field])
+    assert not np.array_equal(first["joint_position_rad"], other["joint_position_rad"])
+
+
+def test_a_reset_with_a_seed_is_a_new_twin():
+    twin, new = make_twin(TwinConfig(), seed=5), make_twin(TwinConfig(), seed=6)
+    twin.advance(0.5)
+    twin.reset(seed=6)
+    np.testing.assert_array_equal(twin.data.qpos, new.data.qpos)
+    np.testing.assert_array_equal(twin.measure()["joint_position_rad"], new.measure()["joint_position_rad"])
 
 
 def test_time_passes_only_in_advance_and_remainders_are_kept():
-    twin = Twin(TwinConfig(), seed=0)
+    twin = make_twin(TwinConfig(), seed=0)
     start = twin.time_s
     for _ in range(100):
         twin.advance(0.0013)
@@ -171,28 +80,16 @@ def test_time_passes_only_in_advance_and_remainders_are_kept():
 
 
 def test_truth_velocity_is_in_the_robots_frame():
-    twin = Twin(TwinConfig(), seed=2)
-    twin.reset(standing=True)
+    twin = make_twin(TwinConfig(), seed=2)
+    twin.reset("standing")
     yaw = twin.truth().yaw_rad
     twin.data.qvel[:3] = (0.5 * np.cos(yaw), 0.5 * np.sin(yaw), 0.0)
     np.testing.assert_allclose(twin.truth().velocity_m_s, [0.5, 0.0, 0.0], atol=0.03)
 
 
-def test_a_dead_actor_lets_the_robot_sink_but_not_without_a_timeout():
-    heights = {}
-    for timeout_s in (0.25, 0.0):
-        twin = Twin(TwinConfig(command_timeout_s=timeout_s), seed=0)
-        twin.reset(standing=True)
-        hold(twin, A1.stand_pose_rad, 0.5)
-        twin.advance(3.0)
-        heights[timeout_s] = twin.truth().height_m
-    assert heights[0.25] < 0.15
-    assert heights[0.0] > 0.24
-
-
 def test_an_unstable_simulation_is_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    twin = Twin(TwinConfig(), seed=0)
+    twin = make_twin(TwinConfig(), seed=0)
     twin.data.qvel[:] = 1e12
     with pytest.raises(SimulationUnstable, match="physics_timestep_s"):
         twin.advance(0.05)
@@ -202,32 +99,32 @@ def test_an_unstable_simulation_is_reported(tmp_path, monkeypatch):
 @pytest.mark.parametrize("timestep_s", [0.0, 0.05])
 def test_a_timestep_that_cannot_work_is_refused(timestep_s):
     with pytest.raises(UserError, match="physics_timestep_s"):
-        Twin(TwinConfig(physics_timestep_s=timestep_s), seed=0)
+        make_twin(TwinConfig(physics_timestep_s=timestep_s), seed=0)
 
 
-def test_another_robot_is_refused():
-    with pytest.raises(UserError, match="no twin of 'spot'"):
-        Twin(TwinConfig(), seed=0, robot="spot")
+def test_a_state_in_which_it_cannot_begin_is_refused():
+    with pytest.raises(UserError, match="cannot begin 'upside down'; choose one of on_its_back, standing"):
+        make_twin(TwinConfig(), seed=0).reset("upside down")
 
 
 CAMERA_SCRIPT = """
 import numpy as np
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from sim.twin import Twin
+from daydreamer.robots.a1.twin import make_twin
 try:
-    twin = Twin(TwinConfig(camera=True), seed=0)
+    twin = make_twin(TwinConfig(camera=True), seed=0)
 except UserError as error:
     print("refused:", error)
     raise SystemExit
-lying = twin.measure().image
+lying = twin.measure().get("camera")
 assert lying.shape == (64, 64, 3) and lying.dtype == np.uint8 and lying.std() > 5, lying.std()
 twin.advance(0.02)
-assert twin.measure().image is lying
+assert twin.measure().get("camera") is lying
 twin.advance(0.03)
-assert twin.measure().image is not lying
-twin.reset(standing=True)
-standing = twin.measure().image.astype(float)
+assert twin.measure().get("camera") is not lying
+twin.reset("standing")
+standing = twin.measure().get("camera").astype(float)
 assert np.abs(standing - lying).mean() > 5
 # Sky above, floor below.
 assert standing[:8].mean() > standing[-8:].mean() + 20

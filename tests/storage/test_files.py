@@ -12,7 +12,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots
-from daydreamer.robots import find_preset
+from daydreamer.robots.registry import find_robot
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog, read_events
@@ -36,7 +36,7 @@ def outside(tmp_path):
 
 @pytest.fixture
 def session(tmp_path):
-    return Session.create(tmp_path / "session", resolve(find_preset("twin", "tiny")), SPEC)
+    return Session.create(tmp_path / "session", resolve(find_robot("a1").preset("walk", "tiny", "twin")), SPEC)
 
 
 def socket_at(path):

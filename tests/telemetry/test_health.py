@@ -14,6 +14,8 @@ from daydreamer.telemetry.health import read_health, robot_state
         ("deadline misses", {"deadline_misses": 0}, "good"),
         ("deadline misses", {"deadline_misses": 1}, "warn"),
         ("deadline misses", {"deadline_misses": 30}, "bad"),
+        ("deadline misses", {"deadline_misses": 4}, "bad"),
+        ("deadline misses", {"deadline_misses": 4, "ticks_per_step": 4}, "warn"),
         ("policy age", {"policy_age_s": 5.0}, "good"),
         ("policy age", {"policy_age_s": 30.0}, "warn"),
         ("policy age", {"policy_age_s": 90.0}, "bad"),

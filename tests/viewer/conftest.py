@@ -70,15 +70,3 @@ def url_of():
         raise AssertionError(f"no dashboard: {lines}")
 
     return read
-
-
-@pytest.fixture
-def print_recording():
-    """`print_recording(path, *arguments)`: what Rerun itself says is in a recording."""
-    from daydreamer.viewer.rerun_files import executable
-
-    def read(path, *arguments):
-        command = [executable(), "rrd", "print", *arguments, path]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=150).stdout
-
-    return read

@@ -9,6 +9,7 @@ pytest.importorskip("PIL")
 
 from PIL import Image, ImageColor
 
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.telemetry.health import Reading
 from daydreamer.telemetry.rules import Advice
 from daydreamer.viewer.cards import BAD, GOOD, WARN, banner, health
@@ -20,7 +21,7 @@ STATUS = {
     "safety_cause": None,
     "watchdogs_raised": {},
     "reward_recent": 8.3,
-    "forward_velocity_recent": 0.1,
+    "figures_recent": {"info/forward_velocity_m_s": 0.1},
     "milestones_s": {},
 }
 
@@ -35,20 +36,20 @@ def share(png, colour):
     "state, colour", [("running", GOOD), ("holding", WARN), ("damping", BAD), ("emergency_stopped", BAD)]
 )
 def test_the_state_of_the_robot_is_a_large_field_of_its_colour(state, colour):
-    png = banner(STATUS | {"safety_state": state, "safety_cause": "a test"}, 60.0)
+    png = banner(STATUS | {"safety_state": state, "safety_cause": "a test"}, WALK, 60.0)
     assert share(png, colour) > 0.1
     assert all(share(png, other) < 0.02 for other in {GOOD, WARN, BAD} - {colour})
 
 
 def test_a_process_that_is_gone_is_shown_before_its_last_state():
-    png = banner(STATUS | {"processes": {"actor": {"state": "crashed"}}}, 60.0)
+    png = banner(STATUS | {"processes": {"actor": {"state": "crashed"}}}, WALK, 60.0)
     assert share(png, BAD) > 0.1
 
 
 def test_clock_and_milestones_are_on_the_banner():
-    assert banner(STATUS, 60.0) != banner(STATUS | {"robot_seconds": 1044.0}, 60.0)
-    reached = banner(STATUS | {"milestones_s": {"upright": 60.0}}, 60.0)
-    assert share(reached, GOOD) > share(banner(STATUS, 60.0), GOOD)
+    assert banner(STATUS, WALK, 60.0) != banner(STATUS | {"robot_seconds": 1044.0}, WALK, 60.0)
+    reached = banner(STATUS | {"milestones_s": {"upright": 60.0}}, WALK, 60.0)
+    assert share(reached, GOOD) > share(banner(STATUS, WALK, 60.0), GOOD)
 
 
 def test_what_is_bad_is_red_and_advice_that_does_not_fit_is_announced():

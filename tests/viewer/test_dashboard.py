@@ -41,7 +41,7 @@ def test_everything_is_in_the_recording_at_its_robot_time(recorded, print_record
         "/banner",
         "/learning/reward",
         "/learning/terms",
-        "/learning/speed",
+        "/learning/figures/info-forward_velocity_m_s",
         "/learning/reward/upright",
         "/robot/now",
         "/robot/dream",

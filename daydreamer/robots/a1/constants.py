@@ -7,7 +7,7 @@ unitree_a1; [daydreamer] Wu et al. 2022, danijar/daydreamer; [sheet] Unitree A1 
 
 from __future__ import annotations
 
-from daydreamer.robots.base import JointLimits, MotorGains
+from daydreamer.contract.limits import JointLimits, MotorGains
 from daydreamer.robots.quadruped.description import JointRange, Quadruped, constant, each_leg
 
 # Masses, kg [urdf]; the calf includes its foot.

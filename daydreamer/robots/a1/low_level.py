@@ -40,7 +40,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINTS
-from daydreamer.robots.unitree import LOW_LEVEL, NO_POSITION_RAD, NO_VELOCITY_RAD_S, check_command, unitree_crc
+from daydreamer.robots.quadruped.unitree import (
+    LOW_LEVEL,
+    NO_POSITION_RAD,
+    NO_VELOCITY_RAD_S,
+    check_command,
+    unitree_crc,
+)
 
 COMMAND_BYTES = 610
 STATE_BYTES = 771

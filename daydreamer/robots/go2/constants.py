@@ -7,7 +7,10 @@ unitree_go2; [example] unitreerobotics/unitree_sdk2_python, example/go2/low_leve
 
 from __future__ import annotations
 
-from daydreamer.robots.base import JointLimits, MotorGains
+from collections.abc import Mapping
+from typing import Any
+
+from daydreamer.contract.limits import JointLimits, MotorGains
 from daydreamer.robots.quadruped.description import JointRange, Quadruped, constant, each_leg, front_and_rear
 
 LIMITS = JointLimits(
@@ -56,3 +59,14 @@ GO2 = Quadruped(
     stand_height_m=0.287,  # by kinematics; [menagerie] has 0.27, with the feet in the ground
     rest_pose_rad=each_leg(0.0, 1.36, -2.65),  # [example], hips straight
 )
+
+TWIN_OVERRIDES: Mapping[str, Any] = {
+    "twin": {
+        "stiffness_n_m_rad": float(LIMITS.gains.stiffness_n_m_rad[0]),
+        "max_target_error_rad": float(LIMITS.gains.max_target_error_rad[0]),
+        "damping_hip_n_m_s_rad": 5.0,
+        "damping_upper_n_m_s_rad": 5.0,
+        "damping_lower_n_m_s_rad": 5.0,
+    }
+}
+"""Of the session's configuration: the twin's driver is the Go2's (`config/go2.yaml`). Damping is the [example]'s."""

@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from daydreamer.robots.quadruped.description import JOINTS
-from daydreamer.robots.unitree import LOW_LEVEL, NO_POSITION_RAD, NO_VELOCITY_RAD_S, check_command, unitree_crc
+from daydreamer.robots.quadruped.unitree import (
+    LOW_LEVEL,
+    NO_POSITION_RAD,
+    NO_VELOCITY_RAD_S,
+    check_command,
+    unitree_crc,
+)
 
 HEAD = (0xFE, 0xEF)
 SERVO_MODE = 0x01

@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-from daydreamer.robots.base import JointLimits
+from daydreamer.contract.limits import JointLimits
 
 LEG_NAMES = ("FR", "FL", "RR", "RL")
 JOINT_NAMES = tuple(f"{leg}_{part}_joint" for leg in LEG_NAMES for part in ("hip", "thigh", "calf"))

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daydreamer.robots.base import Measurement
-from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.contract.frames import GRAVITY_M_S2
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.kinematics import leg_kinematics
 
@@ -101,13 +101,13 @@ class LegOdometry:
 
     def _update(self, measurement: Measurement, rotation: np.ndarray) -> None:
         self._predict(measurement, rotation)
-        loaded = measurement.foot_force_n > CONTACT_FORCE_N
+        loaded = measurement["foot_force_n"] > CONTACT_FORCE_N
         self.feet_in_contact = int(np.count_nonzero(loaded))
         if self.feet_in_contact:
             stance_velocity_world = stance_velocities_m_s(self._robot, measurement, rotation)[loaded] @ rotation.T
             self._correct_by_feet(stance_velocity_world)
         else:
-            roll_rate, pitch_rate, _ = (rotation @ measurement.angular_velocity_rad_s).tolist()
+            roll_rate, pitch_rate, _ = (rotation @ measurement["angular_velocity_rad_s"]).tolist()
             rolling_world = SHELL_RADIUS_M * np.array((pitch_rate, -roll_rate, 0.0))
             self._correct(rolling_world, SHELL_DEVIATION_M_S**2)
         self.velocity_m_s = self._velocity_world @ rotation
@@ -115,7 +115,7 @@ class LegOdometry:
     def _predict(self, measurement: Measurement, rotation: np.ndarray) -> None:
         period_s = measurement.time_s - self._time_s
         self._time_s = measurement.time_s
-        acceleration = rotation @ measurement.linear_acceleration_m_s2
+        acceleration = rotation @ measurement["linear_acceleration_m_s2"]
         acceleration[2] -= GRAVITY_M_S2
         previous, self._acceleration_world = self._acceleration_world, acceleration
         if previous is None:
@@ -153,11 +153,11 @@ def stance_velocities_m_s(robot: Quadruped, measurement: Measurement, rotation: 
       measurement: joint angles and velocities and the gyroscope are used.
       rotation: `[3, 3]`, the matrix of the measurement's orientation.
     """
-    legs = leg_kinematics(robot, measurement.joint_position_rad)
-    joint_velocity = measurement.joint_velocity_rad_s.reshape(4, 3)
+    legs = leg_kinematics(robot, measurement["joint_position_rad"])
+    joint_velocity = measurement["joint_velocity_rad_s"].reshape(4, 3)
     to_ground = -robot.foot_radius_m * rotation[2]
     calf_rate = legs.knee_axis * (joint_velocity[:, 1] + joint_velocity[:, 2])[:, None]
     calf_rate[:, 0] += joint_velocity[:, 0]
     by_joints = np.matmul(legs.jacobian_m_rad, joint_velocity[:, :, None])[:, :, 0] + _cross(calf_rate, to_ground)
-    by_turning = _cross(measurement.angular_velocity_rad_s, legs.foot_position_m + to_ground)
+    by_turning = _cross(measurement["angular_velocity_rad_s"], legs.foot_position_m + to_ground)
     return -(by_joints + by_turning)

@@ -14,12 +14,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Small enough that a test or a first try learns within a minute; too small to learn to walk.
     "tiny": {
         "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32},
-        "actor": {"random_steps": 40},
+        "actor": {"random_s": 2},
         "learner": {
             "batch_size": 4,
             "batch_length": 8,
             "imagination_starts": 16,
-            "minimum_steps": 60,
+            "minimum_s": 3.0,
             "publish_period_s": 1.0,
             "checkpoint_period_s": 10.0,
         },

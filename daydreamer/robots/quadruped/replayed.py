@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daydreamer.robots.base import Measurement
-from daydreamer.robots.frames import GRAVITY_M_S2
+from daydreamer.contract.frames import GRAVITY_M_S2
+from daydreamer.contract.signals import Measurement
 from daydreamer.robots.quadruped import task
 from daydreamer.robots.quadruped.description import FOOT_NAMES, Quadruped
 
@@ -22,14 +22,17 @@ def replayed_measurement(robot: Quadruped, observation: Mapping[str, np.ndarray]
     up /= np.linalg.norm(up)
     return Measurement(
         time_s=time_s,
-        joint_position_rad=robot.joint_range.denormalise(np.asarray(observation["joint_position"], np.float64)),
-        joint_velocity_rad_s=task.JOINT_VELOCITY_SCALE_RAD_S * np.asarray(observation["joint_velocity"], np.float64),
-        orientation_wxyz=_orientation_without_heading(up),
-        angular_velocity_rad_s=task.ANGULAR_VELOCITY_SCALE_RAD_S
-        * np.asarray(observation["angular_velocity"], np.float64),
-        linear_acceleration_m_s2=GRAVITY_M_S2 * up,
-        foot_force_n=np.full(len(FOOT_NAMES), np.nan),
-        image=observation.get("camera"),
+        values=dict(
+            joint_position_rad=robot.joint_range.denormalise(np.asarray(observation["joint_position"], np.float64)),
+            joint_velocity_rad_s=task.JOINT_VELOCITY_SCALE_RAD_S
+            * np.asarray(observation["joint_velocity"], np.float64),
+            orientation_wxyz=_orientation_without_heading(up),
+            angular_velocity_rad_s=task.ANGULAR_VELOCITY_SCALE_RAD_S
+            * np.asarray(observation["angular_velocity"], np.float64),
+            linear_acceleration_m_s2=GRAVITY_M_S2 * up,
+            foot_force_n=np.full(len(FOOT_NAMES), np.nan),
+            camera=observation.get("camera"),
+        ),
     )
 
 

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from daydreamer.config import ActorConfig
+from daydreamer.contract.embodiment import Embodiment, FootSensing
+from daydreamer.contract.frames import GRAVITY_M_S2, rotation_matrix
+from daydreamer.contract.signals import (
+    ANGULAR_VELOCITY,
+    CAMERA,
+    JOINT_POSITION,
+    JOINT_VELOCITY,
+    ORIENTATION,
+    Measurement,
+    camera_signal,
+    foot_signals,
+    health_signals,
+    imu_signals,
+    joint_signals,
+)
+from daydreamer.contract.task import Task, TaskState
 from daydreamer.errors import UserError
-from daydreamer.robots.base import FootSensing, Measurement, TaskState
-from daydreamer.robots.frames import GRAVITY_M_S2, rotation_matrix
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import FOOT_NAMES, JOINT_NAMES, JOINTS, LEG_NAMES, Quadruped
+from daydreamer.robots.quadruped.exploration import Explorer
 from daydreamer.robots.quadruped.odometry import CONTACT_FORCE_N, LegOdometry
+from daydreamer.robots.quadruped.presentation import WALK
+from daydreamer.safety.limiter import CommandLimiter
 from daydreamer.spec import RobotSpec, Space
 
 # Of Wu et al. 2022, DayDreamer.
@@ -41,8 +59,24 @@ INFO = (
 )
 
 
-class QuadrupedWalkTask:
-    """Implements `daydreamer.robots.base.Task`.
+def embodiment(robot: Quadruped, camera: bool = False) -> Embodiment:
+    """A robot with legs, as the control loop and its guard see it."""
+    signals = joint_signals(JOINTS) | imu_signals() | foot_signals(len(FOOT_NAMES)) | health_signals()
+    return Embodiment(
+        name=robot.name,
+        signals=signals | ({CAMERA: camera_signal()} if camera else {}),
+        setpoint_kind="joint_position",
+        setpoint_names=JOINT_NAMES,
+        limits=robot.limits,
+        make_guard=CommandLimiter,
+        # The one it can take on its belly and on its back, and the other on its feet.
+        poses={"rest": robot.rest_pose_rad, "stand": robot.stand_pose_rad},
+        foot_sensing=FootSensing(CONTACT_FORCE_N, robot.mass_kg * GRAVITY_M_S2),
+    )
+
+
+class QuadrupedWalkTask(Task):
+    """A quadruped on the way from its back to a walk.
 
     The policy sees `gravity_up` (the world's up in base_link), `angular_velocity` (gyroscope, in units of 5 rad/s),
     `joint_position` (in units of the range), `joint_velocity` (in units of 10 rad/s), `joint_target` (the last
@@ -51,7 +85,8 @@ class QuadrupedWalkTask:
     last 0.25 s of `LegOdometry`, base_link frame.
 
     Attributes:
-      spec, limits, foot_sensing, ramp_poses_rad, get_up_actions: see `Task`.
+      spec, presentation, embodiment: see `Task`.
+      get_up_actions: `[actions, action]`, which one after the other lead from the belly onto the feet.
     """
 
     def __init__(self, robot: Quadruped, camera: bool = False) -> None:
@@ -62,9 +97,8 @@ class QuadrupedWalkTask:
           camera: the policy also sees the 64x64 image of the robot's camera.
         """
         self.spec = _spec(robot.name, camera)
-        self.limits = robot.limits
-        self.foot_sensing = FootSensing(CONTACT_FORCE_N, robot.mass_kg * GRAVITY_M_S2)
-        self.ramp_poses_rad = {"rest": robot.rest_pose_rad, "stand": robot.stand_pose_rad}
+        self.embodiment = embodiment(robot, camera)
+        self.presentation = WALK
         self._robot = robot
         self._stand_rad = robot.joint_range.denormalise(robot.reward_stand_pose)
         self._reach_up_rad = robot.action_upper_rad - self._stand_rad
@@ -79,18 +113,18 @@ class QuadrupedWalkTask:
         self._velocities_m_s = np.zeros((VELOCITY_WINDOW_STEPS, 3))
         self._velocity_index = 0
 
-    def update(self, measurement: Measurement, previous_target_rad: np.ndarray) -> TaskState:
-        rotation = rotation_matrix(measurement.orientation_wxyz)
+    def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
+        rotation = rotation_matrix(measurement[ORIENTATION])
         velocity = self._mean_velocity(self._odometry.update(measurement, rotation))
         normalise = self._robot.joint_range.normalise
-        joint_position = normalise(measurement.joint_position_rad)
+        joint_position = normalise(measurement[JOINT_POSITION])
         up = rotation[2]
         observation = {
             "gravity_up": up.astype(np.float32),
-            "angular_velocity": (measurement.angular_velocity_rad_s / ANGULAR_VELOCITY_SCALE_RAD_S).astype(np.float32),
+            "angular_velocity": (measurement[ANGULAR_VELOCITY] / ANGULAR_VELOCITY_SCALE_RAD_S).astype(np.float32),
             "joint_position": joint_position.astype(np.float32),
-            "joint_velocity": (measurement.joint_velocity_rad_s / JOINT_VELOCITY_SCALE_RAD_S).astype(np.float32),
-            "joint_target": normalise(previous_target_rad).astype(np.float32),
+            "joint_velocity": (measurement[JOINT_VELOCITY] / JOINT_VELOCITY_SCALE_RAD_S).astype(np.float32),
+            "joint_target": normalise(sent).astype(np.float32),
             "velocity": (velocity / VELOCITY_SCALE_M_S).astype(np.float32),
         }
         if self._camera:
@@ -102,8 +136,14 @@ class QuadrupedWalkTask:
         info = (*velocity.tolist(), up_z, published, float(self._odometry.feet_in_contact))
         return TaskState(observation, total, terms, dict(zip(INFO, info, strict=True)))
 
+    def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
+        return self.joint_targets(action)
+
+    def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Explorer:
+        return Explorer(self.spec, config, generator, self.get_up_actions)
+
     def joint_targets(self, action: np.ndarray) -> np.ndarray:
-        """Targets of an action: the rewarded pose at 0, the whole range at -1 and 1, fine around 0.
+        """Targets `[12]` in rad of an action: the rewarded pose at 0, the whole range at -1 and 1, fine around 0.
 
         This is prior knowledge of what legs are for: a policy that has learned nothing yet, and answers 0, stands, and
         one that errs a little still does.
@@ -184,7 +224,7 @@ def _mirror() -> dict[str, tuple[int, ...]]:
 
 
 def _image(measurement: Measurement) -> np.ndarray:
-    image = measurement.image
+    image = measurement.get(CAMERA)
     if image is None:
         raise UserError(
             "The policy needs the camera but no image has arrived; start the camera driver on camera/image_raw, "

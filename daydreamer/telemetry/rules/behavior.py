@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.telemetry.evidence import CLOCK_TAG, Evidence
-from daydreamer.telemetry.milestones import WALKING
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.rules.model import is_poor
 
@@ -25,8 +24,12 @@ COLLAPSED_SHARE = 0.1
 FLAT_BLOCK_S = 300.0
 """The reward's means over this long are compared: a few falls and recoveries each."""
 
+LEAST_PROMISE = 0.05
+"""Reward per step. A critic that errs by so little does not chase promises of its own, also where no step has paid
+anything yet, as for a robot that is rewarded at its goal alone."""
+
 FLAT_AFTER_S = 900.0
-"""Before this the A1 twin's reward comes and goes with every fall; a plateau means nothing yet."""
+"""Before this a reward comes and goes, as the A1 twin's with every fall; a plateau means nothing yet."""
 
 FLAT_SHARE = 0.05
 """Of the span from the worst to the best minute: a gain over `2 FLAT_BLOCK_S` below it would take hours to matter."""
@@ -41,7 +44,7 @@ def critic_diverging(evidence: Evidence) -> Advice | None:
     discount = evidence.session.config.learner.discount
     promised = float(np.median(returns)) * (1.0 - discount)
     worst, best = float(rewards.min()), float(rewards.max())
-    if promised <= best + PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)):
+    if promised <= best + max(PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)), LEAST_PROMISE):
         return None
     return Advice(
         rule="critic_diverging",
@@ -72,9 +75,11 @@ def entropy_collapsed(evidence: Evidence) -> Advice | None:
 
 
 def reward_flat(evidence: Evidence) -> Advice | None:
-    """The reward has stopped rising although the robot does not walk; whether model or exploration is to blame."""
-    reward = evidence.series(CLOCK_TAG)
-    if not len(reward) or reward.robot_s[-1] < FLAT_AFTER_S or WALKING in evidence.status["milestones_s"]:
+    """The reward has stopped rising short of the goal; whether model or exploration is to blame."""
+    reward, goal = evidence.series(CLOCK_TAG), evidence.session.presentation.goal
+    if not len(reward) or reward.robot_s[-1] < FLAT_AFTER_S:
+        return None
+    if goal is not None and goal.name in evidence.status["milestones_s"]:
         return None
     end_s = reward.robot_s[-1]
     minutes = [reward.between(begin_s, begin_s + 60.0) for begin_s in np.arange(0.0, end_s - 59.0, 60.0)]
@@ -89,7 +94,16 @@ def reward_flat(evidence: Evidence) -> Advice | None:
         level="warn",
         title="Reward flat",
         finding=f"The reward was {before.mean():.2f} ten minutes ago and is {last.mean():.2f} now. {_CAUSES[poor]}",
-        cure=_CURES[poor],
+        cure=_explore(evidence) if poor is False else _CURES[poor],
+    )
+
+
+def _explore(evidence: Evidence) -> str:
+    # Only what has feet falls.
+    rescue = ", see that actor.fallen_reward is set," if evidence.session.spec.foot_names else ""
+    return (
+        f"Raise learner.entropy_target to explore more{rescue} or bring the robot by hand into a pose that it has not "
+        "seen."
     )
 
 
@@ -99,8 +113,6 @@ _CAUSES = {
     None: "There are no recorded predictions to tell whether model or exploration is to blame.",
 }
 _CURES = {
-    False: "Raise learner.entropy_target to explore more, see that actor.fallen_reward is set, or bring the robot by "
-    "hand into a pose that it has not seen.",
     True: "See to the model first, with a higher learner.train_ratio, more computing power, or a look at the sensors.",
     None: "Set learner.dream_period_s above 0.",
 }

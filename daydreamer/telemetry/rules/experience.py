@@ -40,9 +40,6 @@ ON_BACK_S = 10.0
 DRIFT_SPEED_M_S = 0.1
 """Mean speed of a robot that is at rest. The target is 0.3 m/s, so that this is a third of a perfect walk for free."""
 
-NOT_SENSED = {"joint_target"}
-"""Observed, but what the robot was told, which may well be the same for ever."""
-
 _VELOCITY = ("forward_velocity_m_s", "lateral_velocity_m_s")
 _LOG_KINDS = ("log_problem", "log_shorter_than_checkpoint")
 
@@ -65,16 +62,19 @@ def log_problems(evidence: Evidence) -> Advice | None:
 
 def sensor_constant(evidence: Evidence) -> Advice | None:
     """Something observed does not change at all while the robot moves: real sensors have noise."""
-    rows = round(JUDGED_S * evidence.session.spec.control_rate_hz)
+    spec = evidence.session.spec
+    rows = round(JUDGED_S * spec.control_rate_hz)
     if not _is_moved(evidence.recent, rows):
         return None
     constant = []
-    for key in evidence.recent.observation.keys() - NOT_SENSED:
+    for key in evidence.recent.observation.keys() - set(evidence.session.presentation.may_be_constant):
+        if spec.observation[key].is_discrete:  # a switch may well stay as it is
+            continue
         flat = evidence.recent.observation[key][-rows:].reshape(rows, -1)
         still = np.all(flat == flat[0], axis=0)
         if still.all():
             constant.append(key)
-        elif not evidence.session.spec.observation[key].is_image:  # a pixel may well be black for ever
+        elif not spec.observation[key].is_image:  # a pixel may well be black for ever
             constant += [f"{key} of {_element(evidence, key, index)}" for index in np.flatnonzero(still)]
     if not constant:
         return None
@@ -128,9 +128,9 @@ def action_saturated(evidence: Evidence) -> Advice | None:
 
 
 def odometry_drift(evidence: Evidence) -> Advice | None:
-    """The odometry says that the robot travels while it cannot: it rests, or lies on its back."""
+    """The odometry of a robot with legs says that it travels while it cannot: it rests, or lies on its back."""
     steps, spec = evidence.recent, evidence.session.spec
-    if not len(steps) or not set(_VELOCITY) <= steps.info.keys():
+    if not len(steps) or not spec.foot_names or not set(_VELOCITY) <= steps.info.keys():
         return None
     velocity = np.stack([steps.info[name] for name in _VELOCITY], axis=1)
     situations = (
@@ -168,7 +168,8 @@ def _at_rest(steps: StepColumns, window: int) -> np.ndarray:
     at_rest = np.zeros(len(steps), bool)
     if position is None or len(steps) < window:
         return at_rest
-    ranges = [np.ptp(_windows(values, window), axis=-1).max(axis=-1) for values in (steps.action_sent, position)]
+    rows = (values.reshape(len(steps), -1) for values in (steps.action_sent, position))
+    ranges = [np.ptp(_windows(values, window), axis=-1).max(axis=-1) for values in rows]
     at_rest[window - 1 :] = (ranges[0] < STILL_COMMAND_RAD) & (ranges[1] < STILL_POSITION)
     return at_rest
 

@@ -10,7 +10,7 @@ RATIO_SHARE = 0.5
 the ceiling is what it is for."""
 
 TRAINED_STEPS = 4
-"""Multiples of `learner.minimum_steps` after which the measured ratio has forgotten that training began late."""
+"""Multiples of `learner.minimum_s` after which the measured ratio has forgotten that training began late."""
 
 MISS_SHARE_WARN, MISS_SHARE_BAD = 0.01, 0.05
 """Of all control ticks. One in a hundred is a late command every five seconds at 20 Hz, which the model takes for
@@ -27,7 +27,7 @@ POLICY_AGE_PERIODS, POLICY_AGE_S = 6, 60.0
 restarted learner takes up to a minute to compile, which is no reason for concern."""
 
 FIRST_POLICY_S = 120.0
-"""Robot time after `learner.minimum_steps` within which the first policy must have come."""
+"""Robot time after `learner.minimum_s` within which the first policy must have come."""
 
 
 def process_gone(evidence: Evidence) -> Advice | None:
@@ -51,7 +51,7 @@ def learner_slow(evidence: Evidence) -> Advice | None:
     """The learner makes far fewer gradient steps than the train ratio allows."""
     status, config = evidence.status, evidence.session.config.learner
     ratio, env_steps = status["train_ratio"], status["env_steps"]
-    if ratio is None or not env_steps or env_steps < TRAINED_STEPS * config.minimum_steps:
+    if ratio is None or not env_steps or env_steps < TRAINED_STEPS * evidence.session.spec.steps(config.minimum_s):
         return None
     if ratio >= RATIO_SHARE * config.train_ratio:
         return None
@@ -87,11 +87,12 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     if status["deadline_misses"] is None or not status["last_logged_sequence"]:
         return None
     life = max(status["last_logged_sequence"], key=int)
-    ticks = status["last_logged_sequence"][life] + 1
+    ticks = (status["last_logged_sequence"][life] + 1) * status["ticks_per_step"]
     share = status["deadline_misses"] / max(1, ticks)
     if ticks < MISS_TICKS or share < MISS_SHARE_WARN:
         return None
-    p50_ms, period_ms = status["actor_step_ms"]["p50"], 1e3 * evidence.session.spec.control_period_s
+    p50_ms, period_s = status["actor_step_ms"]["p50"], evidence.session.spec.control_period_s
+    period_ms = 1e3 * period_s / status["ticks_per_step"]
     if p50_ms is not None and p50_ms > SLOW_STEP_SHARE * period_ms:
         cause = f"the actor itself is slow, half of its latest steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
         cure = "Make the networks smaller (model.deterministic, model.units), or use a faster machine."
@@ -121,7 +122,7 @@ def policy_old(evidence: Evidence) -> Advice | None:
         f"'{evidence.session.resume_command()}'."
     )
     if not status["policy_version"]:
-        late_steps = config.minimum_steps + FIRST_POLICY_S * evidence.session.spec.control_rate_hz
+        late_steps = evidence.session.spec.steps(config.minimum_s + FIRST_POLICY_S)
         if status["policy_version"] is None or (status["env_steps"] or 0) < late_steps:
             return None
         return Advice(

@@ -1,0 +1,65 @@
+"""`daydreamer learn`, of which `walk` is one, and `daydreamer resume`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daydreamer.cli.dashboard import is_installed
+from daydreamer.cli.launching import resumed_processes
+from daydreamer.cli.supervise import check_installation, run_session
+from daydreamer.config import Body
+from daydreamer.robots.registry import find_robot
+from daydreamer.session.directory import Session
+from daydreamer.session.new import configure, new_session
+from daydreamer.session.progress import logged_steps, minutes_to_go
+
+
+def learn(
+    session_directory: Path | None,
+    *,
+    robot: str,
+    task: str | None,
+    body: Body,
+    minutes: float,
+    seed: int,
+    preset: str,
+    overrides: list[str],
+    dashboard: bool,
+) -> int:
+    """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
+
+    Raises:
+      UserError: see `configure`, `check_installation`, `Session.create` and `run_session`.
+    """
+    config = configure(
+        robot=robot, task=task, body=body, minutes=minutes, seed=seed, preset=preset, overrides=overrides
+    )
+    check_installation(config)
+    session = new_session(session_directory, config)
+    print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
+    return run_session(session, session.config.minutes, _usable(dashboard))
+
+
+def resume(session_directory: Path, more_minutes: float | None, dashboard: bool) -> int:
+    """Goes on with a session for `more_minutes` of robot time, or for what is left of it; returns the exit status.
+
+    Raises:
+      UserError: there is no such session, its robot is not installed, nothing is left of it, it is not certain how its
+        robot was driven, or see `run_session`.
+    """
+    session = Session.open(session_directory)
+    session.require_resumable()
+    find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
+    minutes = minutes_to_go(session, more_minutes)
+    processes = resumed_processes(session, minutes)
+    check_installation(session.config)
+    done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
+    print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
+    return run_session(session, minutes, _usable(dashboard), processes)
+
+
+def _usable(dashboard: bool) -> bool:
+    if dashboard and not is_installed():
+        print("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
+        return False
+    return dashboard

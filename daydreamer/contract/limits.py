@@ -1,0 +1,84 @@
+"""What a robot must never exceed. A limit that it does not have is infinite; one that is None has been forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class MotorGains:
+    """How the robot's driver makes torques of position targets; all `[joints]`.
+
+    Attributes:
+      stiffness_n_m_rad: torque per error of position.
+      max_target_error_rad: the driver keeps targets this close to the measured angle; infinity if it does not.
+    """
+
+    stiffness_n_m_rad: np.ndarray
+    max_target_error_rad: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkspaceBox:
+    """Where the tool of an arm may be.
+
+    Attributes:
+      lower_m, upper_m: `[3]`, base frame.
+      tool_position_m: `[3]` of the tool for joint angles `[joints]`.
+    """
+
+    lower_m: np.ndarray
+    upper_m: np.ndarray
+    tool_position_m: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class JointLimits:
+    """Of a robot that is told joint positions; all `[joints]` unless stated.
+
+    Attributes:
+      lower_rad, upper_rad: mechanical position limits.
+      command_rate_rad_s: how fast a commanded position may move.
+      velocity_rad_s: measured speed above which the joint is out of control.
+      torque_n_m: what the motor can give.
+      gains: of the driver; with them a target's torque is known before it is sent. None where a vendor's controller
+        keeps them to itself.
+      temperature_c: scalar, hottest motor that may still work.
+      battery_fraction: scalar, charge below which the robot has to be put down; minus infinity if it does not matter.
+      workspace: for arms; None for robots whose tool is not limited.
+    """
+
+    lower_rad: np.ndarray
+    upper_rad: np.ndarray
+    command_rate_rad_s: np.ndarray
+    velocity_rad_s: np.ndarray
+    torque_n_m: np.ndarray
+    gains: MotorGains | None
+    temperature_c: float | None = None
+    battery_fraction: float | None = None
+    workspace: WorkspaceBox | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TwistLimits:
+    """Of a robot on wheels that is told how fast to drive and to turn.
+
+    Attributes:
+      forward_m_s, backward_m_s, turn_rad_s: fastest commands, all positive.
+      acceleration_m_s2, turn_acceleration_rad_s2: how fast commands may change.
+      temperature_c, battery_fraction: as in `JointLimits`.
+    """
+
+    forward_m_s: float | None = None
+    backward_m_s: float | None = None
+    turn_rad_s: float | None = None
+    acceleration_m_s2: float | None = None
+    turn_acceleration_rad_s2: float | None = None
+    temperature_c: float | None = None
+    battery_fraction: float | None = None
+
+
+Limits = JointLimits | TwistLimits

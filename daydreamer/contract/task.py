@@ -1,0 +1,110 @@
+"""What a robot learns to do."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from daydreamer.contract.embodiment import Embodiment
+from daydreamer.contract.signals import Measurement
+from daydreamer.presentation import Presentation
+from daydreamer.spec import RobotSpec
+
+if TYPE_CHECKING:
+    from daydreamer.config import ActorConfig
+
+Ending = Literal["success", "failure"]
+
+
+@dataclasses.dataclass(slots=True)
+class TaskState:
+    """What a task makes of one measurement.
+
+    Attributes:
+      observation: by key, matches `RobotSpec.observation`.
+      reward: sum that the agent maximises.
+      reward_terms: by name, matches `RobotSpec.reward_terms`.
+      info: by name, matches `RobotSpec.info`.
+      ending: why the episode ends here for good; None where it goes on, or ends by its time alone, which is no end to
+        the learner.
+    """
+
+    observation: dict[str, np.ndarray]
+    reward: float
+    reward_terms: dict[str, float]
+    info: dict[str, float]
+    ending: Ending | None = None
+
+
+class Behavior(Protocol):
+    """Chooses actions in the policy's place, to explore or to get out of trouble."""
+
+    def choose(self, reward: float, env_steps: int, has_policy: bool) -> np.ndarray | None:
+        """The action of this step `[action]`; None if the policy is to act.
+
+        Args:
+          reward: of this step.
+          env_steps: of the session before this one.
+          has_policy: whether there is one; until then an action must be chosen.
+        """
+
+
+class Task(abc.ABC):
+    """One robot doing one task. Not thread-safe; called from the control loop only.
+
+    Attributes:
+      spec: what the learner is to know.
+      embodiment: the robot.
+      presentation: what it is judged by, and what is shown of it; by default the reward alone.
+    """
+
+    spec: RobotSpec
+    embodiment: Embodiment
+    presentation: Presentation = Presentation()
+
+    @abc.abstractmethod
+    def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
+        """Observation and reward after `measurement`, which must be one control period after the last one.
+
+        Args:
+          sent: `[setpoint]`, the command that the robot has been following since the last one; where it is if it had
+            none.
+        """
+
+    @abc.abstractmethod
+    def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
+        """What a policy's action asks of the robot `[setpoint]`, before filter and guard.
+
+        Args:
+          action: finite, or a class.
+          measurement, sent: as of `observe`, for actions that are relative to where the robot is or was told to be.
+        """
+
+    def reset(self) -> None:  # noqa: B027
+        """Forgets filters and odometry; called when the stream of measurements was interrupted."""
+
+    def restart(self, measurement: Measurement, elapsed_s: float) -> np.ndarray | None:
+        """What the robot does by itself to begin an episode `[setpoint]`, through the same guard; None once it may.
+
+        What happens meanwhile is not experience, and an operator's action waits for it.
+
+        Args:
+          elapsed_s: since the last episode's end, or since the robot was set out.
+        """
+        return None
+
+    def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Behavior | None:
+        """What explores, and rescues, beside the policy; None for random actions to begin with and nothing later."""
+        return None
+
+    def operator_action(self, axes: np.ndarray) -> np.ndarray:
+        """The action `[action]` that an intervening operator asks for.
+
+        Args:
+          axes: `[4]` of a gamepad in [-1, 1]: left stick left and up, right stick left and up (REP-103 signs); zeros
+            from a keyboard.
+        """
+        return self.spec.action.zeros()

@@ -1,0 +1,53 @@
+"""What the quantities of a `Presentation` are: of one step, of many, and as recent means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from daydreamer.experience.step import Step
+from daydreamer.presentation import Figure, Presentation
+from daydreamer.spec import RobotSpec
+from daydreamer.telemetry.columns import StepColumns
+
+
+def is_known(quantity: str, spec: RobotSpec) -> bool:
+    """Whether steps of this robot have it."""
+    group, _, name = quantity.partition("/")
+    return not name or name in (spec.reward_terms if group == "reward_terms" else spec.info)
+
+
+def known_figures(presentation: Presentation, spec: RobotSpec) -> list[Figure]:
+    """The headline figures that steps of this robot have."""
+    return [figure for figure in presentation.figures if is_known(figure.quantity, spec)]
+
+
+def of_step(step: Step, quantity: str) -> float:
+    """NaN if the step does not have it."""
+    if quantity == "reward":
+        return step.reward
+    group, name = quantity.split("/")
+    return (step.reward_terms if group == "reward_terms" else step.info).get(name, math.nan)
+
+
+def of_columns(steps: StepColumns, quantity: str) -> np.ndarray | None:
+    """`[steps]`; None if they do not have it."""
+    if quantity == "reward":
+        return steps.reward
+    group, name = quantity.split("/")
+    return (steps.reward_terms if group == "reward_terms" else steps.info).get(name)
+
+
+def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> dict[str, float]:
+    """Recent means of the headline figures, by quantity; those that are not known are left out.
+
+    Args:
+      recent: see `ActorStatistics.recent`, whose keys are tags: 'reward', 'reward/<term>' and 'info/<name>'.
+    """
+    means = {
+        figure.quantity: recent.get(figure.quantity.replace("reward_terms/", "reward/"), math.nan)
+        for figure in presentation.figures
+    }
+    return {quantity: mean for quantity, mean in means.items() if math.isfinite(mean)}

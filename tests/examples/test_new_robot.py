@@ -1,0 +1,56 @@
+"""`daydreamer new-robot`: what it makes is a robot of its own, as it is."""
+
+import json
+
+import pytest
+
+from daydreamer.cli.new_robot import new_robot
+from daydreamer.conformance import describe, examine, failures
+from daydreamer.errors import UserError
+from daydreamer.robots import registry
+
+
+@pytest.mark.parametrize("name, like, task", [("my_dog", "a1", "walk"), ("bot", "cart", "reach_by_blob")])
+def test_what_it_makes_keeps_the_contract(installed, tmp_path, tmp_path_factory, name, like, task, monkeypatch):
+    status, output = installed.daydreamer("new-robot", name, "--like", like, cwd=tmp_path)
+    assert status == 0, output
+    for command in (f"pip install ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
+        assert command in output
+    beside = type(installed)(tmp_path_factory.mktemp("beside"))
+    beside.install(tmp_path / name)
+    status, listed = beside.daydreamer("robots", "--json")
+    made = json.loads(listed)[name]
+    assert made["from"] == f"{name}-robot".replace("_", "-") and task in made["tasks"]
+    # What is true of the other robot alone is not said of this one.
+    assert made["tried"] == "nothing yet" and made["interfaces"] == [] and like in made["summary"]
+    monkeypatch.syspath_prepend(str(beside.folder))
+    registry.discover.cache_clear()
+    try:
+        checks = examine(registry.find_robot(name), task, tmp_path / "examined")
+    finally:
+        registry.discover.cache_clear()
+    assert not failures(checks), describe(checks)
+
+
+@pytest.mark.parametrize("name", ["My-Dog", "2fast", "class", "../dog", ""])
+def test_a_name_that_cannot_be_one(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="cannot be a robot's name"):
+        new_robot(name, "a1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_or_a_folder_that_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="There is a robot 'go2' already, from daydreamer"):
+        new_robot("go2", "a1")
+    (tmp_path / "my_dog").mkdir()
+    with pytest.raises(UserError, match="my_dog exists already"):
+        new_robot("my_dog", "a1")
+
+
+def test_a_robot_to_begin_with_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no robot 'unicorn' here; choose one of"):
+        new_robot("my_dog", "unicorn")
+    assert not list(tmp_path.iterdir())
