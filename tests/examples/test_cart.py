@@ -16,10 +16,11 @@ def test_it_is_found_once_it_is_installed(installed):
 
 
 def test_its_own_tests_pass(installed, cart_package):
-    """As its owner runs them, in the package's folder."""
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(cart_package)]
+    """As its owner runs them, in the package's folder; the task that is examined as a new robot's is left out."""
+    examined = "tests/test_cart.py::test_contract[reach_by_blob]"
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(cart_package), "--deselect", examined]
     status, output = installed.run("pytest", *options, str(cart_package / "tests"), cwd=cart_package)
-    assert status == 0 and "passed" in output, output
+    assert status == 0 and "passed" in output and "1 deselected" in output, output
 
 
 def test_it_learns_in_lock_step(cart_compiled):

@@ -1,5 +1,6 @@
 """`daydreamer new-robot`: what it makes is a robot of its own, as it is."""
 
+import contextlib
 import json
 
 import pytest
@@ -8,10 +9,13 @@ from daydreamer.cli.new_robot import new_robot
 from daydreamer.conformance import describe, examine, failures
 from daydreamer.errors import UserError
 from daydreamer.robots import registry
+from daydreamer.session.new import configure
 
 
 @pytest.mark.parametrize("name, like, task", [("my_dog", "a1", "walk"), ("bot", "cart", "reach_by_blob")])
-def test_what_it_makes_keeps_the_contract(installed, tmp_path, tmp_path_factory, name, like, task, monkeypatch):
+def test_what_it_makes_is_found_and_keeps_the_contract(
+    installed, tmp_path, tmp_path_factory, name, like, task, monkeypatch
+):
     status, output = installed.daydreamer("new-robot", name, "--like", like, cwd=tmp_path)
     assert status == 0, output
     for command in (f"pip install ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
@@ -26,10 +30,19 @@ def test_what_it_makes_keeps_the_contract(installed, tmp_path, tmp_path_factory,
     monkeypatch.syspath_prepend(str(beside.folder))
     registry.discover.cache_clear()
     try:
-        checks = examine(registry.find_robot(name), task, tmp_path / "examined")
+        robot = registry.find_robot(name)
+        if like == "a1":  # examined already, under its own name: what may differ is how its parts are put together
+            config = configure(robot=name, minutes=1.0, seed=0)
+            made_task = registry.make_task(config)
+            with contextlib.closing(robot.make_twin(config.twin, seed=0)) as twin:
+                measurement = twin.measure()
+            state = made_task.observe(measurement, made_task.embodiment.measured_setpoint(measurement))
+            assert state.observation.keys() == made_task.spec.observation.keys()
+        else:
+            checks = examine(robot, task, tmp_path / "examined")
+            assert not failures(checks), describe(checks)
     finally:
         registry.discover.cache_clear()
-    assert not failures(checks), describe(checks)
 
 
 @pytest.mark.parametrize("name", ["My-Dog", "2fast", "class", "../dog", ""])
