@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import sys
 
 import pytest
 
@@ -43,6 +44,8 @@ def test_what_it_makes_is_found_and_keeps_the_contract(
             assert not failures(checks), describe(checks)
     finally:
         registry.discover.cache_clear()
+        for module in [module for module in sys.modules if module.partition(".")[0] == f"{name}_robot"]:
+            del sys.modules[module]
 
 
 @pytest.mark.parametrize("name", ["My-Dog", "2fast", "class", "../dog", ""])
