@@ -127,9 +127,6 @@ class StandIn:
     def quantities(self) -> dict[str, float]:
         return {}
 
-    def close(self) -> None:
-        pass
-
 
 class _Examination:
     """The checks of one robot and task, which build on one another."""
@@ -460,8 +457,6 @@ def _check_spec(spec: RobotSpec, robot: str, task: str, embodiment: Embodiment) 
         if name not in ON_TOPICS and not signal.is_image:
             known = ", ".join(sorted(ON_TOPICS))
             raise Broken(f"no ROS 2 topic brings the signal '{name}'; beside pictures there are {known}")
-    if isinstance(embodiment.limits, JointLimits) != (embodiment.setpoint_kind == "joint_position"):
-        raise Broken(f"limits of {type(embodiment.limits).__name__} do not fit '{embodiment.setpoint_kind}'")
 
 
 def _check_state(task: Task, measurement: Measurement, sent: np.ndarray) -> None:
