@@ -22,8 +22,9 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
-from daydreamer.robots.registry import TaskEntry, find_robot
+from daydreamer.robots.registry import TaskEntry
 from daydreamer.session.directory import Session
+from daydreamer.session.new import entry_of
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
@@ -96,7 +97,7 @@ def play(player: Player, steps: Sequence[Step], speed: float, spinner: runtime.S
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
     options = runtime.parse_arguments(argparse.ArgumentParser(prog="replay_node", description=__doc__), arguments)
     session = Session.open(options.session)
-    entry = find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
+    entry = entry_of(session)
     if entry.replayed is None:
         raise UserError(
             f"Sessions of '{session.config.robot}' cannot be played back: its folder does not say what its sensors "

@@ -55,7 +55,7 @@ class Drive:
 
     @property
     def remappings(self) -> tuple[tuple[str, str], ...]:
-        """Of the actor."""
+        """Names of the actor's topics, with those that they have over this interface."""
         return () if self.interface is None else self.interface.remappings
 
     @property

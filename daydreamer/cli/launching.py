@@ -24,9 +24,9 @@ from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, driver_process, session_processes
-from daydreamer.robots.registry import find_robot, robots
+from daydreamer.robots.registry import robots
 from daydreamer.session.directory import Session
-from daydreamer.session.new import configure, new_session
+from daydreamer.session.new import configure, new_session, resumable_session
 from daydreamer.session.progress import minutes_to_go
 from daydreamer.session.wiring import read_wiring
 from daydreamer.storage.atomic import write_atomically
@@ -53,7 +53,7 @@ LEARN_ARGUMENTS = {
     "body": "twin, or hardware, which waits for you (default: twin)",
     "interface": "how the real robot is reached, if there are several ways (default: the usual one)",
 } | {name: text for name, text in WALK_ARGUMENTS.items() if name != "robot"}
-"""Likewise, of learn.launch.py."""
+"""Arguments of learn.launch.py, likewise."""
 
 TWIN_ARGUMENTS = {
     "session": WALK_ARGUMENTS["session"],
@@ -153,10 +153,7 @@ def prepare_learn(arguments: Mapping[str, str]) -> Launch:
     if arguments["resume"]:
         if arguments["robot"] or arguments["task"] or body:
             raise UserError("A session that is resumed keeps its robot, task and body; leave them out.")
-        session = Session.open(_path(arguments["resume"]))
-        named = arguments["interface"]
-        asked = find_drive(session.config.robot, session.config.body, named) if named else None
-        return _resume(arguments, asked)
+        return _resume(arguments, None, arguments["interface"])
     if not arguments["robot"]:
         raise UserError(f"Say who is to learn, as robot:=a1; there are {', '.join(robots())}.")
     drive = find_drive(arguments["robot"], body or "twin", arguments["interface"])
@@ -224,15 +221,16 @@ def prepare_replay(arguments: Mapping[str, str]) -> tuple[Session, float, int]:
     return session, speed, _whole_number("life", arguments["life"] or "0")
 
 
-def _resume(arguments: Mapping[str, str], asked: Drive | None) -> Launch:
+def _resume(arguments: Mapping[str, str], asked: Drive | None, interface: str = "") -> Launch:
+    """See `prepare_walk`; `asked` is how the operator wants to go on, or `interface` over which, if that was said."""
     dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
     parameters = _path(arguments["parameters"])
     given = [name for name in FIXED_AT_THE_START if arguments[name]]
     if given:
         raise UserError(f"A session that is resumed keeps its own settings; leave out {', '.join(given)}.")
-    session = Session.open(_path(arguments["resume"]))
-    session.require_resumable()  # before ROS writes its logs there
-    find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
+    session = resumable_session(_path(arguments["resume"]))  # before ROS writes its logs there
+    if interface:
+        asked = find_drive(session.config.robot, session.config.body, interface)
     record = launch_record(session)
     drive = _drive_of(session, record, asked)
     if record is not None and record.parameters and parameters is None:

@@ -8,9 +8,7 @@ from daydreamer.cli.dashboard import is_installed
 from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.config import Body
-from daydreamer.robots.registry import find_robot
-from daydreamer.session.directory import Session
-from daydreamer.session.new import configure, new_session
+from daydreamer.session.new import configure, new_session, resumable_session
 from daydreamer.session.progress import logged_steps, minutes_to_go
 
 
@@ -47,9 +45,7 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
       UserError: there is no such session, its robot is not installed, nothing is left of it, it is not certain how its
         robot was driven, or see `run_session`.
     """
-    session = Session.open(session_directory)
-    session.require_resumable()
-    find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
+    session = resumable_session(session_directory)
     minutes = minutes_to_go(session, more_minutes)
     processes = resumed_processes(session, minutes)
     check_installation(session.config)

@@ -1,4 +1,4 @@
-"""Makes a session out of what an operator chose."""
+"""Makes a session out of what an operator chose, or finds the robot of one that is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
-from daydreamer.robots.registry import find_robot, make_task, provider_of
+from daydreamer.robots.registry import TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
 
 
@@ -51,3 +51,24 @@ def new_session(directory: Path | None, config: SessionConfig) -> Session:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     task = make_task(config)
     return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot))
+
+
+def resumable_session(directory: Path) -> Session:
+    """The session in `directory`, once it is certain that it can go on here.
+
+    Raises:
+      UserError: it cannot, see `Session.open` and `Session.require_resumable`, or its robot is not installed.
+    """
+    session = Session.open(directory)
+    session.require_resumable()
+    entry_of(session)
+    return session
+
+
+def entry_of(session: Session) -> TaskEntry:
+    """What a session's robot does, as it is installed.
+
+    Raises:
+      UserError: it is not; says what to install.
+    """
+    return find_robot(session.config.robot, session.record.robot_package).task(session.config.task)
