@@ -51,7 +51,7 @@ from ros_nodes import command_intake, topics
 
 PERIOD_S = 0.05
 ERRING = 0.16
-"""Of all control periods, those with a wrong measurement and wrong samples at the driver."""
+"""Share of the control periods with a wrong measurement and wrong samples at the driver."""
 
 LIFE_STEPS = 1_000
 CHUNK_OUTPUTS = 2_000

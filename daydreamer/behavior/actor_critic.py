@@ -21,11 +21,12 @@ LONGEST_UNROLLED = 16
 """Imagined steps compiled as straight code. A loop copies what it carries; where others use the caches as well, as in a
 live session, that was 6 to 20 % of a gradient step, and nothing on an idle machine."""
 LARGEST_MEAN = 2.0
-"""Of an action before squashing: beyond it tanh is flat and nothing is learned any more, so it costs the actor."""
+"""The mean of an action before squashing may be this large; beyond it tanh is flat and nothing is learned any more, so
+it costs the actor."""
 NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
-"""Of the standard normal distribution in nats."""
+"""The entropy of the standard normal distribution, in nats."""
 CONVINCING_ADVANTAGE = 1.0 / 3.0
-"""Of a replayed action, in units of the return's scale, from which on it is imitated in full."""
+"""An advantage of a replayed action from which on it is imitated in full, in units of the return's scale."""
 
 
 def correlate(previous: Array, correlation: Array | float, key: Array) -> Array:

@@ -53,7 +53,7 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Of its present life; None before the first."""
+        """The process of the present life; None before the first."""
         return self._process.pid if self._process else None
 
     @property
@@ -162,7 +162,7 @@ class Child:
         return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
 
     def last_lines(self, count: int) -> list[str]:
-        """Of what it has said since its last start."""
+        """The last that the child has said since it was started."""
         return self._output.last_lines(count) if self._output else []
 
 
