@@ -24,7 +24,7 @@ import numpy as np
 from dm_control.rl import control
 from dm_env import specs
 
-from daydreamer.config import SessionConfig, resolve
+from daydreamer.config import ActorConfig, SessionConfig, resolve
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task, TaskState
 from daydreamer.errors import UserError
@@ -34,10 +34,6 @@ from sim.twin import Twin, TwinTruth
 
 if TYPE_CHECKING:
     import gymnasium
-
-
-RESTART_TIMEOUT_S = 60.0
-"""What a robot does by itself to begin an episode may take as long as `actor.restart_timeout_s` by default."""
 
 
 class TwinPhysics(control.Physics):
@@ -96,7 +92,7 @@ class RobotTask(control.Task):
       state: what it made of the latest measurement.
     """
 
-    def __init__(self, robot_task: Task, low_pass_cutoff_hz: float) -> None:
+    def __init__(self, robot_task: Task, actor: ActorConfig) -> None:
         robot, rate_hz = robot_task.embodiment, robot_task.spec.control_rate_hz
         self.robot_task = robot_task
         self.state: TaskState | None = None
@@ -104,7 +100,8 @@ class RobotTask(control.Task):
         # As in the tasks of dm_control's suite, whose adapters put a newly seeded one here to begin anew.
         self._random: np.random.RandomState | None = None
         self._begun_with: np.random.RandomState | None = None
-        self._guard = robot.make_guard(robot.limits, low_pass_cutoff_hz, rate_hz * self.ticks_per_step)
+        self._guard = robot.make_guard(robot.limits, actor.low_pass_cutoff_hz, rate_hz * self.ticks_per_step)
+        self._restart_timeout_s = actor.restart_timeout_s
         self._measurement: Measurement | None = None
         self._requested: np.ndarray | None = None
         self._sent: np.ndarray | None = None
@@ -124,7 +121,7 @@ class RobotTask(control.Task):
         """What the robot does by itself to begin an episode; whether that was anything."""
         begin_s, moved = physics.twin.time_s, False
         period_s = self.robot_task.spec.control_period_s / self.ticks_per_step
-        while (elapsed_s := physics.twin.time_s - begin_s) < RESTART_TIMEOUT_S:
+        while (elapsed_s := physics.twin.time_s - begin_s) < self._restart_timeout_s:
             self._measurement = physics.twin.measure()
             self._requested = self.robot_task.restart(self._measurement, elapsed_s)
             if self._requested is None:
@@ -190,7 +187,7 @@ def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnv
 
     Args:
       robot: by the name of its folder.
-      config: twin, filter and seed; that of the robot's default preset if None.
+      config: twin, filter, restart timeout and seed; that of the robot's default preset if None.
 
     Raises:
       UserError: there is no such robot, or it has no twin. Or see `Twin`.
@@ -202,7 +199,7 @@ def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnv
     spec = robot_task.spec
     return TwinEnvironment(
         TwinPhysics(entry.make_twin(config.twin, config.seed)),
-        RobotTask(robot_task, config.actor.low_pass_cutoff_hz),
+        RobotTask(robot_task, config.actor),
         # Half a step less: the step limit must not hang on the rounding of 250 x 0.05.
         time_limit=(spec.episode_steps - 0.5) * spec.control_period_s,
         control_timestep=spec.control_period_s,
@@ -214,8 +211,8 @@ def make_gymnasium(
 ) -> gymnasium.Env[dict[str, np.ndarray], np.ndarray]:
     """`make_environment` behind Gymnasium's interface, for stable-baselines3 and its kin.
 
-    An episode is truncated, never terminated, and the next one begins where it ended; `reset(seed=...)` alone puts the
-    robot into its initial state.
+    An episode is truncated at its time limit, and terminated where the task ends it for good. The next one begins where
+    it ended; `reset(seed=...)` alone puts the robot into its initial state.
 
     Args:
       robot, config: see `make_environment`.
