@@ -152,6 +152,18 @@ class StandIn:
             self.node.destroy_publisher(publisher)
 
 
+MAKE_SESSION = """
+import inspect, sys
+from pathlib import Path
+from daydreamer.session.new import configure, new_session
+directory, robot, *overrides = sys.argv[1:]
+who = {"robot": robot}
+if "body" in inspect.signature(configure).parameters:  # before, the twin was a robot of its own
+    who = {"robot": "a1", "body": "twin"} if robot == "twin" else {"robot": robot, "body": "hardware"}
+new_session(Path(directory), configure(**who, minutes=60.0, seed=0, preset="tiny", overrides=overrides))
+"""
+
+
 class Bench:
     """A stand-in, and an actor that goes on from case to case as long as it can."""
 
@@ -171,13 +183,11 @@ class Bench:
     def new_session(self, robot: str, *overrides: str) -> Path:
         self._sessions += 1
         path = self.directory / f"session-{self._sessions}"
-        make = (
-            "import sys; from pathlib import Path; from daydreamer.session.new import configure, new_session; "
-            "new_session(Path(sys.argv[1]), configure(robot=sys.argv[2], minutes=60.0, seed=0, preset='tiny', "
-            "overrides=sys.argv[3:]))"
-        )
         subprocess.run(
-            [sys.executable, "-c", make, path, robot, *overrides], env=self.environment, cwd=self.tree, check=True
+            [sys.executable, "-c", MAKE_SESSION, path, robot, *overrides],
+            env=self.environment,
+            cwd=self.tree,
+            check=True,
         )
         return path
 
