@@ -45,7 +45,7 @@ class Watchdog(enum.StrEnum):
       IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
-      LEARNER_SILENT: no sign of life of the learner.
+      LEARNER_SILENT: no sign of life of the learner, which may take longer while it starts.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
       COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
@@ -81,11 +81,13 @@ class Heartbeats:
 
     Attributes:
       learner_s: the learner's last sign of life; None before the first look.
+      learner_starting_s: how long it may be silent while it starts; None for one that has started.
       policy_s: when the policy in use was made; None while there is none.
       intruders: names of those who command the robot beside us, as they are now.
     """
 
     learner_s: float | None = None
+    learner_starting_s: float | None = None
     policy_s: float | None = None
     intruders: tuple[str, ...] = ()
 
@@ -212,13 +214,13 @@ class Watchdogs:
         self._judge(
             Watchdog.COMMAND_LATE, late, config.command_late_action, self._late_commands, config.command_late_count
         )
+        silent_s = config.learner_silent_s
+        starting_s = self.heartbeats.learner_starting_s
+        # A robot that a silent learner holds is not let go because that learner has ended and starts again.
+        if starting_s is not None and Watchdog.LEARNER_SILENT not in self.raised:
+            silent_s = max(silent_s, starting_s)
         for name, seen_s, limit_s, action in (
-            (
-                Watchdog.LEARNER_SILENT,
-                self.heartbeats.learner_s,
-                config.learner_silent_s,
-                config.learner_silent_action,
-            ),
+            (Watchdog.LEARNER_SILENT, self.heartbeats.learner_s, silent_s, config.learner_silent_action),
             (Watchdog.POLICY_TOO_OLD, self.heartbeats.policy_s, config.policy_old_s, config.policy_old_action),
         ):
             age_s = 0.0 if seen_s is None else tick_s - max(seen_s, self._acknowledged_s)
