@@ -570,8 +570,8 @@ OLD_FAULTS = (
         "torque gives way as fast as an angle leaps",
         (
             ("safety/belief.py", "believed = near | ", "believed = np.isfinite(sample_rad) | near | "),
-            ("safety/limiter.py", "reachable, self._previous_rad - self._largest_change_rad", "reachable, reachable"),
-            ("safety/limiter.py", "self._previous_rad + self._largest_change_rad\n", "reachable\n"),
+            ("safety/limiter.py", "reachable, previous_rad - self._largest_change_rad", "reachable, reachable"),
+            ("safety/limiter.py", "previous_rad + self._largest_change_rad\n", "reachable\n"),
         ),
     ),
     Fault(
@@ -651,7 +651,7 @@ OLD_FAULTS = (
         "the measured pose stands in, whatever it is",
         (
             ("safety/supervisor.py", "self.limiter.inside(position_rad)\n", "self.measurement[JOINT_POSITION]\n"),
-            ("safety/supervisor.py", "self.measurement = measurement.with_value(", "measurement.with_value("),
+            ("safety/supervisor.py", "measurement = measurement.with_value(", "measurement.with_value("),
         ),
     ),
     Fault(

@@ -194,7 +194,8 @@ class SafetyConfig(_Config):
       loop_gap_s: between two ticks; after a longer one the command departs from the measured pose ('loop_overrun').
       command_late_s: from the tick to its command ('command_late' after command_late_count in a row).
       command_late_action, learner_silent_action, policy_old_action: 'warn', 'hold' or 'damp'.
-      learner_silent_s: without a sign of life of the learner ('learner_silent').
+      learner_silent_s: without a sign of life of a learner that has been at work ('learner_silent'); one that starts
+        has as long as `walk` gives it, see `learner.silence_timeout_s`.
       policy_old_s: without a newer policy ('policy_too_old').
       over_speed_s: measured joint speeds above the robot's limit for this long damp ('over_speed').
       encoder_stuck_s: without any change of a joint's angle that should change ('encoder_stuck'). Encoders whose steps
@@ -279,6 +280,10 @@ class ModelConfig(_Config):
     maximum_deviation: Positive = 1.0
     initial_deviation: Positive = 0.2
     noise_correlation: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
+
+
+STARTING_PATIENCE = 5.0
+"""A learner that starts, which compiles, may be silent for this many times as long as one at work."""
 
 
 class LearnerConfig(_Config):

@@ -34,6 +34,7 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
         level = max(level, DiagnosticStatus.WARN)
     said = f"{status.safety_state.replace('_', ' ')} ({status.safety_cause})"
     late = raised.keys() & {"command_late", "state_stale", "state_lost", "image_stale"}
+    fresh = "learner starting" if status.learner_starting else "learner and policy are fresh"
     silent = raised.keys() & {"learner_silent", "policy_too_old"}
     message = DiagnosticArray()
     message.header.stamp = stamp
@@ -72,7 +73,7 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
             f"{node_name}: learning",
             robot,
             DiagnosticStatus.WARN if silent else DiagnosticStatus.OK,
-            ", ".join(sorted(silent)) or "learner and policy are fresh",
+            ", ".join(sorted(silent)) or fresh,
             {
                 "policy version": status.policy_version,
                 "policy age s": status.policy_age_s,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.policy_age import PolicyAge
+from daydreamer.config import STARTING_PATIENCE
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
@@ -18,7 +19,7 @@ from daydreamer.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
+from daydreamer.session.status import ActorStatus, StatusWriter, has_ended, read_process_status
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.quantities import recent_figures
@@ -67,6 +68,7 @@ class ActorTelemetry:
         )
         self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
         self._learner_pulse = LearnerPulse(session)
+        self._starting_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
 
     def event(self, kind: str, **fields: object) -> None:
         """Records an event of now, from any thread, without touching the disk yet."""
@@ -95,7 +97,10 @@ class ActorTelemetry:
                 self._write(self.current(loop, pacer))
 
     def _report(self, loop: ControlLoop, pacer: Pacer, metrics: MetricsWriter) -> None:
-        loop.supervisor.watchdogs.heartbeats.learner_s = self._learner_pulse.last_s()
+        heartbeats = loop.supervisor.watchdogs.heartbeats
+        # The time comes first: the loop must not meet the shorter limit with the time that the longer one went with.
+        heartbeats.learner_s = self._learner_pulse.last_s()
+        heartbeats.learner_starting_s = self._starting_s if self._learner_pulse.starting else None
         self._ticks.append((time.monotonic(), self.step_latency.count))
         self._write(self.current(loop, pacer))
         if self._metrics.due():
@@ -124,6 +129,7 @@ class ActorTelemetry:
             policy_age_s=self._policy_age(policy),
             **safety_status(loop),
             learner_silence_s=self._learner_pulse.silence_s,
+            learner_starting=self._learner_pulse.starting,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
             figures_recent=recent_figures(self._session.presentation, recent),
@@ -147,9 +153,14 @@ class ActorTelemetry:
 
 
 class LearnerPulse:
-    """When the learner was last heard of, on the steady clock: a change of its status file is a sign of life.
+    """When the learner was last at work, on the steady clock: its status file says so, and changes.
 
-    Its heartbeat is only compared with itself: another machine's steady clock would say nothing here.
+    Its heartbeat is only compared with itself: another machine's steady clock would say nothing here. A learner is
+    starting until it has been seen at work, and once more when it has ended: whoever keeps it starts another. What it
+    reports while it starts is no sign of life: one that dies each time it starts would never be told from a sound one.
+
+    Attributes:
+      starting: whether it was at the last look.
     """
 
     def __init__(self, session: Session):
@@ -157,6 +168,7 @@ class LearnerPulse:
         self._seen: float | None = None
         self._seen_s = time.monotonic()
         self._complaint = ""
+        self.starting = True
 
     @property
     def silence_s(self) -> float:
@@ -175,8 +187,15 @@ class LearnerPulse:
                 self._complaint = complaint
                 logging.error("The learner's status cannot be read: %s", complaint)
             return self._seen_s
-        if status is not None and status.heartbeat_steady_s != self._seen:
-            self._seen, self._seen_s = status.heartbeat_steady_s, time.monotonic()
+        if status is None:
+            return self._seen_s
+        before, self._seen = self._seen, status.heartbeat_steady_s
+        if status.state != "running" or has_ended(status):
+            self.starting = True
+        elif status.heartbeat_steady_s != before:
+            self._seen_s = time.monotonic()
+            # What the first look finds may be of a learner before the machine's last start.
+            self.starting = self.starting and before is None
         return self._seen_s
 
 

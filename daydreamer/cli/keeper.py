@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daydreamer.cli.child import POLL_S, Child
+from daydreamer.config import STARTING_PATIENCE
 from daydreamer.errors import UserError
 from daydreamer.periodic import Schedule
 from daydreamer.processes import learner_process
@@ -21,8 +22,6 @@ from daydreamer.texts import printable
 FIRST_RESTART_S = 1.0
 LONGEST_RESTART_S = 60.0
 HEARTBEAT_PERIOD_S = 1.0
-STARTING_PATIENCE = 5.0
-"""A starting process, which compiles, may be silent for this many times as long as a running one."""
 
 
 class Pulse:

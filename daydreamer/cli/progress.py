@@ -66,6 +66,8 @@ def _why_not_running(status: Mapping[str, Any]) -> str:
     if process == "waiting" and status["safety_state"] in (None, "stopped"):
         return "; ".join(notices) or "waiting for the robot"
     reasons = [f"{name.replace('_', ' ')}!" for name in status["watchdogs_raised"]]
+    if status["learner_starting"]:
+        reasons.append("learner starting")
     if status["safety_state"] not in (None, "running"):
         cause = f" ({status['safety_cause']})" if status["safety_cause"] else ""
         reasons.insert(0, f"{status['safety_state'].replace('_', ' ').upper()}{cause}")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +18,8 @@ class MotorGains:
       max_target_error_rad: the driver keeps targets this close to the measured angle; infinity if it does not.
     """
 
-    stiffness_n_m_rad: np.ndarray
-    max_target_error_rad: np.ndarray
+    stiffness_n_m_rad: NDArray[np.float64]
+    max_target_error_rad: NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,9 @@ class WorkspaceBox:
       tool_position_m: `[3]` of the tool for joint angles `[joints]`.
     """
 
-    lower_m: np.ndarray
-    upper_m: np.ndarray
-    tool_position_m: Callable[[np.ndarray], np.ndarray]
+    lower_m: NDArray[np.float64]
+    upper_m: NDArray[np.float64]
+    tool_position_m: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +52,11 @@ class JointLimits:
       workspace: for arms; None for robots whose tool is not limited.
     """
 
-    lower_rad: np.ndarray
-    upper_rad: np.ndarray
-    command_rate_rad_s: np.ndarray
-    velocity_rad_s: np.ndarray
-    torque_n_m: np.ndarray
+    lower_rad: NDArray[np.float64]
+    upper_rad: NDArray[np.float64]
+    command_rate_rad_s: NDArray[np.float64]
+    velocity_rad_s: NDArray[np.float64]
+    torque_n_m: NDArray[np.float64]
     gains: MotorGains | None
     temperature_c: float | None = None
     battery_fraction: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.contract.limits import JointLimits
 from daydreamer.contract.signals import ORIENTATION, Measurement, Signal
@@ -67,21 +68,21 @@ class JointBelief:
         # A measurement is as old as its oldest part: one a little newer may hold the same angles.
         self._confirming_s = control_period_s / 2
         joints = len(self._step_rad)
-        self._believed_rad = np.full(joints, np.nan)
-        self._possible_rad = np.full(joints, np.nan)
-        self._doubted_rad = np.full(joints, np.nan)
-        self._doubted_s = np.full(joints, -np.inf)
-        self._believed_s = np.full(joints, -np.inf)
+        self._believed_rad: NDArray[np.float64] = np.full(joints, np.nan)
+        self._possible_rad: NDArray[np.float64] = np.full(joints, np.nan)
+        self._doubted_rad: NDArray[np.float64] = np.full(joints, np.nan)
+        self._doubted_s: NDArray[np.float64] = np.full(joints, -np.inf)
+        self._believed_s: NDArray[np.float64] = np.full(joints, -np.inf)
         self._time_s = -np.inf
         self.certain = False
 
     @property
-    def position_rad(self) -> np.ndarray | None:
+    def position_rad(self) -> NDArray[np.float64] | None:
         """`[joints]`, finite; None while a joint has not been believed once."""
         return None if np.isnan(self._believed_rad).any() else self._believed_rad
 
     @property
-    def possible_rad(self) -> np.ndarray | None:
+    def possible_rad(self) -> NDArray[np.float64] | None:
         """`[joints]`, the last that were believed and that the joint can have; None while there is a joint without."""
         return None if np.isnan(self._possible_rad).any() else self._possible_rad
 
@@ -90,7 +91,7 @@ class JointBelief:
         """How long the joint that was believed last has not been."""
         return self._time_s - float(self._believed_s.min())
 
-    def update(self, time_s: float, sample_rad: np.ndarray) -> np.ndarray:
+    def update(self, time_s: float, sample_rad: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Takes in the angles of a measurement; one that is no newer than the last changes nothing.
 
         Args:

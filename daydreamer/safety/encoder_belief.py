@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 STEP_RAD = 0.05
 """Noise, coarse encoders, and packets that come a few milliseconds late: any angle may differ by this from the last."""
@@ -36,14 +37,14 @@ class EncoderBelief:
     """
 
     # Since `_begin`, each `[joints]`.
-    _speed: np.ndarray
-    _believed_s: np.ndarray
-    _agreeing: np.ndarray
-    _leaping: np.ndarray
-    _sample_rad: np.ndarray
-    _sample_speed: np.ndarray
+    _speed: NDArray[np.float64]
+    _believed_s: NDArray[np.float64]
+    _agreeing: NDArray[np.int_]
+    _leaping: NDArray[np.bool_]
+    _sample_rad: NDArray[np.float64]
+    _sample_speed: NDArray[np.float64]
 
-    def __init__(self, largest_velocity_rad_s: np.ndarray, pause_s: float):
+    def __init__(self, largest_velocity_rad_s: NDArray[np.float64], pause_s: float):
         """Makes a belief in nothing.
 
         Args:
@@ -61,8 +62,8 @@ class EncoderBelief:
         return np.inf if np.isnan(self.position_rad).any() else time_s - float(self._believed_s.min())
 
     def update(
-        self, position_rad: np.ndarray, velocity_rad_s: np.ndarray, time_s: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, position_rad: NDArray[np.float64], velocity_rad_s: NDArray[np.float64], time_s: float
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Takes in a sample, finite.
 
         Returns:
@@ -92,7 +93,7 @@ class EncoderBelief:
         self._sample_rad, self._sample_speed, self._sample_s = position_rad, speed, time_s
         return believed, leapt
 
-    def _begin(self, position_rad: np.ndarray, speed_rad_s: np.ndarray, time_s: float) -> None:
+    def _begin(self, position_rad: NDArray[np.float64], speed_rad_s: NDArray[np.float64], time_s: float) -> None:
         joints = len(position_rad)
         self.position_rad = np.full(joints, np.nan)
         self._speed = speed_rad_s
@@ -101,12 +102,17 @@ class EncoderBelief:
         self._leaping = np.zeros(joints, bool)
         self._sample_rad, self._sample_speed, self._sample_s = position_rad, speed_rad_s, time_s
 
-    def _reach(self, speed_rad_s: np.ndarray, before_rad_s: np.ndarray, elapsed_s: np.ndarray | float) -> np.ndarray:
+    def _reach(
+        self,
+        speed_rad_s: NDArray[np.float64],
+        before_rad_s: NDArray[np.float64],
+        elapsed_s: NDArray[np.float64] | float,
+    ) -> NDArray[np.float64]:
         """How far `[joints]` each joint may have come."""
         speed = np.minimum(SPEED_FACTOR * np.maximum(speed_rad_s, before_rad_s), self._largest_rad_s)
         return STEP_RAD + speed * elapsed_s
 
 
-def named(joint_names: Sequence[str], joints: np.ndarray) -> str:
+def named(joint_names: Sequence[str], joints: NDArray[np.bool_]) -> str:
     """The names of the joints for which `joints` is true, in a sentence."""
     return ", ".join(name for name, which in zip(joint_names, joints, strict=True) if which)

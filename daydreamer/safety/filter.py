@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class LowPassFilter:
@@ -26,30 +27,32 @@ class LowPassFilter:
         if cutoff_hz:
             self._numerator, self._denominator = _butterworth(cutoff_hz / rate_hz)
         # What the next output and the one after it owe to the samples so far, `[2, joints]`: transposed direct form II.
-        self._state: np.ndarray | None = None
+        self._state: NDArray[np.float64] | None = None
 
-    def reset(self, value: np.ndarray) -> None:
+    def reset(self, value: NDArray[np.float64]) -> None:
         """Starts as if `value` `[joints]` had been the input for ever."""
         if self.cutoff_hz:
-            # Where input and output are both `value` and stay there; the gain at 0 Hz is 1.
-            last = self._numerator[2] - self._denominator[1]
-            self._state = np.outer((1.0 - self._numerator[0], last), np.asarray(value, np.float64))
+            self._state = self._steady(np.asarray(value, np.float64))
 
-    def __call__(self, value: np.ndarray) -> np.ndarray:
+    def __call__(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Next output `[joints]` for the input `value` `[joints]`; without a reset it starts at this input."""
         value = np.asarray(value, np.float64)
         if not self.cutoff_hz:
             return value.copy()
-        if self._state is None:
-            self.reset(value)
-        output = self._numerator[0] * value + self._state[0]
+        state = self._steady(value) if self._state is None else self._state
+        output: NDArray[np.float64] = self._numerator[0] * value + state[0]
         later = np.outer(self._numerator[1:], value) - np.outer(self._denominator, output)
-        later[0] += self._state[1]
+        later[0] += state[1]
         self._state = later
         return output
 
+    def _steady(self, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The state in which input and output are both `value` and stay there; the gain at 0 Hz is 1."""
+        last = self._numerator[2] - self._denominator[1]
+        return np.outer((1.0 - self._numerator[0], last), value)
 
-def _butterworth(cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+
+def _butterworth(cutoff: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Numerator `[3]`, and denominator `[2]` after its leading 1, for a cutoff in shares of the sampling rate.
 
     The analogue 1 / (s^2 + sqrt(2) s + 1) by the bilinear transform. Not by scipy.signal, which takes each process

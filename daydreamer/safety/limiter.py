@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.contract.embodiment import Command
-from daydreamer.contract.limits import JointLimits, Limits
+from daydreamer.contract.limits import JointLimits, Limits, WorkspaceBox
 from daydreamer.errors import UserError
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.safety.flags import SAFETY_FLAGS
@@ -49,6 +50,12 @@ def check_health_limits(limits: Limits) -> None:
             raise UserError(f"The robot's folder does not state the limit {name}; infinity means that there is none.")
 
 
+def stated(limit: float | None) -> float:
+    """A limit that the robot's guard has found stated, with one of the checks above."""
+    assert limit is not None, "the guard refuses a robot whose folder does not state it"
+    return limit
+
+
 _POSITIVE = ("command_rate_rad_s", "velocity_rad_s", "torque_n_m")
 
 
@@ -74,7 +81,7 @@ class CommandLimiter:
         self._limits_torque = bool(np.isfinite(self._largest_error_rad).any())
         self._workspace = limits.workspace
         self._filter = LowPassFilter(low_pass_cutoff_hz, control_rate_hz)
-        self._previous_rad: np.ndarray | None = None
+        self._previous_rad: NDArray[np.float64] | None = None
         self.interventions = 0
         self.counts = dict.fromkeys(SAFETY_FLAGS, 0)
 
@@ -84,23 +91,29 @@ class CommandLimiter:
         return self._previous_rad is not None
 
     @property
-    def setpoint(self) -> np.ndarray:
+    def setpoint(self) -> NDArray[np.float64]:
         """`[joints]` in rad, the pose that `hold` commands. Only when `has_setpoint`."""
-        return self._previous_rad.copy()
+        return self._held_rad.copy()
+
+    @property
+    def _held_rad(self) -> NDArray[np.float64]:
+        """The previous command itself. Only when `has_setpoint`."""
+        assert self._previous_rad is not None, "whoever asks has departed from somewhere"
+        return self._previous_rad
 
     def forget(self) -> None:
         """Forgets the previous command; call when the robot may have moved without being commanded."""
         self._previous_rad = None
 
-    def inside(self, pose_rad: np.ndarray) -> np.ndarray:
+    def inside(self, pose_rad: NDArray[np.float64]) -> NDArray[np.float64]:
         """The nearest pose that may be commanded, `[joints]`."""
         return np.clip(pose_rad, self._lower_rad, self._upper_rad)
 
-    def depart(self, measured_rad: np.ndarray) -> None:
+    def depart(self, measured_rad: NDArray[np.float64]) -> None:
         """The next command departs from this pose, which is finite."""
         self._set(self.inside(measured_rad))
 
-    def command(self, requested_rad: np.ndarray, measured_rad: np.ndarray) -> Command:
+    def command(self, requested_rad: NDArray[np.float64], measured_rad: NDArray[np.float64]) -> Command:
         """The nearest command to a request that the robot may be sent.
 
         Args:
@@ -116,36 +129,37 @@ class CommandLimiter:
         # The filter overshoots, so limits come after it as well.
         return self._limited(np.clip(self._filter(inside), self._lower_rad, self._upper_rad), measured_rad, flags)
 
-    def follow(self, pose_rad: np.ndarray, measured_rad: np.ndarray) -> Command:
+    def follow(self, pose_rad: NDArray[np.float64], measured_rad: NDArray[np.float64]) -> Command:
         """Like `command`, without the filter: for a path that is smooth by itself."""
         if self._previous_rad is None:
             self.depart(measured_rad)
         command = self._limited(np.clip(pose_rad, self._lower_rad, self._upper_rad), measured_rad, 0)
-        self._filter.reset(self._previous_rad)
+        self._filter.reset(self._held_rad)
         return command
 
     def hold(self, flags: int = 0) -> Command:
         """The previous command again. Only when `has_setpoint`."""
         # The filter starts again from the held pose: what it remembers would otherwise jerk at the next good action.
-        self._set(self._previous_rad)
-        return self._counted(self._previous_rad.copy(), flags | SAFETY_FLAGS["holding"])
+        self._set(self._held_rad)
+        return self._counted(self._held_rad.copy(), flags | SAFETY_FLAGS["holding"])
 
     def relax(self, flags: int = 0) -> Command:
         """Takes the torque off, but for viscous damping; the next command departs from the measured pose."""
         self.forget()
         return self._counted(np.full(self._lower_rad.shape, np.nan), flags | SAFETY_FLAGS["damping"], relaxes=True)
 
-    def _set(self, pose_rad: np.ndarray) -> None:
+    def _set(self, pose_rad: NDArray[np.float64]) -> None:
         self._previous_rad = pose_rad
         self._filter.reset(pose_rad)
 
-    def _limited(self, wanted_rad: np.ndarray, measured_rad: np.ndarray, flags: int) -> Command:
-        change = wanted_rad - self._previous_rad
+    def _limited(self, wanted_rad: NDArray[np.float64], measured_rad: NDArray[np.float64], flags: int) -> Command:
+        previous_rad = self._held_rad
+        change = wanted_rad - previous_rad
         limited = np.clip(change, -self._largest_change_rad, self._largest_change_rad)
         if np.any(limited != change):
             flags |= SAFETY_FLAGS["rate_clipped"]
         # Two poses that are inside the position limits have only such poses between them.
-        position = self._previous_rad + limited
+        position = previous_rad + limited
         if self._limits_torque:
             reachable = np.clip(
                 position, measured_rad - self._largest_error_rad, measured_rad + self._largest_error_rad
@@ -153,22 +167,18 @@ class CommandLimiter:
             reachable = np.clip(reachable, self._lower_rad, self._upper_rad)
             # Also where the joint is said to be somewhere else all of a sudden.
             reachable = np.clip(
-                reachable, self._previous_rad - self._largest_change_rad, self._previous_rad + self._largest_change_rad
+                reachable, previous_rad - self._largest_change_rad, previous_rad + self._largest_change_rad
             )
             if np.any(reachable != position):
                 flags |= SAFETY_FLAGS["torque_clipped"]
                 position = reachable
-        if self._workspace is not None and not self._in_workspace(position):
+        if self._workspace is not None and not _is_inside(self._workspace, position):
             flags |= SAFETY_FLAGS["workspace_clipped"]
-            position = self._previous_rad
+            position = previous_rad
         self._previous_rad = position
         return self._counted(position.copy(), flags)
 
-    def _in_workspace(self, position_rad: np.ndarray) -> bool:
-        tool = self._workspace.tool_position_m(position_rad)
-        return bool(np.all(tool >= self._workspace.lower_m) and np.all(tool <= self._workspace.upper_m))
-
-    def _counted(self, position_rad: np.ndarray, flags: int, relaxes: bool = False) -> Command:
+    def _counted(self, position_rad: NDArray[np.float64], flags: int, relaxes: bool = False) -> Command:
         if flags:
             self.interventions += 1
             count_flags(self.counts, flags)
@@ -182,7 +192,12 @@ def count_flags(counts: dict[str, int], flags: int) -> None:
             counts[name] += 1
 
 
-def _largest_error_rad(limits: JointLimits) -> np.ndarray:
+def _is_inside(workspace: WorkspaceBox, position_rad: NDArray[np.float64]) -> bool:
+    tool = workspace.tool_position_m(position_rad)
+    return bool(np.all(tool >= workspace.lower_m) and np.all(tool <= workspace.upper_m))
+
+
+def _largest_error_rad(limits: JointLimits) -> NDArray[np.float64]:
     """Distance `[joints]` of a target from the measured angle at which the motor's share of torque is reached.
 
     Infinite where the driver keeps targets nearer than that, or keeps its gains to itself.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.contract.limits import JointLimits
 from daydreamer.safety.belief import OUTSIDE_RAD
@@ -39,7 +40,7 @@ class MotorGuard:
         joint_names: Sequence[str],
         limits: JointLimits,
         *,
-        stiffness_n_m_rad: np.ndarray,
+        stiffness_n_m_rad: NDArray[np.float64],
         max_target_error_rad: float,
         interpolate_s: float,
         command_timeout_s: float,
@@ -69,10 +70,10 @@ class MotorGuard:
         )
         self.belief = EncoderBelief(limits.velocity_rad_s, STATE_TIMEOUT_S)
         self.stopped: str | None = None
-        self._previous_rad: np.ndarray | None = None
+        self._previous_rad: NDArray[np.float64] | None = None
         self._ticked_s = -np.inf
 
-    def command(self, target_rad: np.ndarray | None, time_s: float) -> None:
+    def command(self, target_rad: NDArray[np.float64] | None, time_s: float) -> None:
         """Takes in a command that arrives at `time_s`: finite targets `[joints]`, or None to damp."""
         if target_rad is None:
             self.stopped = None
@@ -85,21 +86,21 @@ class MotorGuard:
         self.stopped = None
         self._targets.reset()
 
-    def measured(self, position_rad: np.ndarray, velocity_rad_s: np.ndarray, time_s: float) -> bool:
+    def measured(self, position_rad: NDArray[np.float64], velocity_rad_s: NDArray[np.float64], time_s: float) -> bool:
         """Takes in the joints' state, finite, at `time_s`; whether all of it is believed."""
         believed, leapt = self.belief.update(position_rad, velocity_rad_s, time_s)
         if leapt.any():
             self._stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
         return bool(believed.all())
 
-    def target(self, time_s: float) -> np.ndarray | None:
+    def target(self, time_s: float) -> NDArray[np.float64] | None:
         """`[joints]` targets of the tick at `time_s`, or None for damping."""
         elapsed_s = min(time_s - self._ticked_s, LATE_PERIODS * self._period_s)
         self._ticked_s = time_s
         self._previous_rad = self._limited(time_s, elapsed_s)
         return None if self._previous_rad is None else self._previous_rad.copy()
 
-    def _limited(self, time_s: float, elapsed_s: float) -> np.ndarray | None:
+    def _limited(self, time_s: float, elapsed_s: float) -> NDArray[np.float64] | None:
         believed_rad = self.belief.position_rad
         if self.belief.age_s(time_s) > STATE_TIMEOUT_S:
             self._targets.reset()  # what was commanded before belongs to the past

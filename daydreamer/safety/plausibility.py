@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.config import SafetyConfig
 from daydreamer.contract.embodiment import Embodiment, Finding
 from daydreamer.contract.frames import GRAVITY_M_S2
-from daydreamer.contract.limits import JointLimits
+from daydreamer.contract.limits import JointLimits, MotorGains
 from daydreamer.contract.signals import (
     ANGULAR_VELOCITY,
     IMU_SIGNALS,
@@ -77,7 +78,9 @@ def joint_and_imu_checks(
     limits = robot.limits if senses_joints and isinstance(robot.limits, JointLimits) else None
     return (
         None if limits is None else EncoderCheck(robot.setpoint_names, config),
-        None if limits is None or limits.gains is None else FollowingCheck(robot.setpoint_names, limits, config),
+        None
+        if limits is None or limits.gains is None
+        else FollowingCheck(robot.setpoint_names, limits.torque_n_m, limits.gains, config),
         ImuCheck(config) if robot.has(*IMU_SIGNALS) else None,
     )
 
@@ -99,13 +102,13 @@ class EncoderCheck:
     def forget(self) -> None:
         """Begins anew, as after a gap."""
         joints = len(self._names)
-        self._position_rad = np.full(joints, np.inf)
+        self._position_rad: NDArray[np.float64] = np.full(joints, np.inf)
         self._unchanged_s = np.zeros(joints)
         self._liveliness = np.zeros(joints)
         self._velocity_rad_s = np.zeros(joints)
         self._stuck = np.zeros(joints, bool)
 
-    def update(self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None) -> Finding:
+    def update(self, elapsed_s: float, measurement: Measurement, commanded_rad: NDArray[np.float64] | None) -> Finding:
         """See `PlausibilityCheck.update`."""
         position_rad = measurement[JOINT_POSITION]
         change_rad = np.abs(position_rad - self._position_rad)
@@ -124,7 +127,7 @@ class EncoderCheck:
         joint = int(np.where(self._stuck, self._unchanged_s, -1.0).argmax())
         return Finding(bool(self._stuck[joint]), float(self._unchanged_s[joint]), self._limit_s, self._names[joint])
 
-    def _should_change(self, commanded_rad: np.ndarray | None) -> np.ndarray:
+    def _should_change(self, commanded_rad: NDArray[np.float64] | None) -> NDArray[np.bool_]:
         moves = np.abs(self._velocity_rad_s) > UNREPORTED_SPEED_RAD_S
         if commanded_rad is None:
             return moves
@@ -145,10 +148,12 @@ class FollowingCheck:
       doubtful: whether that may be so, which is told long before it is certain.
     """
 
-    def __init__(self, joint_names: tuple[str, ...], limits: JointLimits, config: SafetyConfig):
+    def __init__(
+        self, joint_names: tuple[str, ...], torque_n_m: NDArray[np.float64], gains: MotorGains, config: SafetyConfig
+    ):
+        """Makes a check of joints whose motors can give `torque_n_m` `[joints]` and whose driver has these gains."""
         self._names = joint_names
-        gains = limits.gains
-        explained_rad = np.minimum(limits.torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
+        explained_rad = np.minimum(torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
         self._far_rad = explained_rad + FOLLOWING_MARGIN_RAD
         self._blocked_s, self._limit_s = config.blocked_s, config.not_following_s
         self.forget()
@@ -160,7 +165,7 @@ class FollowingCheck:
         self.doubtful = False
 
     def update(
-        self, elapsed_s: float, measurement: Measurement, commanded_rad: np.ndarray | None
+        self, elapsed_s: float, measurement: Measurement, commanded_rad: NDArray[np.float64] | None
     ) -> tuple[Finding, Finding]:
         """See `PlausibilityCheck.update`; whether a joint does not follow, and whether one is blocked."""
         if commanded_rad is None:
@@ -190,7 +195,7 @@ def _is_upright(measurement: Measurement) -> bool:
     if orientation_wxyz is None:
         return False
     _, x, y, _ = orientation_wxyz.tolist()
-    return 1.0 - 2.0 * (x * x + y * y) > UPRIGHT
+    return bool(1.0 - 2.0 * (x * x + y * y) > UPRIGHT)
 
 
 class ImuCheck:
@@ -211,7 +216,7 @@ class ImuCheck:
         self._bias_rad_s: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._last: tuple[list[float], list[float]] | None = None
 
-    def update(self, elapsed_s: float, measurement: Measurement, commanded: np.ndarray | None) -> Finding:
+    def update(self, elapsed_s: float, measurement: Measurement, commanded: NDArray[np.float64] | None) -> Finding:
         """See `PlausibilityCheck.update`."""
         # Plain numbers: on vectors of three, numpy is the slower.
         orientation, gyroscope = measurement[ORIENTATION].tolist(), measurement[ANGULAR_VELOCITY].tolist()

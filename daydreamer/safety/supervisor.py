@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
 from daydreamer.contract.embodiment import Command, Embodiment
@@ -96,7 +97,7 @@ class SafetySupervisor:
         self._ramp_speed_rad_s = np.inf if safety is None else safety.ramp_speed_rad_s
         self._ramp: Ramp | None = None
         self._ramp_done = False
-        self._ramp_setpoint: np.ndarray | None = None
+        self._ramp_setpoint: NDArray[np.float64] | None = None
         self._paused = False
         self._activations_refused = 0
 
@@ -175,7 +176,7 @@ class SafetySupervisor:
     # The control loop.
 
     @property
-    def stand_in_rad(self) -> np.ndarray | None:
+    def stand_in_rad(self) -> NDArray[np.float64] | None:
         """`[joints]` inside the limits: says 'where you are' to a driver that knows positions only. Any thread may ask.
 
         The last angles that were believed and that the joints can have; None while a joint has said none yet, and for
@@ -192,9 +193,10 @@ class SafetySupervisor:
           measurement: the newest, whatever is in it.
         """
         gap_s = self.watchdogs.gap_s(tick_s)
-        wrong = self._take_in(measurement)
+        believed, wrong = self._take_in(measurement)
+        self.measurement = believed
         commanded = self.limiter.setpoint if self.limiter.has_setpoint else None
-        self.watchdogs.look(tick_s, self.measurement, wrong, commanded)
+        self.watchdogs.look(tick_s, believed, wrong, commanded)
         if self._safety is not None:
             self._latch(tick_s, self._safety)
         if not self.active:
@@ -206,13 +208,14 @@ class SafetySupervisor:
             self._advance_ramp(tick_s)
         return self.state
 
-    def command(self, requested: np.ndarray) -> Command:
+    def command(self, requested: NDArray[np.float64]) -> Command:
         """See `Guard.command`; only while RUNNING."""
         return self.limiter.command(requested, self._measured)
 
     @property
-    def _measured(self) -> np.ndarray:
-        """`[setpoint]`, where the robot is."""
+    def _measured(self) -> NDArray[np.float64]:
+        """`[setpoint]`, where the robot is. From the first tick on."""
+        assert self.measurement is not None, "a tick begins with one"
         return self._robot.measured_setpoint(self.measurement)
 
     def command_without_policy(self) -> Command | None:
@@ -221,9 +224,9 @@ class SafetySupervisor:
         match self.state:
             case SafetyState.STOPPED:
                 return None
-            case SafetyState.RAMPING if self._ramp is None:
-                return self.limiter.relax(stale)  # it is not certain yet where the joints are
             case SafetyState.RAMPING:
+                if self._ramp is None or self._ramp_setpoint is None:
+                    return self.limiter.relax(stale)  # it is not certain yet where the joints are
                 return self.limiter.follow(self._ramp_setpoint, self._measured)
             case SafetyState.HOLDING:
                 return self.limiter.hold(stale)
@@ -244,25 +247,24 @@ class SafetySupervisor:
         self._machine.fire(Trigger.DAMP, Watchdog.LOOP_OVERRUN)
         return self.limiter.relax()
 
-    def _take_in(self, measurement: Measurement) -> str | None:
-        """Makes `self.measurement` of it; returns what is wrong with it, if it cannot be used."""
-        self.measurement = measurement
+    def _take_in(self, measurement: Measurement) -> tuple[Measurement, str | None]:
+        """The measurement with the joints where they are believed to be, and what is wrong if it cannot be used."""
         wrong = self._signals.unusable_quantity(measurement)
         belief = self._belief
         if wrong is not None:
             self._refuse(wrong)
         if belief is None:
-            return wrong
+            return measurement, wrong
         unsaid = np.full(len(self._robot.setpoint_names), np.nan)
         said_rad = measurement.get(JOINT_POSITION)
         doubted = belief.update(measurement.time_s, unsaid if said_rad is None else said_rad)
         if wrong is None and doubted.any() and belief.position_rad is not None:
             self._refuse(f"{JOINT_POSITION} of {self._robot.setpoint_names[int(doubted.argmax())]}")
         if belief.position_rad is None:
-            return wrong
+            return measurement, wrong
         if doubted.any() or not belief.certain:
-            self.measurement = measurement.with_value(JOINT_POSITION, belief.position_rad)
-        return wrong or (JOINT_POSITION if belief.doubt_s > self._state_timeout_s else None)
+            measurement = measurement.with_value(JOINT_POSITION, belief.position_rad)
+        return measurement, wrong or (JOINT_POSITION if belief.doubt_s > self._state_timeout_s else None)
 
     def _refuse(self, what: str) -> None:
         self.refused[what] += 1
@@ -381,7 +383,7 @@ class SafetySupervisor:
         self._on_event("safety_state", before=before, after=after, trigger=trigger, cause=cause)
 
 
-def _ramp_pose(robot: Embodiment, name: str) -> np.ndarray | None:
+def _ramp_pose(robot: Embodiment, name: str) -> NDArray[np.float64] | None:
     """Where every activation moves the robot first `[setpoint]`; None for one that has no poses.
 
     Raises:

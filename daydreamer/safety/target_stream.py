@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class TargetStream:
@@ -34,13 +35,13 @@ class TargetStream:
 
     def reset(self) -> None:
         """Forgets all commands."""
-        self._pending: deque[tuple[float, np.ndarray | None]] = deque()
-        self._start: np.ndarray | None = None
-        self._target: np.ndarray | None = None
+        self._pending: deque[tuple[float, NDArray[np.float64] | None]] = deque()
+        self._start = np.empty(0)  # where a target would set out; there is none
+        self._target: NDArray[np.float64] | None = None
         self._start_time_s = 0.0
         self._last_arrival_s = 0.0
 
-    def command(self, joint_targets_rad: np.ndarray | None, time_s: float) -> None:
+    def command(self, joint_targets_rad: NDArray[np.float64] | None, time_s: float) -> None:
         """Takes in a command that arrives at `time_s`: joint targets `[joints]`, or None to damp.
 
         Raises:
@@ -52,30 +53,31 @@ class TargetStream:
                 raise ValueError(f"not {len(joint_targets_rad)} finite joint targets: {joint_targets_rad}")
         self._pending.append((time_s + self._latency_s, joint_targets_rad))
 
-    def error(self, time_s: float, position_rad: np.ndarray) -> np.ndarray | None:
+    def error(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """How far the targets `[joints]` at `time_s` are from `position_rad`; None for damping."""
         # Half a nanosecond forgives the rounding of a simulation's clock.
         while self._pending and self._pending[0][0] <= time_s + 5e-10:
             self._accept(self._pending.popleft()[1], time_s, position_rad)
-        if self._target is None:
+        target = self._target
+        if target is None:
             return None
         if 0.0 < self._timeout_s < time_s - self._last_arrival_s and not self.never_times_out:
             self._target = None
             return None
-        error = self._interpolated(time_s) - position_rad
+        error = self._interpolated(target, time_s) - position_rad
         np.minimum(error, self._max_error_rad, out=error)
         np.maximum(error, -self._max_error_rad, out=error)
         return error
 
-    def _accept(self, target: np.ndarray | None, time_s: float, position_rad: np.ndarray) -> None:
+    def _accept(self, target: NDArray[np.float64] | None, time_s: float, position_rad: NDArray[np.float64]) -> None:
         self._last_arrival_s = time_s
         # From damping the target sets out where the joints are.
-        self._start = position_rad.copy() if self._target is None else self._interpolated(time_s)
+        self._start = position_rad.copy() if self._target is None else self._interpolated(self._target, time_s)
         self._start_time_s = time_s
         self._target = target
 
-    def _interpolated(self, time_s: float) -> np.ndarray:
+    def _interpolated(self, target: NDArray[np.float64], time_s: float) -> NDArray[np.float64]:
         elapsed_s = time_s - self._start_time_s
         if elapsed_s >= self._interpolate_s:
-            return self._target
-        return self._start + (self._target - self._start) * (elapsed_s / self._interpolate_s)
+            return target
+        return self._start + (target - self._start) * (elapsed_s / self._interpolate_s)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.contract.embodiment import Command
 from daydreamer.contract.limits import TwistLimits
 from daydreamer.errors import UserError
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.safety.flags import SAFETY_FLAGS
-from daydreamer.safety.limiter import check_health_limits, count_flags
+from daydreamer.safety.limiter import check_health_limits, count_flags, stated
 
 _POSITIVE = ("forward_m_s", "backward_m_s", "turn_rad_s", "acceleration_m_s2", "turn_acceleration_rad_s2")
 
@@ -43,9 +44,10 @@ class TwistLimiter:
     def __init__(self, limits: TwistLimits, low_pass_cutoff_hz: float, rate_hz: float):
         """Raises UserError as `check_twist_limits` does."""
         check_twist_limits(limits)
-        self._lower = np.array((-limits.backward_m_s, -limits.turn_rad_s))
-        self._upper = np.array((limits.forward_m_s, limits.turn_rad_s))
-        self._largest_change = np.array((limits.acceleration_m_s2, limits.turn_acceleration_rad_s2)) / rate_hz
+        self._lower = np.array((-stated(limits.backward_m_s), -stated(limits.turn_rad_s)))
+        self._upper = np.array((stated(limits.forward_m_s), stated(limits.turn_rad_s)))
+        accelerations = (stated(limits.acceleration_m_s2), stated(limits.turn_acceleration_rad_s2))
+        self._largest_change = np.array(accelerations) / rate_hz
         self._filter = LowPassFilter(low_pass_cutoff_hz, rate_hz)
         self._previous = np.zeros(2)
         self._filter.reset(self._previous)
@@ -58,7 +60,7 @@ class TwistLimiter:
         return True
 
     @property
-    def setpoint(self) -> np.ndarray:
+    def setpoint(self) -> NDArray[np.float64]:
         """Forward speed in m/s and turn rate in rad/s `[2]` of the last command."""
         return self._previous.copy()
 
@@ -66,15 +68,15 @@ class TwistLimiter:
         """The next command departs from standing still."""
         self._set(np.zeros(2))
 
-    def inside(self, setpoint: np.ndarray) -> np.ndarray:
+    def inside(self, setpoint: NDArray[np.float64]) -> NDArray[np.float64]:
         """The nearest twist within the limits, `[2]`."""
         return np.clip(setpoint, self._lower, self._upper)
 
-    def depart(self, measured: np.ndarray) -> None:
+    def depart(self, measured: NDArray[np.float64]) -> None:
         """The next command departs from standing still, whatever wheels that roll say."""
         self.forget()
 
-    def command(self, requested: np.ndarray, measured: np.ndarray) -> Command:
+    def command(self, requested: NDArray[np.float64], measured: NDArray[np.float64]) -> Command:
         """See `Guard.command`."""
         if not np.all(np.isfinite(requested)):
             return self.hold(SAFETY_FLAGS["action_not_finite"])
@@ -82,7 +84,7 @@ class TwistLimiter:
         flags = SAFETY_FLAGS["position_clipped"] if np.any(inside != requested) else 0
         return self._limited(self.inside(self._filter(inside)), flags)
 
-    def follow(self, setpoint: np.ndarray, measured: np.ndarray) -> Command:
+    def follow(self, setpoint: NDArray[np.float64], measured: NDArray[np.float64]) -> Command:
         """See `Guard.follow`."""
         command = self._limited(self.inside(setpoint), 0)
         self._filter.reset(self._previous)
@@ -99,11 +101,11 @@ class TwistLimiter:
         self.forget()
         return self._counted(np.zeros(2), flags | SAFETY_FLAGS["damping"], relaxes=True)
 
-    def _set(self, twist: np.ndarray) -> None:
+    def _set(self, twist: NDArray[np.float64]) -> None:
         self._previous = twist
         self._filter.reset(twist)
 
-    def _limited(self, wanted: np.ndarray, flags: int) -> Command:
+    def _limited(self, wanted: NDArray[np.float64], flags: int) -> Command:
         change = wanted - self._previous
         limited = np.clip(change, -self._largest_change, self._largest_change)
         if np.any(limited != change):
@@ -111,7 +113,7 @@ class TwistLimiter:
         self._previous = self._previous + limited
         return self._counted(self._previous.copy(), flags)
 
-    def _counted(self, twist: np.ndarray, flags: int, relaxes: bool = False) -> Command:
+    def _counted(self, twist: NDArray[np.float64], flags: int, relaxes: bool = False) -> Command:
         if flags:
             self.interventions += 1
             count_flags(self.counts, flags)

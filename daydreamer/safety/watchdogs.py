@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from daydreamer.config import ActorConfig, SafetyConfig, WatchdogAction
 from daydreamer.contract.embodiment import Embodiment, Finding
@@ -22,6 +23,7 @@ from daydreamer.contract.signals import (
     Measurement,
 )
 from daydreamer.safety.belief import OUTSIDE_RAD
+from daydreamer.safety.limiter import stated
 from daydreamer.safety.plausibility import joint_and_imu_checks
 
 TEMPERATURE_HYSTERESIS_C = 5.0
@@ -43,7 +45,7 @@ class Watchdog(enum.StrEnum):
       IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
-      LEARNER_SILENT: no sign of life of the learner.
+      LEARNER_SILENT: no sign of life of the learner, which may take longer while it starts.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
       COMMANDED_BY_OTHERS: somebody else tells the robot what to do as well.
@@ -79,11 +81,13 @@ class Heartbeats:
 
     Attributes:
       learner_s: the learner's last sign of life; None before the first look.
+      learner_starting_s: how long it may be silent while it starts; None for one that has started.
       policy_s: when the policy in use was made; None while there is none.
       intruders: names of those who command the robot beside us, as they are now.
     """
 
     learner_s: float | None = None
+    learner_starting_s: float | None = None
     policy_s: float | None = None
     intruders: tuple[str, ...] = ()
 
@@ -165,7 +169,7 @@ class Watchdogs:
         return gap_s
 
     def look(
-        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded: np.ndarray | None = None
+        self, tick_s: float, measurement: Measurement, wrong: str | None, commanded: NDArray[np.float64] | None = None
     ) -> None:
         """Looks at everything once.
 
@@ -184,7 +188,7 @@ class Watchdogs:
         if slow is not None and usable and age_s <= actor.state_timeout_s:
             late_s, limit_s, subject = slow.age_s, slow.limit_s, {"subject": slow.name}
         else:
-            late_s, limit_s, subject = age_s, actor.state_timeout_s, {} if usable else {"subject": wrong}
+            late_s, limit_s, subject = age_s, actor.state_timeout_s, {} if wrong is None else {"subject": wrong}
         self._judge(Watchdog.STATE_STALE, late_s > limit_s or not usable, "hold", late_s, limit_s, **subject)
         lost_s = actor.damp_timeout_s * limit_s / actor.state_timeout_s
         self._judge(Watchdog.STATE_LOST, late_s > lost_s, "damp", late_s, lost_s, **subject)
@@ -196,7 +200,8 @@ class Watchdogs:
             self._look_at_processes(tick_s, self._config)
             if usable:
                 self._look_at_robot(tick_s, measurement, self._config)
-                self._look_at_plausibility(tick_s, measurement, commanded)
+        if usable and self._plausibility is not None:
+            self._look_at_plausibility(tick_s, measurement, commanded, self._plausibility)
 
     def _look_at_processes(self, tick_s: float, config: SafetyConfig) -> None:
         intruders = self.heartbeats.intruders
@@ -209,13 +214,13 @@ class Watchdogs:
         self._judge(
             Watchdog.COMMAND_LATE, late, config.command_late_action, self._late_commands, config.command_late_count
         )
+        silent_s = config.learner_silent_s
+        starting_s = self.heartbeats.learner_starting_s
+        # A robot that a silent learner holds is not let go because that learner has ended and starts again.
+        if starting_s is not None and Watchdog.LEARNER_SILENT not in self.raised:
+            silent_s = max(silent_s, starting_s)
         for name, seen_s, limit_s, action in (
-            (
-                Watchdog.LEARNER_SILENT,
-                self.heartbeats.learner_s,
-                config.learner_silent_s,
-                config.learner_silent_action,
-            ),
+            (Watchdog.LEARNER_SILENT, self.heartbeats.learner_s, silent_s, config.learner_silent_action),
             (Watchdog.POLICY_TOO_OLD, self.heartbeats.policy_s, config.policy_old_s, config.policy_old_action),
         ):
             age_s = 0.0 if seen_s is None else tick_s - max(seen_s, self._acknowledged_s)
@@ -225,12 +230,12 @@ class Watchdogs:
         if isinstance(self._limits, JointLimits):
             self._look_at_joints(tick_s, measurement, config, self._limits)
         if (temperature_c := measurement.get(TEMPERATURE)) is not None:
-            limit = self._limits.temperature_c
+            limit = stated(self._limits.temperature_c)
             relief = TEMPERATURE_HYSTERESIS_C if Watchdog.OVER_TEMPERATURE in self.raised else 0.0
             hot = self._hot(tick_s, temperature_c > limit - relief)
             self._judge(Watchdog.OVER_TEMPERATURE, hot, "damp", temperature_c, limit)
         if (charge := measurement.get(CHARGE)) is not None:
-            limit = self._limits.battery_fraction
+            limit = stated(self._limits.battery_fraction)
             relief = BATTERY_HYSTERESIS if Watchdog.BATTERY_LOW in self.raised else 0.0
             empty = self._empty(tick_s, charge < limit + relief)
             self._judge(Watchdog.BATTERY_LOW, empty, "hold", charge, limit)
@@ -267,14 +272,19 @@ class Watchdogs:
             self._fast.popleft()
         return sum(seconds for _, seconds in self._fast)
 
-    def _look_at_plausibility(self, tick_s: float, measurement: Measurement, commanded: np.ndarray | None) -> None:
-        for name, action, finding in self._plausibility.look(measurement, commanded):
+    def _look_at_plausibility(
+        self,
+        tick_s: float,
+        measurement: Measurement,
+        commanded: NDArray[np.float64] | None,
+        plausibility: _Plausibility,
+    ) -> None:
+        for name, action, finding in plausibility.look(measurement, commanded):
             if finding.wrong:
                 self._implausible_s[name] = tick_s
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
             self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
-        # Where it is only worth a warning, as in the twin, all that happens is learned from.
-        self.joints_in_doubt = self._plausibility.joints_in_doubt and self._config.not_following_action == "damp"
+        self.joints_in_doubt = plausibility.joints_in_doubt
 
     def _judge(
         self,
@@ -315,10 +325,13 @@ class _Plausibility:
 
     @property
     def joints_in_doubt(self) -> bool:
-        return self._following is not None and self._following.doubtful
+        """See `Watchdogs`."""
+        # Where it is only worth a warning, as in the twin, all that happens is learned from.
+        damps = self._config.not_following_action == "damp"
+        return damps and self._following is not None and self._following.doubtful
 
     def look(
-        self, measurement: Measurement, commanded: np.ndarray | None
+        self, measurement: Measurement, commanded: NDArray[np.float64] | None
     ) -> Iterator[tuple[Watchdog, WatchdogAction, Finding]]:
         """Nothing if this measurement has been looked at before: that it is old is the concern of others."""
         elapsed_s, self._last_s = measurement.time_s - self._last_s, measurement.time_s
@@ -402,7 +415,7 @@ class _Lasting:
         return self._judgement
 
 
-def beyond_limits_rad(limits: JointLimits, position_rad: np.ndarray) -> np.ndarray:
+def beyond_limits_rad(limits: JointLimits, position_rad: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each joint `[joints]` is beyond the nearer of its mechanical limits; negative inside."""
     return np.maximum(limits.lower_rad - position_rad, position_rad - limits.upper_rad)
 

@@ -85,7 +85,8 @@ class ActorStatus(ProcessStatus):
       watchdog_trips: how often each was, of this life.
       intervention_steps: logged steps of this life whose action an operator chose.
       state_age_s: of the newest usable measurement, at the last tick.
-      learner_silence_s: time since the learner's last sign of life.
+      learner_silence_s: time since the learner's last sign of life, or since the actor was started.
+      learner_starting: whether the learner has yet to be seen at work, for the first time or after an end.
       tick_jitter_ms: how late ticks begin.
       reward_recent: mean per step; figures_recent: the same of the headline figures, by quantity, see
         `daydreamer.presentation`.
@@ -115,6 +116,7 @@ class ActorStatus(ProcessStatus):
     intervention_steps: int | None = None
     state_age_s: float | None = None
     learner_silence_s: float | None = None
+    learner_starting: bool | None = None
     tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
     figures_recent: dict[str, float] | None = None
@@ -245,6 +247,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     image_age_s: float | None = None
     camera: str | None = None
     learner_silence_s: float | None = None
+    learner_starting: bool | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
     figures_recent: dict[str, float] = {}
@@ -329,7 +332,8 @@ def read_status(session: Session) -> dict[str, Any]:
         figures_recent=_recent_figures(actor),
         **_known(actor, "safety_events reward_recent milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
-        **_known(actor, "state_age_s image_age_s camera learner_silence_s tick_jitter_ms notices"),
+        **_known(actor, "state_age_s image_age_s camera learner_silence_s learner_starting"),
+        **_known(actor, "tick_jitter_ms notices"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )
@@ -392,6 +396,11 @@ def heartbeat_age_s(status: ProcessStatus) -> float:
     if status.boot_id == _boot_id():
         return time.monotonic() - status.heartbeat_steady_s
     return max(0.0, time.time() - status.heartbeat_wall_s)
+
+
+def has_ended(status: ProcessStatus) -> bool:
+    """Whether the process that wrote this is gone, by all that this machine can tell: of another one's it cannot."""
+    return status.boot_id == _boot_id() and not _is_alive(status)
 
 
 def _is_alive(status: ProcessStatus) -> bool:

@@ -1,5 +1,8 @@
 """What an actor reports about a robot that stands, in lock-step."""
 
+import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
+from daydreamer.config import STARTING_PATIENCE
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
@@ -32,8 +36,8 @@ def session(tmp_path):
     return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
-def live(session, life, steps, earlier_steps=0):
-    """One life of an actor."""
+def live(session, life, steps, earlier_steps=0, until=lambda loop: True):
+    """One life of an actor, which ends when it is so."""
     period_s = session.spec.control_period_s
     twin = make_twin(session.config.twin, seed=0)
     twin.reset("standing")
@@ -56,6 +60,8 @@ def live(session, life, steps, earlier_steps=0):
                 command = loop.step(twin.measure(), twin.time_s)
                 twin.command(command.setpoint)
                 twin.advance(period_s)
+            while not until(loop):
+                time.sleep(0.01)
     twin.close()
 
 
@@ -88,6 +94,42 @@ def test_a_learners_status_that_nobody_can_read_is_no_sign_of_life_and_ends_noth
     assert pulse.last_s() == pulse.last_s() == seen_s
     StatusWriter(session, "learner").write(LearnerStatus(state="running"))
     assert pulse.last_s() > seen_s
+
+
+def test_a_learner_is_starting_until_it_has_been_at_work_and_again_when_it_has_ended(session):
+    status = StatusWriter(session, "learner")
+    status.write(LearnerStatus(state="running"))  # of whoever learned before the machine was last started
+    pulse = LearnerPulse(session)
+    begin_s = pulse.last_s()
+    assert pulse.starting and pulse.last_s() == begin_s
+    status.write(LearnerStatus(state="starting"))
+    assert pulse.last_s() == begin_s and pulse.starting, "one that never gets any further has to be told"
+    status.write(LearnerStatus(state="running"))
+    at_work_s = pulse.last_s()
+    assert at_work_s > begin_s and not pulse.starting
+    assert pulse.last_s() == at_work_s and not pulse.starting
+    write_as_one_that_was_killed(session)
+    assert pulse.last_s() == at_work_s and pulse.starting
+    status.write(LearnerStatus(state="starting"))
+    assert pulse.last_s() == at_work_s and pulse.starting
+    status.write(LearnerStatus(state="running"))
+    assert pulse.last_s() > at_work_s and not pulse.starting
+
+
+def write_as_one_that_was_killed(session):
+    """A learner's status, by a process that has ended without a word."""
+    write = (
+        "import sys; from daydreamer.session.directory import Session; from daydreamer.session.status import *; "
+        "StatusWriter(Session.open(sys.argv[1]), 'learner').write(LearnerStatus(state='running'))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", write, session.path], env=environment, check=True)
+
+
+def test_a_learner_that_starts_is_given_as_long_as_whoever_keeps_it_gives_it(session):
+    allowed_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
+    live(session, 1, 1, until=lambda loop: loop.supervisor.watchdogs.heartbeats.learner_starting_s == allowed_s)
+    assert read_status(session)["learner_starting"] is True
 
 
 def test_what_is_done_again_and_again_goes_on_after_a_failure_that_is_complained_about_once(caplog):

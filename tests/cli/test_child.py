@@ -9,9 +9,9 @@ import pytest
 
 from daydreamer.cli import child as child_module
 from daydreamer.cli.child import Child
-from daydreamer.cli.keeper import STARTING_PATIENCE, Pulse
+from daydreamer.cli.keeper import Pulse
 from daydreamer.cli.supervise import SessionSupervisor
-from daydreamer.config import SessionConfig
+from daydreamer.config import STARTING_PATIENCE, SessionConfig
 from daydreamer.processes import ProcessDescription
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec, Space

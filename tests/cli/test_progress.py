@@ -71,6 +71,21 @@ def test_what_the_actor_wants_its_operator_to_know_is_shown(running, terminal, s
     assert "waits for you: press r, then Y, here; /joint_states has 2 publishers: /a1, /arm" in shown
 
 
+@pytest.mark.parametrize(
+    "raised, starting, why",
+    [
+        ({}, True, "learner starting, "),
+        ({}, False, ""),
+        ({"learner_silent": "warn"}, False, "learner silent!, "),
+        ({"learner_silent": "warn"}, True, "learner silent!, learner starting, "),
+    ],
+)
+def test_a_learner_that_starts_is_told_from_one_that_is_silent(running, raised, starting, why):
+    change = {"watchdogs_raised": raised, "learner_starting": starting}
+    shown, _ = show(running, terminal=False, status_change=change)
+    assert shown.startswith(f"1.5 of 60 robot minutes, {why}reward 8.25, ")
+
+
 def test_a_session_in_which_the_robot_never_set_out_is_summed_up(running):
     status = read_status(running) | {"env_steps": 0, "robot_seconds": 0.0, "imagined_per_real_step": None}
     assert summarise(status)[0] == "0 steps logged (0.0 robot minutes)"

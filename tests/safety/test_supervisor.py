@@ -203,6 +203,33 @@ def test_silence_of_the_learner_and_age_of_the_policy_do_what_is_configured(name
     assert not rig.supervisor.watchdogs.raised
 
 
+@pytest.mark.parametrize("action, state", [("warn", "running"), ("hold", "holding"), ("damp", "damping")])
+def test_a_learner_that_starts_may_be_silent_for_longer_but_not_for_ever(action, state):
+    rig = Rig(learner_silent_s=2.0, learner_silent_action=action, **STANDS).run()
+    heartbeats = rig.supervisor.watchdogs.heartbeats
+    heartbeats.learner_s, heartbeats.learner_starting_s = rig.now_s, 10.0
+    rig.tick(198)
+    assert not rig.watchdogs() and rig.state is SafetyState.RUNNING
+    rig.tick(4)
+    assert rig.watchdogs() == [("learner_silent", action)] and rig.state == state
+    heartbeats.learner_s, heartbeats.learner_starting_s = rig.now_s, None
+    rig.tick()
+    assert not rig.supervisor.watchdogs.raised
+
+
+def test_a_robot_that_a_silent_learner_holds_is_not_let_go_by_that_learners_end():
+    rig = Rig(learner_silent_s=2.0, learner_silent_action="hold", **STANDS).run()
+    heartbeats = rig.supervisor.watchdogs.heartbeats
+    heartbeats.learner_s = rig.now_s
+    rig.tick(42)
+    heartbeats.learner_starting_s = 10.0  # it has been killed, and another one starts
+    rig.tick(42)
+    assert rig.state is SafetyState.HOLDING
+    heartbeats.learner_s, heartbeats.learner_starting_s = rig.now_s, None
+    rig.tick()
+    assert rig.state is SafetyState.RUNNING
+
+
 def test_an_operator_who_resumes_accepts_the_policy_there_is():
     rig = Rig(policy_old_s=2.0, policy_old_action="hold").run()
     rig.supervisor.watchdogs.heartbeats.policy_s = rig.now_s
