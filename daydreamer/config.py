@@ -292,6 +292,8 @@ class LearnerConfig(_Config):
     Attributes:
       batch_size, batch_length: sequences per batch and steps per sequence.
       train_ratio: ceiling on replayed steps per environment step; there is no floor.
+      updates_per_dispatch: gradient steps in one program on the device, for GPUs, which otherwise wait for whoever
+        dispatches; nothing is gained on a CPU.
       minimum_s: training starts when so much robot time has been experienced.
       replay_capacity: steps; the oldest go first.
       recent_share: of the replayed sequences that is drawn from the newest recent_s alone; the others are
@@ -334,6 +336,7 @@ class LearnerConfig(_Config):
     batch_size: Count = 16
     batch_length: Count = 32
     train_ratio: NotNegative = 144.0
+    updates_per_dispatch: Count = 1
     minimum_s: NotNegative = 50.0
     replay_capacity: Count = 200_000
     recent_share: Share = 0.5

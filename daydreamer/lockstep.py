@@ -145,11 +145,12 @@ class LockstepSession:
         if not allowed:
             return
         learner.ingest()
-        for _ in range(allowed):
-            if stop():
-                return
+        publish_updates = self._learner_config.lockstep_publish_updates
+        end = learner.updates + allowed
+        while learner.updates < end and not stop():
+            before = learner.updates
             learner.update()
-            if learner.updates % self._learner_config.lockstep_publish_updates == 0:
+            if before // publish_updates < learner.updates // publish_updates:
                 loop.set_policy(learner.policy(version=learner.updates))
 
     def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: MetricsWriter) -> dict[str, float]:

@@ -7,7 +7,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "daydreamer"
 FLOORS = (
-    {"errors", "texts", "spec", "presentation", "timing", "pacer", "periodic", "scheduling", "compilation"},
+    {
+        "accelerators",
+        "errors",
+        "texts",
+        "spec",
+        "presentation",
+        "timing",
+        "pacer",
+        "periodic",
+        "scheduling",
+        "compilation",
+    },
     {"config", "storage", "stop_request"},
     {"contract", "models", "middleware", "random_actions"},
     {"safety", "behavior"},

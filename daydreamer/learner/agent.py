@@ -90,7 +90,7 @@ class Agent:
         self.world_model = WorldModel(spec, model)
         self.actor_critic = ActorCritic(self.world_model, config)
         self.optimizer = make_optimizer(config)
-        self.update = jax.jit(self._update, donate_argnums=0)
+        self.update = jax.jit(self._update if config.updates_per_dispatch == 1 else self._updates, donate_argnums=0)
 
     @property
     def replayed_per_update(self) -> int:
@@ -177,6 +177,13 @@ class Agent:
             usual_log_norm=usual_log_norm,
         )
         return new_state, metrics
+
+    def _updates(self, state: TrainState, replay: replay_lib.ReplayState) -> tuple[TrainState, dict[str, Array]]:
+        """Several gradient steps in one program, for a device that is faster than its host; metrics of the last."""
+        state, metrics = jax.lax.scan(
+            lambda state, _: self._update(state, replay), state, length=self.config.updates_per_dispatch
+        )
+        return state, jax.tree.map(lambda values: values[-1], metrics)
 
     def _judge_norm(self, gradient_norm: Array, state: TrainState) -> tuple[Array, Array]:
         """The new running mean of the logarithmic gradient norm, and whether this norm is an explosion.

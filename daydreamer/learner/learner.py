@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import msgspec
 import numpy as np
 
+from daydreamer.accelerators import found_gpus
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
@@ -74,7 +74,7 @@ class Learner:
         self._dreams = DreamWriter(session.dreams)
         self._append_to_replay = LatencyStatistics()
         self._device = jax.devices()[0].device_kind
-        self._idle_gpus = idle_gpus() if jax.default_backend() == "cpu" else 0
+        self._idle_gpus = found_gpus() if jax.default_backend() == "cpu" else 0
         self._reported_problems = 0
         self._reported_skipped = 0
         self._refused_steps = 0
@@ -105,11 +105,12 @@ class Learner:
         return self._policy_version
 
     def updates_allowed(self, env_steps: int) -> int:
-        """How many gradient steps the train ratio leaves after `env_steps` steps of the session."""
+        """Gradient steps, in whole dispatches, that the train ratio leaves after `env_steps` steps of the session."""
         if env_steps < max(self._session.spec.steps(self.config.minimum_s), self.config.batch_length):
             return 0
         ceiling = int(env_steps * self.config.train_ratio / self.agent.replayed_per_update)
-        return max(0, ceiling - self._attempted)
+        per_dispatch = self.config.updates_per_dispatch
+        return max(0, ceiling - self._attempted) // per_dispatch * per_dispatch
 
     def ingest(self) -> int:
         """Takes over what has been logged since the last call, in the order it was logged; returns how much."""
@@ -132,7 +133,7 @@ class Learner:
             self._update = self.agent.update.lower(self._state, self.replay.state).compile()
 
     def update(self) -> None:
-        """One gradient step; waits for the one before, so that the caller keeps pace with the device.
+        """The gradient steps of one dispatch; waits for those before, so that the caller keeps pace with the device.
 
         After `fall_back_updates` skipped ones in a row the learner goes back to its last good checkpoint.
         """
@@ -141,10 +142,10 @@ class Learner:
         if self.metrics:
             jax.block_until_ready(self.metrics)
         self._state, self.metrics = self._update(self._state, self.replay.state)
-        self._attempted += 1
+        before, self._attempted = self._attempted, self._attempted + self.config.updates_per_dispatch
         # Asking the device each time would make it wait for us.
         patience = self.config.fall_back_updates << self._fall_backs
-        if self._attempted % patience == 0 and int(self._state.skipped_in_a_row) >= patience:
+        if before // patience < self._attempted // patience and int(self._state.skipped_in_a_row) >= patience:
             self._fall_back(f"the last {patience} gradient steps had to be skipped")
 
     def metric_values(self) -> dict[str, float]:
@@ -317,14 +318,6 @@ class Learner:
         if what in self._failing:
             self._failing.remove(what)
             self._on_event(f"{what}_works_again")
-
-
-def idle_gpus(driver: Path = Path("/proc/driver/nvidia/gpus")) -> int:
-    """How many GPUs NVIDIA's driver has found in this machine."""
-    try:
-        return len(list(driver.iterdir()))
-    except OSError:
-        return 0
 
 
 def is_finite(step: Step) -> bool:

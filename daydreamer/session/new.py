@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable
 from pathlib import Path
 
+from daydreamer import accelerators
 from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
 from daydreamer.robots.registry import TaskEntry, find_robot, make_task, provider_of
@@ -22,7 +23,7 @@ def configure(
     preset: str = "default",
     overrides: Iterable[str] = (),
 ) -> SessionConfig:
-    """The configuration of a new session: defaults, then the preset, then arguments, then `section.key=value`.
+    """The configuration of a new session: defaults, what suits this machine's GPU, preset, `section.key=value`.
 
     Args:
       task: None for the robot's usual one.
@@ -38,7 +39,7 @@ def configure(
     if body == "twin" and entry.twin is None:
         raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
-    return resolve(entry.preset(task, preset, body), arguments, parse_overrides(overrides))
+    return resolve(accelerators.settings(), entry.preset(task, preset, body), arguments, parse_overrides(overrides))
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:

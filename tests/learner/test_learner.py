@@ -77,6 +77,25 @@ def test_life_of_a_learner(tmp_path, write_steps):
         assert resumed.publish() == 2
 
 
+def test_several_gradient_steps_in_one_dispatch_are_the_same_ones(tmp_path, write_steps):
+    learners = []
+    for per_dispatch in (1, 3):
+        settings = merge(SETTINGS, {"learner": {"updates_per_dispatch": per_dispatch}})
+        session = make_session(tmp_path / str(per_dispatch), settings)
+        write_steps(session, 100)
+        with contextlib.closing(Learner(session)) as learner:
+            allowed = learner.updates_allowed(100)
+            assert allowed % per_dispatch == 0
+            for _ in range(6 // per_dispatch):
+                learner.update()
+            assert learner.updates == int(learner._state.updates) == 6
+            assert learner.updates_allowed(100) == allowed - 6
+            learners.append((parameters_of(learner), learner.metric_values()["learner/loss/total"]))
+    (one, one_loss), (other, other_loss) = learners
+    assert one_loss == pytest.approx(other_loss, rel=1e-3)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-3), one, other)
+
+
 def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, write_steps):
     session = make_session(tmp_path / "session")
     write_steps(session, 80)

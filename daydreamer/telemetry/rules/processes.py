@@ -77,7 +77,7 @@ def gpu_idle(evidence: Evidence) -> Advice | None:
         level="warn",
         title="GPU idle",
         finding=f"The learner runs on '{status['device']}', and this machine has {status['idle_gpus']} NVIDIA GPU(s).",
-        cure="Install JAX for it, as with pip install 'jax[cuda12]', and see that JAX_PLATFORMS does not say cpu.",
+        cure="Install JAX for it, as with pip install 'daydreamer[cuda]', and see that JAX_PLATFORMS does not say cpu.",
     )
 
 

@@ -1,0 +1,59 @@
+"""What this machine has to learn with beside its processor, and the settings that suit it. Does not import JAX."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_DRIVER = Path("/proc/driver/nvidia/gpus")
+_PLUGINS = ("jax_plugins.xla_cuda12", "jax_plugins.xla_cuda13")
+
+GPU_SETTINGS: Mapping[str, Any] = {
+    "learner": {
+        "batch_size": 64,
+        "batch_length": 16,
+        "imagination_starts": 1024,
+        "imagination_horizon": 10,
+        "train_ratio": 1024.0,
+        "updates_per_dispatch": 5,
+    }
+}
+"""For a robot that does not say otherwise. What a GPU's step costs is launching its kernels, hardly their size: short
+sequences, wide batches and many starts are free there (measured on an H200, see benchmarks/README.md; what five steps
+in one dispatch bring has not been). One gradient step and 10,240 imagined steps for each real one."""
+
+
+def found_gpus(driver: Path = _DRIVER) -> int:
+    """How many GPUs NVIDIA's driver has found in this machine."""
+    try:
+        return len(list(driver.iterdir()))
+    except OSError:
+        return 0
+
+
+def usable_gpus(driver: Path = _DRIVER) -> int:
+    """How many of them JAX can learn on: its CUDA plugin is installed, and nothing in the environment forbids it."""
+    platforms = os.environ.get("JAX_PLATFORMS", "").lower().split(",")
+    forbidden = platforms != [""] and not {"cuda", "gpu"} & set(platforms)
+    if (
+        forbidden
+        or os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
+        or not any(map(_is_installed, _PLUGINS))
+    ):
+        return 0
+    return found_gpus(driver)
+
+
+def settings() -> Mapping[str, Any]:
+    """Settings of a new session on this machine, before those of its robot; empty without a GPU."""
+    return GPU_SETTINGS if usable_gpus() else {}
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
