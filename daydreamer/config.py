@@ -331,6 +331,9 @@ class LearnerConfig(_Config):
         model is any good; 0 makes none. Each costs about as much as a tenth of a gradient step.
       dream_context_s, dream_horizon_s: what such a prediction is given to see, and how far it goes on from there.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
+      devices: how many GPUs (or whatever JAX computes on) make each gradient step together; it has to divide batch_size
+        and imagination_starts. 0 takes as many as there are and divide them. More than one gain only where the batch is
+        larger than one can fill, see docs/learning.md.
     """
 
     batch_size: Count = 16
@@ -379,6 +382,7 @@ class LearnerConfig(_Config):
     dream_context_s: Period = 1.0
     dream_horizon_s: Period = 2.5
     lockstep_publish_updates: Count = 1
+    devices: Annotated[int, Meta(ge=0, le=1024)] = 1
 
 
 Body = Literal["twin", "hardware"]

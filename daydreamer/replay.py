@@ -74,8 +74,15 @@ def _append(state: ReplayState, rows: dict[str, Array], count: Array) -> ReplayS
 class Replay:
     """Owner of a `ReplayState`."""
 
-    def __init__(self, spec: RobotSpec, capacity: int):
-        """Raises ValueError if the capacity is smaller than the largest append."""
+    def __init__(self, spec: RobotSpec, capacity: int, sharding: jax.sharding.Sharding | None = None):
+        """An empty ring.
+
+        Args:
+          sharding: of all its arrays; None for JAX's first device.
+
+        Raises:
+          ValueError: the capacity is smaller than the largest append.
+        """
         if capacity < APPEND_SIZES[-1]:
             raise ValueError(f"replay capacity {capacity} is below {APPEND_SIZES[-1]} steps")
         self.spec = spec
@@ -83,9 +90,12 @@ class Replay:
         self.total = 0
         self._expected: tuple[int, int] | None = None
         self.state = ReplayState(
-            {name: jnp.zeros((capacity, *shape), dtype) for name, (shape, dtype) in row_layout(spec).items()},
-            jnp.zeros((), jnp.int32),
-            jnp.zeros((), jnp.int32),
+            {
+                name: jnp.zeros((capacity, *shape), dtype, device=sharding)
+                for name, (shape, dtype) in row_layout(spec).items()
+            },
+            jnp.zeros((), jnp.int32, device=sharding),
+            jnp.zeros((), jnp.int32, device=sharding),
         )
 
     def __len__(self) -> int:

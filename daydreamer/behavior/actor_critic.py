@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -187,13 +188,26 @@ class Replayed(NamedTuple):
 class ActorCritic:
     """Behaviour losses on imagined trajectories (Hafner et al. 2023, section 'Actor critic learning')."""
 
-    def __init__(self, world_model: WorldModel, config: LearnerConfig):
-        """Discrete actions always take 'reinforce'. Raises ValueError for an unknown actor gradient."""
+    def __init__(
+        self,
+        world_model: WorldModel,
+        config: LearnerConfig,
+        divide: Callable[[LatentState], LatentState] = lambda starts: starts,
+    ):
+        """Discrete actions always take 'reinforce'.
+
+        Args:
+          divide: says how the starts of imagination `[starts]` lie on several devices; changes no value.
+
+        Raises:
+          ValueError: an unknown actor gradient.
+        """
         if config.actor_gradient not in ("dynamics", "reinforce"):
             raise ValueError(f"actor_gradient is '{config.actor_gradient}'; it is 'dynamics' or 'reinforce'")
         model = world_model.config
         self.world_model = world_model
         self.config = config
+        self._divide = divide
         self.dynamics_gradient = config.actor_gradient == "dynamics" and not world_model.spec.action.is_discrete
         self.actor = Actor(world_model)
         self.critic = MLP(model.critic_layers, model.units, model.bins, output_scale=0.0)
@@ -292,7 +306,7 @@ class ActorCritic:
         start_key, disturbance_key, imagination_key = jax.random.split(key, 3)
         batch_size, length = batch.reward.shape
         chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
-        start = jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states)
+        start = self._divide(jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states))
         disturbance = self.disturbances(surprises, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         discount = config.discount * imagined.continues

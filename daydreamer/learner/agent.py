@@ -12,6 +12,7 @@ from jax import Array
 from daydreamer import replay as replay_lib
 from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.learner.devices import DeviceGroup
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.policy.policy import acting_parameters
 from daydreamer.spec import RobotSpec
@@ -76,10 +77,22 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
 
 
 class Agent:
-    """World model and behaviour of one robot; pure functions over `TrainState`."""
+    """World model and behaviour of one robot; pure functions over `TrainState`.
 
-    def __init__(self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig):
-        """Raises ValueError for settings that do not fit each other."""
+    Attributes:
+      devices: that make its gradient steps; train state and replay lie whole on each.
+    """
+
+    def __init__(
+        self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig, devices: DeviceGroup | None = None
+    ):
+        """Without `devices` it is JAX's first. Raises ValueError for settings that do not fit each other."""
+        self.devices = devices or DeviceGroup(jax.devices()[:1])
+        if config.batch_size % len(self.devices) or config.imagination_starts % len(self.devices):
+            raise ValueError(
+                f"devices={len(self.devices)} does not divide both batch_size={config.batch_size} and "
+                f"imagination_starts={config.imagination_starts}"
+            )
         positions = config.batch_size * config.batch_length
         if config.imagination_starts > positions:
             raise ValueError(
@@ -88,9 +101,11 @@ class Agent:
         self.spec = spec
         self.config = config
         self.world_model = WorldModel(spec, model)
-        self.actor_critic = ActorCritic(self.world_model, config)
+        self.actor_critic = ActorCritic(self.world_model, config, self.devices.divide)
         self.optimizer = make_optimizer(config)
-        self.update = jax.jit(self._update if config.updates_per_dispatch == 1 else self._updates, donate_argnums=0)
+        whole = self.devices.whole
+        update = self._update if config.updates_per_dispatch == 1 else self._updates
+        self.update = jax.jit(update, donate_argnums=0, in_shardings=whole, out_shardings=whole)
 
     @property
     def replayed_per_update(self) -> int:
@@ -149,6 +164,7 @@ class Agent:
             recent_steps=max(1, self.spec.steps(config.recent_s)),
             mirrored=config.mirror and bool(self.spec.mirror),
         )
+        batch = self.devices.divide(batch)
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(
             state.parameters, state.slow_critic, state.behavior, batch, loss_key
         )

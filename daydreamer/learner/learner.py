@@ -15,6 +15,7 @@ from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.devices import choose_devices
 from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import (
@@ -63,8 +64,9 @@ class Learner:
         self._session = session
         self._on_event = on_event
         try:
-            self.agent = Agent(session.spec, config.model, config.learner)
-            self.replay = Replay(session.spec, config.learner.replay_capacity)
+            devices = choose_devices(config.learner)
+            self.agent = Agent(session.spec, config.model, config.learner, devices)
+            self.replay = Replay(session.spec, config.learner.replay_capacity, devices.whole)
         except ValueError as error:
             raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
         self.metrics: dict[str, jax.Array] = {}
@@ -73,14 +75,14 @@ class Learner:
         self._predictor = OpenLoopPredictor(self.agent.world_model, config.learner)
         self._dreams = DreamWriter(session.dreams)
         self._append_to_replay = LatencyStatistics()
-        self._device = jax.devices()[0].device_kind
+        self._device = str(devices)
         self._idle_gpus = found_gpus() if jax.default_backend() == "cpu" else 0
         self._reported_problems = 0
         self._reported_skipped = 0
         self._refused_steps = 0
         self._failing: set[str] = set()
         self._durable: int | None = None
-        self._initialize = jax.jit(self.agent.initialize, static_argnums=0)
+        self._initialize = jax.jit(self.agent.initialize, static_argnums=0, out_shardings=devices.whole)
         self._state = self._initialize(config.seed ^ _RESTART_SEED)
         self._restore()
         self._policy_version = next_snapshot_version(session.policy) - 1
@@ -287,7 +289,8 @@ class Learner:
         self._fell_back_to = int(state.updates)
         # What is given up has been attempted all the same: the train ratio must not grant it again.
         skipped = jax.numpy.int32(self._attempted - self._fell_back_to)
-        self._state = state._replace(key=jax.random.key_data(key), skipped=skipped, skipped_in_a_row=jax.numpy.int32(0))
+        state = state._replace(key=jax.random.key_data(key), skipped=skipped, skipped_in_a_row=jax.numpy.int32(0))
+        self._state = jax.device_put(state, self.agent.devices.whole)
         self._reported_skipped = int(skipped)
         self._fall_backs += 1
         self._on_event("fell_back", reason=reason, to_gradient_step=self._fell_back_to, gradient_step=self._attempted)

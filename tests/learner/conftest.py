@@ -19,7 +19,8 @@ def learners_share_their_programs(monkeypatch):
     monkeypatch.setattr(learner, "OpenLoopPredictor", _shared_predictor)
 
 
-def shared_agent(spec, model, config):
+def shared_agent(spec, model, config, devices):
+    del devices  # the same for equal settings
     return _agent(msgspec.json.encode(spec), model, config)
 
 
@@ -31,7 +32,7 @@ def _agent(spec_json, model, config):
 _shared_predictor = functools.lru_cache(OpenLoopPredictor)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_steps():
     """`write_steps(session, count, change)`: one more life, at random; `change(step)` alters each step."""
 

@@ -1,0 +1,63 @@
+"""The devices of a learner: each takes its share of every batch, and everything else lies on all of them."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from daydreamer.config import LearnerConfig
+
+_AXIS = "batch"
+
+Tree = TypeVar("Tree")
+
+
+class DeviceGroup:
+    """Devices that make one gradient step together, each on its share of the batch (data parallelism).
+
+    Nothing is said of how they come to terms: XLA sees how arrays lie, and sums the gradients over the devices by
+    itself. They may belong to several processes, see `jax.distributed`.
+
+    Attributes:
+      whole: sharding of what lies on every device, as parameters and replay.
+    """
+
+    def __init__(self, devices: Sequence[jax.Device]):
+        """`devices` of one kind, at least one; in `jax.distributed` the same in every process."""
+        self._devices = tuple(devices)
+        self._mesh = Mesh(np.array(self._devices), (_AXIS,))
+        self.whole = NamedSharding(self._mesh, PartitionSpec())
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def __str__(self) -> str:
+        """As 'cpu' or '8 x NVIDIA H100'."""
+        kinds = collections.Counter(device.device_kind for device in self._devices)
+        return " + ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in kinds.items())
+
+    def divide(self, tree: Tree) -> Tree:
+        """The same arrays `[batch, ...]`, divided by their first axis; inside of compiled functions only."""
+        if len(self) == 1:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, NamedSharding(self._mesh, PartitionSpec(_AXIS)))
+
+
+def choose_devices(config: LearnerConfig) -> DeviceGroup:
+    """The first `config.devices` that JAX finds; for 0 the largest number of them that divides the batch evenly.
+
+    Raises:
+      ValueError: there are not so many.
+    """
+    found = jax.devices()
+    if config.devices > len(found):
+        raise ValueError(f"devices={config.devices} is more than JAX finds here, {DeviceGroup(found)}")
+    common = math.gcd(config.batch_size, config.imagination_starts)
+    count = config.devices or max(count for count in range(1, len(found) + 1) if common % count == 0)
+    return DeviceGroup(found[:count])
