@@ -44,9 +44,11 @@ def train(
     Raises:
       UserError: unknown robot, task or preset, a robot without a twin, or `out` cannot become a session.
     """
+    from daydreamer.learner.devices import share_gpu_memory
     from daydreamer.lockstep import LockstepSession
 
     keep_compilations()
+    share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
     chosen = functools.partial(
         configure, robot=robot, task=task, seed=seed, preset=preset, overrides=[*ratio, *overrides]

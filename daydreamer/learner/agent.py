@@ -83,9 +83,7 @@ class Agent:
       devices: that make its gradient steps; train state and replay lie whole on each.
     """
 
-    def __init__(
-        self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig, devices: DeviceGroup | None = None
-    ):
+    def __init__(self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig, devices: DeviceGroup | None = None):
         """Without `devices` it is JAX's first. Raises ValueError for settings that do not fit each other."""
         self.devices = devices or DeviceGroup(jax.devices()[:1])
         if config.batch_size % len(self.devices) or config.imagination_starts % len(self.devices):

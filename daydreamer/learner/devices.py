@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
+import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from daydreamer.config import LearnerConfig
+from daydreamer.errors import UserError
 
 _AXIS = "batch"
 
@@ -53,11 +55,23 @@ def choose_devices(config: LearnerConfig) -> DeviceGroup:
     """The first `config.devices` that JAX finds; for 0 the largest number of them that divides the batch evenly.
 
     Raises:
-      ValueError: there are not so many.
+      UserError: there are not so many.
     """
     found = jax.devices()
     if config.devices > len(found):
-        raise ValueError(f"devices={config.devices} is more than JAX finds here, {DeviceGroup(found)}")
+        raise UserError(
+            f"learner.devices is {config.devices}, and JAX finds {len(found)} here ({DeviceGroup(found)}); set it to 0 "
+            "for as many as there are, with --set or in the session.yaml of a session that goes on."
+        )
     common = math.gcd(config.batch_size, config.imagination_starts)
     count = config.devices or max(count for count in range(1, len(found) + 1) if common % count == 0)
     return DeviceGroup(found[:count])
+
+
+def share_gpu_memory() -> None:
+    """Has JAX take a GPU's memory as it is needed; call it before anything is computed.
+
+    By itself JAX takes three quarters at once, which a camera's pictures, a browser or a second learner on the same GPU
+    then go without. Whoever sets JAX's variable decides otherwise.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

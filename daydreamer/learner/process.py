@@ -24,6 +24,7 @@ if __name__ == "__main__":
 import jax
 
 from daydreamer.compilation import keep_compilations
+from daydreamer.learner.devices import share_gpu_memory
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
 from daydreamer.session.dashboard import page_opened_s
@@ -134,6 +135,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     parser.add_argument("--session", type=Path, required=True, metavar="DIR", help="session directory")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    share_gpu_memory()
     session = Session.open(options.session)
     keep_compilations()
     events = EventLog(session.events)

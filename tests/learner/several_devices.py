@@ -1,19 +1,20 @@
-"""Programs that tests/learner/test_sharding.py starts, because JAX counts its devices once in a process.
+"""Programs that test_sharding.py starts, because a process says once how many devices it has.
 
     python several_devices.py one_process SESSION
     python several_devices.py two_processes SESSION PORT NUMBER
 
-Each says what it found as one line of JSON.
+What a program has found is the last line of its output, as JSON.
 """
 
 import contextlib
-import functools
 import json
 import re
 import sys
+import time
 from pathlib import Path
 
 import jax
+import msgspec
 import numpy as np
 
 from daydreamer.experience.tail import ExperienceTail
@@ -27,74 +28,98 @@ from daydreamer.session.directory import Session
 UPDATES = 10
 
 
-def train(session, agent):
-    """What comes of some gradient steps on all that the session has logged; and the state and the replay."""
+def prepare(session, agent):
+    """The compiled gradient step, a fresh train state, and a replay of all that the session has logged."""
     devices, config = agent.devices, session.config
     replay = Replay(session.spec, config.learner.replay_capacity, devices.whole)
     replay.append(ExperienceTail(session.experience, session.spec).read(1000))
     state = jax.jit(agent.initialize, static_argnums=0, out_shardings=devices.whole)(config.seed)
-    update = agent.update.lower(state, replay.state).compile()
+    return agent.update.lower(state, replay.state).compile(), state, replay.state
+
+
+def train(update, state, replay):
+    """What comes of some gradient steps, and the state after them."""
     metrics = []
     for _ in range(UPDATES):
-        state, last = update(state, replay.state)
+        state, last = update(state, replay)
         metrics.append({name: float(value) for name, value in last.items()})
     sums = re.findall(r" = (.*) all-reduce\(", update.as_text())
-    found = {
+    return {
         "metrics": metrics,
-        "operations": update.cost_analysis()["flops"],
-        "summed": max((text.count("f32[") for text in sums), default=0),
         "skipped": int(state.skipped),
-    }
-    return found, state, replay
-
-
-def lies_whole(tree, devices):
-    return all(leaf.sharding.is_equivalent_to(devices.whole, leaf.ndim) for leaf in jax.tree.leaves(tree))
+        "operations": update.cost_analysis()["flops"],  # of one device
+        "summed_arrays": sum(types.count("f32[") for types in sums),
+    }, state
 
 
 def one_process(session):
-    """The same gradient steps on the first device and on all; then a whole learner on all."""
-    config = session.config
+    """The same gradient steps on the first device and on all; then a learner on all."""
+    spec, config = session.spec, session.config
     devices = choose_devices(config.learner)
-    alone, _, _ = train(session, Agent(session.spec, config.model, config.learner))
-    agent = Agent(session.spec, config.model, config.learner, devices)
-    together, state, replay = train(session, agent)
-    share = jax.jit(devices.divide)(np.zeros((config.learner.batch_size, 3))).addressable_shards[0].data.shape
+    agent = Agent(spec, config.model, config.learner, devices)
+    alone, _ = train(*prepare(session, Agent(spec, config.model, config.learner)))
+    together, _ = train(*prepare(session, agent))
     return {
         "devices": [len(jax.devices()), len(devices)],
-        "share": share,
-        "whole": lies_whole((state, replay.state), devices),
+        "parts": [part.data.shape for part in jax.jit(devices.divide)(np.zeros((16, 3))).addressable_shards],
         "alone": alone,
         "together": together,
         "learner": live(session, agent),
+        "chosen": {size: len(choose_devices(resized(config.learner, size))) for size in (5, 6, 12, 24)},
+        "refused": complaint(lambda: Agent(spec, config.model, resized(config.learner, 12), devices)),
     }
 
 
 def live(session, agent):
-    """A learner that trains, publishes, saves, and goes on."""
-    learner_module.Agent = lambda *arguments: agent  # its program is compiled already
+    """A learner that trains, publishes and saves; and one that goes on."""
+    learner_module.Agent = lambda *arguments: agent  # which has been compiled
     with contextlib.closing(Learner(session)) as learner:
         learner.update()
         published, device = learner.publish(), learner.status("running").device
         learner.checkpoint()
     with contextlib.closing(Learner(session)) as learner:
         learner.update()
-        whole = lies_whole((learner._state, learner.replay.state), agent.devices)
+        arrays = jax.tree.leaves((learner._state, learner.replay.state))
+        whole = all(array.sharding.is_equivalent_to(agent.devices.whole, array.ndim) for array in arrays)
         return {"published": published, "device": device, "updates": learner.updates, "whole": whole}
 
 
+def resized(config, batch_size):
+    return msgspec.structs.replace(config, batch_size=batch_size, imagination_starts=24)
+
+
+def complaint(work):
+    try:
+        work()
+    except ValueError as error:
+        return str(error)
+
+
 def two_processes(session, port, number):
-    """The gradient steps once more, on one device of each of two processes, which both read the log."""
+    """The same gradient steps on one device of each of two processes. Both read the log."""
     jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=number)
     devices = DeviceGroup(jax.devices())
-    config = session.config
-    found, state, _ = train(session, Agent(session.spec, config.model, config.learner, devices))
-    checksum = sum(float(np.abs(np.asarray(leaf)).sum()) for leaf in jax.tree.leaves(state.parameters))
+    agent = Agent(session.spec, session.config.model, session.config.learner, devices)
+    prepared = [session.path.with_name(f"prepared_{each}") for each in range(2)]
+    # One after the other, so that the second finds in the cache what the first has compiled. And nobody begins alone:
+    # a device waits 30 s for the others.
+    if number == 1:
+        wait_for(prepared[0])
+    program = prepare(session, agent)
+    prepared[number].touch()
+    wait_for(prepared[1])
+    found, state = train(*program)
+    leaves = jax.tree.leaves(state.parameters)
     return found | {
         "devices": [len(jax.local_devices()), len(devices)],
-        "local": state.updates.is_fully_addressable,
-        "checksum": checksum,
+        "of_this_process": leaves[0].is_fully_addressable,
+        "parameters": sum(float(np.abs(np.asarray(leaf, np.float64)).sum()) for leaf in leaves),
     }
+
+
+def wait_for(path):
+    while not path.exists():
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":
