@@ -52,6 +52,15 @@ def settings() -> Mapping[str, Any]:
     return GPU_SETTINGS if usable_gpus() else {}
 
 
+def share_gpu_memory() -> None:
+    """Has JAX take a GPU's memory as it is needed; call it before anything is computed.
+
+    By itself JAX takes three quarters at once, which a camera's pictures, a browser or a second learner on the same GPU
+    then go without. Whoever sets JAX's variable decides otherwise.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from daydreamer.accelerators import share_gpu_memory
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
@@ -44,7 +45,6 @@ def train(
     Raises:
       UserError: unknown robot, task or preset, a robot without a twin, or `out` cannot become a session.
     """
-    from daydreamer.learner.devices import share_gpu_memory
     from daydreamer.lockstep import LockstepSession
 
     keep_compilations()

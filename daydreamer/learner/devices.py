@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import math
-import os
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -66,12 +65,3 @@ def choose_devices(config: LearnerConfig) -> DeviceGroup:
     common = math.gcd(config.batch_size, config.imagination_starts)
     count = config.devices or max(count for count in range(1, len(found) + 1) if common % count == 0)
     return DeviceGroup(found[:count])
-
-
-def share_gpu_memory() -> None:
-    """Has JAX take a GPU's memory as it is needed; call it before anything is computed.
-
-    By itself JAX takes three quarters at once, which a camera's pictures, a browser or a second learner on the same GPU
-    then go without. Whoever sets JAX's variable decides otherwise.
-    """
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

@@ -23,8 +23,8 @@ if __name__ == "__main__":
 
 import jax
 
+from daydreamer.accelerators import share_gpu_memory
 from daydreamer.compilation import keep_compilations
-from daydreamer.learner.devices import share_gpu_memory
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
 from daydreamer.session.dashboard import page_opened_s
