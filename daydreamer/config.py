@@ -331,9 +331,9 @@ class LearnerConfig(_Config):
         model is any good; 0 makes none. Each costs about as much as a tenth of a gradient step.
       dream_context_s, dream_horizon_s: what such a prediction is given to see, and how far it goes on from there.
       lockstep_publish_updates: in `daydreamer train`, updates between two policies of the actor.
-      devices: how many GPUs (or whatever JAX computes on) make each gradient step together; it has to divide batch_size
-        and imagination_starts. 0 takes as many as there are and divide them. More than one gain only where the batch is
-        larger than one can fill, see docs/learning.md.
+      devices: GPUs among which each batch is divided; divides batch_size and imagination_starts. 0 takes as many as
+        there are and divide both. It changes no loss by more than rounding does; whether it is faster, see
+        docs/learning.md.
     """
 
     batch_size: Count = 16

@@ -69,7 +69,7 @@ LANES = {
 START_LEARNERS = {
     *("cli/test_keeper.py", "cli/test_supervise.py", "viewer/test_beside_walk.py", "launch/test_walk_launch.py"),
     *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
-    *("test_conformance.py", "examples/test_new_robot.py"),
+    *("test_conformance.py", "examples/test_new_robot.py", "learner/test_sharding.py"),
 }
 LEARNER_TIMEOUT_S = 900.0
 """Of a test that starts a learner and says nothing itself: it may wait until the learner has been compiled."""

@@ -84,10 +84,6 @@ class Checkpointer:
     def restore(self, template: TrainState, spec_hash: str) -> tuple[TrainState, Progress] | None:
         """The newest checkpoint that is undamaged; None if there is none. Damaged ones are set aside.
 
-        Args:
-          template: a train state of the same networks; the restored arrays lie on the devices that its arrays lie on.
-          spec_hash: of the robot.
-
         Raises:
           SpecMismatch: it belongs to another robot.
           UserError: it belongs to networks of other sizes.
@@ -101,8 +97,7 @@ class Checkpointer:
                 self._on_event("checkpoint_damaged", error=str(error))
                 self.set_aside(step)
             else:
-                # A copy, which may be donated: JAX may take NumPy's memory for its own.
-                return jax.tree.map(lambda x, like: jax.numpy.array(x, device=like.sharding), state, template), progress
+                return jax.tree.map(jax.numpy.array, state), progress
         return None
 
     def set_aside(self, step: int) -> None:

@@ -22,8 +22,8 @@ Tree = TypeVar("Tree")
 class DeviceGroup:
     """Devices that make one gradient step together, each on its share of the batch (data parallelism).
 
-    Nothing is said of how they come to terms: XLA sees how arrays lie, and sums the gradients over the devices by
-    itself. They may belong to several processes, see `jax.distributed`.
+    Only where arrays lie is stated. XLA derives from it what the devices have to tell each other, as the sums of their
+    gradients (GSPMD, Xu et al. 2021). They may belong to several processes, see `jax.distributed`.
 
     Attributes:
       whole: sharding of what lies on every device, as parameters and replay.
@@ -44,7 +44,7 @@ class DeviceGroup:
         return " + ".join(kind if count == 1 else f"{count} x {kind}" for kind, count in kinds.items())
 
     def divide(self, tree: Tree) -> Tree:
-        """The same arrays `[batch, ...]`, divided by their first axis; inside of compiled functions only."""
+        """The same arrays `[batch, ...]`, whose first axis is divided among the devices; inside of `jax.jit` only."""
         if len(self) == 1:
             return tree
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self._mesh, PartitionSpec(_AXIS)))

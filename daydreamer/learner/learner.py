@@ -268,7 +268,8 @@ class Learner:
         received = self.ingest()
         if restored is None:
             return
-        self._state, progress = restored
+        state, progress = restored
+        self._state = jax.device_put(state, self.agent.devices.whole)
         self._on_event("restored", gradient_step=int(self._state.updates), env_steps=received)
         if received < progress.env_steps:
             self._on_event("log_shorter_than_checkpoint", env_steps=received, checkpoint_env_steps=progress.env_steps)
