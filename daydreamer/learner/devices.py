@@ -26,14 +26,15 @@ class DeviceGroup:
     gradients (GSPMD, Xu et al. 2021). They may belong to several processes, see `jax.distributed`.
 
     Attributes:
-      whole: sharding of what lies on every device, as parameters and replay.
+      whole: sharding of what lies on every device, as parameters and replay. None for a single device: nothing has to
+        be said there, and its programs are those of a learner that knows of no others, to the bit.
     """
 
     def __init__(self, devices: Sequence[jax.Device]):
-        """`devices` of one kind, at least one; in `jax.distributed` the same in every process."""
+        """`devices` of one kind, the same in every process of `jax.distributed`; a single one is JAX's first."""
         self._devices = tuple(devices)
         self._mesh = Mesh(np.array(self._devices), (_AXIS,))
-        self.whole = NamedSharding(self._mesh, PartitionSpec())
+        self.whole = NamedSharding(self._mesh, PartitionSpec()) if len(self._devices) > 1 else None
 
     def __len__(self) -> int:
         return len(self._devices)
@@ -45,7 +46,7 @@ class DeviceGroup:
 
     def divide(self, tree: Tree) -> Tree:
         """The same arrays `[batch, ...]`, whose first axis is divided among the devices; inside of `jax.jit` only."""
-        if len(self) == 1:
+        if self.whole is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, NamedSharding(self._mesh, PartitionSpec(_AXIS)))
 
