@@ -528,7 +528,7 @@ def add_live_files(path: Path) -> None:
     from daydreamer.experience.tail import LogTail
     from daydreamer.session.directory import Session
     from daydreamer.session.events import EventLog
-    from daydreamer.session.status import StatusWriter
+    from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
     from daydreamer.storage.atomic import write_atomically
     from daydreamer.storage.files import make_folder
 
@@ -539,6 +539,11 @@ def add_live_files(path: Path) -> None:
         for step in steps:
             step.actor_life = life + 1
             writer.append(step)
+    status = read_process_status(session, "actor")
+    assert isinstance(status, ActorStatus) and status.env_steps is not None, "training has left it"
+    status.actor_life, status.last_logged_sequence = life + 1, steps[-1].sequence
+    status.env_steps += len(steps)
+    StatusWriter(session, "actor").write(status)
     for role in ("walk", "twin"):
         StatusWriter(session, role).write({"state": "stopped"})
     for kind in ("start", "stop"):

@@ -64,9 +64,13 @@ TWIN_OVERRIDES: Mapping[str, Any] = {
     "twin": {
         "stiffness_n_m_rad": float(LIMITS.gains.stiffness_n_m_rad[0]),
         "max_target_error_rad": float(LIMITS.gains.max_target_error_rad[0]),
-        "damping_hip_n_m_s_rad": 5.0,
-        "damping_upper_n_m_s_rad": 5.0,
-        "damping_lower_n_m_s_rad": 5.0,
+        "damping_hip_n_m_s_rad": 2.0,
+        "damping_upper_n_m_s_rad": 2.0,
+        "damping_lower_n_m_s_rad": 2.0,
     }
 }
-"""Of the session's configuration: the twin's driver is the Go2's (`config/go2.yaml`). Damping is the [example]'s."""
+"""Of the session's configuration: the twin's driver is the Go2's (`config/go2.yaml`).
+
+Damping is that of the [a1]'s thighs and knees. The [example]'s is 5, which holds a pose; with the 18 N m that the
+driver gives at most, it lets no joint get faster than 3.6 rad/s, too slow for steps.
+"""

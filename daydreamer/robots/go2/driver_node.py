@@ -27,8 +27,8 @@ from ros_nodes.graph_watch import why_silent
 LOW_COMMAND = "lowcmd"
 LOW_STATE = "lowstate"
 
-# That of Unitree's own example of standing up (unitree_sdk2_python, example/go2/low_level/go2_stand_example.py).
-DAMPING_N_M_S_RAD = (5.0, 5.0, 5.0)
+# That of the twin: `daydreamer.robots.go2.constants.TWIN_OVERRIDES`.
+DAMPING_N_M_S_RAD = (2.0, 2.0, 2.0)
 
 
 def message_types() -> tuple[type, type]:
