@@ -104,13 +104,16 @@ class Report:
 class SessionUnderFire:
     """One session, its command, and what has been seen of its log so far."""
 
-    def __init__(self, directory: Path, number: int, domain: int, chance: random.Random, report: Report):
+    def __init__(
+        self, directory: Path, number: int, domain: int, chance: random.Random, report: Report, settings: Iterable[str]
+    ):
         self.path = directory / f"session-{number}"
         self._directory = directory
         self._number = number
         self._environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONPATH": os.pathsep.join(sys.path)}
         self._chance = chance
         self._report = report
+        self._settings = (*SETTINGS, *settings)
         self._walk: subprocess.Popen | None = None
         self._seen: dict[tuple[int, int], bytes] = {}
         self._output = open(directory / f"session-{number}.txt", "ab")
@@ -123,7 +126,7 @@ class SessionUnderFire:
     def start(self) -> None:
         """Begins or resumes; returns at once."""
         arguments = ["walk", "--session", str(self.path), "--preset", "tiny", "--minutes", "600", "--no-dashboard"]
-        arguments += [argument for setting in SETTINGS for argument in ("--set", setting)]
+        arguments += [argument for setting in self._settings for argument in ("--set", setting)]
         if (self.path / "session.yaml").exists():
             if self._chance.random() < MOVE_PROBABILITY:
                 self._move()
@@ -362,13 +365,14 @@ def main() -> int:
     parser.add_argument("--domain", type=int, default=20, help="ROS domain")
     parser.add_argument("--longest", type=float, default=8.0, metavar="S", help="longest wait before a kill")
     parser.add_argument("--measure", action=argparse.BooleanOptionalAction, default=True, help="wait for each learner")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="further settings of walk")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     chance, report = random.Random(options.seed), Report()
     for number in range(options.sessions):
         share = (number + 1) * options.kills // options.sessions - number * options.kills // options.sessions
-        session = SessionUnderFire(options.out.absolute(), number + 1, options.domain, chance, report)
+        session = SessionUnderFire(options.out.absolute(), number + 1, options.domain, chance, report, options.set)
         try:
             fire(session, share, chance, options.longest, options.measure)
         finally:

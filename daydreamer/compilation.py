@@ -21,7 +21,8 @@ def keep_compilations() -> None:
             logging.info("Compiled programs are not kept: there is no home directory, and no XDG_CACHE_HOME.")
             return
         jax.config.update("jax_compilation_cache_dir", str(cache / "daydreamer" / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # The small ones, too: an actor or a learner has dozens of them, and none is as quick to compile as to read.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def quick_flags() -> list[str]:

@@ -24,24 +24,22 @@ from daydreamer.session.status import read_process_status, read_status
 from sim.twin import Twin
 
 STEPS = 400
-"""Enough that a robot that lies has left it to its policy once."""
+"""Of both sessions; see `lockstep_arguments` in conftest.py."""
 
 
-def train(out, *arguments, steps=STEPS):
-    command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--out", str(out)]
-    command += ["--steps", str(steps), "--preset", "tiny", "--train-ratio", "8", *arguments]
+def train(out, arguments):
+    command = [sys.executable, "-m", "daydreamer.cli.main", *arguments, "--out", str(out)]
     return subprocess.run(command, capture_output=True, text=True, timeout=400)
 
 
 @pytest.fixture(scope="module")
-def sessions(tmp_path_factory, learner_compiled):
-    """Two runs with the same seed."""
-    paths = [tmp_path_factory.mktemp("lockstep") / name for name in "ab"]
-    for path in paths:
-        result = train(path, "--seed", "3")
-        assert result.returncode == 0, result.stderr
-        assert f"of {STEPS} steps" in result.stdout
-    return [Session.open(path) for path in paths]
+def sessions(tmp_path_factory, learner_compiled, lockstep_arguments):
+    """Two runs with the same seed: the one that has compiled the learner for all, and another."""
+    path = tmp_path_factory.mktemp("lockstep") / "again"
+    result = train(path, lockstep_arguments)
+    assert result.returncode == 0, result.stderr
+    assert f"of {STEPS} steps" in result.stdout
+    return [Session.open(learner_compiled), Session.open(path)]
 
 
 def test_trains_exactly_as_often_as_the_ratio_says(sessions):
@@ -97,8 +95,8 @@ def test_milestones_are_judged_by_the_truth(tmp_path):
     assert abs(reports[-1]["actor/info/forward_velocity_m_s"]) < 0.1
 
 
-def test_refuses_to_write_over_a_session(sessions):
-    result = train(sessions[0].path)
+def test_refuses_to_write_over_a_session(sessions, lockstep_arguments):
+    result = train(sessions[1].path, lockstep_arguments)
     assert result.returncode == 2
     assert "is a session already" in result.stderr and len(result.stderr.splitlines()) == 1
 

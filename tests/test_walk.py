@@ -8,14 +8,22 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
+pytest.importorskip("rclpy")
+pytest.importorskip("rerun")
+
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.scheduling import ONLOOKER_NICENESS, missing_permissions
+from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.metrics import truth_tag
+from daydreamer.viewer.process import RECORDING
 
 DOMAIN = "61"
+TIMEOUT_S = 240.0
 DAYDREAMER = [sys.executable, "-m", "daydreamer.cli.main"]
 
 
@@ -37,7 +45,7 @@ def finish(process, timeout_s=150):
     return process.returncode, output
 
 
-def wait_until(condition, walk, timeout_s=240):
+def wait_until(condition, walk, timeout_s=TIMEOUT_S):
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
         if condition():
@@ -61,19 +69,44 @@ def policy_versions(path):
     return {step.policy_version for step in read_log(path)} if (path / "session.yaml").exists() else set()
 
 
-@pytest.mark.timeout(600)
-def test_ctrl_c_leaves_a_session_that_can_be_resumed(tmp_path):
+def kill_dashboard(path, walk):
+    """Once it has been announced; it has no more of the machine than is left over."""
+    announcement = path / "status" / "dashboard.json"
+    end_s = time.monotonic() + TIMEOUT_S
+    while not announcement.exists() and walk.poll() is None:
+        assert time.monotonic() < end_s, "no dashboard"
+        time.sleep(0.1)
+    assert dashboard_url(Session.open(path)).startswith("http://127.0.0.1:")
+    dashboard = psutil.Process(json.loads(announcement.read_bytes())["process"]["pid"])
+    assert dashboard.nice() >= (ONLOOKER_NICENESS if missing_permissions() else 0)
+    assert not dashboard.children()
+    dashboard.kill()
+
+
+def processes_of(path):
+    """That work for the session."""
+    return [process for process in psutil.process_iter(["cmdline"]) if str(path) in (process.info["cmdline"] or [])]
+
+
+@pytest.fixture
+def path(tmp_path):
     path = tmp_path / "session"
+    yield path
+    for process in processes_of(path):
+        process.kill()
+
+
+@pytest.mark.timeout(900)
+def test_ctrl_c_ends_all_processes_and_resume_goes_on_to_the_end_beside_a_dashboard_that_nobody_misses(path):
     # A fallen robot would leave it to its policy now and then only.
-    policy_acts = ["--preset", "tiny", "--set", "actor.fallen_reward=null", "--set", "actor.rhythm_hz=null"]
-    walk = start("walk", "--minutes", "60", "--session", str(path), *policy_acts, "--no-dashboard")
-    try:
-        wait_until(lambda: policy_versions(path) > {0, 1}, walk)
-        walk.send_signal(signal.SIGINT)
-        code, output = finish(walk)
-    finally:
-        walk.kill()
+    settings = ("actor.fallen_reward=null", "actor.rhythm_hz=null", "learner.train_ratio=8")
+    policy_acts = [argument for setting in settings for argument in ("--set", setting)]
+    walk = start("walk", "--preset", "tiny", "--minutes", "60", "--session", str(path), *policy_acts, "--no-dashboard")
+    wait_until(lambda: policy_versions(path) > {0, 1}, walk)
+    walk.send_signal(signal.SIGINT)
+    code, output = finish(walk)
     assert code == 0, output
+    assert f"daydreamer resume {path}" in output and not processes_of(path)
     steps = read_log(path)
     assert {step.policy_version for step in steps} > {0, 1}
     assert all(np.isfinite(step.reward) for step in steps)
@@ -81,6 +114,14 @@ def test_ctrl_c_leaves_a_session_that_can_be_resumed(tmp_path):
     assert status["state"] == "stopped"
     assert status["replay_steps"] == status["env_steps"] == len(steps)
     assert list((path / "checkpoints").iterdir())
-    assert "daydreamer resume" in output
     speed = EvidenceReader(Session.open(path)).read().series(truth_tag("info/forward_velocity_m_s"))
     assert len(speed) and np.all(np.abs(speed.value) < 5.0)
+
+    resume = start("resume", str(path), "--minutes", "0.2")
+    kill_dashboard(path, resume)
+    code, output = finish(resume)
+    assert code == 0, output
+    assert f"{len(steps) + 240} steps logged" in output
+    assert len(read_log(path)) == len(steps) + 240 and not processes_of(path)
+    assert dashboard_url(Session.open(path)) is None
+    assert (path / RECORDING).stat().st_size > 0

@@ -19,6 +19,7 @@ from daydreamer.cli.progress import ProgressView
 from daydreamer.cli.terminal import Terminal
 from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
+from daydreamer.experience.rolling import require_disk
 from daydreamer.middleware import require_middleware
 from daydreamer.periodic import Schedule, periodically
 from daydreamer.processes import ProcessDescription, session_processes
@@ -177,8 +178,9 @@ def run_session(
       processes: see `SessionSupervisor`.
 
     Raises:
-      UserError: the session is in use.
+      UserError: the session is in use, or its disk takes nothing; said before anything is started.
     """
+    require_disk(session.experience)
     stop = StopRequest(watch_parent=False)
     beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
     with session.lock(), beside:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 import shutil
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import ExperienceWriter, disk_error, list_logs
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
+from daydreamer.storage.files import open_file, remove_file
 from daydreamer.timing import LatencyStatistics
 
 LEAST_SPACE_BYTES = 32 << 20
@@ -44,7 +46,7 @@ class RollingExperienceWriter:
         Raises:
           UserError: as `ExperienceWriter` does; or the disk is so full that the robot would be stopped before long.
         """
-        _require_space(directory)
+        require_disk(directory)
         self._directory = directory
         self._spec = spec
         self._fsync_period_s = fsync_period_s
@@ -109,16 +111,26 @@ class RollingExperienceWriter:
         self._writer, self._actor_life = following, life
 
 
-def _require_space(directory: Path) -> None:
+def require_disk(directory: Path) -> None:
+    """Finds out whether a log could be begun in `directory`, which costs nothing: before a robot is set in motion.
+
+    Raises:
+      UserError: nothing can be written there, or the disk is so full that the robot would be stopped before long.
+    """
     # What a full disk did not let a session finish is removed again, and may leave just enough room for a robot to be
     # set in motion and stopped at once.
     try:
         free_bytes = shutil.disk_usage(directory).free
-    except OSError:
-        return  # what is wrong is told where the log is made
-    if free_bytes < LEAST_SPACE_BYTES:
-        sizes = f"{free_bytes / 1e6:.1f} MB are free, a beginning takes {LEAST_SPACE_BYTES / 1e6:.0f} MB"
-        raise disk_error(directory, OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {sizes}"))
+        if free_bytes < LEAST_SPACE_BYTES:
+            sizes = f"{free_bytes / 1e6:.1f} MB are free, a beginning takes {LEAST_SPACE_BYTES / 1e6:.0f} MB"
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {sizes}")
+        probe = directory / f".{secrets.token_hex(8)}.tmp"
+        os.close(open_file(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        remove_file(probe)
+    except FileNotFoundError:
+        pass  # the directory is made with its first log
+    except OSError as error:
+        raise disk_error(directory, error) from error
 
 
 def _complete(writer: ExperienceWriter) -> None:

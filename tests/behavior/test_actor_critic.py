@@ -1,5 +1,7 @@
 """The behaviour learns in a world model whose reward is known."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,16 +19,27 @@ MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes
 CONTINUOUS = Space((2,), low=-1.0, high=1.0)
 DISCRETE = Space((), classes=5)
 STARTS = 128
+HORIZON = 3  # every imagined step is compiled
+
+
+def make_spec(action):
+    return RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, action, ("r",))
 
 
 def make(action, gradient, **learner):
-    spec = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, action, ("r",))
-    config = LearnerConfig(actor_gradient=gradient, imagination_horizon=5, **learner)
-    model = WorldModel(spec, MODEL)
-    behavior = ActorCritic(model, config)
+    config = LearnerConfig(actor_gradient=gradient, imagination_horizon=HORIZON, **learner)
+    model = WorldModel(make_spec(action), MODEL)
+    return model, ActorCritic(model, config), initial_parameters(action)
+
+
+@functools.cache
+def initial_parameters(action):
+    """However the actor learns."""
+    model = WorldModel(make_spec(action), MODEL)
+    behavior = ActorCritic(model, LearnerConfig())
     # Run op by op this would take seconds.
     initialize = jax.jit(lambda one, other: model.initialize(one) | behavior.initialize(other))
-    return model, behavior, initialize(jax.random.key(0), jax.random.key(1))
+    return initialize(jax.random.key(0), jax.random.key(1))
 
 
 def replayed(action=CONTINUOUS):
@@ -97,7 +110,7 @@ def test_imagined_noise_is_that_of_acting(gradient, correlation):
     start = model.rssm.initial_state((2000,))
     statistics = BehaviorState.initial(3e-4).returns
     imagined = jax.jit(behavior.imagine)(
-        parameters, parameters["critic"], statistics, start, jnp.zeros((5, 2000, 3)), jax.random.key(0)
+        parameters, parameters["critic"], statistics, start, jnp.zeros((HORIZON, 2000, 3)), jax.random.key(0)
     )
     noise = np.asarray((imagined.action.raw - imagined.distribution.mean) / imagined.distribution.deviation)
     np.testing.assert_allclose(noise.std((1, 2)), 1.0, atol=0.08)
@@ -108,12 +121,16 @@ def test_imagined_noise_is_that_of_acting(gradient, correlation):
 def test_actions_stay_in_range_and_deviation_in_its_bounds():
     actor = make(CONTINUOUS, "dynamics")[1].actor
     features = 100 * jax.random.normal(jax.random.key(0), (500, 32))
-    parameters = actor.initialize(jax.random.key(1), features)
-    parameters = jax.tree.map(lambda x: 100 * x, parameters)
-    distribution = actor(parameters, features)
-    assert np.float32(MODEL.minimum_deviation) <= distribution.deviation.min()
-    assert float(distribution.deviation.max()) <= MODEL.maximum_deviation
-    assert float(jnp.abs(distribution.sample(jax.random.key(2)).action).max()) <= 1.0
+
+    @jax.jit
+    def act():
+        parameters = actor.initialize(jax.random.key(1), features)
+        distribution = actor(jax.tree.map(lambda x: 100 * x, parameters), features)
+        return distribution.deviation, distribution.sample(jax.random.key(2)).action
+
+    deviation, action = map(np.asarray, act())
+    assert np.float32(MODEL.minimum_deviation) <= deviation.min() and deviation.max() <= MODEL.maximum_deviation
+    assert np.abs(action).max() <= 1.0
 
 
 def test_unknown_gradient_is_refused():
@@ -126,8 +143,9 @@ def test_the_critic_predicts_relative_to_the_mean_reward():
     _, behavior, parameters = make(CONTINUOUS, "dynamics")
     statistics = ReturnStatistics.initial().update(jnp.float32(6.0), jnp.zeros(4), 0.01)
     features = 1.0 + RSSM(MODEL, 3).initial_state((5,)).features
-    np.testing.assert_allclose(behavior.value(parameters["critic"], features, statistics), 600.0, rtol=1e-4)
-    losses = behavior.value_loss(parameters["critic"], features, jnp.full(5, 600.0), statistics)
+    value, value_loss = jax.jit(behavior.value), jax.jit(behavior.value_loss)
+    np.testing.assert_allclose(value(parameters["critic"], features, statistics), 600.0, rtol=1e-4)
+    losses = value_loss(parameters["critic"], features, jnp.full(5, 600.0), statistics)
     assert losses.shape == (5,) and float(losses[0]) == pytest.approx(np.log(MODEL.bins), rel=1e-4)
 
 
@@ -137,7 +155,7 @@ def replayed_actions(behavior, parameters, action, reward):
     states = states._replace(vector=jax.random.normal(jax.random.key(5), states.vector.shape))
     zeros = jnp.zeros((4, 6))
     batch = Batch({}, action, reward, zeros, zeros.at[1, 3].set(1.0), zeros)
-    return behavior.replayed(parameters["critic"], ReturnStatistics.initial(), states, batch)
+    return jax.jit(behavior.replayed)(parameters["critic"], ReturnStatistics.initial(), states, batch)
 
 
 def test_replayed_returns_end_with_the_episode():
@@ -170,7 +188,7 @@ def test_actions_that_paid_more_than_expected_are_imitated_and_no_others(action)
         for _ in range(100):
             learned, state, critic_norm = imitate(learned, state, replay)
             assert float(critic_norm) == 0.0
-        distribution = behavior.actor(learned["actor"], replay.features)
+        distribution = jax.jit(behavior.actor)(learned["actor"], replay.features)
         if action is CONTINUOUS:
             return float(jnp.abs(jnp.tanh(distribution.mean) - 0.5).max())
         return float(1.0 - distribution.probabilities[..., 3].min())
@@ -191,7 +209,7 @@ def test_disturbances_are_surprises_of_the_same_sequence():
     valid = jnp.ones((3, 8), bool).at[1, ::2].set(False).at[2].set(False)
     chosen = jnp.array([0, 5, 9, 15, 20])
     disturbance = np.asarray(behavior.disturbances(Surprises(vector, valid), chosen, jax.random.key(0)))
-    assert disturbance.shape == (5, 5, 3)  # horizon, starts, vector
+    assert disturbance.shape == (HORIZON, 5, 3)  # horizon, starts, vector
     assert set(disturbance[:, :2, 0].ravel()) <= set(range(8)) and len(np.unique(disturbance[:, :2, 0])) > 3
     assert set(disturbance[:, 2:4, 0].ravel()) <= {9, 11, 13, 15}
     assert not disturbance[:, 4].any()  # nothing is known of that sequence
@@ -203,7 +221,7 @@ def test_imagined_measurements_are_disturbed():
     imagine = jax.jit(behavior.imagine)
     calm, disturbed = (
         imagine(parameters, parameters["critic"], statistics, start, x, jax.random.key(0)).features
-        for x in (jnp.zeros((5, 6, 3)), jnp.zeros((5, 6, 3)).at[0].set(0.5))
+        for x in (jnp.zeros((HORIZON, 6, 3)), jnp.zeros((HORIZON, 6, 3)).at[0].set(0.5))
     )
     np.testing.assert_array_equal(disturbed[0], calm[0])
     np.testing.assert_allclose(disturbed[1, :, -3:], calm[1, :, -3:] + 0.5, rtol=1e-6)

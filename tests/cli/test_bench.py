@@ -23,10 +23,9 @@ def figures(*arguments):
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize(("what", "figure"), [("replay", "log_appends_per_s"), ("actor", "policy_p99_ms")])
-def test_figures_for_programs(what, figure):
-    measured = figures(what)
-    assert measured["benchmark"] == what and measured[figure] > 0
+def test_figures_for_programs():
+    measured = figures("replay")
+    assert measured["benchmark"] == "replay" and measured["log_appends_per_s"] > 0
     assert measured["workload"] == "default"
     assert measured["device"] and measured["jax"]
 
@@ -58,7 +57,8 @@ def test_the_reference_is_what_learners_are_compared_on():
 
 
 def test_another_workload_can_be_chosen():
-    assert figures("actor", "--workload", "reference")["workload"] == "reference"
+    measured = figures("actor", "--workload", "tiny")
+    assert measured["workload"] == "tiny" and measured["policy_p99_ms"] > 0
 
 
 @pytest.mark.parametrize(

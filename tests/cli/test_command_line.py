@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from daydreamer.session.directory import Session
+from daydreamer.session.progress import minutes_to_go
 
 
 def daydreamer(*arguments, directory):
@@ -69,6 +70,15 @@ def test_a_session_in_use_is_refused(session, tmp_path):
     pytest.importorskip("rclpy")
     with session.lock():
         assert_refused(daydreamer("resume", session.path, directory=tmp_path), "already in use", str(os.getpid()))
+
+
+def test_what_is_left_of_a_session_is_gone_on_with_and_no_more_unless_it_is_asked_for(record_session, tmp_path):
+    recorder = record_session(minutes=1.0)
+    recorder.log(30.0)
+    assert minutes_to_go(recorder.session, None) == 1.0
+    assert minutes_to_go(recorder.session, 0.2) == pytest.approx(0.7)
+    recorder.log(30.0)
+    assert_refused(daydreamer("resume", recorder.session.path, directory=tmp_path), "is complete with 1.0", "--minutes")
 
 
 @pytest.mark.parametrize("command", ["resume", "status", "report"])

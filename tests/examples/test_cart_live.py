@@ -10,6 +10,7 @@ def test_it_learns_live(installed, cart_compiled, tmp_path):
     path = tmp_path / "session"
     status, output = installed.daydreamer(
         *("learn", "cart", "reach_by_blob", "--preset", "tiny", "--minutes", "0.25", "--no-dashboard"),
+        *("--set", "learner.train_ratio=4"),
         *("--session", str(path)),
         env=installed.environment | {"ROS_DOMAIN_ID": "61"},
         timeout=300,

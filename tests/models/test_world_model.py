@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,14 @@ def make_spec(observation, action=Space((3,), low=-1.0, high=1.0)):
 VECTORS = make_spec({"position": Space((5,)), "velocity": Space((2, 2))})
 MIXED = make_spec({"position": Space((5,)), "camera": Space((64, 64, 3), "uint8")})
 DISCRETE = make_spec({"position": Space((5,))}, Space((), classes=6))
+SPECS = {"vectors": VECTORS, "vector and image": MIXED, "discrete action": DISCRETE}
+
+
+@functools.cache
+def make_model(kind):
+    """A model for one of `SPECS`, and its fresh parameters; what it does is compiled once for all tests."""
+    model = WorldModel(SPECS[kind], SMALL)
+    return model, jax.jit(model.initialize)(jax.random.key(0))
 
 
 def make_batch(spec, model, batch_size=2, time=6, seed=0):
@@ -45,10 +55,10 @@ def make_batch(spec, model, batch_size=2, time=6, seed=0):
     return Batch(observation, action, jnp.ones((batch_size, time)), zeros.at[:, 0].set(1.0), zeros, zeros)
 
 
-@pytest.mark.parametrize("spec", [VECTORS, MIXED, DISCRETE], ids=["vectors", "vector and image", "discrete action"])
-def test_shapes(spec):
-    model = WorldModel(spec, SMALL)
-    parameters = jax.jit(model.initialize)(jax.random.key(0))
+@pytest.mark.parametrize("kind", SPECS)
+def test_shapes(kind):
+    model, parameters = make_model(kind)
+    spec = SPECS[kind]
     batch = make_batch(spec, model)
 
     @jax.jit
@@ -77,8 +87,7 @@ def test_shapes(spec):
 
 
 def test_is_first_forgets_everything_before_it():
-    model = WorldModel(VECTORS, SMALL)
-    parameters = jax.jit(model.initialize)(jax.random.key(0))
+    model, parameters = make_model("vectors")
     observe = jax.jit(model.observe)
     one, other = make_batch(VECTORS, model, seed=1), make_batch(VECTORS, model, seed=2)
     boundary = 3
@@ -103,8 +112,7 @@ def test_is_first_forgets_everything_before_it():
 
 def test_observing_step_by_step_is_observing_the_sequence():
     """The actor filters one observation at a time with the functions that the learner scans over."""
-    model = WorldModel(VECTORS, SMALL)
-    parameters = jax.jit(model.initialize)(jax.random.key(0))
+    model, parameters = make_model("vectors")
     batch = make_batch(VECTORS, model)
     key = jax.random.key(5)
     expected = jax.jit(model.observe)(parameters, batch, key).states
@@ -132,8 +140,7 @@ def test_observing_step_by_step_is_observing_the_sequence():
 
 def test_withheld_observations_are_predicted_from_what_was_predicted_before():
     """The learner's open-loop stretches are what the behaviour later imagines."""
-    model = WorldModel(VECTORS, SMALL)
-    parameters = jax.jit(model.initialize)(jax.random.key(0))
+    model, parameters = make_model("vectors")
     batch, key = make_batch(VECTORS, model), jax.random.key(5)
     closed = jax.jit(model.observe)(parameters, batch, key)
     opened = jax.jit(model.observe, static_argnums=3)(parameters, batch, key, 1.0)
@@ -142,9 +149,14 @@ def test_withheld_observations_are_predicted_from_what_was_predicted_before():
     np.testing.assert_array_equal(opened.states.vector[:, 0], vector[:, 0])  # nothing goes before the first
     np.testing.assert_array_equal(opened.states.vector[:, 1:], opened.vector[:, 1:])
     _, sample_key = jax.random.split(key)
+
+    @jax.jit
+    def imagine(state, action, step_key):
+        return rssm_lib.imagine_step(model.rssm, parameters["rssm"], state, action, step_key)
+
     state = jax.tree.map(lambda x: x[:, 0], opened.states)
     for time, step_key in list(enumerate(jax.random.split(sample_key, 6)))[1:]:
-        state = rssm_lib.imagine_step(model.rssm, parameters["rssm"], state, batch.action[:, time - 1], step_key)
+        state = imagine(state, batch.action[:, time - 1], step_key)
         np.testing.assert_allclose(state.features, opened.states.features[:, time], atol=1e-4)
 
 
@@ -168,11 +180,10 @@ def test_every_element_counts_alike_whatever_its_size():
     assert float(deviation) == pytest.approx(SMALLEST_DEVIATION)
 
 
-@pytest.mark.parametrize("spec", [VECTORS, MIXED], ids=["vectors", "vector and image"])
-def test_predictions_improve_with_training(spec):
-    model = WorldModel(spec, SMALL)
-    parameters = jax.jit(model.initialize)(jax.random.key(0))
-    batch = make_batch(spec, model, time=3)
+@pytest.mark.parametrize("kind", ["vectors", "vector and image"])
+def test_predictions_improve_with_training(kind):
+    model, parameters = make_model(kind)
+    batch = make_batch(SPECS[kind], model, time=3)
     optimizer = optax.adam(1e-2)
     state = optimizer.init(parameters)
 
@@ -192,7 +203,7 @@ def test_predictions_improve_with_training(spec):
         history.append([float(metrics[name]) for name in ("model/vector_deviation", "loss/image", "loss/reward")])
     first, last = np.array(history[0]), np.mean(history[-3:], 0)
     assert last[0] < 0.9 * first[0] and last[2] < 0.5 * first[2]
-    assert last[1] < 0.9 * first[1] if spec is MIXED else last[1] == 0.0
+    assert last[1] < 0.9 * first[1] if SPECS[kind] is MIXED else last[1] == 0.0
 
 
 def test_sizes_that_do_not_fit_are_refused():

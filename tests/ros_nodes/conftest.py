@@ -14,6 +14,7 @@ from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import read_status
 
 TIMEOUT_S = 150.0
+LOOK_PERIOD_S = 0.05
 
 
 class Rig:
@@ -33,6 +34,7 @@ class Rig:
         config = configure(robot=robot, body=body, minutes=60.0, seed=0, preset="tiny", overrides=overrides)
         self.session = new_session(directory / "session", config)
         self.processes = []
+        self._read = {}
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
         self.node = rclpy.create_node("test", context=self.context)
@@ -58,11 +60,17 @@ class Rig:
         return (self.directory / f"{name}.log").read_text()
 
     def until(self, condition):
-        """Spins until `condition()` holds."""
+        """Spins until `condition()` holds, which often reads files: so it is not asked after every message."""
         end_s = time.monotonic() + TIMEOUT_S
         while not condition():
             assert time.monotonic() < end_s, "timed out"
-            self.executor.spin_once(timeout_sec=0.05)
+            self.spin(LOOK_PERIOD_S)
+
+    def spin(self, seconds):
+        """Takes what messages come in this time."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0.0:
+            self.executor.spin_once(timeout_sec=left_s)
 
     def until_exit(self, process):
         """Exit status."""
@@ -73,9 +81,15 @@ class Rig:
         return process.returncode
 
     def steps(self, life=1):
-        """What is logged so far."""
-        logs = list_logs(self.session.experience)
-        return LogTail(logs[life], self.session.spec).read() if life in logs else []
+        """What is logged so far; each step is read once, however often one looks."""
+        if life not in self._read:
+            logs = list_logs(self.session.experience)
+            if life not in logs:
+                return []
+            self._read[life] = LogTail(logs[life], self.session.spec), []
+        tail, steps = self._read[life]
+        steps += tail.read()
+        return list(steps)
 
     def close(self):
         for process in self.processes:

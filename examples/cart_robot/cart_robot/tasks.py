@@ -249,6 +249,7 @@ TINY: dict[str, Any] = {
         "batch_size": 4,
         "batch_length": 8,
         "imagination_starts": 16,
+        "imagination_horizon": 2,  # each is compiled
         "minimum_s": 5.0,
         "replay_capacity": 10_000,
     },
