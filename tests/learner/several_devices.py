@@ -100,14 +100,11 @@ def two_processes(session, port, number):
     jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=number)
     devices = DeviceGroup(jax.devices())
     agent = Agent(session.spec, session.config.model, session.config.learner, devices)
-    prepared = [session.path.with_name(f"prepared_{each}") for each in range(2)]
-    # One after the other, so that the second finds in the cache what the first has compiled. And nobody begins alone:
-    # a device waits 30 s for the others.
-    if number == 1:
-        wait_for(prepared[0])
     program = prepare(session, agent)
-    prepared[number].touch()
-    wait_for(prepared[1])
+    # Who begins alone waits 30 s for the other and fails; on a busy machine their compilers are farther apart.
+    session.path.with_name(f"prepared_{number}").touch()
+    while not session.path.with_name(f"prepared_{1 - number}").exists():
+        time.sleep(0.05)
     found, state = train(*program)
     leaves = jax.tree.leaves(state.parameters)
     return found | {
@@ -115,11 +112,6 @@ def two_processes(session, port, number):
         "of_this_process": leaves[0].is_fully_addressable,
         "parameters": sum(float(np.abs(np.asarray(leaf, np.float64)).sum()) for leaf in leaves),
     }
-
-
-def wait_for(path):
-    while not path.exists():
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":
