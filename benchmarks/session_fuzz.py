@@ -517,6 +517,7 @@ def make_base(path: Path, steps: int = 420) -> None:
     command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--preset", "tiny", "--steps", str(steps)]
     subprocess.run([*command, "--train-ratio", "200", "--out", str(path)], check=True, stdout=subprocess.DEVNULL)
     add_live_files(path)
+    seal_anew(path)
 
 
 def add_live_files(path: Path) -> None:
@@ -551,6 +552,27 @@ def add_live_files(path: Path) -> None:
     make_folder(path / "log")
     write_atomically(path / "log" / "actor.log", b"Waiting for a message on joint_states\n" * 100)
     write_atomically(session.launch_record, msgspec.json.encode(LaunchRecord(robot="twin")))
+
+
+def seal_anew(path: Path) -> None:
+    """Has the newest checkpoint know of all files, as one that a live session writes at its end does."""
+    import msgspec
+
+    from daydreamer.experience.tail import ExperienceTail
+    from daydreamer.session.directory import Session
+    from daydreamer.session.seal import checkpoint_paths, read_seal
+    from daydreamer.telemetry.accounts import take_ledger
+
+    session = Session.open(path)
+    tail = ExperienceTail(session.experience, session.spec)
+    steps = len(tail.read())
+    newest = checkpoint_paths(session.checkpoints)[-1]
+    seal = read_seal(newest)
+    cursors = {str(life): cursor for life, cursor in tail.cursors.items()}
+    progress = msgspec.structs.replace(seal.progress, env_steps=steps, cursors=cursors, ledger=take_ledger(session))
+    seal = msgspec.structs.replace(seal, progress=progress)
+    seal = msgspec.structs.replace(seal, sha256=seal.digest())
+    (newest / "progress/metadata").write_bytes(msgspec.json.encode(seal))
 
 
 def main() -> None:
