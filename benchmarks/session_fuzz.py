@@ -541,9 +541,9 @@ def add_live_files(path: Path) -> None:
             step.actor_life = life + 1
             writer.append(step)
     status = read_process_status(session, "actor")
-    assert isinstance(status, ActorStatus) and status.env_steps is not None, "training has left it"
+    assert isinstance(status, ActorStatus), "whoever logged has left it"
     status.actor_life, status.last_logged_sequence = life + 1, steps[-1].sequence
-    status.env_steps += len(steps)
+    status.env_steps = None if status.env_steps is None else status.env_steps + len(steps)
     StatusWriter(session, "actor").write(status)
     for role in ("walk", "twin"):
         StatusWriter(session, role).write({"state": "stopped"})

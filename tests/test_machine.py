@@ -17,7 +17,15 @@ REPOSITORY = Path(__file__).parents[1]
 
 def run(script, **environment):
     inherited = dict(os.environ)
-    for name in ("MUJOCO_GL", "XDG_CACHE_HOME", "HOME", "JAX_COMPILATION_CACHE_DIR"):
+    of_ours = (
+        "MUJOCO_GL",
+        "XDG_CACHE_HOME",
+        "HOME",
+        "JAX_COMPILATION_CACHE_DIR",
+        "JAX_PLATFORMS",
+        "CUDA_VISIBLE_DEVICES",
+    )
+    for name in of_ours:
         inherited.pop(name, None)
     result = subprocess.run(
         [sys.executable, "-c", script],

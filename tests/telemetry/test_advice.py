@@ -281,6 +281,6 @@ def test_who_looks_again_sees_what_is_new(recorder):
 
 def test_gpu_idle(recorder):
     write(recorder, learner={"device": "cpu", "idle_gpus": 1})
-    assert "jax[cuda12]" in found(recorder)["gpu_idle"].cure
+    assert "daydreamer[cuda]" in found(recorder)["gpu_idle"].cure
     recorder.write_status(learner={"device": "NVIDIA H100", "idle_gpus": 0})
     assert "gpu_idle" not in found(recorder)
