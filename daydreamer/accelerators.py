@@ -21,9 +21,10 @@ GPU_SETTINGS: Mapping[str, Any] = {
         "updates_per_dispatch": 5,
     }
 }
-"""For a robot that does not say otherwise. What a GPU's step costs is launching its kernels, hardly their size: short
-sequences, wide batches and many starts are free there (measured on an H200, see benchmarks/README.md; what five steps
-in one dispatch bring has not been). One gradient step and 10,240 imagined steps for each real one."""
+"""For a preset without sizes of its own, because these belong together. What a GPU's step costs is launching its
+kernels, hardly their size: short sequences, wide batches and many starts are free there (measured on an H200, see
+benchmarks/README.md; what five steps in one dispatch bring has not been). One gradient step and 10,240 imagined steps
+for each real one."""
 
 
 def found_gpus(driver: Path = _DRIVER) -> int:
@@ -37,19 +38,15 @@ def found_gpus(driver: Path = _DRIVER) -> int:
 def usable_gpus(driver: Path = _DRIVER) -> int:
     """How many of them JAX can learn on: its CUDA plugin is installed, and nothing in the environment forbids it."""
     platforms = os.environ.get("JAX_PLATFORMS", "").lower().split(",")
-    forbidden = platforms != [""] and not {"cuda", "gpu"} & set(platforms)
-    if (
-        forbidden
-        or os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
-        or not any(map(_is_installed, _PLUGINS))
-    ):
-        return 0
-    return found_gpus(driver)
+    allowed = platforms == [""] or bool({"cuda", "gpu"} & set(platforms))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "all") not in ("", "-1")
+    return found_gpus(driver) if allowed and visible and any(map(_is_installed, _PLUGINS)) else 0
 
 
-def settings() -> Mapping[str, Any]:
-    """Settings of a new session on this machine, before those of its robot; empty without a GPU."""
-    return GPU_SETTINGS if usable_gpus() else {}
+def settings(preset: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings of a new session on this machine; empty without a GPU, or if the preset has one of them itself."""
+    own = GPU_SETTINGS["learner"].keys() & preset.get("learner", {}).keys()
+    return GPU_SETTINGS if not own and usable_gpus() else {}
 
 
 def share_gpu_memory() -> None:

@@ -92,11 +92,12 @@ def test_gpus_that_jax_can_use_are_told_from_those_it_cannot(tmp_path, installed
 
 
 def test_a_gpus_settings_are_chosen_by_themselves_and_give_way(monkeypatch):
-    """To those of a preset, and to what an operator says; without a GPU nothing changes."""
+    """To a preset with sizes of its own, and to what an operator says; without a GPU nothing changes."""
     monkeypatch.setattr(accelerators, "usable_gpus", lambda: 1)
     chosen = configure(robot="a1", minutes=1.0, seed=0, overrides=["learner.imagination_horizon=7"]).learner
     assert chosen.train_ratio == GPU_SETTINGS["learner"]["train_ratio"] and chosen.imagination_horizon == 7
     tiny = configure(robot="a1", minutes=1.0, seed=0, preset="tiny").learner
     assert tiny.batch_size == 4
     monkeypatch.setattr(accelerators, "usable_gpus", lambda: 0)
+    assert configure(robot="a1", minutes=1.0, seed=0, preset="tiny").learner == tiny
     assert configure(robot="a1", minutes=1.0, seed=0).learner.train_ratio == LearnerConfig().train_ratio

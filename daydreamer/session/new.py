@@ -39,7 +39,8 @@ def configure(
     if body == "twin" and entry.twin is None:
         raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
-    return resolve(accelerators.settings(), entry.preset(task, preset, body), arguments, parse_overrides(overrides))
+    settings = entry.preset(task, preset, body)
+    return resolve(accelerators.settings(settings), settings, arguments, parse_overrides(overrides))
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:
