@@ -570,8 +570,7 @@ def seal_anew(path: Path) -> None:
     seal = read_seal(newest)
     cursors = {str(life): cursor for life, cursor in tail.cursors.items()}
     progress = msgspec.structs.replace(seal.progress, env_steps=steps, cursors=cursors, ledger=take_ledger(session))
-    seal = msgspec.structs.replace(seal, progress=progress)
-    seal = msgspec.structs.replace(seal, sha256=seal.digest())
+    seal = msgspec.structs.replace(seal, progress=progress).closed()
     (newest / "progress/metadata").write_bytes(msgspec.json.encode(seal))
 
 

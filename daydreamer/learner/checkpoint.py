@@ -71,8 +71,7 @@ class Checkpointer:
                 return durable
             # A copy: the next gradient step overwrites the buffers in place.
             arrays = jax.tree.map(np.array, state)
-            seal = Seal(progress=progress, layout=layout_digest(arrays), content=content_digest(arrays))
-            seal = msgspec.structs.replace(seal, sha256=seal.digest())
+            seal = Seal(progress=progress, layout=layout_digest(arrays), content=content_digest(arrays)).closed()
             items = ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(msgspec.to_builtins(seal))
             )

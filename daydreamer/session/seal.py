@@ -73,6 +73,10 @@ class Seal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     content: str
     sha256: str = ""
 
+    def closed(self) -> Seal:
+        """The same with the checksum that fits."""
+        return msgspec.structs.replace(self, sha256=self.digest())
+
     def digest(self) -> str:
         values = msgspec.to_builtins(msgspec.structs.replace(self, sha256=""))
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

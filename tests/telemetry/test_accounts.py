@@ -44,8 +44,7 @@ def recorder(record_session, make_dream):
 
 
 def write_seal(session, values):
-    seal = Seal(progress=values, layout="", content="")
-    seal = msgspec.structs.replace(seal, sha256=seal.digest())
+    seal = Seal(progress=values, layout="", content="").closed()
     folder = session.checkpoints / "1" / "progress"
     for each in (folder.parent, folder):
         make_folder(each)
