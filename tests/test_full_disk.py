@@ -307,6 +307,7 @@ def test_lost_permission_is_told_and_stops_the_robot_before_a_step_is_lost(tmp_p
         for process in processes_of(path):
             process.kill()
     assert steps_of(session) == before
+    ends_whole(session, before, minutes=0.05)
 
 
 def permit(session, mode):
