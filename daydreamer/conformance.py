@@ -409,7 +409,7 @@ class _Examination:
         return f"a recording of {_record(self._session, self._directory / 'session.rrd') >> 10} KiB"
 
     def _read_elsewhere(self) -> str:
-        """The same steps under a name that no robot here has."""
+        """A session of a robot that is not installed can be read: it has the same steps, and a name that none has."""
         spec = msgspec.structs.replace(self._spec, robot=f"{self._spec.robot}_elsewhere")
         path = self._directory / "elsewhere"
         session = Session.create(path, self._config, spec, self._task.presentation, "a-package-that-is-not-here")

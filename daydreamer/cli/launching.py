@@ -142,7 +142,7 @@ def prepare_walk(arguments: Mapping[str, str]) -> Launch:
 
 
 def prepare_learn(arguments: Mapping[str, str]) -> Launch:
-    """Likewise; `arguments` are those of LEARN_ARGUMENTS.
+    """What `learn.launch.py` starts; `arguments` are those of LEARN_ARGUMENTS.
 
     Raises:
       UserError: as `prepare_walk`.
@@ -298,7 +298,7 @@ def _own_parameters(drive: Drive) -> Path | None:
 
 
 def _namespace_of(session: Session, record: LaunchRecord | None, arguments: Mapping[str, str]) -> str:
-    """The same as before: in another namespace is another robot."""
+    """The namespace stays what it was: in another one is another robot."""
     asked = arguments["namespace"]
     if record is None:
         return asked

@@ -34,7 +34,7 @@ REPEAT_S = 300.0
 """What goes wrong again sooner after it was said is not said again."""
 
 LEAST_REPORTED_MINUTES = 1.0
-"""Of robot time; about less there is nothing to tell."""
+"""About less robot time than this there is nothing to tell."""
 
 OTHERS_TIMEOUT_S = 90.0
 """For the session's processes to end; the learner, which reads the rest and writes a checkpoint, takes longest."""

@@ -144,11 +144,11 @@ class _Renaming:
         return re.sub(rf"^{re.escape(self.like)}(?=\.)", self.name, text)
 
     def model(self, text: str) -> str:
-        """Of MJCF: names in quotes."""
+        """A model in MJCF has the robot's name in quotes."""
         return re.sub(rf"([\"']){re.escape(self.like)}\1", rf"\g<1>{self.name}\g<1>", text)
 
     def python(self, text: str) -> str:
-        """Of Python: the package, the constant that is called like the robot, and whole strings."""
+        """A module has the package, the constant that is called like the robot, and its name as whole strings."""
         text = re.sub(rf"\b{re.escape(self.source)}\b", self.package, text)
         edits = []
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
@@ -166,7 +166,7 @@ class _Renaming:
         return token.string
 
     def entry(self, text: str) -> str:
-        """Of the module with the `Robot`: what is true of the other robot alone. It has been tried, and has drivers."""
+        """The module with the `Robot` says what is true of the other one alone: it has been tried, and has drivers."""
         fresh = {
             "summary": f'"{self.name}, begun as a copy of {self.like}"',
             "tried": '"nothing yet"',

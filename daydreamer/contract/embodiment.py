@@ -14,7 +14,7 @@ from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, ODOMETRY
 from daydreamer.errors import UserError
 
 SetpointKind = Literal["joint_position", "twist"]
-"""Of what a robot is told: targets `[joints]` in rad, or forward speed in m/s and turn rate in rad/s `[2]`."""
+"""What a robot is told: targets `[joints]` in rad, or forward speed in m/s and turn rate in rad/s `[2]`."""
 
 MEASURED: Mapping[SetpointKind, str] = {"joint_position": JOINT_POSITION, "twist": ODOMETRY_TWIST}
 """By kind, the signal that says where the robot is in units of its setpoints."""
