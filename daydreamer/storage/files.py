@@ -65,13 +65,15 @@ def read_file(path: Path, limit: int) -> bytes:
     Raises:
       OSError: see `open_file`; or it has more than `limit` bytes.
     """
-    with os.fdopen(open_file(path), "rb", buffering=0) as file:
-        content = bytearray()
-        while len(content) <= limit and (part := file.read(min(limit + 1 - len(content), 1 << 20))):
-            content += part
-    if len(content) > limit:
+    with os.fdopen(open_file(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        # What is too large anyway takes no memory, and what is not takes its size once.
+        content = file.read(size + 1) if size <= limit else b""
+        if len(content) > size:  # it grows
+            content += file.read(limit - size)
+    if max(size, len(content)) > limit:
         raise OSError(errno.EFBIG, f"it is larger than the {limit} bytes that such a file may have", path)
-    return bytes(content)
+    return content
 
 
 def list_folder(path: Path) -> list[str]:

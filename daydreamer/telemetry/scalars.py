@@ -6,11 +6,11 @@ TensorBoard's own reader would bring a web server and gRPC to every robot. The f
 
 from __future__ import annotations
 
+import array
 import dataclasses
 import math
 import os
 import struct
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,14 @@ from daydreamer.storage.files import list_folder, open_file
 _LENGTH = struct.Struct("<QI")
 _CHECKSUM_BYTES = 4
 # No scalar comes near it; a longer one is a damaged length, after which nothing can be told apart.
-_LONGEST_RECORD_BYTES = 1 << 20
+_LONGEST_RECORD_BYTES = 1 << 12
+_BLOCK_BYTES = 1 << 21  # so much of a file is in memory at once
 _FILE = "events.out.tfevents."
 MOST_BYTES = 128 << 20
 """Of all metrics together; a day takes some 40 MB."""
+MOST_POINTS, MOST_CURVES = 1 << 21, 10_000
+"""Of all metrics together. A point takes 64 bytes or more where this program wrote it, so that `MOST_BYTES` come first;
+a stranger's may take seven, and a curve of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,10 @@ class Scalars:
     value: np.ndarray
 
 
+class _TooMuch(Exception):
+    """There are more points or curves than are read."""
+
+
 class ScalarReader:
     """All scalars below a directory, whoever wrote them; each `read` goes on where the last one ended.
 
@@ -52,8 +60,8 @@ class ScalarReader:
         self.problems: dict[Path, str] = {}
         self._directory = directory
         self._offsets: dict[Path, int] = {}
-        self._bytes = 0
-        self._points: dict[str, list[tuple[float, int, float]]] = {}
+        self._bytes = self._count = 0
+        self._points: dict[str, array.array[float]] = {}  # by tag, for each point `wall_s`, `step` and `value`
 
     def read(self) -> dict[str, Scalars]:
         """Everything so far, by tag. A record that is not complete yet is left for later."""
@@ -80,66 +88,94 @@ class ScalarReader:
         return files
 
     def _read_file(self, path: Path) -> None:
-        offset = self._offsets.get(path, 0)
+        """Takes in what is new, block by block: most of what is read is not kept."""
         try:
             with os.fdopen(open_file(path), "rb") as file:
-                file.seek(offset)
-                data = file.read(MOST_BYTES - self._bytes + 1)
+                more = True
+                while more and path not in self.problems:
+                    file.seek(self._offsets.get(path, 0))
+                    block = file.read(min(_BLOCK_BYTES, MOST_BYTES - self._bytes + 1))
+                    if self._bytes + len(block) > MOST_BYTES:
+                        self._leave_out_after(path, f"are more than {MOST_BYTES >> 20} MB")
+                    self._take(path, block)
+                    more = len(block) == _BLOCK_BYTES
         except OSError as error:
             self.problems[path] = f"The metrics in {path} cannot be read ({error.strerror})."
-            return
-        self._bytes += len(data)
-        if self._bytes > MOST_BYTES:
-            self.problems[path] = f"The metrics are more than {MOST_BYTES >> 20} MB; those after {path} are left out."
-        position = 0
-        records: list[bytes] = []
+
+    def _take(self, path: Path, block: bytes) -> None:
+        """Adds the records at the beginning of a block, up to the first that is not sound or not all there."""
+        offset, position = self._offsets.get(path, 0), 0
+        edges, impossible = _record_edges(block)
+        sound = _sound(block, edges)
         try:
-            while (end := _record_end(data, position)) is not None:
-                records.append(data[position:end])
+            for end in edges[1 : sound + 1]:
+                self._add(Event.FromString(block[position + _LENGTH.size : end - _CHECKSUM_BYTES]))
                 position = end
-            sound = _sound(records)
-            for record in records[:sound]:
-                self._add(Event.FromString(record[_LENGTH.size : -_CHECKSUM_BYTES]))
-            if sound < len(records):
-                position = sum(map(len, records[:sound]))
-                raise ValueError("a checksum does not fit")
+            if impossible or sound < len(edges) - 1:
+                raise ValueError("a length or a checksum that cannot be true")
+        except _TooMuch:
+            self._leave_out_after(path, f"are more than {MOST_POINTS} points or {MOST_CURVES} curves")
         except (DecodeError, ValueError):
             self.problems[path] = (
                 f"The metrics in {path} are damaged at byte {offset + position}; the rest is left out."
             )
-        self._bytes -= len(data) - position
+        self._bytes += position
         self._offsets[path] = offset + position
+
+    def _leave_out_after(self, path: Path, why: str) -> None:
+        self.problems[path] = f"The metrics {why}; those after {path} are left out."
 
     def _add(self, event: Event) -> None:
         if not math.isfinite(event.wall_time):
             raise ValueError("a point without a time")
         for value in event.summary.value:
             if value.HasField("simple_value"):
-                self._points.setdefault(value.tag, []).append((event.wall_time, event.step, value.simple_value))
+                if self._count >= MOST_POINTS or (value.tag not in self._points and len(self._points) >= MOST_CURVES):
+                    raise _TooMuch
+                points = self._points.setdefault(value.tag, array.array("d"))
+                points.extend((event.wall_time, event.step, value.simple_value))
+                self._count += 1
 
 
-def _sound(records: Sequence[bytes]) -> int:
+def _record_edges(block: bytes) -> tuple[list[int], bool]:
+    """Where the complete records begin, and the last one ends; and whether what follows has a length that none has."""
+    edges = [0]
+    while edges[-1] + _LENGTH.size <= len(block):
+        length, _ = _LENGTH.unpack_from(block, edges[-1])
+        if length > _LONGEST_RECORD_BYTES:
+            return edges, True
+        end = edges[-1] + _LENGTH.size + length + _CHECKSUM_BYTES
+        if end > len(block):
+            break
+        edges.append(end)
+    return edges, False
+
+
+def _sound(block: bytes, edges: list[int]) -> int:
     """How many of the first records have the checksums that their content should have."""
-    wrong = len(records)
-    # Those of one length at a time: byte by byte, but for all of them together.
-    lengths = np.array([len(record) for record in records], np.int64)
-    for length in np.unique(lengths):
-        (indices,) = np.nonzero(lengths == length)
-        rows = np.frombuffer(b"".join(records[index] for index in indices), np.uint8).reshape(-1, length)
-        fits = _fits(rows[:, :8], rows[:, 8:12]) & _fits(rows[:, 12:-4], rows[:, -4:])
-        if not fits.all():
-            wrong = min(wrong, int(indices[np.argmin(fits)]))
-    return wrong
+    content, begin, end = np.frombuffer(block, np.uint8), np.array(edges[:-1], np.int64), np.array(edges[1:], np.int64)
+    fits = _fits(content, begin, begin + 8) & _fits(content, begin + _LENGTH.size, end - _CHECKSUM_BYTES)
+    return len(fits) if fits.all() else int(np.argmin(fits))
 
 
-def _fits(covered: np.ndarray, checksum: np.ndarray) -> np.ndarray:
-    """`[rows]`, whether TFRecord's masked CRC-32C of `covered` is what stands in `checksum`; both `[rows, bytes]`."""
-    crc = np.full(len(covered), 0xFFFFFFFF, np.uint32)
-    for column in covered.T:
-        crc = _CRC_TABLE[(crc ^ column) & 0xFF] ^ (crc >> np.uint32(8))
+def _fits(content: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """`[rows]`, whether TFRecord's masked CRC-32C of each `content[begin:end]` is what stands in the four bytes after.
+
+    It is taken byte by byte, but of all rows at once, the longest first: those that go on are at the front.
+    """
+    length = end - begin
+    order = np.argsort(-length, kind="stable")
+    going_on = np.searchsorted(-length[order], -np.arange(length.max(initial=0)))
+    place, crc = begin[order], np.full(len(order), 0xFFFFFFFF, np.uint32)
+    for position, rows in enumerate(going_on):
+        now = crc[:rows]
+        crc[:rows] = _CRC_TABLE[(now ^ content[place[:rows] + position]) & 0xFF] ^ (now >> np.uint32(8))
     crc = ~crc
     masked = ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
-    return masked == np.ascontiguousarray(checksum).view("<u4").ravel()
+    checksum = content[end[order][:, None] + np.arange(_CHECKSUM_BYTES)].view("<u4").ravel()
+    fits = np.empty(len(order), bool)
+    fits[order] = masked == checksum
+    return fits
 
 
 def _crc_table() -> np.ndarray:
@@ -153,22 +189,7 @@ def _crc_table() -> np.ndarray:
 _CRC_TABLE = _crc_table()
 
 
-def _record_end(data: bytes, start: int) -> int | None:
-    """Where the record that begins at `start` ends; None if it is not all there.
-
-    Raises:
-      ValueError: its length cannot be true.
-    """
-    if len(data) < start + _LENGTH.size:
-        return None
-    length, _ = _LENGTH.unpack_from(data, start)
-    if length > _LONGEST_RECORD_BYTES:
-        raise ValueError(f"a record of {length} bytes")
-    end = start + _LENGTH.size + length + _CHECKSUM_BYTES
-    return end if end <= len(data) else None
-
-
-def _scalars(points: list[tuple[float, int, float]]) -> Scalars:
-    wall_s, step, value = np.array(points, np.float64).T
+def _scalars(points: array.array[float]) -> Scalars:
+    wall_s, step, value = np.array(points).reshape(-1, 3).T
     order = np.argsort(wall_s, kind="stable")  # files of several lives need not come in order
     return Scalars(wall_s[order], step[order].astype(np.int64), value[order])

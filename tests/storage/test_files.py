@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import stat
+import tracemalloc
 
 import pytest
 
@@ -107,6 +108,34 @@ def test_what_is_read_has_a_bound(tmp_path):
     os.truncate(path, 1 << 40)
     with pytest.raises(OSError, match="larger than"):
         read_file(path, 100)
+
+
+def test_what_is_read_takes_its_size_once_and_what_is_too_large_nothing(tmp_path):
+    path = tmp_path / "file"
+    size = 1 << 25
+    tracemalloc.start()
+    try:
+        path.touch()
+        os.truncate(path, size)
+        assert len(read_file(path, size)) == size
+        _, whole_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        with pytest.raises(OSError, match="larger than"):
+            read_file(path, size - 1)
+        _, refused_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert whole_bytes < 1.1 * size and refused_bytes < 0.1 * size
+
+
+def test_a_file_that_grows_is_read_to_its_bound(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100))
+    small = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, 60, 0, 0, 0))  # as it was a moment ago
+    monkeypatch.setattr(os, "fstat", lambda descriptor: small)
+    assert read_file(path, 100) == bytes(100)
+    with pytest.raises(OSError, match="larger than"):
+        read_file(path, 99)
 
 
 @pytest.mark.parametrize("what", OTHERS)
