@@ -7,8 +7,8 @@ puts something else in its place (a link out of the session, a pipe, a folder, a
 file it is counted how often a command ended in a traceback, did not end, opened something outside of the session, or
 showed something else than before while neither it nor `doctor` said that anything is wrong.
 
-Commands run in a process of their own that is used again, so that its peak memory says something; every 50th mutation
-is looked at by real commands, too.
+Commands run in a process of their own that is used again, so that its peak memory says something (what a command adds
+to it says more, and whose it was is named); every 50th mutation is looked at by real commands, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import multiprocessing
 import os
 import random
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -40,8 +39,9 @@ TIMEOUT_S = 300.0
 """After which a look counts as hung, also on a machine that others use."""
 SECRET = "must not be read, and not be changed"
 REAL_EVERY = 50
-PICTURES_EVERY = 8
-"""The quick way draws for one mutation in so many; drawing takes longer than all else together."""
+PICTURES_EVERY = 7
+"""The quick way draws for one mutation in so many; drawing takes longer than all else together. It has no factor in
+common with the kinds of files or of mutations, 16 each, so that all of them have their turn."""
 COMMANDS = ("status", "doctor", "report", "pictures", "watch", "narrator", "replay", "lock")
 HARDLY_READ, NOT_SHOWN = ("checkpoints", "launch.json", "locks", "log", "policy"), ("status", "doctor", "lock")
 """Kinds of files that `report`, `watch` and `replay` show nothing of, and those who look at them."""
@@ -350,10 +350,10 @@ def _require_printable(text: str) -> None:
 
 
 def look(path: Path, commands: Sequence[str] = COMMANDS) -> dict[str, dict]:
-    """By command: what it showed, what it named, and the traceback or sentence that it ended in."""
+    """By command: what it showed and named, the traceback or sentence that it ended in, its time and memory."""
     results = {}
     for command in commands:
-        begin_s = time.monotonic()
+        begin_s, before_mb = time.monotonic(), _forget_peak_memory()
         result = {"shown": "", "named": [], "sentence": "", "traceback": ""}
         try:
             seen = _see(command, path)
@@ -362,8 +362,21 @@ def look(path: Path, commands: Sequence[str] = COMMANDS) -> dict[str, dict]:
             result["sentence"] = str(error)
         except Exception:
             result["traceback"] = traceback.format_exc()
-        results[command] = result | {"seconds": time.monotonic() - begin_s}
+        peak_mb = _peak_memory_mb()
+        result |= {"seconds": time.monotonic() - begin_s, "peak_memory_mb": peak_mb}
+        results[command] = result | {"added_memory_mb": peak_mb - before_mb}
     return results
+
+
+def _forget_peak_memory() -> float:
+    """So that a peak is that of one command; returns what the process has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak_memory_mb()
+
+
+def _peak_memory_mb() -> float:
+    peak_kib = re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(peak_kib[1]) / 1024
 
 
 # Counting -------------------------------------------------------------------------------------------------------------
@@ -375,7 +388,6 @@ class Worker:
     def __init__(self) -> None:
         self._pool = multiprocessing.get_context("spawn")
         self._process = None
-        self.peak_mb = 0.0
 
     def look(self, path: Path, commands: Sequence[str] = COMMANDS) -> dict[str, dict] | None:
         """None if it hung, or died."""
@@ -387,9 +399,7 @@ class Worker:
         self._connection.send((path, commands))
         try:
             if self._connection.poll(TIMEOUT_S):
-                result, peak_mb = self._connection.recv()
-                self.peak_mb = max(self.peak_mb, peak_mb)
-                return result
+                return self._connection.recv()
         except EOFError:
             pass
         self.close()
@@ -406,8 +416,7 @@ def _serve(connection) -> None:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         while True:
-            result = look(*connection.recv())
-            connection.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+            connection.send(look(*connection.recv()))
 
 
 def judge(before: dict[str, dict], after: dict[str, dict] | None, outside: Path) -> dict[str, list[str]]:
@@ -468,6 +477,7 @@ def fuzz(
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     findings = []
     slowest_s, begin_s = 0.0, time.monotonic()
+    peak_mb, most_added = 0.0, {"mb": 0.0, "command": "", "mutation": {}}
     with tempfile.TemporaryDirectory(prefix="daydreamer-fuzz-") as directory:
         place = Path(directory).resolve()
         pristine = place / "session"
@@ -496,7 +506,11 @@ def fuzz(
                 say(f"{number} mutations, {time.monotonic() - begin_s:.0f} s")
             kind = kind_of(mutation.name)
             counts[kind]["mutations"] += 1
-            slowest_s = max([slowest_s, *(each["seconds"] for each in (after or {}).values())])
+            for command, result in (after or {}).items():
+                slowest_s = max(slowest_s, result["seconds"])
+                peak_mb = max(peak_mb, result["peak_memory_mb"])
+                if (added_mb := result["added_memory_mb"]) > most_added["mb"]:
+                    most_added = {"mb": added_mb, "command": command, "mutation": dataclasses.asdict(mutation)}
             for what, texts in wrong.items():
                 counts[kind][what] += 1
                 findings.append({"mutation": dataclasses.asdict(mutation), "what": what, "texts": texts})
@@ -507,7 +521,8 @@ def fuzz(
         "by_kind": {kind: dict(count) for kind, count in sorted(counts.items())},
         "total": dict(sum(counts.values(), collections.Counter())),
         "slowest_command_s": slowest_s,
-        "peak_memory_mb": worker.peak_mb,
+        "peak_memory_mb": peak_mb,
+        "most_memory_added": most_added,
         "findings": findings,
     }
 
@@ -598,6 +613,8 @@ def main() -> None:
     for name, count in [*results["by_kind"].items(), ("all", results["total"])]:
         print(f"{name:28}" + "".join(f"{count.get(kind, 0):11}" for kind in kinds))
     print(f"slowest command {results['slowest_command_s']:.1f} s, peak memory {results['peak_memory_mb']:.0f} MB")
+    most = results["most_memory_added"]
+    print(f"at most {most['mb']:.0f} MB more while a command ran: {most['command']}, {most['mutation']}")
     if options.out:
         options.out.write_text(json.dumps(results, indent=2) + "\n")
 
