@@ -21,7 +21,7 @@ import dashboard_picture
 import numpy as np
 from PIL import Image
 
-from daydreamer.cli.dashboard import dashboard_beside
+from daydreamer.cli.dashboard import dashboard_alongside
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
@@ -50,7 +50,7 @@ def run(session_path: Path, minutes: float, turn_s: float, pictures: Path | None
             with contextlib.ExitStack() as stack:
                 page = None
                 if shown:
-                    stack.enter_context(dashboard_beside(session, minutes))
+                    stack.enter_context(dashboard_alongside(session, minutes))
                     page = open_page(session, stack) if pictures else None
                 wait(walk, SETTLE_S)
                 begin_s = time.time()

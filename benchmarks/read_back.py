@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.replay import APPEND_SIZES, Replay
+from daydreamer.replay import APPEND_SIZES, Replay, affordable
 from daydreamer.session.directory import Session
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     session = Session.open(options.session)
     begin_s = time.perf_counter()
     tail = ExperienceTail(session.experience, session.spec)
-    replay = Replay(session.spec, session.config.learner.replay_capacity)
+    replay = Replay(session.spec, affordable(session.spec, session.config.learner))
     while steps := tail.read(APPEND_SIZES[-1]):
         replay.append(steps)
     jax.block_until_ready(replay.state)

@@ -95,6 +95,7 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
+      initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       randomisation: see `RandomisationConfig`.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
       random_incidents_per_minute: mean rate at which incidents of any kind begin, at random; one at a time.
@@ -116,9 +117,33 @@ class TwinConfig(_Config):
     angular_velocity_noise_rad_s: NotNegative = 0.02
     linear_acceleration_noise_m_s2: NotNegative = 0.1
     camera: bool = False
+    initial_state: Name | None = None
     randomisation: RandomisationConfig = RandomisationConfig()
     incidents: tuple[IncidentConfig, ...] = ()
     random_incidents_per_minute: NotNegative = 0.0
+
+
+class PlanConfig(_Config):
+    """Planning at act time: the policy tries variations of its next actions in the world model, see `policy.planning`.
+
+    Attributes:
+      samples: rollouts that are imagined at once; 0 acts by the policy alone.
+      horizon_s: how far each goes; the critic says what comes after.
+      iterations: how often; each but the first varies what the one before has found.
+      spread: of the variations, in units of the policy's own deviation.
+      temperature: how much better a rollout must be to count, in units of the returns' deviation; small takes the best.
+      exploration: share of the noise that the policy acts with that is added to what has been planned.
+      budget_ms: live, from the policy's own action: a plan that takes longer is not waited for, and the policy's own
+        action is carried out. In lock-step robots wait.
+    """
+
+    samples: Annotated[int, Meta(ge=0, le=65_536)] = 0
+    horizon_s: Annotated[float, Meta(ge=0.01, le=10.0)] = 0.25
+    iterations: Annotated[int, Meta(ge=1, le=16)] = 1
+    spread: Annotated[float, Meta(gt=0.0, le=10.0)] = 1.0
+    temperature: Annotated[float, Meta(ge=0.01, le=100.0)] = 1.0
+    exploration: Share = 1.0
+    budget_ms: Annotated[float, Meta(ge=1.0, le=1000.0)] = 25.0
 
 
 class ActorConfig(_Config):
@@ -145,6 +170,7 @@ class ActorConfig(_Config):
         life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
         refuse or struggle with files that are several times as large.
       snapshot_poll_s: how often the loader looks for a new policy.
+      plan: see `PlanConfig`.
     """
 
     low_pass_cutoff_hz: Annotated[float, Meta(ge=0.0, le=1000.0)] = 3.0
@@ -161,6 +187,7 @@ class ActorConfig(_Config):
     fsync_period_s: Period = 1.0
     log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28
     snapshot_poll_s: Period = 0.25
+    plan: PlanConfig = PlanConfig()
 
 
 WatchdogAction = Literal["warn", "hold", "damp"]
@@ -248,7 +275,10 @@ class ModelConfig(_Config):
       stochastic, classes: number of categorical latents and choices of each.
       units: width of encoder, heads, prediction of the vectors, actor and critic.
       encoder_layers, head_layers, actor_layers, critic_layers: hidden layers.
-      convolution_depth: channels of the first image layer; it doubles with each of the four.
+      patch_units: width of the layer that sees an image's patches of 8x8 pixels.
+      image_units: width of those that merge four neighbours into one, and of the embedding of an image.
+      image_loss: what the model learns images by: 'pixels' draws them again; 'barlow' predicts their embedding, each
+        number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only.
       acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
         alone; with a camera they always do, see `WorldModel.behavior_features`.
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
@@ -259,6 +289,8 @@ class ModelConfig(_Config):
       noise_correlation: of the actor's noise between two control steps. White noise is lost in the low-pass filter of
         the commands, so that the robot would hardly explore. Imagined actions have it, too, unless
         learner.actor_gradient is 'reinforce'.
+      acting_noise: how much of the actor's deviation the robot acts with; imagined actions always have all of it. Of
+        discrete actions it has no say.
     """
 
     deterministic: Width = 256
@@ -271,7 +303,9 @@ class ModelConfig(_Config):
     head_layers: Layers = 1
     actor_layers: Layers = 2
     critic_layers: Layers = 2
-    convolution_depth: Width = 16
+    patch_units: Width = 64
+    image_units: Width = 128
+    image_loss: Literal["pixels", "barlow"] = "pixels"
     acts_on_recurrent_state: bool = False
     bins: Annotated[int, Meta(ge=3, le=65_536)] = 127
     bin_limit: Annotated[float, Meta(gt=0.0, le=80.0)] = 10.0
@@ -280,10 +314,15 @@ class ModelConfig(_Config):
     maximum_deviation: Positive = 1.0
     initial_deviation: Positive = 0.2
     noise_correlation: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
+    acting_noise: NotNegative = 1.0
 
 
 STARTING_PATIENCE = 5.0
 """A learner that starts, which compiles, may be silent for this many times as long as one at work."""
+
+
+RETIRED_MODEL_SETTINGS = ("convolution_depth",)
+"""Of `ModelConfig`; sessions and policies of earlier versions name them, and they said nothing but of cameras."""
 
 
 class LearnerConfig(_Config):
@@ -296,25 +335,35 @@ class LearnerConfig(_Config):
         dispatches; nothing is gained on a CPU.
       minimum_s: training starts when so much robot time has been experienced.
       replay_capacity: steps; the oldest go first.
+      replay_bytes: memory that they may take; where images are large there are fewer of them, see `replay.affordable`.
       recent_share: of the replayed sequences that is drawn from the newest recent_s alone; the others are
         drawn from all. A robot that begins to fall in a new way thus learns to avoid it within a minute, not ten.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
+      image_shift: pixels by which the images of a replayed sequence are moved at random, up or down and left or right,
+        all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
+      imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To
+        compare with 0, fix the deviation of the actions in both, as minimum_deviation=0.0599, maximum_deviation=0.0601,
+        initial_deviation=0.06: nothing else draws it down then.
       actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
         actions only); 'reinforce' uses the score function.
       discount, return_lambda: of the lambda return.
       entropy_scale: first weight of the actor's entropy, in units of normalised return.
       entropy_target, entropy_rate: the weight rises while the actor's randomness is below the target, and falls
         above it; randomness is 1 for uniform actions and 0 at the minimum deviation.
-      withheld: share of replayed steps at which the model goes on from its own prediction, see `rssm.observe`.
+      open_loop_share: share of replayed steps at which the model goes on from its own prediction, see `rssm.observe`.
       free_nats: KL below this is not penalised.
       imitation_scale: weight of imitating replayed actions that led to more than the critic expected, see
         `ActorCritic.imitation_loss`.
-      dynamics_scale, representation_scale, vector_scale, image_scale, reward_scale, continue_scale,
+      plan_imitation_scale: weight of imitating what the policy and its plans have carried out, whatever it led to, see
+        `ActorCritic.plan_imitation_loss`; meant for sessions with `actor.plan`.
+      dynamics_scale, representation_scale, vector_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
+      image_scale: weight of drawing the images; one of 128 counts an image as much as 128 numbers that are measured.
+      barlow_scale: weight of predicting the embedding of the images instead, see `ModelConfig.image_loss`.
       learning_rate: of the world model; actor_learning_rate, critic_learning_rate of the behaviour.
       warmup_updates: the learning rates rise linearly over this many.
       actor_delay_updates: the actor learns only after so many; a model that knows nothing yet would lead it astray.
@@ -342,28 +391,33 @@ class LearnerConfig(_Config):
     updates_per_dispatch: Count = 1
     minimum_s: NotNegative = 50.0
     replay_capacity: Count = 200_000
+    replay_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 30
     recent_share: Share = 0.5
     recent_s: Positive = 120.0
     mirror: bool = True
+    image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
     imagination_noise: NotNegative = 2.0
+    imagination_scale: NotNegative = 1.0
     actor_gradient: Literal["dynamics", "reinforce"] = "dynamics"
     discount: Share = 0.99
     return_lambda: Share = 0.95
     entropy_scale: NotNegative = 3e-2
     entropy_target: Share = 0.2
     entropy_rate: NotNegative = 0.1
-    withheld: Share = 0.5
+    open_loop_share: Share = 0.5
     free_nats: NotNegative = 1.0
     dynamics_scale: NotNegative = 1.0
     representation_scale: NotNegative = 0.1
     vector_scale: NotNegative = 1.0
-    image_scale: NotNegative = 1.0
+    image_scale: NotNegative = 128.0
+    barlow_scale: NotNegative = 0.05
     reward_scale: NotNegative = 5.0
     continue_scale: NotNegative = 1.0
     replay_value_scale: NotNegative = 1.0
     imitation_scale: NotNegative = 3.0
+    plan_imitation_scale: NotNegative = 0.0
     learning_rate: NotNegative = 1e-3
     actor_learning_rate: NotNegative = 1e-3
     critic_learning_rate: NotNegative = 1e-3

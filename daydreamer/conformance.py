@@ -54,7 +54,7 @@ OBSERVED_STEPS = 40
 RANDOM_ACTIONS = 100
 
 SMALL: Mapping[str, Any] = {
-    "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32, "convolution_depth": 4},
+    "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32},
     "learner": {"batch_size": 4, "batch_length": 8, "imagination_starts": 16, "replay_capacity": 4_096},
 }
 """Sizes for robots without a preset 'tiny': two gradient steps say as much with few weights as with many."""

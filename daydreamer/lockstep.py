@@ -10,13 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.telemetry import safety_status
+from daydreamer.actor.telemetry import planning_status, safety_status
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
+from daydreamer.policy.planning import make_planner
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
@@ -59,7 +60,7 @@ class LockstepSession:
     """
 
     def __init__(self, session: Session, robot: SimulatedRobot, task: Task):
-        """Raises UserError as `Learner` does."""
+        """Raises UserError as `Learner` and `Planner` do."""
         self._session = session
         self._robot = robot
         self._task = task
@@ -68,6 +69,9 @@ class LockstepSession:
         self._milestones = MilestoneRecorder(
             Milestones(session.presentation.milestones, session.spec.control_period_s),
             functools.partial(self._events.record, source="twin"),
+        )
+        self._planner = make_planner(
+            session.spec, session.config, functools.partial(self._events.record, source="actor")
         )
 
     def run(
@@ -109,6 +113,8 @@ class LockstepSession:
             )
             window = _Window()
             checkpoint = Schedule(self._learner_config.checkpoint_period_s)
+            if self._planner:
+                stack.enter_context(contextlib.closing(self._planner))
             stack.callback(self._finish, loop, learner, metrics)
             for _ in range(steps):
                 if stop():
@@ -151,7 +157,8 @@ class LockstepSession:
             before = learner.updates
             learner.update()
             if before // publish_updates < learner.updates // publish_updates:
-                loop.set_policy(learner.policy(version=learner.updates))
+                policy = learner.policy(version=learner.updates)
+                loop.set_policy(self._planner.equip(policy) if self._planner else policy)
 
     def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: MetricsWriter) -> dict[str, float]:
         step = loop.statistics.env_steps
@@ -177,6 +184,7 @@ class LockstepSession:
             episodes=loop.statistics.episodes,
             policy_version=loop.policy.version if loop.policy else 0,
             **safety_status(loop),
+            **planning_status(self._planner),
             reward_recent=recent.get("reward"),
             figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,

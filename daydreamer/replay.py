@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from daydreamer.config import LearnerConfig
 from daydreamer.experience.step import Step
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.spec import RobotSpec
@@ -37,7 +38,7 @@ def row_layout(spec: RobotSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     layout = {f"observation/{key}": (space.shape, space.dtype) for key, space in spec.observation.items()}
     layout["action"] = (spec.action.shape, "int32" if spec.action.is_discrete else "float32")
     layout["reward"] = ((), "float32")
-    for flag in ("is_first", "is_last", "is_terminal"):
+    for flag in ("is_first", "is_last", "is_terminal", "by_policy"):
         layout[flag] = ((), "bool")
     layout["actor_life"] = ((), "int32")
     layout["sequence"] = ((), "int32")
@@ -49,12 +50,20 @@ def row_bytes(spec: RobotSpec) -> int:
     return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in row_layout(spec).values())
 
 
+def affordable(spec: RobotSpec, config: LearnerConfig) -> int:
+    """Steps that the replay holds: as many as it may, or as go into the memory that it may take."""
+    return min(config.replay_capacity, config.replay_bytes // row_bytes(spec))
+
+
 def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
     """Logged steps as one array per field, `[steps, ...]`."""
-    columns = {f"observation/{key}": [step.observation[key] for step in steps] for key in spec.observation}
+    columns: dict[str, list[Any]] = {
+        f"observation/{key}": [step.observation[key] for step in steps] for key in spec.observation
+    }
     columns["action"] = [step.action_requested for step in steps]
     for name in ("reward", "is_first", "is_last", "is_terminal", "actor_life", "sequence"):
         columns[name] = [getattr(step, name) for step in steps]
+    columns["by_policy"] = [step.policy_version > 0 for step in steps]
     layout = row_layout(spec)
     return {
         name: np.asarray(values, layout[name][1]).reshape(len(steps), *layout[name][0])
@@ -134,6 +143,7 @@ def sample(
     recent_share: float = 0.0,
     recent_steps: int = 1,
     mirrored: bool = False,
+    image_shift: int = 0,
 ) -> Batch:
     """Sequences of consecutive steps, drawn uniformly over their starts.
 
@@ -142,6 +152,8 @@ def sample(
 
     If `mirrored`, half of the sequences are the mirror image of what happened, by `RobotSpec.mirror`: a symmetric
     robot learns from twice the experience, and what it learns on one side it can do on the other.
+
+    Images are moved by up to `image_shift` pixels, see `shift_images`.
 
     A sequence may run over an episode boundary or into another actor life; `is_first` marks where. The ring
     must hold at least `batch_length` steps.
@@ -154,7 +166,7 @@ def sample(
     offset = jax.random.randint(offset_key, (batch_size,), oldest, starts)
     index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
     rows = {name: values[index] for name, values in state.rows.items()}
-    flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal"))
+    flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal", "by_policy"))
     if mirrored:
         flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))
         rows |= {
@@ -163,6 +175,12 @@ def sample(
             if name == "action" or name.startswith("observation/")
         }
     observation = {key: rows[f"observation/{key}"] for key in spec.observation}
+    if image_shift:
+        images = {key: values for key, values in observation.items() if spec.observation[key].is_image}
+        observation |= {
+            key: shift_images(values, image_shift, jax.random.fold_in(mirror_key, number))
+            for number, (key, values) in enumerate(images.items(), 1)
+        }
     return Batch(observation, to_action_vector(rows["action"], spec.action), rows["reward"], *flags)
 
 
@@ -172,3 +190,19 @@ def mirror(field: str, values: Array, spec: RobotSpec) -> Array:
     if key in spec.observation and spec.observation[key].is_image:
         return values[..., ::-1, :]
     return spec.mirror_image(key, values)
+
+
+def shift_images(images: Array, most: int, key: Array) -> Array:
+    """Images `[batch, time, height, width, channels]`, each sequence moved by up to `most` pixels both ways.
+
+    What moves in from outside repeats the edge. From few images a model so learns what a thing is wherever it is seen
+    (DrQ, Yarats et al. 2021). All of a sequence are moved alike, so that nothing seems to move that did not.
+    """
+    batch_size, time, height, width, channels = images.shape
+    padded = jnp.pad(images, ((0, 0), (0, 0), (most, most), (most, most), (0, 0)), mode="edge")
+    corners = jax.random.randint(key, (batch_size, 2), 0, 2 * most + 1)
+
+    def cut(sequence: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(sequence, (0, *corner, 0), (time, height, width, channels))
+
+    return jax.vmap(cut)(padded, corners)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from daydreamer.config import TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.report.film import beside, with_caption
+from daydreamer.report.film import side_by_side, with_caption
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.skeleton import level_rotation
@@ -76,7 +76,7 @@ def animate(session: Session, minutes: Sequence[float], seconds: float, size: tu
             scenes.append([with_caption(image, text) for image in draw_scene(twin, steps, rows, size)])
     finally:
         twin.close()
-    return [beside(list(images)) for images in zip(*scenes, strict=True)]
+    return [side_by_side(list(images)) for images in zip(*scenes, strict=True)]
 
 
 def caption(steps: StepColumns, rows: np.ndarray, minute: float) -> str:
@@ -154,7 +154,7 @@ def encode(frames: list[Image.Image], period_s: float, suffix: str, colours: int
     """An animation that repeats for ever, as fast as the robot was."""
     if suffix == ".gif":
         # One palette for all: with one each the background would flicker.
-        palette = beside([frames[0], frames[-1]]).quantize(colours)
+        palette = side_by_side([frames[0], frames[-1]]).quantize(colours)
         frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     first, *rest = frames

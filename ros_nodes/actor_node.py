@@ -30,6 +30,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.contract.task import Task
+from daydreamer.policy.planning import run_side_by_side
 from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import total_steps
@@ -86,7 +87,7 @@ class ActorNode(LifecycleNode):
                 if self.actor is None:
                     spinner.once(IDLE_S)
                     continue
-                if starting and not self.actor.silent_topics():
+                if starting and self.actor.ready:
                     starting = False
                     self._start_up(self.trigger_activate)
                 self.actor.tick(spinner)
@@ -164,6 +165,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
     session = Session.open(options.session)
     task = make_task(session.config, session.record.robot_package)
     session.require_spec(task.spec)
+    if session.config.actor.plan.samples:
+        run_side_by_side()
     steps_in_all = total_steps(session, options.minutes)
 
     def make() -> ActorNode:

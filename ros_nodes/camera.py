@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
@@ -27,6 +28,12 @@ PATIENCE_S = 3.0
 """With `auto`, a topic that has brought no picture for so long is left for the other one, if that is published."""
 
 RATE_WINDOW = 20
+
+BEHIND_S = 0.5
+"""By less than this a picture's stamp says nothing of its age: clocks of two machines, and exposures, differ."""
+
+LARGEST_CLOCK_DIFFERENCE_S = 3600.0
+"""Stamps that are further away are of a clock that was never set, or of none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +58,8 @@ class Camera:
     libraries release the interpreter lock. `close` ends it.
 
     Attributes:
-      newest: the newest picture, uint8 of the wanted shape, and when it was received on the steady clock; None before
-        the first one.
+      newest: the newest picture, uint8 of the wanted shape, and when it was received on the steady clock, or, if it was
+        long under way, when it was taken, see `_behind_s`; None before the first one.
       looks_like: size and encoding of the newest picture, for people; empty before the first one.
     """
 
@@ -64,6 +71,8 @@ class Camera:
         transport: str,
         period_s: float,
         on_refused: Callable[[str, Exception, float], None],
+        robot_clock_s: Callable[[], float | None] = lambda: None,
+        on_behind: Callable[[str, float], None] = lambda topic, behind_s: None,
     ):
         """Begins to look for the camera.
 
@@ -73,6 +82,10 @@ class Camera:
           transport: one of `TRANSPORTS`.
           period_s: no policy looks more often.
           on_refused: called with the topic, what is wrong with a message, and when it came, on the camera's thread.
+          robot_clock_s: how far the steady clock is ahead of what the robot's other messages are stamped with when they
+            come; None if they are not stamped.
+          on_behind: called with the topic and by how much, on the camera's thread, when a picture is much older than
+            its reception.
 
         Raises:
           UserError: there is no such transport.
@@ -81,10 +94,12 @@ class Camera:
             raise UserError(f"image_transport '{transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
         self.newest: tuple[np.ndarray, float] | None = None
         self._node, self._shape, self._period_s, self._on_refused = node, shape, period_s, on_refused
+        self._robot_clock_s, self._on_behind = robot_clock_s, on_behind
         self._sources = _sources(name)
         self._choices = [transport] if transport != "auto" else ["raw", "compressed"]
         self._chosen: str | None = None
         self._chosen_s = 0.0
+        self._usable_s = -np.inf
         self._subscription = None
         self._arrived = threading.Condition()
         self._waiting: tuple[_Source, bytes, float] | None = None
@@ -141,7 +156,7 @@ class Camera:
             for choice in self._choices
             if self._node.count_publishers(self._node.resolve_topic_name(self._sources[choice].topic))
         ]
-        last_s = max(self.received_s, self._chosen_s)
+        last_s = max(self._usable_s, self._chosen_s)
         if self._chosen is None:
             wanted = published or (self._choices if len(self._choices) == 1 else [])
         elif time.monotonic() - last_s > PATIENCE_S:
@@ -194,7 +209,23 @@ class Camera:
             self._on_refused(source.topic, error if known else Unusable("cannot be read", repr(error)), received_s)
         else:
             self.looks_like = _looks(message)
-            self.newest = picture, received_s
+            behind_s = self._behind_s(message.header.stamp, received_s)
+            self.newest, self._usable_s = (picture, received_s - behind_s), received_s
+            if behind_s:
+                self._on_behind(source.topic, behind_s)
+
+    def _behind_s(self, stamp: Time, received_s: float) -> float:
+        """By how much a picture is older than its reception, if that is more than `BEHIND_S`.
+
+        Its stamp may be of the robot's clock, as those of the robot's other messages, or of this machine's, as that of
+        a camera that is plugged in here: it is taken for the one that is nearer.
+        """
+        stamp_s = stamp.sec + 1e-9 * stamp.nanosec
+        clocks_s = [time.monotonic() - time.time(), self._robot_clock_s()]
+        if not stamp_s:
+            return 0.0
+        behind_s = min((received_s - stamp_s - clock_s for clock_s in clocks_s if clock_s is not None), key=abs)
+        return behind_s if BEHIND_S < behind_s < LARGEST_CLOCK_DIFFERENCE_S else 0.0
 
 
 def _looks(message: Image | CompressedImage) -> str:

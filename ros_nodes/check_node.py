@@ -73,6 +73,8 @@ class Judge:
             results += self._imu()
         if recorder.feet in recorder.required:
             results += self._feet(hangs, known_forces_n)
+        if recorder.odometry is not None:
+            results += self._odometry(recorder.odometry)
         for record in recorder.required:
             results += [
                 checks.check_rate(record, self._task.spec, timeout_s),
@@ -113,6 +115,11 @@ class Judge:
         )
         if frozen:
             yield frozen
+
+    def _odometry(self, odometry: TopicRecord) -> Iterator[Check]:
+        why = "" if odometry.received_s else why_silent_here(self._node, odometry.topic, topics.odometry_type())
+        yield sensor_checks.check_odometry(odometry.field("twist"), odometry.field("position"), why)
+        yield checks.check_publishers(odometry)
 
     def _feet(self, hangs: bool, known_forces_n: Sequence[float]) -> Iterator[Check]:
         spec, feet = self._task.spec, self._recorder.feet
@@ -274,7 +281,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         )
         listen(recorder, spinner, options.seconds, stop)
         results = Judge(node, recorder, task, config).all(options.hanging or options.move, forces_n)
-        interface = options.command_interface or topics.INTERFACES[task.embodiment.setpoint_kind][0]
+        interface = options.command_interface or topics.actor_interfaces(task.embodiment.setpoint_kind)[0]
         results += check_listeners(node, task.embodiment, interface, must=options.move)
         if options.move and not isinstance(task.embodiment.limits, JointLimits):
             results.append(Check("motions", Verdict.NOTE, "not tried: this robot is not told joint positions"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import rclpy
 from rclpy.node import Node
@@ -84,7 +84,7 @@ def check_listeners(node: Node, robot: Embodiment, interface: str, must: bool) -
 
     Args:
       robot: who is commanded.
-      interface: one of `topics.INTERFACES` for it.
+      interface: one of `topics.actor_interfaces` for it.
       must: commands are to be sent now.
 
     Raises:
@@ -92,7 +92,8 @@ def check_listeners(node: Node, robot: Embodiment, interface: str, must: bool) -
     """
     kind = robot.setpoint_kind
     topic = node.resolve_topic_name(topics.command_topic(robot))
-    wanted = type_name(topics.command_type(interface, kind))
+    fitting = topics.INTERFACES[kind] if interface == topics.DETECTED else (interface,)
+    wanted = [type_name(topics.command_type(name, kind)) for name in fitting]
     results = []
     # This node has no publisher there yet.
     commanders = publishers_of(node, topic)
@@ -103,16 +104,17 @@ def check_listeners(node: Node, robot: Embodiment, interface: str, must: bool) -
     return [*results, Check(f"listeners to {topic}", *_listeners(node, topic, wanted, kind, must))]
 
 
-def _listeners(node: Node, topic: str, wanted: str, kind: SetpointKind, must: bool) -> tuple[Verdict, str]:
+def _listeners(node: Node, topic: str, wanted: Sequence[str], kind: SetpointKind, must: bool) -> tuple[Verdict, str]:
+    """`wanted` are message types any of which will do."""
     failed = Verdict.FAIL if must else Verdict.NOTE
     listeners = node.get_subscriptions_info_by_topic(topic)
     if not listeners:
         return failed, f"nobody: the driver does not run, or takes commands elsewhere (remap {topic} to it)"
-    fitting = [each for each in listeners if each.topic_type == wanted]
+    fitting = [each for each in listeners if each.topic_type in wanted]
     if not fitting:
         others = {type_name(topics.command_type(name, kind)): name for name in topics.INTERFACES[kind]}
         taken = listeners[0].topic_type
-        cure = f"--command-interface {others[taken]}" if taken in others else f"{wanted} is wanted"
+        cure = f"--command-interface {others[taken]}" if taken in others else f"{' or '.join(wanted)} is wanted"
         return failed, f"takes {printable_line(taken)}: {cure}"
     names = ", ".join(printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}") for each in fitting)
     if any(each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in fitting):

@@ -12,15 +12,17 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
 from daydreamer.actor import garbage
-from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
 from daydreamer.actor.telemetry import ActorTelemetry
+from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
+from daydreamer.policy.planning import Planner, make_planner
 from daydreamer.policy.policy import Policy
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.watchdogs import StallWatch
@@ -80,6 +82,7 @@ class LiveActor:
         self._activated = self._closed = False
         self._set_out = set_out
         self._reads_keys = False
+        self._deaf = ""
         self._said: dict[str, tuple[str, float]] = {}
         with contextlib.ExitStack() as stack:
             stack.enter_context(runtime.entities(node))
@@ -97,7 +100,8 @@ class LiveActor:
             stack.callback(self._state.close)
             # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
             # discovered meanwhile.
-            warm_up(Policy.untrained(spec, config.model), spec)
+            untrained = Policy.untrained(spec, config.model, plans=config.actor.plan.samples > 0)
+            warm_up(untrained, spec)
             runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop, self._begin_s)
             self._graph = GraphWatch(node, self._commands.topic_name, self._state.topic_names, self._on_publishers)
             life = next_actor_life(session.experience)
@@ -118,6 +122,8 @@ class LiveActor:
             self._telemetry = ActorTelemetry(session, life, writer, milestones)
             self._telemetry.notices = self.notices
             self._telemetry.camera = lambda: self._state.camera
+            self._planner = self._make_planner(stack, config, untrained, earlier["planned_steps"] or 0)
+            self._telemetry.planner = self._planner
             self.loop = ControlLoop(
                 task,
                 config.actor,
@@ -137,12 +143,12 @@ class LiveActor:
                 session.policy,
                 spec,
                 functools.partial(Policy.load, seed=config.seed),
-                on_policy=self.loop.set_policy,
+                on_policy=self._take_policy,
                 on_event=self._telemetry.event,
                 poll_s=config.actor.snapshot_poll_s,
             )
             self._loader.poll()
-            garbage.take_over()
+            garbage.freeze()
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             self._input = OperatorInput(
@@ -165,6 +171,24 @@ class LiveActor:
             self._next_message_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S  # nobody has listened before
             self._stack = stack.pop_all()
 
+    def _make_planner(
+        self, stack: contextlib.ExitStack, config: SessionConfig, untrained: Policy, earlier_steps: int
+    ) -> Planner | None:
+        """One that has compiled, if this session plans; `earlier_steps` were imagined in its earlier lives."""
+        budget_s = 1e-3 * config.actor.plan.budget_ms
+        planner = make_planner(self._spec, config, self._telemetry.event, budget_s)
+        if planner is not None:
+            stack.callback(planner.close)
+            planner.warm_up(untrained, {key: space.zeros() for key, space in self._spec.observation.items()})
+            planner.imagined_steps = earlier_steps
+        return planner
+
+    def _take_policy(self, policy: ActingPolicy) -> None:
+        """On the loader's thread."""
+        if self._planner is not None and isinstance(policy, Policy):
+            policy = self._planner.equip(policy)
+        self.loop.set_policy(policy)
+
     def read_operator(self) -> None:
         """From now on requests also come as lines on standard input."""
         self._stack.enter_context(self._input.reading())
@@ -173,6 +197,11 @@ class LiveActor:
     def silent_topics(self) -> list[str]:
         """Topics of the robot on which nothing has arrived yet."""
         return self._state.silent_topics(self._begin_s)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the robot speaks, and can be told what to do."""
+        return not (self.silent_topics() or self._commands.not_ready())
 
     def activate(self, by_itself: bool = False) -> bool:
         """Sets out from the measured pose; False if the robot is silent, or for the supervisor's `refusal`.
@@ -183,6 +212,9 @@ class LiveActor:
         supervisor = self.loop.supervisor
         if intruders := self._graph.intruders:
             supervisor.refusal = f"{', '.join(intruders)} also publishes {self._commands.topic_name}; stop it first."
+            return False
+        if deaf := self._commands.not_ready():
+            supervisor.refusal = deaf
             return False
         stays_stopped = by_itself and supervisor.emergency_stops > 0
         if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
@@ -233,6 +265,8 @@ class LiveActor:
         waits = not self._activated or not supervisor.active or supervisor.latched
         if waits and not self.silent_topics():
             said.append(self._waits())
+        if self._deaf:
+            said.append(self._deaf)
         if holders := sorted(self._desk.holders):
             said.append(f"the emergency stop is held by {', '.join(holders)}")
         said += self._graph.words()
@@ -265,6 +299,7 @@ class LiveActor:
     def _look_around(self) -> None:
         """On a thread of its own."""
         self._graph.look()
+        self._deaf = self._commands.not_ready()
         self.loop.supervisor.watchdogs.heartbeats.intruders = self._graph.intruders
 
     def _on_publishers(self, kind: str, **fields: object) -> None:

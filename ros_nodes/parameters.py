@@ -49,9 +49,9 @@ def declare(node: Node, kind: SetpointKind = "joint_position", feet: int = 0) ->
         command_interface=runtime.declare(
             node,
             "command_interface",
-            topics.INTERFACES[kind][0],
+            topics.actor_interfaces(kind)[0],
             "message type of the commands",
-            additional_constraints=" or ".join(topics.INTERFACES[kind]),
+            additional_constraints=" or ".join(topics.actor_interfaces(kind)),
         ),
         diagnostics_period_s=runtime.declare(
             node,
@@ -89,7 +89,9 @@ def declare(node: Node, kind: SetpointKind = "joint_position", feet: int = 0) ->
         raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
     if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
         raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
-    topics.command_type(parameters.command_interface, kind)
+    if parameters.command_interface not in topics.actor_interfaces(kind):
+        choices = " or ".join(topics.actor_interfaces(kind))
+        raise UserError(f"command_interface '{parameters.command_interface}' is unknown; choose {choices}.")
     runtime.refuse_unknown_parameters(node)
     return parameters
 

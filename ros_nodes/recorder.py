@@ -45,6 +45,9 @@ class Recorder:
         self.joints = self._record_named(topics.JOINT_STATES, spec.joint_names, ("position", "velocity"))
         self.imu = self._record(topics.Imu, topics.IMU, _imu_fields)
         self.feet = self._record_named(topics.FOOT_CONTACTS, spec.foot_names, ("effort",))
+        self.odometry = None
+        if topics.ODOMETRY in topics.topics_of(self._robot):
+            self.odometry = self._record(topics.odometry_type(), topics.ODOMETRY, _odometry_fields)
         self.temperature = self._record(Temperature, topics.TEMPERATURE, lambda report: {"value": [report.temperature]})
         self.battery = self._record(BatteryState, topics.BATTERY, lambda report: {"value": [report.percentage]})
         self.unreadable: dict[str, list[str]] = {}
@@ -77,6 +80,8 @@ class Recorder:
     def required(self) -> tuple[TopicRecord, ...]:
         """Those of the topics that the robot must have, cameras apart."""
         states = {topics.JOINT_STATES: self.joints, topics.IMU: self.imu, topics.FOOT_CONTACTS: self.feet}
+        if self.odometry is not None:
+            states[topics.ODOMETRY] = self.odometry
         wanted = topics.topics_of(self._robot)
         return tuple(record for topic, record in states.items() if topic in wanted)
 
@@ -152,6 +157,11 @@ def _imu_fields(message: topics.Imu) -> dict[str, Sequence[float]]:
         "angular_velocity": topics.vector_of(message.angular_velocity),
         "linear_acceleration": topics.vector_of(message.linear_acceleration),
     }
+
+
+def _odometry_fields(message) -> dict[str, Sequence[float]]:
+    twist, position = message.twist.twist, message.pose.pose.position
+    return {"twist": [twist.linear.x, twist.angular.z], "position": [position.x, position.y]}
 
 
 def _identity(info: Mapping[str, object]) -> bytes:

@@ -6,6 +6,7 @@ Only before the robot has once been heard whole, topics that go on being unusabl
 
 from __future__ import annotations
 
+import collections
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +43,9 @@ LOWEST_C, HIGHEST_C = -60.0, 500.0
 """As they are reported, which may be in kelvin."""
 
 NAMES_SHOWN = 40
+
+CLOCK_MESSAGES = 8
+"""Whose stamps tell what the robot's clock says."""
 
 LOOK_S = 0.1
 """Between two pictures that are converted, at most: a policy that looks twice a second shall see what is there."""
@@ -102,6 +106,8 @@ class RobotState:
         self._peak_joint_speed_rad_s = np.zeros(len(spec.joint_names))
         # When what is not named came last.
         self._received_s: dict[str, float] = {}
+        # Of the newest stamped messages, how far the steady clock was ahead of the stamp.
+        self._clock_s: collections.deque[float] = collections.deque(maxlen=CLOCK_MESSAGES)
         self._subscriptions: dict[str, object] = {}
         self._node = node
         wanted = topics.topics_of(robot)
@@ -124,7 +130,14 @@ class RobotState:
         self._watch = SensorWatch(spec, robot, foot_unloaded_n)
         self._cameras = {
             name: Camera(
-                node, name, signal.shape, image_transport, min(spec.control_period_s, LOOK_S), self._refuse_image
+                node,
+                name,
+                signal.shape,
+                image_transport,
+                min(spec.control_period_s, LOOK_S),
+                self._refuse_image,
+                self._robot_clock_s,
+                self._on_behind,
             )
             for name, signal in robot.cameras.items()
         }
@@ -260,6 +273,9 @@ class RobotState:
         def receive(message) -> None:
             now_s = time.monotonic()
             self._heard_s[topic] = self._heard_s.get(topic, (now_s, now_s))[0], now_s
+            stamp = message.header.stamp
+            if stamp.sec or stamp.nanosec:
+                self._clock_s.append(now_s - stamp.sec - 1e-9 * stamp.nanosec)
             try:
                 take(message, now_s)
             # What a message may have in it is up to whoever sent it.
@@ -278,6 +294,22 @@ class RobotState:
         if now_s - self._said_s.get(key, -math.inf) > REPEAT_S:
             self._said_s[key] = now_s
             self._on_notice(f"{text} {count} so far.", topic=name, fault=printable_line(key[1]), count=count)
+
+    def _robot_clock_s(self) -> float | None:
+        """See `Camera`; the message that was the shortest under way tells. On the camera's thread."""
+        return min(tuple(self._clock_s), default=None)
+
+    def _on_behind(self, topic: str, behind_s: float) -> None:
+        """On the camera's thread."""
+        name = self._name_of(topic)
+        text = (
+            f"Pictures on {name} are {behind_s:.1f} s old when they come, by their stamps: a slow network, a queue in "
+            "the camera's driver, or a clock that has to be set, as by chrony."
+        )
+        now_s = time.monotonic()
+        if now_s - self._said_s.get((topic, "behind"), -math.inf) > REPEAT_S:
+            self._said_s[topic, "behind"] = now_s
+            self._on_notice(text, topic=name, fault="behind", behind_s=behind_s)
 
     def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
         """On the camera's thread."""
@@ -299,8 +331,9 @@ class RobotState:
     def _on_joint_states(self, message: JointState, now_s: float) -> None:
         self._names_heard[topics.JOINT_STATES] = message.name[:NAMES_SHOWN]
         stamp = message.header.stamp
-        by_differences = self._joints.by_differences
-        self._joints.take(message.name, message.position, message.velocity, stamp.sec + 1e-9 * stamp.nanosec, now_s)
+        by_differences = self._joints.by_differences or not self._robot.joint_velocity_reported
+        velocities = message.velocity if self._robot.joint_velocity_reported else ()
+        self._joints.take(message.name, message.position, velocities, stamp.sec + 1e-9 * stamp.nanosec, now_s)
         self._peak_joint_speed_rad_s = np.maximum(self._peak_joint_speed_rad_s, np.abs(self._joints.velocity_rad_s))
         if self._joints.by_differences and not by_differences:
             name = self._subscriptions[topics.JOINT_STATES].topic_name

@@ -53,6 +53,9 @@ INTERFACES: Mapping[SetpointKind, tuple[str, ...]] = {
 }
 """By what a robot is told; the first is the usual one."""
 
+DETECTED = "auto"
+"""Whichever of these the robot takes, as far as the graph says: TurtleBot3 takes Twist before ROS 2 Jazzy."""
+
 LATEST_ONLY = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For subscriptions: an old state is worthless, and best effort accepts every publisher's reliability."""
 
@@ -250,6 +253,11 @@ def command_type(interface: str, kind: SetpointKind = "joint_position") -> type:
     return _COMMAND_TYPES[interface]
 
 
+def actor_interfaces(kind: SetpointKind) -> tuple[str, ...]:
+    """What the actor's parameter command_interface may be; the first is the usual one."""
+    return (DETECTED, *INTERFACES[kind]) if kind == "twist" else INTERFACES[kind]
+
+
 def twist_message(interface: str, stamp: Time, twist: np.ndarray) -> TwistStamped | Twist:
     """Forward speed in m/s and turn rate in rad/s `[2]`; what is not finite stops the robot."""
     forward_m_s, turn_rad_s = twist.tolist() if np.isfinite(twist).all() else (0.0, 0.0)
@@ -260,6 +268,13 @@ def twist_message(interface: str, stamp: Time, twist: np.ndarray) -> TwistStampe
     stamped = TwistStamped(twist=message)
     stamped.header.stamp, stamped.header.frame_id = stamp, "base_link"
     return stamped
+
+
+def odometry_type() -> type:
+    """nav_msgs/Odometry, whose package robots without wheels do not need."""
+    from nav_msgs.msg import Odometry
+
+    return Odometry
 
 
 def odometry_message(stamp: Time, twist: np.ndarray, pose: np.ndarray):

@@ -82,7 +82,7 @@ class Twin:
     """
 
     def __init__(self, description: TwinDescription, config: TwinConfig, seed: int) -> None:
-        """Loads the model and puts the robot into the first of its initial states.
+        """Loads the model and puts the robot into `config.initial_state`.
 
         Args:
           description: of the robot.
@@ -135,7 +135,7 @@ class Twin:
         """Begins anew, somewhat differently each time, and lets everything come to rest.
 
         Args:
-          state: name of one of the robot's initial states; None takes the first.
+          state: name of one of the robot's initial states; None takes `config.initial_state`, or else the first.
           seed: of the beginning and of the noise after it, as that of a new twin; domain randomisation keeps the first
             one. None goes on with the random numbers.
 
@@ -143,6 +143,7 @@ class Twin:
           UserError: there is no such state; lists those there are.
         """
         states = self.description.initial_states
+        state = state or self.config.initial_state
         if state is not None and state not in states:
             robot = self.description.robot
             raise UserError(f"The twin of '{robot}' cannot begin '{state}'; choose one of {', '.join(states)}.")

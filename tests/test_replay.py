@@ -4,8 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from daydreamer.config import LearnerConfig
 from daydreamer.experience.step import Step
-from daydreamer.replay import APPEND_SIZES, Replay, row_bytes, sample
+from daydreamer.replay import APPEND_SIZES, Replay, affordable, row_bytes, sample, shift_images
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a",), (), {"x": Space((2,))}, Space((1,), low=-1.0, high=1.0), ("r",))
@@ -28,7 +29,7 @@ def make_steps(begin, end, life=1):
             is_first=n % 10 == 0,
             is_last=n % 10 == 9,
             is_terminal=False,
-            policy_version=0,
+            policy_version=n % 3,
             intervention=False,
             safety_flags=0,
             latency_s=0.0,
@@ -56,6 +57,7 @@ def test_sampled_sequences_are_what_was_appended():
     np.testing.assert_allclose(batch.action[..., 0], n / 1e4, rtol=1e-6)
     np.testing.assert_array_equal(batch.is_first, n % 10 == 0)
     np.testing.assert_array_equal(batch.is_last, n % 10 == 9)
+    np.testing.assert_array_equal(batch.by_policy, n % 3 > 0)
 
 
 def test_every_start_is_drawn_and_none_beyond():
@@ -107,7 +109,31 @@ def test_capacity_below_one_append_is_refused():
 
 
 def test_row_bytes():
-    assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 3 * 1 + 2 * 4
+    assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 4 * 1 + 2 * 4
+
+
+def test_pictures_take_no_more_memory_than_they_may():
+    assert affordable(SPEC, LearnerConfig(replay_capacity=5000)) == 5000
+    assert affordable(SPEC, LearnerConfig(replay_bytes=10 * row_bytes(SPEC) + 1)) == 10
+    camera = RobotSpec("toy", "toy", 20.0, 10, (), (), {"camera": Space((64, 64, 3), "uint8")}, Space((2,)), ("r",))
+    assert affordable(camera, LearnerConfig()) * 64 * 64 * 3 < LearnerConfig().replay_bytes
+    assert affordable(camera, LearnerConfig()) > 80_000
+
+
+def test_all_pictures_of_a_sequence_are_moved_alike():
+    pictures = np.random.default_rng(0).integers(0, 256, (50, 3, 8, 6, 2), np.uint8)
+    shifted = np.asarray(jax.jit(shift_images, static_argnums=1)(pictures, 2, jax.random.key(0)))
+    padded = np.pad(pictures, ((0, 0), (0, 0), (2, 2), (2, 2), (0, 0)), mode="edge")
+    found = set()
+    for sequence in range(50):
+        corners = [
+            (row, column)
+            for row, column in np.ndindex(5, 5)
+            if np.array_equal(shifted[sequence], padded[sequence, :, row : row + 8, column : column + 6])
+        ]
+        assert len(corners) == 1
+        found.add(corners[0])
+    assert len(found) > 15  # of the 25 that there are
 
 
 def test_mirror_images_are_whole_sequences_and_about_half_of_them():

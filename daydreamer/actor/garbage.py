@@ -6,7 +6,7 @@ import gc
 import sys
 
 
-def take_over() -> None:
+def freeze() -> None:
     """Call once everything large is loaded: from then on only `collect` collects.
 
     Left alone, a full collection comes at any allocation and walks through every object of JAX and rclpy, which

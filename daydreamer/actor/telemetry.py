@@ -17,6 +17,7 @@ from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.pacer import Pacer
 from daydreamer.periodic import Schedule, periodically
+from daydreamer.policy.planning import Planner
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter, has_ended, read_process_status
@@ -40,6 +41,7 @@ class ActorTelemetry:
       step_latency: from control tick to sent command; the control loop adds to it.
       tick_jitter: how late ticks begin; likewise.
       camera: asked, on any thread, for what the camera sends, see `ActorStatus`.
+      planner: reported about, too, if there is one.
       notices: asked, on any thread, for sentences about what the operator should know now.
     """
 
@@ -55,6 +57,7 @@ class ActorTelemetry:
         self.tick_jitter = LatencyStatistics()
         self.notices: Callable[[], list[str]] = list
         self.camera: Callable[[], str | None] = lambda: None
+        self.planner: Planner | None = None
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -128,6 +131,7 @@ class ActorTelemetry:
             policy_version=policy.version if policy else 0,
             policy_age_s=self._policy_age(policy),
             **safety_status(loop),
+            **planning_status(self.planner),
             learner_silence_s=self._learner_pulse.silence_s,
             learner_starting=self._learner_pulse.starting,
             tick_jitter_ms=self.tick_jitter.summary(),
@@ -197,6 +201,18 @@ class LearnerPulse:
             # What the first look finds may be of a learner before the machine's last start.
             self.starting = self.starting and before is None
         return self._seen_s
+
+
+def planning_status(planner: Planner | None) -> dict[str, object]:
+    """What `ActorStatus` says of plans; may be called on any thread."""
+    if planner is None:
+        return {}
+    return {
+        "plans": planner.plans,
+        "plans_late": planner.late,
+        "planned_steps": planner.imagined_steps,
+        "plan_ms": planner.latency.summary(),
+    }
 
 
 def safety_status(loop: ControlLoop) -> dict[str, object]:

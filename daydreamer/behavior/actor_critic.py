@@ -15,7 +15,7 @@ from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
-from daydreamer.models.world_model import Batch, Surprises, WorldModel
+from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
 LONGEST_UNROLLED = 16
@@ -175,7 +175,8 @@ class Replayed(NamedTuple):
       action: `[time, batch, size]`, as the model sees it.
       returns: `[time, batch]`, lambda returns along the sequence.
       advantage: `[time, batch]`, how much more that is than the slow critic's value, in units of the return's scale.
-      weight: `[time, batch]`, 0 where an episode ends.
+      weight: `[time, batch]`, 0 where the next step does not follow from this one.
+      by_policy: `[time, batch]`, see `Batch`.
     """
 
     features: Array
@@ -183,6 +184,7 @@ class Replayed(NamedTuple):
     returns: Array
     advantage: Array
     weight: Array
+    by_policy: Array
 
 
 class ActorCritic:
@@ -287,7 +289,7 @@ class ActorCritic:
         slow_critic,
         behavior: BehaviorState,
         states: LatentState,
-        surprises: Surprises,
+        residuals: PredictionResiduals,
         batch: Batch,
         key: Array,
     ):
@@ -296,7 +298,7 @@ class ActorCritic:
         Args:
           behavior: before this update.
           states: `[batch, time]` posterior states of the replayed sequences; imagination starts from some of them.
-          surprises: of the same sequences.
+          residuals: of the same sequences.
           batch: the replayed sequences.
 
         Returns:
@@ -307,7 +309,7 @@ class ActorCritic:
         batch_size, length = batch.reward.shape
         chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
         start = self._divide(jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states))
-        disturbance = self.disturbances(surprises, chosen, disturbance_key)
+        disturbance = self.disturbances(residuals, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         discount = config.discount * imagined.continues
         returns = lambda_returns(imagined.reward, discount, imagined.value, config.return_lambda)
@@ -356,11 +358,14 @@ class ActorCritic:
             "behavior/imagined_reward": imagined.reward[1:].mean(),
             "behavior/action_magnitude": jnp.abs(imagined.action.action).mean(),
         }
-        total = actor_loss + critic_loss
+        total = config.imagination_scale * (actor_loss + critic_loss)
         total += config.replay_value_scale * replay_value_loss + config.imitation_scale * imitation_loss
+        if config.plan_imitation_scale:
+            metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
+            total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
         return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
 
-    def disturbances(self, surprises: Surprises, chosen: Array, key: Array) -> Array:
+    def disturbances(self, residuals: PredictionResiduals, chosen: Array, key: Array) -> Array:
         """What to disturb imagined vector observations by `[horizon, starts, vector]`.
 
         The model predicts means. A world in which they come true is calmer than the one there is: an actor that has
@@ -371,29 +376,30 @@ class ActorCritic:
         Args:
           chosen: indices `[starts]` of the starting positions, see `choose_starts`.
         """
-        sequence = chosen // surprises.valid.shape[1]
-        valid_first = jnp.argsort(~surprises.valid, axis=1)
+        sequence = chosen // residuals.valid.shape[1]
+        valid_first = jnp.argsort(~residuals.valid, axis=1)
         share = jax.random.uniform(key, (self.config.imagination_horizon, *chosen.shape))
         # Of the valid ones; a product that rounds up would be one too many.
-        count = surprises.valid.sum(1)[sequence]
+        count = residuals.valid.sum(1)[sequence]
         drawn = jnp.minimum((share * count).astype(jnp.int32), jnp.maximum(count - 1, 0))
         step = valid_first[sequence, drawn]
-        scale = self.config.imagination_noise * surprises.valid.any(1)[sequence]
-        return jax.lax.stop_gradient(scale[:, None] * surprises.vector[sequence, step])
+        scale = self.config.imagination_noise * residuals.valid.any(1)[sequence]
+        return jax.lax.stop_gradient(scale[:, None] * residuals.vector[sequence, step])
 
     def replayed(self, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch) -> Replayed:
         """What the replayed sequences themselves earned, which ties values and actor to rewards really received."""
         config = self.config
         features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
-        reward, is_last, is_terminal, action = (
-            x.swapaxes(0, 1) for x in (batch.reward, batch.is_last, batch.is_terminal, batch.action)
-        )
+        _, action, reward, is_first, is_last, is_terminal, by_policy = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)
         value = self.value(slow_critic, features, statistics)
-        # Past the last step of an episode comes a state that does not follow from it: cut the return there.
+        # Past the last step of an episode, or before a gap in the log, comes a state that does not follow from it: cut
+        # the return there.
+        goes_on = 1.0 - jnp.maximum(is_last, jnp.pad(is_first[1:], ((0, 1), (0, 0))))
         discount = config.discount * (1.0 - is_terminal)
-        returns = lambda_returns(reward, discount, value, config.return_lambda * (1.0 - is_last))
+        returns = lambda_returns(reward, discount, value, config.return_lambda * goes_on)
         advantage = (returns - value[:-1]) / statistics.scale
-        return Replayed(*jax.lax.stop_gradient((features[:-1], action[:-1], returns, advantage, 1.0 - is_last[:-1])))
+        kept = (features[:-1], action[:-1], returns, advantage, goes_on[:-1], by_policy[:-1])
+        return Replayed(*jax.lax.stop_gradient(kept))
 
     def imitation_loss(self, parameters, replayed: Replayed) -> Array:
         """Distance of the actor to the replayed actions that led to more than the critic expected.
@@ -402,13 +408,24 @@ class ActorCritic:
         which has no bound where the actor is sure. An actor that only climbs the model's gradient is led to where the
         model is wrong; this holds it to what has worked, and shows it what others, as `Rhythms`, have found.
         """
+        distance = self._distance(parameters, replayed)
+        conviction = jnp.clip(replayed.advantage / CONVINCING_ADVANTAGE, 0.0, 1.0)
+        return (replayed.weight * conviction * distance).mean()
+
+    def plan_imitation_loss(self, parameters, replayed: Replayed) -> Array:
+        """Distance of the actor to what it, or a plan of it, has carried out, whatever that led to.
+
+        A critic that knows only what the actor would do is asked about what plans do, and promises too much there. The
+        nearer both keep to each other, the less (Lin et al. 2025, TD-M(PC)^2, who hold the policy to their planner's).
+        """
+        return (replayed.by_policy * self._distance(parameters, replayed)).mean()
+
+    def _distance(self, parameters, replayed: Replayed) -> Array:
+        """Of the actor to the replayed actions, `[time, batch]`."""
         distribution = self.actor(parameters["actor"], replayed.features)
         if distribution.mean is None:
-            error = -distribution.log_probability(replayed.action)
-        else:
-            error = jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
-        conviction = jnp.clip(replayed.advantage / CONVINCING_ADVANTAGE, 0.0, 1.0)
-        return (replayed.weight * conviction * error).mean()
+            return -distribution.log_probability(replayed.action)
+        return jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
 
 
 def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,18 +15,21 @@ import jax
 import msgspec
 import numpy as np
 
+from daydreamer.actor.control_loop import ActingPolicy
 from daydreamer.cli.bench_operations import matmul_operations, matmul_peak_gflop_s
 from daydreamer.cli.bench_workloads import DEFAULT, REFERENCE, Workload, find_workload
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
+from daydreamer.config import ActorConfig, PlanConfig, SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
 from daydreamer.learner.agent import Agent, TrainState
+from daydreamer.policy.planning import Planner
 from daydreamer.policy.policy import Policy
 from daydreamer.replay import APPEND_SIZES, Replay, ReplayState
-from daydreamer.spec import RobotSpec
+from daydreamer.spec import RobotSpec, Space
 from daydreamer.timing import LatencyStatistics
 
 LEARNER_S = 20.0
@@ -33,6 +37,8 @@ LEARNER_WINDOWS = 5
 LEARNER_REPLAY_STEPS = 2000
 WARM_UP = 3
 POLICY_CALLS = 2000
+PLAN_CALLS = 200
+PLAN = PlanConfig(samples=192)
 LOG_STEPS = 20_000
 
 
@@ -75,12 +81,14 @@ class LearnerRun:
       parameters: how many.
       compile_s: from the traced to the compiled gradient step.
       operations: in the matrix products of one gradient step.
+      gradient_steps: since it was made.
       metrics: of the last dispatch, on the device.
     """
 
     def __init__(self, workload: Workload, updates_per_dispatch: int = 1):
         self.agent = Agent(workload.spec, workload.model, workload.learner)
         self._updates_per_dispatch = updates_per_dispatch
+        self.gradient_steps = 0
         self._state = jax.jit(self.agent.initialize, static_argnums=0)(0)
         self.parameters = sum(x.size for x in jax.tree.leaves(self._state.parameters))
         replay = Replay(workload.spec, APPEND_SIZES[-1])
@@ -115,15 +123,19 @@ class LearnerRun:
 
     def _dispatch(self) -> None:
         self._state, self.metrics = self._update(self._state, self._replay_state)
+        self.gradient_steps += self._updates_per_dispatch
 
 
 def bench_learner(workload: Workload, duration_s: float) -> dict[str, Any]:
     """Gradient steps on random experience; the median of several windows and the slowest and fastest of them.
 
-    The compilation cache stays off unless the environment switches it on, so that compiling is measured too.
+    Where other programs take their share, what a gradient step takes of all processor cores together says more. The
+    compilation cache stays off unless the environment switches it on, so that compiling is measured too.
     """
     run, config = LearnerRun(workload), workload.learner
+    first, begin_s = run.gradient_steps, time.process_time()
     rates = [run.gradient_steps_per_s(duration_s / LEARNER_WINDOWS) for _ in range(LEARNER_WINDOWS)]
+    processor_s = (time.process_time() - begin_s) / (run.gradient_steps - first)
     rate = statistics.median(rates)
     peak_gflop_s = matmul_peak_gflop_s()
     return {
@@ -136,6 +148,7 @@ def bench_learner(workload: Workload, duration_s: float) -> dict[str, Any]:
         "gradient_steps_per_s_slowest": min(rates),
         "gradient_steps_per_s_fastest": max(rates),
         "windows": len(rates),
+        "processor_s_per_gradient_step": processor_s,
         "replayed_steps_per_s": rate * run.agent.replayed_per_update,
         "imagined_steps_per_s": rate * run.agent.imagined_per_update,
         "matmul_gflop_per_gradient_step": run.operations / 1e9,
@@ -145,20 +158,33 @@ def bench_learner(workload: Workload, duration_s: float) -> dict[str, Any]:
 
 
 def bench_actor(workload: Workload) -> dict[str, Any]:
-    """One call of the policy, from numpy to numpy."""
+    """One call of the policy, from numpy to numpy, and one of a policy that plans."""
     keep_compilations()
     agent = Agent(workload.spec, workload.model, workload.learner)
     state = jax.jit(agent.initialize, static_argnums=0)(0)
-    policy = Policy(agent.policy_parameters(state), workload.spec, workload.model, version=1)
-    observation = {key: np.zeros(space.shape, np.float32) for key, space in workload.spec.observation.items()}
-    latency, policy_state = LatencyStatistics(POLICY_CALLS), policy.initial_state()
-    for call in range(WARM_UP + POLICY_CALLS):
+    policy = Policy(agent.policy_parameters(state, plans=True), workload.spec, workload.model, version=1)
+    config = SessionConfig(actor=ActorConfig(plan=PLAN), model=workload.model, learner=workload.learner)
+    with contextlib.closing(Planner(workload.spec, config)) as planner:
+        planning = planner.equip(policy)
+        return {
+            "workload": workload.name,
+            "calls": POLICY_CALLS,
+            **_call_ms("policy", policy, workload.spec, POLICY_CALLS),
+            "plan": f"{PLAN.samples} rollouts x {len(planner.nothing)}",
+            "plan_calls": PLAN_CALLS,
+            **_call_ms("plan", planning, workload.spec, PLAN_CALLS),
+        }
+
+
+def _call_ms(name: str, policy: ActingPolicy, spec: RobotSpec, calls: int) -> dict[str, float | None]:
+    observation = {key: np.zeros(space.shape, space.dtype) for key, space in spec.observation.items()}
+    latency, state = LatencyStatistics(calls), policy.initial_state()
+    for call in range(WARM_UP + calls):
         begin_s = time.perf_counter()
-        _, policy_state = policy(observation, policy_state, call == 0)
+        _, state = policy(observation, state, call == 0)
         if call >= WARM_UP:
             latency.add(time.perf_counter() - begin_s)
-    percentiles = {f"policy_{name}_ms": value for name, value in latency.summary().items()}
-    return {"workload": workload.name, "calls": POLICY_CALLS} | percentiles
+    return {f"{name}_{percentile}_ms": value for percentile, value in latency.summary().items()}
 
 
 def bench_replay(workload: Workload) -> dict[str, Any]:
@@ -203,9 +229,7 @@ def _random_steps(spec: RobotSpec, count: int) -> Iterator[Step]:
             sequence=sequence,
             monotonic_ns=sequence,
             wall_ns=sequence,
-            observation={
-                key: random.normal(size=space.shape).astype(np.float32) for key, space in spec.observation.items()
-            },
+            observation={key: _random_observation(space, random) for key, space in spec.observation.items()},
             action_requested=random.uniform(-1, 1, spec.action.shape).astype(np.float32),
             action_sent=np.zeros(len(spec.joint_names), np.float32),
             reward=float(random.normal()),
@@ -219,3 +243,9 @@ def _random_steps(spec: RobotSpec, count: int) -> Iterator[Step]:
             safety_flags=0,
             latency_s=0.0,
         )
+
+
+def _random_observation(space: Space, random: np.random.Generator) -> np.ndarray:
+    if space.is_image:
+        return random.integers(0, 256, space.shape, np.uint8)
+    return random.normal(size=space.shape).astype(np.float32)

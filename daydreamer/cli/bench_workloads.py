@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from daydreamer.config import LearnerConfig, ModelConfig, resolve
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
@@ -18,7 +20,7 @@ class Workload:
 
     Attributes:
       name: on the command line.
-      spec: a robot with vector observations and continuous actions.
+      spec: a robot with continuous actions.
       model, learner: its configuration.
     """
 
@@ -77,7 +79,20 @@ _TINY = resolve(find_robot("a1").preset("walk", "tiny", "twin"))
 TINY = Workload("tiny", DEFAULT.spec, _TINY.model, _TINY.learner)
 """What `daydreamer walk --preset tiny` runs: whether a machine can do it at all, within a minute."""
 
-WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT, TINY)}
+IMAGE = Workload(
+    "image",
+    msgspec.structs.replace(
+        _vector_robot(observation_size=2, action_size=2),
+        control_rate_hz=5.0,
+        episode_steps=50,
+        observation={"vector": Space((2,)), "camera": Space((64, 64, 3), "uint8", 0, 255)},
+    ),
+    ModelConfig(),
+    LearnerConfig(batch_size=8, batch_length=32, imagination_starts=128, imagination_horizon=10),
+)
+"""Of a robot on wheels that finds its way by its camera, with networks of the default's sizes."""
+
+WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT, TINY, IMAGE)}
 
 
 def find_workload(name: str) -> Workload:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daydreamer.cli.child import Child
+from daydreamer.cli.drives import find_drive
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body
 from daydreamer.processes import process_environment, session_processes
@@ -46,7 +47,8 @@ def check_robot(
     command += ["--move"] if move or (move is None and starts_twin) else []
     command += ["--hanging"] if hanging else []
     command += [word for override in overrides for word in ("--set", override)]
-    command += ros_arguments
+    # Of two rules for one name the first holds.
+    command += [*ros_arguments, "--ros-args", *find_drive(robot, body).ros_arguments]
     with tempfile.TemporaryDirectory(prefix="daydreamer-check-") as directory:
         session = new_session(Path(directory) / "session", config)
         with _twin(session) if starts_twin else contextlib.nullcontext():
@@ -57,7 +59,7 @@ def check_robot(
 @contextlib.contextmanager
 def _twin(session: Session) -> Iterator[None]:
     twin = Child(next(process for process in session_processes(session) if process.name == "twin"), session)
-    with twin.running_beside():
+    with twin.running_alongside():
         yield
         if not twin.running:
             print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)

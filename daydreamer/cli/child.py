@@ -144,7 +144,7 @@ class Child:
             say(f"  {line}")
 
     @contextlib.contextmanager
-    def running_beside(self) -> Iterator[None]:
+    def running_alongside(self) -> Iterator[None]:
         """Runs it until the end of the block; one that does not end in its time is killed."""
         self.start()
         try:

@@ -17,13 +17,13 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(package) is not None for package in ("aiohttp", "cryptography", "rerun"))
 
 
-def dashboard_beside(session: Session, minutes: float) -> contextlib.AbstractContextManager[None]:
+def dashboard_alongside(session: Session, minutes: float) -> contextlib.AbstractContextManager[None]:
     """Runs the dashboard in a process of its own until the end of the block; nobody misses it if it ends earlier.
 
     Args:
       minutes: robot time that the session is to have.
     """
-    return Child(dashboard_process(session, minutes), session).running_beside()
+    return Child(dashboard_process(session, minutes), session).running_alongside()
 
 
 def watch(

@@ -59,6 +59,11 @@ class Drive:
         return () if self.interface is None else self.interface.remappings
 
     @property
+    def ros_arguments(self) -> tuple[str, ...]:
+        """What brings the actor, started without ros2 launch, to these names."""
+        return tuple(word for name, there in self.remappings for word in ("-r", f"{name}:={there}"))
+
+    @property
     def node_names(self) -> tuple[str, ...]:
         """Nodes that read the parameter file."""
         if self.driver is not None:

@@ -55,6 +55,14 @@ LEARN_ARGUMENTS = {
 } | {name: text for name, text in WALK_ARGUMENTS.items() if name != "robot"}
 """Arguments of learn.launch.py, likewise."""
 
+REACH_DEFAULTS = {"robot": "burger", "task": "reach"}
+
+REACH_ARGUMENTS = LEARN_ARGUMENTS | {
+    "robot": f"who learns: any that has the task (default: {REACH_DEFAULTS['robot']})",
+    "task": f"what it learns (default: {REACH_DEFAULTS['task']})",
+}
+"""Arguments of reach.launch.py, likewise."""
+
 TWIN_ARGUMENTS = {
     "session": WALK_ARGUMENTS["session"],
     "seed": "of the initial state, noise and incidents (default: 0)",
@@ -160,6 +168,17 @@ def prepare_learn(arguments: Mapping[str, str]) -> Launch:
     return _prepare(arguments, drive, drive, arguments["task"])
 
 
+def prepare_reach(arguments: Mapping[str, str]) -> Launch:
+    """Likewise; `arguments` are those of REACH_ARGUMENTS.
+
+    Raises:
+      UserError: as `prepare_walk`.
+    """
+    if arguments["resume"]:
+        return prepare_learn(arguments)
+    return prepare_learn({name: value or REACH_DEFAULTS.get(name, "") for name, value in arguments.items()})
+
+
 def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, task: str) -> Launch:
     """See `prepare_walk`; `asked` is what the operator has said of it, if anything."""
     if arguments["resume"]:
@@ -261,8 +280,7 @@ def resumed_processes(session: Session, minutes: float) -> list[ProcessDescripti
     path = _same_parameters(session, record) if record.parameters else _own_parameters(drive)
     namespace = f"/{record.namespace.strip('/')}"
     common = [*(["-r", f"__ns:={namespace}"] if record.namespace else []), *(["--params-file", str(path)] * bool(path))]
-    remaps = [word for name, there in drive.remappings for word in ("-r", f"{name}:={there}")]
-    processes = session_processes(session, minutes, (*common, *remaps))
+    processes = session_processes(session, minutes, (*common, *drive.ros_arguments))
     if drive.interface is not None and drive.interface.driver is not None:
         processes.insert(1, driver_process(drive.interface, tuple(common)))
     return processes

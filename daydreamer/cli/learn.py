@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from daydreamer.cli.dashboard import is_installed
+from daydreamer.cli.drives import find_drive
 from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.config import Body
+from daydreamer.processes import session_processes
 from daydreamer.session.new import configure, new_session, resumable_session
 from daydreamer.session.progress import logged_steps, minutes_to_go
 
@@ -35,7 +37,8 @@ def learn(
     check_installation(config)
     session = new_session(session_directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
-    return run_session(session, session.config.minutes, _usable(dashboard))
+    processes = session_processes(session, config.minutes, find_drive(robot, body).ros_arguments)
+    return run_session(session, config.minutes, _usable(dashboard), processes)
 
 
 def resume(session_directory: Path, more_minutes: float | None, dashboard: bool) -> int:

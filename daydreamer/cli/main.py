@@ -278,8 +278,8 @@ def bench(
         str | None,
         typer.Option(
             help="'reference': DreamerV3's size1m on a vector of 33, imagining from every replayed step; "
-            "'default': what walk runs; 'tiny': its preset of that name, to see whether this machine can do it at all. "
-            "Without it: reference for the learner, default for the rest."
+            "'default': what walk runs; 'tiny': its preset of that name, to see whether this machine can do it at all; "
+            "'image': of a robot with a camera. Without it: reference for the learner, default for the rest."
         ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long the learner is timed, once it is compiled.")] = 20.0,

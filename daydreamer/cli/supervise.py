@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from daydreamer.actor.operator import OperatorRequest
 from daydreamer.cli.child import POLL_S, Child
-from daydreamer.cli.dashboard import dashboard_beside
+from daydreamer.cli.dashboard import dashboard_alongside
 from daydreamer.cli.keeper import LearnerKeeper
 from daydreamer.cli.keyboard import Keyboard
 from daydreamer.cli.narrator import PERIOD_S, Narrator, conclude
@@ -182,8 +182,8 @@ def run_session(
     """
     require_disk(session.experience)
     stop = StopRequest(watch_parent=False)
-    beside = dashboard_beside(session, minutes) if dashboard else contextlib.nullcontext()
-    with session.lock(), beside:
+    alongside = dashboard_alongside(session, minutes) if dashboard else contextlib.nullcontext()
+    with session.lock(), alongside:
         StatusWriter(session, "walk").attempt(WalkStatus(state="starting"))
         forget_status(session, "keeper")  # of an earlier life of the session, by the other command
         return SessionSupervisor(session, minutes, stop, processes).run()

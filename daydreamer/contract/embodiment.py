@@ -146,6 +146,8 @@ class Embodiment:
       make_checks: the robot's own plausibility checks, beside those that follow from its signals; each gets the
         session's safety settings.
       foot_sensing: None for a robot without feet.
+      joint_velocity_reported: False where the robot's driver reports none, or in another unit: over ROS 2 joint
+        velocities are then made of the angles' changes, whatever it says.
     """
 
     name: str
@@ -158,6 +160,7 @@ class Embodiment:
     safety_rate_hz: float = SAFETY_RATE_HZ
     make_checks: Callable[[Any], Sequence[PlausibilityCheck]] = lambda config: ()
     foot_sensing: FootSensing | None = None
+    joint_velocity_reported: bool = True
 
     def __post_init__(self) -> None:
         """Raises UserError for a robot that cannot be kept safe."""

@@ -14,7 +14,7 @@ from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.learner.devices import DeviceGroup
 from daydreamer.models.world_model import Batch, WorldModel
-from daydreamer.policy.policy import acting_parameters
+from daydreamer.policy.policy import acting_parameters, planning_parameters
 from daydreamer.spec import RobotSpec
 
 NORM_WARMUP_UPDATES = 100
@@ -27,7 +27,7 @@ class TrainState(NamedTuple):
     """Everything a gradient step reads and writes.
 
     Attributes:
-      parameters: by network: encoder, rssm, decoder, outcome, actor, critic.
+      parameters: by network: encoder, rssm, decoder, outcome, actor, critic; projector, see `WorldModel`.
       slow_critic: exponential average of the critic, for targets.
       optimizer: state of the optimizer.
       behavior: see `BehaviorState`.
@@ -129,16 +129,18 @@ class Agent:
             usual_log_norm=jnp.zeros(()),
         )
 
-    def policy_parameters(self, state: TrainState) -> dict[str, Any]:
-        """What acting needs and nothing more."""
+    def policy_parameters(self, state: TrainState, plans: bool = False) -> dict[str, Any]:
+        """What acting needs and nothing more; with plans that is nearly all there is."""
+        if plans:
+            return planning_parameters(state.parameters, state.slow_critic, state.behavior.returns)
         return acting_parameters(state.parameters)
 
     def loss(self, parameters, slow_critic, behavior: BehaviorState, batch: Batch, key: Array):
         """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""
         model_key, behavior_key = jax.random.split(key)
-        model_loss, states, surprises, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)
+        model_loss, states, residuals, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)
         behavior_loss, behavior, behavior_metrics = self.actor_critic.loss(
-            parameters, slow_critic, behavior, states, surprises, batch, behavior_key
+            parameters, slow_critic, behavior, states, residuals, batch, behavior_key
         )
         total = model_loss + behavior_loss
         return total, (behavior, model_metrics | behavior_metrics | {"loss/total": total})
@@ -161,6 +163,7 @@ class Agent:
             recent_share=config.recent_share,
             recent_steps=max(1, self.spec.steps(config.recent_s)),
             mirrored=config.mirror and bool(self.spec.mirror),
+            image_shift=config.image_shift,
         )
         batch = self.devices.divide(batch)
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(

@@ -107,6 +107,7 @@ class OpenLoopPredictor:
             is_first=nothing.at[:, 0].set(1.0),
             is_last=nothing,
             is_terminal=nothing,
+            by_policy=nothing,
         )
         observed = model.observe(parameters, batch, observe_key)
 

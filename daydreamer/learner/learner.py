@@ -25,7 +25,7 @@ from daydreamer.policy.snapshot import (
     prune_snapshots,
     write_snapshot,
 )
-from daydreamer.replay import APPEND_SIZES, Replay, ReplayState
+from daydreamer.replay import APPEND_SIZES, Replay, ReplayState, affordable
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress
@@ -61,14 +61,17 @@ class Learner:
         """
         config = session.config
         self.config = config.learner
+        self._plans = config.actor.plan.samples > 0
         self._session = session
         self._on_event = on_event
         try:
             devices = choose_devices(config.learner)
             self.agent = Agent(session.spec, config.model, config.learner, devices)
-            self.replay = Replay(session.spec, config.learner.replay_capacity, devices.whole)
+            self.replay = Replay(session.spec, affordable(session.spec, config.learner), devices.whole)
         except ValueError as error:
             raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
+        if self.replay.capacity < config.learner.replay_capacity:
+            on_event("replay_bounded", steps=self.replay.capacity, bytes=config.learner.replay_bytes)
         self.metrics: dict[str, jax.Array] = {}
         self._tail = ExperienceTail(session.experience, session.spec)
         self._checkpointer = Checkpointer(session.checkpoints, on_event)
@@ -163,7 +166,7 @@ class Learner:
 
         The parameters are copied, because the next gradient step overwrites them in place.
         """
-        parameters = jax.tree.map(np.array, self.agent.policy_parameters(self._state))
+        parameters = jax.tree.map(np.array, self.agent.policy_parameters(self._state, self._plans))
         return Policy(
             parameters, self._session.spec, self._session.config.model, version, seed=self._session.config.seed
         )
@@ -174,7 +177,7 @@ class Learner:
         None if that failed, which is an event and no reason to end: the robot goes on with the policy it has.
         """
         version = next_snapshot_version(self._session.policy)
-        parameters = jax.device_get(self.agent.policy_parameters(self._state))
+        parameters = jax.device_get(self.agent.policy_parameters(self._state, self._plans))
         metadata = SnapshotMetadata(
             version=version,
             gradient_step=self._attempted,

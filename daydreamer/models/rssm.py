@@ -173,14 +173,14 @@ class Observed(NamedTuple):
       states: posterior states, or predicted ones where the observation was withheld.
       posterior, prior: latent probabilities with and without the observation.
       vector: predicted vector observations, symlog.
-      withheld: whether the state is a predicted one.
+      open_loop: whether the state is a predicted one.
     """
 
     states: LatentState
     posterior: Array
     prior: Array
     vector: Array
-    withheld: Array
+    open_loop: Array
 
 
 def observe(
@@ -191,7 +191,7 @@ def observe(
     previous_action: Array,
     is_first: Array,
     key: Array,
-    withheld: float = 0.0,
+    open_loop_share: float = 0.0,
 ) -> Observed:
     """Runs whole sequences through the model from the initial state.
 
@@ -200,26 +200,26 @@ def observe(
       vector: `[batch, time, vector]`, the vector observations, symlog.
       previous_action: `[batch, time, action]`, the action before each observation.
       is_first: `[batch, time]`.
-      withheld: probability of each step that the state goes on from its own prediction. Training on such stretches
-        teaches the model to stay true over the many steps that it is imagined for (Li et al. 2025, RWM).
+      open_loop_share: probability of each step that the state goes on from its own prediction. Training on such
+        stretches teaches the model to stay true over the many steps that it is imagined for (Li et al. 2025, RWM).
     """
     embedded = rssm.apply(parameters, embedding, method=RSSM.embed)
     time_major = jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), (previous_action, embedded, vector, is_first))
-    withhold_key, key = jax.random.split(key)
-    hidden = jax.random.bernoulli(withhold_key, withheld, is_first.shape[::-1]) & (time_major[-1] == 0)
+    choice_key, key = jax.random.split(key)
+    open_loop = jax.random.bernoulli(choice_key, open_loop_share, is_first.shape[::-1]) & (time_major[-1] == 0)
     keys = jax.random.split(key, embedding.shape[1])
 
     def step(state, inputs):
-        previous_action, embedded, vector, is_first, hidden, key = inputs
+        previous_action, embedded, vector, is_first, open_loop, key = inputs
         state, deterministic = _begin_step(rssm, parameters, state, previous_action, is_first)
         prior = rssm.apply(parameters, deterministic, method=RSSM.prior)
         posterior = rssm.apply(parameters, deterministic, embedded, method=RSSM.posterior)
-        stochastic = sample_straight_through(key, jnp.where(hidden[:, None, None], prior, posterior))
+        stochastic = sample_straight_through(key, jnp.where(open_loop[:, None, None], prior, posterior))
         predicted = rssm.apply(parameters, deterministic, stochastic, state.vector, method=RSSM.predict_vector)
-        state = LatentState(deterministic, stochastic, jnp.where(hidden[:, None], predicted, vector))
-        return state, Observed(state, posterior, prior, predicted, hidden)
+        state = LatentState(deterministic, stochastic, jnp.where(open_loop[:, None], predicted, vector))
+        return state, Observed(state, posterior, prior, predicted, open_loop)
 
-    _, outputs = jax.lax.scan(step, rssm.initial_state(embedding.shape[:1]), (*time_major, hidden, keys))
+    _, outputs = jax.lax.scan(step, rssm.initial_state(embedding.shape[:1]), (*time_major, open_loop, keys))
     return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), outputs)
 
 

@@ -15,13 +15,15 @@ from daydreamer.models.codecs import (
     Decoder,
     Encoder,
     check_images,
+    effective_rank,
     flatten_vectors,
     image_keys,
     image_loss,
+    redundancy_loss,
     vector_loss,
     vector_size,
 )
-from daydreamer.models.layers import MLP, output_initializer
+from daydreamer.models.layers import INITIALIZER, MLP, output_initializer
 from daydreamer.models.rssm import RSSM, Observed
 from daydreamer.models.transforms import (
     categorical_entropy,
@@ -34,6 +36,9 @@ from daydreamer.spec import RobotSpec, Space
 
 Parameters = Any
 
+DRAWN_SEQUENCES = 1
+"""Of a batch, from which the decoder learns to draw pictures that are only for the eye."""
+
 
 class Batch(NamedTuple):
     """Replayed sequences, every field `[batch, time, ...]`.
@@ -42,7 +47,9 @@ class Batch(NamedTuple):
       observation: by key.
       action: as a vector (one-hot if discrete), chosen at the observation beside it.
       reward: received on arriving at the observation beside it.
-      is_first, is_last, is_terminal: 0 or 1.
+      is_first, is_last, is_terminal: 0 or 1. A step that is first does not follow from the one before it: an episode or
+        an actor life begins, or steps between have been lost.
+      by_policy: 0 or 1, whether the policy, or a plan of it, chose the action, and not a rhythm, chance or a person.
     """
 
     observation: dict[str, Array]
@@ -51,9 +58,10 @@ class Batch(NamedTuple):
     is_first: Array
     is_last: Array
     is_terminal: Array
+    by_policy: Array
 
 
-class Surprises(NamedTuple):
+class PredictionResiduals(NamedTuple):
     """What the model did not foresee of the vector observations.
 
     Attributes:
@@ -90,10 +98,20 @@ def to_action_vector(action: Array, space: Space) -> Array:
 
 
 class WorldModel:
-    """Networks of the world model for one robot; pure functions of their parameters."""
+    """Networks of the world model for one robot; pure functions of their parameters.
+
+    Attributes:
+      spec, config: of the robot and the networks.
+      encoder, rssm, decoder, outcome: the networks.
+      embedded_images: numbers of the embedding that say what the images show; 0 without cameras.
+      embeds_images: images are learned by predicting their embedding, see `ModelConfig.image_loss`.
+      projector: what does so.
+      bins: of the rewards.
+      action_size: elements of an action as the model sees it.
+    """
 
     def __init__(self, spec: RobotSpec, config: ModelConfig):
-        """Raises ValueError for images that are not 64x64 or sizes that do not divide."""
+        """Raises ValueError for sizes that do not divide, of images as well."""
         check_images(spec.observation)
         if config.deterministic % config.blocks:
             raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
@@ -102,6 +120,9 @@ class WorldModel:
         self.encoder = Encoder(spec.observation, config)
         self.rssm = RSSM(config, vector_size(spec.observation))
         self.decoder = Decoder(spec.observation, config)
+        self.embedded_images = config.image_units * len(image_keys(spec.observation))
+        self.embeds_images = bool(self.embedded_images) and config.image_loss == "barlow"
+        self.projector = nn.Dense(self.embedded_images, kernel_init=INITIALIZER)
         self.outcome = OutcomeHead(config)
         self.bins = two_hot_bins(config.bins, config.bin_limit)
         self.action_size = action_vector_size(spec.action)
@@ -126,55 +147,84 @@ class WorldModel:
         state = self.rssm.initial_state((1,))
         encoder = self.encoder.init(keys[0], observation)
         embedding = self.encoder.apply(encoder, observation)
-        return {
+        parameters = {
             "encoder": encoder,
             "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),
             "decoder": self.decoder.init(keys[2], state.features),
             "outcome": self.outcome.init(keys[3], self.behavior_features(state.features)),
         }
+        if self.embeds_images:
+            parameters["projector"] = self.projector.init(jax.random.fold_in(keys[2], 1), state.features)
+        return parameters
 
-    def observe(self, parameters, batch: Batch, key: Array, withheld: float = 0.0) -> Observed:
+    def observe(self, parameters, batch: Batch, key: Array, open_loop_share: float = 0.0) -> Observed:
         """Replayed sequences run through the model, see `rssm.observe`."""
         embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        return self._observe(parameters, batch, embedding, key, open_loop_share)
+
+    def _observe(self, parameters, batch: Batch, embedding: Array, key: Array, open_loop_share: float) -> Observed:
         vector = flatten_vectors(batch.observation, self.spec.observation)
         previous_action = jnp.concatenate([jnp.zeros_like(batch.action[:, :1]), batch.action[:, :-1]], 1)
         return rssm_lib.observe(
-            self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, withheld
+            self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, open_loop_share
         )
 
     def loss(self, parameters, batch: Batch, config: LearnerConfig, key: Array):
         """World-model loss (Hafner et al. 2023, eq. 4-5).
 
         Returns:
-          Scalar loss, posterior states `[batch, time, ...]`, surprises, and scalar metrics.
+          Scalar loss, posterior states `[batch, time, ...]`, residuals, and scalar metrics.
         """
-        observed = self.observe(parameters, batch, key, config.withheld)
+        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        observed = self._observe(parameters, batch, embedding, key, config.open_loop_share)
         states, prior, posterior = observed.states, observed.prior, observed.posterior
         dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
         representation_kl = categorical_kl(posterior, jax.lax.stop_gradient(prior))
         vector = flatten_vectors(batch.observation, self.spec.observation)
         vector_nll, deviation = vector_loss(observed.vector, vector, 1.0 - batch.is_first)
-        images = self.decoder.apply(parameters["decoder"], states.features)
+        image, image_metrics = self._image_loss(parameters, batch, embedding, observed, config)
         reward_logits, continue_logit = self._outcome_logits(parameters, states.features)
         continues = 1.0 - batch.is_terminal
         losses = {
             "dynamics": config.dynamics_scale * jnp.maximum(dynamics_kl, config.free_nats),
             "representation": config.representation_scale * jnp.maximum(representation_kl, config.free_nats),
             "vector": config.vector_scale * vector_nll,
-            "image": config.image_scale * image_loss(images, batch.observation),
+            "image": image,
             "reward": config.reward_scale * two_hot_loss(reward_logits, batch.reward, self.bins),
             "continue": config.continue_scale * binary_cross_entropy(continue_logit, continues),
         }
-        metrics = {f"loss/{name}": jnp.mean(value) for name, value in losses.items()}
+        metrics = {f"loss/{name}": jnp.mean(value) for name, value in losses.items()} | image_metrics
         metrics["model/vector_deviation"] = deviation
         metrics["model/kl"] = dynamics_kl.mean()
         metrics["model/prior_entropy"] = categorical_entropy(prior).mean()
         metrics["model/posterior_entropy"] = categorical_entropy(posterior).mean()
         predicted_reward = two_hot_mean(reward_logits, self.bins)
         metrics["model/reward_error"] = jnp.abs(predicted_reward - batch.reward).mean()
-        withheld_before = jnp.pad(observed.withheld[:, :-1], ((0, 0), (1, 0)))
-        surprises = Surprises(vector - observed.vector, (batch.is_first == 0) & ~withheld_before)
-        return sum(jnp.mean(value) for value in losses.values()), states, surprises, metrics
+        open_loop_before = jnp.pad(observed.open_loop[:, :-1], ((0, 0), (1, 0)))
+        residuals = PredictionResiduals(vector - observed.vector, (batch.is_first == 0) & ~open_loop_before)
+        return sum(jnp.mean(value) for value in losses.values()), states, residuals, metrics
+
+    def _image_loss(self, parameters, batch: Batch, embedding: Array, observed: Observed, config: LearnerConfig):
+        """What the images cost, `[batch, time]` or `[]`, and scalar metrics; nothing of either without images.
+
+        Where an image was withheld from the model it is not asked to draw it: it would learn to draw the mean of all
+        that might have been there.
+        """
+        if not self.embedded_images:
+            return jnp.zeros(()), {}
+        seen, features, truth = 1.0 - observed.open_loop, observed.states.features, batch.observation
+        if self.embeds_images:
+            eye = slice(0, DRAWN_SEQUENCES)
+            seen, truth = seen[eye], {key: truth[key][eye] for key in image_keys(self.spec.observation)}
+            features = jax.lax.stop_gradient(features[eye])
+        pixels, deviation = image_loss(self.decoder.apply(parameters["decoder"], features), truth, seen)
+        embedded = embedding[..., -self.embedded_images :]
+        rank = effective_rank(jax.lax.stop_gradient(embedded))
+        metrics = {"model/image_deviation": deviation, "model/image_rank": rank}
+        if not self.embeds_images:
+            return config.image_scale * pixels, metrics
+        predicted = self.projector.apply(parameters["projector"], observed.states.features)
+        return pixels.mean() + config.barlow_scale * redundancy_loss(predicted, embedded), metrics
 
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
         """Expected reward and probability to continue `[...]` at features `[..., features]`."""

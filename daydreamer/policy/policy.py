@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 from jax import Array
 
-from daydreamer.behavior.actor_critic import Actor, correlate
-from daydreamer.config import ModelConfig
+from daydreamer.behavior.actor_critic import ActorCritic, correlate
+from daydreamer.behavior.returns import ReturnStatistics
+from daydreamer.config import RETIRED_MODEL_SETTINGS, LearnerConfig, ModelConfig
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import flatten_vectors
@@ -43,12 +44,21 @@ class PolicyState(NamedTuple):
     key: Array
 
 
+class ParameterShapes(NamedTuple):
+    """Shapes by flat name of what a snapshot holds: for acting alone, and for planning as well."""
+
+    acting: dict[str, tuple[int, ...]]
+    planning: dict[str, tuple[int, ...]]
+
+
 class PolicyFunction:
     """The jitted policy of one robot and one set of network sizes, shared by all versions of its parameters."""
 
     def __init__(self, spec: RobotSpec, model: ModelConfig):
         self._world_model = WorldModel(spec, model)
-        self._actor = Actor(self._world_model)
+        # What the learner's settings say is how to learn; the networks do not depend on it.
+        self._actor_critic = ActorCritic(self._world_model, LearnerConfig())
+        self._actor = self._actor_critic.actor
         self._spec = spec
         self._model = model
         self.step = jax.jit(self._step)
@@ -60,16 +70,16 @@ class PolicyFunction:
         return PolicyState(latent, cast(Array, zeros), cast(Array, zeros), cast(Array, key_data))
 
     @functools.cached_property
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Expected shape by flat name. Traced once: tracing keeps the interpreter from the control loop."""
+    def parameter_shapes(self) -> ParameterShapes:
+        """What snapshots hold. Traced once: tracing keeps the interpreter from the control loop."""
 
         def initialize(key):
-            features = self._world_model.rssm.initial_state((1,)).features
-            return self._world_model.initialize(key) | {"actor": self._actor.initialize(key, features)}
+            networks = self._world_model.initialize(key) | self._actor_critic.initialize(key)
+            return acting_parameters(networks), planning_parameters(networks, networks["critic"], returns)
 
+        returns = ReturnStatistics.initial()
         shapes = jax.eval_shape(initialize, jax.random.key(0))
-        flat = flatten_parameters(acting_parameters(shapes))
-        return {name: tuple(value.shape) for name, value in flat.items()}
+        return ParameterShapes(*({name: x.shape for name, x in flatten_parameters(each).items()} for each in shapes))
 
     def _step(self, parameters, observation: dict[str, Array], state: PolicyState, is_first: Array):
         key, latent_key, action_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
@@ -92,7 +102,7 @@ class PolicyFunction:
             action = distribution.sample(action_key).action
             output = jnp.argmax(action[0]).astype(jnp.int32)
         else:
-            action = distribution.at(noise).action
+            action = distribution.at(self._model.acting_noise * noise).action
             output = action[0]
         return output, PolicyState(latent, action, noise, jax.random.key_data(key))
 
@@ -108,6 +118,8 @@ class Policy:
     Attributes:
       version: of the snapshot; higher is newer.
       created_wall_s: when the learner took the parameters.
+      model: sizes of its networks.
+      planning: what planning takes, see `planning_parameters`; None if the parameters are for acting alone.
     """
 
     def __init__(
@@ -122,7 +134,9 @@ class Policy:
         """`parameters` by network, as `Agent.policy_parameters` gives them."""
         self.version = version
         self.created_wall_s = time.time() if created_wall_s is None else created_wall_s
-        self._parameters = parameters
+        self.model = model
+        self.planning = parameters if "critic" in parameters else None
+        self._parameters = acting_parameters(parameters)
         self._function = _policy_function(msgspec.json.encode(spec), model)
         self._seed = seed
         self._episodes = 0
@@ -136,9 +150,11 @@ class Policy:
           CorruptSnapshot: the file is damaged.
         """
         flat, metadata = read_snapshot(path, spec)
-        model = msgspec.convert(metadata.model, ModelConfig)
-        expected = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
+        sizes = {name: value for name, value in metadata.model.items() if name not in RETIRED_MODEL_SETTINGS}
+        model = msgspec.convert(sizes, ModelConfig)
+        shapes = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
         found = {name: array.shape for name, array in flat.items()}
+        expected = shapes.planning if any(name.startswith("critic") for name in found) else shapes.acting
         if found != expected:
             wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
             raise SpecMismatch(
@@ -149,10 +165,11 @@ class Policy:
         return cls(parameters, spec, model, metadata.version, metadata.created_wall_s, seed)
 
     @classmethod
-    def untrained(cls, spec: RobotSpec, model: ModelConfig) -> Policy:
+    def untrained(cls, spec: RobotSpec, model: ModelConfig, plans: bool = False) -> Policy:
         """A policy whose parameters are all zero: to compile the function before there is a snapshot."""
         shapes = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        wanted = shapes.planning if plans else shapes.acting
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in wanted.items()}
         return cls(jax.device_put(unflatten_parameters(zeros)), spec, model, version=0)
 
     def initial_state(self) -> PolicyState:
@@ -182,6 +199,15 @@ def acting_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
         "encoder": parameters["encoder"],
         "rssm": {"params": filtering},
         "actor": parameters["actor"],
+    }
+
+
+def planning_parameters(parameters: dict[str, Any], slow_critic: Any, returns: ReturnStatistics) -> dict[str, Any]:
+    """Of an agent, what acting with plans needs: predictions, outcomes, and the critic with what it counts from."""
+    return {
+        **{name: parameters[name] for name in ("encoder", "rssm", "actor", "outcome")},
+        "critic": slow_critic,
+        "returns": {name: jnp.asarray(value, jnp.float32) for name, value in returns._asdict().items()},
     }
 
 

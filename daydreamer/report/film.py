@@ -45,7 +45,7 @@ def film_strip(story: Story) -> bytes:
     rows = []
     for scene in _scenes(story):
         steps = scene[np.linspace(0, len(scene) - 1, STRIP_FRAMES).astype(int)]
-        frames = beside([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
+        frames = side_by_side([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
         rows.append(with_caption(frames, _caption(story, scene)))
     picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for index, row in enumerate(rows):
@@ -65,7 +65,7 @@ def film(story: Story) -> bytes:
     stride = max(1, round(story.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
     captions = [_caption(story, scene) for scene in scenes]
     images = [
-        beside(
+        side_by_side(
             [
                 with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
                 for scene, caption in zip(scenes, captions, strict=True)
@@ -127,7 +127,7 @@ def _colour(line: str) -> str:
     return style.ORANGE if line == "head" else "#9ec9e2" if line in _FAR_SIDE else style.BLUE
 
 
-def beside(images: list[Image.Image]) -> Image.Image:
+def side_by_side(images: list[Image.Image]) -> Image.Image:
     """Pictures of one height from left to right."""
     picture = Image.new("RGB", (sum(image.width for image in images), images[0].height), "white")
     for index, image in enumerate(images):

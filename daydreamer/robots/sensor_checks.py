@@ -1,4 +1,4 @@
-"""Whether feet, camera, battery and thermometers of a robot that is left alone say what they should."""
+"""Whether feet, wheels, camera, battery and thermometers of a robot that is left alone say what they should."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ CARRIED = (0.7, 1.3)
 
 STEADY_N = 5.0
 """Range of a foot's force while nobody touches the robot."""
+
+REST_M_S, REST_RAD_S, LEAP_M = 0.03, 0.1, 0.05
+"""Odometry of a robot that stands may say this much, and step so far from one message to the next."""
 
 
 def check_foot_forces(
@@ -123,6 +126,28 @@ def check_temperature(record: TopicRecord, limits: JointLimits) -> Check:
         verdict = Verdict.FAIL
         detail += f"; above {limits.temperature_c:.0f} °C the robot is damped: let it cool, or mend the driver's unit"
     return Check(record.topic, verdict, detail)
+
+
+def check_odometry(twist: np.ndarray, position_m: np.ndarray, why_silent: str = "") -> Check:
+    """Wheel odometry of a robot that is left alone stands still.
+
+    Args:
+      twist: `[n, 2]`, forward speed in m/s and turn rate in rad/s.
+      position_m: `[n, 2]`.
+      why_silent: what may be the reason where there are no messages.
+    """
+    if not len(twist):
+        return Check("odometry", Verdict.FAIL, f"no messages. {why_silent}".strip())
+    if not (np.isfinite(twist).all() and np.isfinite(position_m).all()):
+        return Check("odometry", Verdict.FAIL, "not finite")
+    speed_m_s, turn_rad_s = np.abs(np.median(twist, 0)).tolist()
+    leap_m = float(np.linalg.norm(np.diff(position_m, axis=0), axis=1).max(initial=0.0))
+    detail = f"{speed_m_s:.2f} m/s and {turn_rad_s:.2f} rad/s at rest, steps of {leap_m:.3f} m at most"
+    if leap_m > LEAP_M:
+        return Check("odometry", Verdict.FAIL, f"{detail}: it leaps; is it reset, or published twice?")
+    if speed_m_s > REST_M_S or turn_rad_s > REST_RAD_S:
+        return Check("odometry", Verdict.NOTE, f"{detail}: it moves, or units are others (m/s, rad/s)")
+    return Check("odometry", Verdict.OK, detail)
 
 
 def check_camera(

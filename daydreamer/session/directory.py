@@ -19,7 +19,7 @@ from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unkn
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.presentation import Presentation
 from daydreamer.robots.quadruped.presentation import WALK
-from daydreamer.session.formats import FORMAT_VERSION, upgrade
+from daydreamer.session.formats import FORMAT_VERSION, rename_settings, upgrade
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
@@ -162,6 +162,7 @@ class Session:
                 upgrade(values)
         except ValueError as error:
             raise UserError(f"{record_path} is wrong: {error}. Restore what was written there.") from error
+        rename_settings(values)
         unknown = tuple(take_unknown(values, SessionRecord))
         try:
             record = msgspec.convert(values, SessionRecord, strict=False)

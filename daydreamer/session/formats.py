@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
+
+from daydreamer.config import RETIRED_MODEL_SETTINGS
 
 FORMAT_VERSION = 2
 
@@ -17,6 +19,24 @@ _SECONDS_1 = (
     ("learner", "recent_steps", "recent_s"),
 )
 """Settings that were counted in control steps, by section, with their names of today."""
+
+
+_RENAMED = (("learner", "withheld", "open_loop_share"),)
+"""Settings that have another name today, by section."""
+
+
+def rename_settings(values: Mapping[str, Any]) -> None:
+    """Gives settings in the plain values of any `session.yaml` the names of today, and drops those that are gone."""
+    config = values.get("config")
+    sections = (
+        {name: each for name, each in config.items() if isinstance(each, dict)} if isinstance(config, dict) else {}
+    )
+    for section, old, new in _RENAMED:
+        settings = sections.get(section, {})
+        if old in settings:
+            settings.setdefault(new, settings.pop(old))
+    for name in RETIRED_MODEL_SETTINGS:
+        sections.get("model", {}).pop(name, None)
 
 
 def upgrade(values: MutableMapping[str, Any]) -> None:

@@ -84,6 +84,10 @@ class ActorStatus(ProcessStatus):
       watchdogs_raised: action by name of each watchdog that is raised.
       watchdog_trips: how often each was, of this life.
       intervention_steps: logged steps of this life whose action an operator chose.
+      plans: carried out in this life; None where the policy acts alone.
+      plans_late: control steps of this life at which it acted alone all the same, see `policy.planning.Planner`.
+      planned_steps: imagined for plans in the whole session.
+      plan_ms: time to plan.
       state_age_s: of the newest usable measurement, at the last tick.
       learner_silence_s: time since the learner's last sign of life, or since the actor was started.
       learner_starting: whether the learner has yet to be seen at work, for the first time or after an end.
@@ -114,6 +118,10 @@ class ActorStatus(ProcessStatus):
     watchdogs_raised: dict[str, str] | None = None
     watchdog_trips: dict[str, int] | None = None
     intervention_steps: int | None = None
+    plans: int | None = None
+    plans_late: int | None = None
+    planned_steps: int | None = None
+    plan_ms: LatencySummary | None = None
     state_age_s: float | None = None
     learner_silence_s: float | None = None
     learner_starting: bool | None = None
@@ -209,6 +217,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
       env_steps: as logged, over all actor lives.
       robot_seconds: of experience at the nominal control rate.
       last_logged_sequence: by actor life, taken from the logs.
+      imagined_per_real_step: by the learner, and for plans.
       processes: by role.
       problems: what could not be read, one sentence each.
       The others: see `ActorStatus` and `LearnerStatus`.
@@ -243,6 +252,10 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     watchdogs_raised: dict[str, str] = {}
     watchdog_trips: dict[str, int] = {}
     intervention_steps: int | None = None
+    plans: int | None = None
+    plans_late: int | None = None
+    planned_steps: int | None = None
+    plan_ms: LatencySummary = LatencySummary()
     state_age_s: float | None = None
     image_age_s: float | None = None
     camera: str | None = None
@@ -318,12 +331,12 @@ def read_status(session: Session) -> dict[str, Any]:
     # The log is the truth; a session without one was trained in lock-step.
     env_steps = sum(sequence + 1 for sequence in logged.values()) if logged else actor.env_steps
     processes = {role: _summarise(status) for role, status in roles.items() if status is not None}
-    imagined = learner.imagined_steps
+    imagined, planned = learner.imagined_steps, actor.planned_steps or 0
     status = SessionStatus(
         state=_overall({process.state for process in processes.values()}),
         env_steps=env_steps,
         robot_seconds=None if env_steps is None else env_steps / session.spec.control_rate_hz,
-        imagined_per_real_step=imagined / env_steps if imagined is not None and env_steps else None,
+        imagined_per_real_step=(imagined + planned) / env_steps if imagined is not None and env_steps else None,
         last_logged_sequence=logged,
         processes=processes,
         problems=problems,
@@ -334,6 +347,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s learner_starting"),
         **_known(actor, "tick_jitter_ms notices"),
+        **_known(actor, "plans plans_late planned_steps plan_ms"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
     )

@@ -13,8 +13,8 @@ from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
 LARGEST_BYTES = 64 << 10
-INTERFACES = ("joint_state", "forward_position", "twist_stamped", "twist")
-USUAL_INTERFACES = ("joint_state", "twist_stamped")
+INTERFACES = ("joint_state", "forward_position", "auto", "twist_stamped", "twist")
+USUAL_INTERFACES = ("joint_state", "auto")
 """Those of a node that is told nothing else, by what its robot is told."""
 _NAME = re.compile(r"(/[A-Za-z0-9_]{1,64}){1,16}")
 
@@ -23,7 +23,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Over which interface, and where everything that the actor hears and says goes.
 
     Attributes:
-      command_interface: see `ros_nodes.topics.INTERFACES`.
+      command_interface: see `ros_nodes.topics.actor_interfaces`.
       namespace: of the node, beginning with a slash.
       topics: resolved names by our own, as 'joint_command'.
     """

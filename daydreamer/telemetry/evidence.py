@@ -83,10 +83,12 @@ class Evidence:
     def prediction_ratio(self) -> Series:
         """Error of the model's open-loop predictions, over that of 'nothing changes', averaged over what is observed.
 
-        1 is a model that is of no use, 0 a perfect one; `PREDICTION_HORIZON_S` ahead.
+        1 is a model that is of no use, 0 a perfect one; `PREDICTION_HORIZON_S` ahead. Images that are drawn for the eye
+        only do not count: what the model knows of them it need not be able to draw.
         """
         ratios = []
-        for key in self.session.spec.observation:
+        drawn = self.session.config.model.image_loss == "pixels"
+        for key in (key for key, space in self.session.spec.observation.items() if drawn or not space.is_image):
             error, unchanged = (self._dreamed(group, key) for group in ("dream", "dream_unchanged"))
             if len(error) and len(error) == len(unchanged) and np.all(unchanged.value > 0):
                 ratios.append((error.robot_s, error.value / unchanged.value))

@@ -13,7 +13,7 @@ from daydreamer.session.new import configure
 
 CONFIG = configure(robot="a1", minutes=1.0, seed=0, preset="tiny")
 SPEC = make_task(CONFIG).spec
-SHAPES = PolicyFunction(SPEC, CONFIG.model).parameter_shapes
+SHAPES = PolicyFunction(SPEC, CONFIG.model).parameter_shapes.acting
 
 
 def publish(directory, version, spec=SPEC):

@@ -8,11 +8,16 @@ import numpy as np
 import optax
 import pytest
 
-from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution, BehaviorState, choose_starts
+from daydreamer.behavior.actor_critic import (
+    ActorCritic,
+    ActorDistribution,
+    BehaviorState,
+    choose_starts,
+)
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.rssm import RSSM
-from daydreamer.models.world_model import Batch, Surprises, WorldModel, to_action_vector
+from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel, to_action_vector
 from daydreamer.spec import RobotSpec, Space
 
 MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes=4, units=32, bins=31)
@@ -43,13 +48,13 @@ def initial_parameters(action):
 
 
 def replayed(action=CONTINUOUS):
-    """Posterior states, surprises and the batch they came from: `STARTS` positions, all in the initial state."""
+    """Posterior states, residuals and the batch they came from: `STARTS` positions, all in the initial state."""
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
     actions = to_action_vector(jnp.zeros((*shape, *action.shape)), action)
-    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros)
-    surprises = Surprises(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
-    return RSSM(MODEL, 3).initial_state(shape), surprises, batch
+    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros, zeros)
+    residuals = PredictionResiduals(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
+    return RSSM(MODEL, 3).initial_state(shape), residuals, batch
 
 
 @pytest.mark.parametrize(
@@ -64,14 +69,14 @@ def test_imagined_reward_rises(action, gradient):
         features[..., : MODEL.deterministic] @ direction,
         jnp.ones(features.shape[:-1]),
     )
-    states, surprises, batch = replayed(action)
+    states, residuals, batch = replayed(action)
     optimizer = optax.adam(5e-3)
     state = optimizer.init(parameters)
 
     @jax.jit
     def train(parameters, state, slow_critic, memory, key):
         def loss(parameters):
-            total, updated, metrics = behavior.loss(parameters, slow_critic, memory, states, surprises, batch, key)
+            total, updated, metrics = behavior.loss(parameters, slow_critic, memory, states, residuals, batch, key)
             return total, (updated, metrics)
 
         gradient, (memory, metrics) = jax.grad(loss, has_aux=True)(parameters)
@@ -90,11 +95,11 @@ def test_imagined_reward_rises(action, gradient):
 @pytest.mark.parametrize("gradient", ["dynamics", "reinforce"])
 def test_gradients_reach_actor_and_critic_only(gradient):
     _, behavior, parameters = make(CONTINUOUS, gradient)
-    states, surprises, batch = replayed()
+    states, residuals, batch = replayed()
 
     def loss(parameters):
         memory = BehaviorState.initial(3e-4)
-        return behavior.loss(parameters, parameters["critic"], memory, states, surprises, batch, jax.random.key(0))[0]
+        return behavior.loss(parameters, parameters["critic"], memory, states, residuals, batch, jax.random.key(0))[0]
 
     # Fresh heads are all zero, and so would be every gradient through them.
     noise = np.random.default_rng(3)
@@ -149,12 +154,12 @@ def test_the_critic_predicts_relative_to_the_mean_reward():
     assert losses.shape == (5,) and float(losses[0]) == pytest.approx(np.log(MODEL.bins), rel=1e-4)
 
 
-def replayed_actions(behavior, parameters, action, reward):
+def replayed_actions(behavior, parameters, action, reward, is_first=None):
     """`Replayed` of sequences `[4, 6]` with these actions `[4, 6, ...]` and rewards, in states that differ."""
     states = RSSM(MODEL, 3).initial_state((4, 6))
     states = states._replace(vector=jax.random.normal(jax.random.key(5), states.vector.shape))
     zeros = jnp.zeros((4, 6))
-    batch = Batch({}, action, reward, zeros, zeros.at[1, 3].set(1.0), zeros)
+    batch = Batch({}, action, reward, zeros if is_first is None else is_first, zeros.at[1, 3].set(1.0), zeros, zeros)
     return jax.jit(behavior.replayed)(parameters["critic"], ReturnStatistics.initial(), states, batch)
 
 
@@ -167,6 +172,37 @@ def test_replayed_returns_end_with_the_episode():
     np.testing.assert_allclose(replay.returns[:, 0], [discounted**3, discounted**2, discounted, 1.0, 0.0], atol=1e-5)
     np.testing.assert_allclose(replay.returns[:3, 1], 0.0, atol=1e-5)
     assert replay.weight[3, 1] == 0.0 and float(replay.weight.sum()) == 19.0
+
+
+def test_replayed_returns_end_before_a_gap():
+    """A pause, lost steps or another actor life: what comes then is no merit of what was done before."""
+    _, behavior, parameters = make(CONTINUOUS, "dynamics")
+    reward = jnp.full((4, 6), 5.0).at[:, 3:].set(14.0)
+    is_first = jnp.zeros((4, 6)).at[:, 0].set(1.0).at[0, 3].set(1.0)
+    replay = replayed_actions(behavior, parameters, jnp.zeros((4, 6, 2)), reward, is_first)
+    discounted = 0.99 * 0.95
+    np.testing.assert_allclose(replay.returns[:2, 0], [5.0 + discounted * 5.0, 5.0], rtol=1e-5)
+    np.testing.assert_allclose(replay.returns[2, 2], 14.0 + discounted * (14.0 + discounted * 14.0), rtol=1e-5)
+    assert replay.weight[:, 0].tolist() == [1.0, 1.0, 0.0, 1.0, 1.0]
+
+
+def test_what_was_carried_out_is_imitated_whatever_it_led_to_and_only_that():
+    _, behavior, parameters = make(CONTINUOUS, "dynamics")
+    by_policy = jnp.zeros((5, 4)).at[:, 0].set(1.0)
+    shown = jnp.zeros((4, 6, 2)).at[0].set(0.5).at[1].set(-0.5)
+    replay = replayed_actions(behavior, parameters, shown, jnp.full((4, 6), -5.0))._replace(by_policy=by_policy)
+
+    @jax.jit
+    def imitate(learned):
+        loss, gradient = jax.value_and_grad(behavior.plan_imitation_loss)(learned, replay)
+        return loss, jax.tree.map(lambda x, change: x - 0.1 * change, learned, gradient)
+
+    first, learned = imitate(parameters)
+    for _ in range(200):
+        last, learned = imitate(learned)
+    assert float(last) < 0.1 * float(first)
+    mean = jnp.tanh(behavior.actor(learned["actor"], replay.features[:, 0]).mean)
+    assert float(jnp.abs(mean - 0.5).mean()) < 0.2
 
 
 @pytest.mark.parametrize("action", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
@@ -208,7 +244,7 @@ def test_disturbances_are_surprises_of_the_same_sequence():
     vector = jnp.arange(3 * 8, dtype=jnp.float32).reshape(3, 8, 1).repeat(3, -1)
     valid = jnp.ones((3, 8), bool).at[1, ::2].set(False).at[2].set(False)
     chosen = jnp.array([0, 5, 9, 15, 20])
-    disturbance = np.asarray(behavior.disturbances(Surprises(vector, valid), chosen, jax.random.key(0)))
+    disturbance = np.asarray(behavior.disturbances(PredictionResiduals(vector, valid), chosen, jax.random.key(0)))
     assert disturbance.shape == (HORIZON, 5, 3)  # horizon, starts, vector
     assert set(disturbance[:, :2, 0].ravel()) <= set(range(8)) and len(np.unique(disturbance[:, :2, 0])) > 3
     assert set(disturbance[:, 2:4, 0].ravel()) <= {9, 11, 13, 15}
@@ -231,15 +267,15 @@ def test_imagined_measurements_are_disturbed():
 @pytest.mark.parametrize("action", [CONTINUOUS, DISCRETE], ids=["continuous", "discrete"])
 def test_randomness_is_held_at_its_target(action):
     """Whether an actor starts out too random or too sure, the weight of the entropy moves towards the target."""
-    _, behavior, parameters = make(action, "reinforce")
-    states, surprises, batch = replayed(action)
+    _, behavior, parameters = make(action, "reinforce", actor_delay_updates=0)
+    states, residuals, batch = replayed(action)
 
     @jax.jit
     def measure(actor_parameters):
         memory = BehaviorState.initial(0.01)
         updated_parameters = parameters | {"actor": actor_parameters}
         _, memory, metrics = behavior.loss(
-            updated_parameters, parameters["critic"], memory, states, surprises, batch, jax.random.key(0)
+            updated_parameters, parameters["critic"], memory, states, residuals, batch, jax.random.key(0)
         )
         return metrics["behavior/randomness"], jnp.exp(memory.log_entropy_scale)
 
@@ -253,6 +289,22 @@ def test_randomness_is_held_at_its_target(action):
     sure["params"]["Dense_0"]["bias"] = 50.0 * jax.nn.one_hot(0, bias.size) if action.is_discrete else -50.0 * half
     randomness, entropy_scale = measure(sure)
     assert float(randomness) < 0.05 and float(entropy_scale) > 0.01
+
+
+def test_without_dreams_nothing_of_them_is_learned():
+    _, behavior, parameters = make(CONTINUOUS, "dynamics", imagination_scale=0.0)
+    states, residuals, batch = replayed()
+    memory = BehaviorState.initial(0.03)
+
+    @jax.jit
+    def gradient(batch):
+        def loss(x):
+            return behavior.loss(x, x["critic"], memory, states, residuals, batch, jax.random.key(0))[0]
+
+        return optax.tree.norm(jax.grad(loss)(parameters)["actor"])
+
+    assert float(gradient(batch)) == 0.0
+    assert float(gradient(batch._replace(action=batch.action + 0.5, reward=batch.reward + 1.0))) > 0.0
 
 
 def test_entropy_is_that_of_the_squashed_action():

@@ -65,7 +65,7 @@ def test_another_workload_can_be_chosen():
     ("arguments", "choices"),
     [
         (["flying"], "learner, actor, replay"),
-        (["learner", "--workload", "huge"], "reference, default, tiny"),
+        (["learner", "--workload", "huge"], "reference, default, tiny, image"),
         (["learner", "--seconds", "0"], "positive"),
     ],
 )

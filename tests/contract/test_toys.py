@@ -279,7 +279,7 @@ def test_cameras_are_named_among_the_signals():
 def test_a_model_and_a_policy_are_learned_from_what_was_logged(task, action):
     # One layer each and two imagined steps: what takes its time is to compile them.
     layers = {"encoder_layers": 1, "actor_layers": 1, "critic_layers": 1}
-    model = ModelConfig(deterministic=16, hidden=16, stochastic=4, classes=4, units=16, convolution_depth=2, **layers)
+    model = ModelConfig(deterministic=16, hidden=16, stochastic=4, classes=4, units=16, **layers)
     settings = LearnerConfig(batch_size=2, batch_length=8, imagination_starts=4, imagination_horizon=2)
     rig = Rig(task, action, random_s=10.0, random_hold_s=0.5).live(60.0)
     replay = Replay(task.spec, 4096)

@@ -21,14 +21,14 @@ def test_what_it_makes_is_found_and_keeps_the_contract(
     assert status == 0, output
     for command in (f"pip install ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
         assert command in output
-    beside = type(installed)(tmp_path_factory.mktemp("beside"))
-    beside.install(tmp_path / name)
-    status, listed = beside.daydreamer("robots", "--json")
+    alongside = type(installed)(tmp_path_factory.mktemp("beside"))
+    alongside.install(tmp_path / name)
+    status, listed = alongside.daydreamer("robots", "--json")
     made = json.loads(listed)[name]
     assert made["from"] == f"{name}-robot".replace("_", "-") and task in made["tasks"]
     # What is true of the other robot alone is not said of this one.
     assert made["tried"] == "nothing yet" and made["interfaces"] == [] and like in made["summary"]
-    monkeypatch.syspath_prepend(str(beside.folder))
+    monkeypatch.syspath_prepend(str(alongside.folder))
     registry.discover.cache_clear()
     try:
         robot = registry.find_robot(name)

@@ -22,7 +22,6 @@ CONFIG = resolve(
             "stochastic": 4,
             "classes": 4,
             "units": 32,
-            "convolution_depth": 2,
         },
         "learner": {
             "dream_context_s": 0.25,

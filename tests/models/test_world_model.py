@@ -18,9 +18,7 @@ from daydreamer.models.rssm import RSSM
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec, Space
 
-SMALL = ModelConfig(
-    deterministic=32, blocks=4, hidden=16, stochastic=4, classes=4, units=32, convolution_depth=4, bins=31
-)
+SMALL = ModelConfig(deterministic=32, blocks=4, hidden=16, stochastic=4, classes=4, units=32, bins=31)
 
 
 def make_spec(observation, action=Space((3,), low=-1.0, high=1.0)):
@@ -52,7 +50,7 @@ def make_batch(spec, model, batch_size=2, time=6, seed=0):
             observation[key] = jnp.asarray(random.normal(size=shape), jnp.float32)
     action = jnp.asarray(random.uniform(-1, 1, (batch_size, time, model.action_size)), jnp.float32)
     zeros = jnp.zeros((batch_size, time))
-    return Batch(observation, action, jnp.ones((batch_size, time)), zeros.at[:, 0].set(1.0), zeros, zeros)
+    return Batch(observation, action, jnp.ones((batch_size, time)), zeros.at[:, 0].set(1.0), zeros, zeros, zeros)
 
 
 @pytest.mark.parametrize("kind", SPECS)
@@ -197,17 +195,18 @@ def test_predictions_improve_with_training(kind):
         changes, state = optimizer.update(gradient, state)
         return optax.apply_updates(parameters, changes), state, metrics
 
+    image = "model/image_deviation" if SPECS[kind] is MIXED else "loss/image"
     history = []
     for key in jax.random.split(jax.random.key(1), 30):
         parameters, state, metrics = train(parameters, state, key)
-        history.append([float(metrics[name]) for name in ("model/vector_deviation", "loss/image", "loss/reward")])
+        history.append([float(metrics[name]) for name in ("model/vector_deviation", image, "loss/reward")])
     first, last = np.array(history[0]), np.mean(history[-3:], 0)
     assert last[0] < 0.9 * first[0] and last[2] < 0.5 * first[2]
-    assert last[1] < 0.9 * first[1] if SPECS[kind] is MIXED else last[1] == 0.0
+    assert last[1] < 0.95 * first[1] if SPECS[kind] is MIXED else last[1] == 0.0
 
 
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="multiple of blocks"):
         WorldModel(VECTORS, ModelConfig(deterministic=30, blocks=4))
-    with pytest.raises(ValueError, match="64x64"):
-        WorldModel(make_spec({"camera": Space((32, 32, 3), "uint8")}), SMALL)
+    with pytest.raises(ValueError, match="multiples of 8"):
+        WorldModel(make_spec({"camera": Space((30, 32, 3), "uint8")}), SMALL)

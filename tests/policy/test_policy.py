@@ -10,7 +10,7 @@ from daydreamer.policy.policy import Policy, flatten_parameters, unflatten_param
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.spec import RobotSpec, Space
 
-MODEL = ModelConfig(deterministic=32, hidden=16, stochastic=4, classes=4, units=32, convolution_depth=4)
+MODEL = ModelConfig(deterministic=32, hidden=16, stochastic=4, classes=4, units=32)
 CONTINUOUS = Space((2,), low=-1.0, high=1.0)
 
 
@@ -58,6 +58,17 @@ def test_a_snapshot_acts_as_what_was_published(tmp_path, parameters):
     assert np.abs(actions).max() <= 1.0
     assert len(np.unique(actions, axis=0)) == len(actions)  # it explores
     assert not np.array_equal(rollout(direct), actions)  # and differently in each episode
+
+
+def test_it_acts_with_a_share_of_its_noise(parameters):
+    def first_action(acting_noise):
+        model = msgspec.structs.replace(MODEL, acting_noise=acting_noise)
+        policy = Policy(parameters, SPEC, model, version=1, seed=3)
+        return np.arctanh(policy(OBSERVATION, policy.initial_state(), True)[0])
+
+    mean, noise = first_action(0.0), first_action(1.0) - first_action(0.0)
+    assert np.abs(noise).min() > 1e-3
+    np.testing.assert_allclose(first_action(0.3) - mean, 0.3 * noise, rtol=1e-4, atol=1e-6)
 
 
 def test_a_snapshot_holds_nothing_that_acting_does_not_need(parameters):

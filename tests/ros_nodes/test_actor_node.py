@@ -56,13 +56,24 @@ def test_a_session_logs_every_step_and_ends_by_itself(make_rig, damping):
     }
 
 
+def publish_random(session, version, plans=False):
+    """A snapshot of a policy that nobody has trained."""
+    random, model = np.random.default_rng(0), session.config.model
+    shapes = PolicyFunction(session.spec, model).parameter_shapes
+    wanted = shapes.planning if plans else shapes.acting
+    parameters = {name: 0.1 * random.standard_normal(shape).astype(np.float32) for name, shape in wanted.items()}
+    metadata = SnapshotMetadata(
+        version=version,
+        gradient_step=5,
+        env_steps=20,
+        robot_spec=session.spec,
+        model=msgspec.to_builtins(model),
+    )
+    write_snapshot(session.policy, parameters, metadata)
+
+
 def test_new_policies_take_over_without_a_gap(make_rig):
     rig = make_rig(89, ["actor.random_s=0.5"])
-    spec, model = rig.session.spec, rig.session.config.model
-    random = np.random.default_rng(0)
-    shapes = PolicyFunction(spec, model).parameter_shapes
-    parameters = {name: 0.1 * random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    sizes = msgspec.to_builtins(model)
     rig.start("twin")
     actor = rig.start("actor")
     rig.until(logged(rig, 20))
@@ -73,8 +84,7 @@ def test_new_policies_take_over_without_a_gap(make_rig):
     rig.until(answer.done)
     assert "autostart" in answer.result().result.names
     for version in (1, 2):
-        metadata = SnapshotMetadata(version=version, gradient_step=5, env_steps=20, robot_spec=spec, model=sizes)
-        write_snapshot(rig.session.policy, parameters, metadata)
+        publish_random(rig.session, version)
         rig.until(lambda version=version: rig.steps()[-1].policy_version == version)
     actor.send_signal(signal.SIGINT)
     assert rig.until_exit(actor) == 0, rig.output("actor")
@@ -83,6 +93,25 @@ def test_new_policies_take_over_without_a_gap(make_rig):
     versions = [step.policy_version for step in steps]
     assert versions == sorted(versions) and set(versions) == {0, 1, 2}
     assert [step.sequence for step in steps if step.is_first] == [0]
+
+
+def test_plans_come_in_time_or_the_policy_acts_by_itself(make_rig):
+    rig = make_rig(79, ["actor.random_s=0.5", "actor.plan.samples=8", "actor.plan.horizon_s=0.1"])
+    rig.start("twin")
+    actor = rig.start("actor")
+    rig.until(logged(rig, 20))
+    publish_random(rig.session, 1)
+    rig.until(lambda: any(event["kind"] == "policy_without_plans" for event in read_events(rig.session.events)))
+    publish_random(rig.session, 2, plans=True)
+    rig.until(lambda: [step.policy_version for step in rig.steps()].count(2) >= 20)
+    actor.send_signal(signal.SIGINT)
+    assert rig.until_exit(actor) == 0, rig.output("actor")
+    steps, status = rig.steps(), read_status(rig.session)
+    assert [step.sequence for step in steps] == list(range(len(steps)))
+    by_plans = [step.policy_version for step in steps].count(2)
+    assert status["plans"] + status["plans_late"] == by_plans
+    # One that was late was imagined as well.
+    assert status["plans"] * 8 * 2 <= status["planned_steps"] <= by_plans * 8 * 2
 
 
 def test_a_dead_driver_is_survived_and_a_double_interrupt_still_damps(make_rig, damping):

@@ -1,6 +1,7 @@
 """Sessions that earlier versions recorded are read, judged and gone on with; a fixture for each format, as it was made.
 
-`formats/1.tar.xz` is `daydreamer train walk --preset tiny --steps 400 --train-ratio 8` of commit 363d3d8.
+`formats/1.tar.xz` is `daydreamer train walk --preset tiny --steps 400 --train-ratio 8` of commit 363d3d8;
+`formats/2.tar.xz` the same of 120629b with `--set learner.withheld=0.25 --set model.convolution_depth=8`.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ from daydreamer.session.status import read_status
 
 FORMATS = Path(__file__).parent / "formats"
 STEPS, GRADIENT_STEPS = 400, 100
+OPEN_LOOP_SHARE = {"1.tar.xz": 0.5, "2.tar.xz": 0.25}
+"""Of `learner.withheld`, as it was called in both."""
 
 
 @pytest.fixture(scope="module", params=sorted(FORMATS.iterdir()), ids=lambda path: path.name)
@@ -49,6 +52,11 @@ def test_everybody_reads_it_without_complaint(path):
     assert [finding.text for finding in examine(session) if finding.state == "damaged"] == []
     page, verdict = write_report(session)
     assert page.is_file() and verdict.learned
+
+
+def test_a_setting_has_its_name_of_today(path, request):
+    name = request.node.callspec.params["path"].name
+    assert Session.open(path).config.learner.open_loop_share == OPEN_LOOP_SHARE[name]
 
 
 def test_it_goes_on(path):

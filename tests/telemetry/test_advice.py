@@ -131,6 +131,15 @@ def test_a_policy_that_never_comes_is_missed(recorder):
     assert_only(recorder, "policy_old", "bad", "still random")
 
 
+@pytest.mark.parametrize("rank", [1.2, 15.0])
+def test_representation_collapsed(recorder, rank):
+    write(recorder, metrics={"learner/model/image_rank": lambda share: rank}, logged_s=240)
+    if rank > 2:
+        assert advise(recorder.session) == []
+    else:
+        assert_only(recorder, "representation_collapsed", "bad", "1.2 directions", "'pixels'")
+
+
 def test_log_problems(recorder):
     write(recorder)
     recorder.events.record("log_problem", "learner", problem="gap", actor_life=1, text="Steps 3 to 4 are missing.")

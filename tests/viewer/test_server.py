@@ -318,10 +318,10 @@ def test_the_address_is_for_the_owner_of_the_session_alone(record_session):
 
 
 def test_the_token_is_not_in_a_log_that_others_can_read(record_session):
-    from daydreamer.cli.dashboard import dashboard_beside
+    from daydreamer.cli.dashboard import dashboard_alongside
 
     session = record_session().session
-    with dashboard_beside(session, 1.0):
+    with dashboard_alongside(session, 1.0):
         wait_for(lambda: dashboard_url(session), "no dashboard")
         token = parse_qs(urlsplit(dashboard_url(session)).query)["token"][0]
     assert dashboard_url(session) is None

@@ -22,6 +22,14 @@ SKIPPED_UPDATES = 3
 """Gradient steps skipped because they were not finite. One may be a freak batch."""
 
 
+COLLAPSED_RANK = 2.0
+"""Directions that the embedding of an image varies in (RankMe). Where something is in a picture takes two at least; a
+young encoder has ten and more."""
+
+RANK_S = 60.0
+"""Robot time of ranks that are judged."""
+
+
 def is_poor(evidence: Evidence) -> bool | None:
     """Whether the model's recent predictions are of little use; None if there are none."""
     ratio = evidence.prediction_ratio.last(LEARNED_S / 2)
@@ -62,4 +70,20 @@ def updates_skipped(evidence: Evidence) -> Advice | None:
     )
 
 
-RULES = (updates_skipped, model_not_learning)
+def representation_collapsed(evidence: Evidence) -> Advice | None:
+    """The encoder makes nearly the same of every image."""
+    rank = evidence.series("learner/model/image_rank")
+    if not len(rank) or np.ptp(rank.robot_s) < RANK_S or np.mean(rank.last(RANK_S)) >= COLLAPSED_RANK:
+        return None
+    return Advice(
+        rule="representation_collapsed",
+        level="bad",
+        title="Images all alike to the model",
+        finding=f"What the encoder makes of the images varies in {np.mean(rank.last(RANK_S)):.1f} directions only: the "
+        "model is blind, whatever the camera sees.",
+        cure="See that the camera is not covered and shows what matters; then set model.image_loss to 'pixels', which "
+        "cannot be satisfied by images that are all alike.",
+    )
+
+
+RULES = (updates_skipped, model_not_learning, representation_collapsed)

@@ -243,7 +243,7 @@ DEFAULT: dict[str, Any] = {
     },
 }
 TINY: dict[str, Any] = {
-    "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32, "convolution_depth": 4},
+    "model": {"deterministic": 32, "hidden": 32, "stochastic": 4, "classes": 4, "units": 32},
     "actor": {"random_s": 5.0},
     "learner": {
         "batch_size": 4,
