@@ -25,7 +25,12 @@ from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.robots.registry import TaskEntry, find_robot
 from daydreamer.session.directory import Session
 
-BUILT_IN = {name: found.robot for name, found in registry.discover().items() if found.provider == "daydreamer"}
+# The Burger's tasks see pictures, whose networks take long to compile: `daydreamer check-contract burger` is by hand.
+BUILT_IN = {
+    name: found.robot
+    for name, found in registry.discover().items()
+    if found.provider == "daydreamer" and name != "burger"
+}
 
 
 @pytest.mark.parametrize("robot, task", [(name, task) for name, robot in BUILT_IN.items() for task in robot.tasks])

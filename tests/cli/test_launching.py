@@ -78,7 +78,7 @@ def test_any_robot_learns_in_its_twin_unless_it_is_said_otherwise():
     "given, words",
     [
         ({}, ("robot:=a1", "go2")),
-        ({"robot": "spot"}, ("no robot 'spot'", "a1, go2")),
+        ({"robot": "spot"}, ("no robot 'spot'", "a1, burger, go2")),
         ({"robot": "a1", "task": "fly"}, ("no task 'fly'", "walk")),
         ({"robot": "a1", "body": "ghost"}, ("no body 'ghost'", "twin or hardware")),
         ({"robot": "a1", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
