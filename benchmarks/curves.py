@@ -62,7 +62,8 @@ def read_runs(path: str) -> list[Run]:
     """Runs of one learner.
 
     Args:
-      path: a directory of learning_curves.py, or files of peers.py: one, a pattern of several, or their directory.
+      path: a directory of learning_curves.py, a file of paired_arms.py, or files of peers.py: one, a pattern of
+        several, or their directory.
 
     Raises:
       UserError: there are none, or they are not of one learner.
@@ -74,9 +75,11 @@ def read_runs(path: str) -> list[Run]:
             raise UserError(f"{directory / 'summary.json'} lists no seeds; write it anew with learning_curves.py.")
         return [_own_run(directory / f"seed{seed}.csv", entry) for seed, entry in seeds.items()]
     files = sorted(directory.glob("*.json") if directory.is_dir() else map(Path, glob.glob(path)))
+    if len(files) == 1 and (arm := _read_json(files[0]).get("seeds")):
+        return [_peer_run(content) for content in arm.values()]
     contents = [content for file in files if (content := _read_json(file)).get("curve")]
     if not contents:
-        raise UserError(f"{path} holds no runs of learning_curves.py or peers.py.")
+        raise UserError(f"{path} holds no runs of learning_curves.py, paired_arms.py or peers.py.")
     if len(peers := {content.get("peer") for content in contents}) > 1:
         raise UserError(f"{path} holds runs of {', '.join(sorted(map(str, peers)))}; name the files of one of them.")
     return [_peer_run(content) for content in contents]
@@ -106,7 +109,8 @@ def _own_run(path: Path, entry: Mapping[str, Any]) -> Run:
 
 
 def _peer_run(content: Mapping[str, Any]) -> Run:
-    return _run(content["curve"], content["curve"][-1]["wall_s"], content["milestones_minutes"])
+    wall_s = content.get("wall_s") or content["curve"][-1]["wall_s"]
+    return _run(content["curve"], wall_s, content["milestones_minutes"])
 
 
 def _run(rows: Sequence[Mapping[str, Any]], wall_s: float, milestones_minutes: Mapping[str, float | None]) -> Run:

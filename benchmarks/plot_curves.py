@@ -2,7 +2,8 @@
 
     python benchmarks/plot_curves.py --out picture.png NAME=PATH [NAME=PATH ...]
 
-PATH is a directory of learning_curves.py, or files of peers.py: one, a quoted pattern of several, or their directory.
+PATH is a directory of learning_curves.py, a file of paired_arms.py, or files of peers.py: one, a quoted pattern of
+several, or their directory.
 A line is the median over the runs and the band around it goes from the lowest to the highest, both of means over the
 last minute and as far as every run goes. A mark is the median time of a milestone, if most of the runs reached it.
 """

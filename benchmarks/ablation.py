@@ -1,0 +1,78 @@
+"""What each part of learning to walk is worth: the same random robots with and without it.
+
+    python benchmarks/ablation.py --out DIR [--seeds 0 1 2 3 4] [--minutes 10] [--only ARM ...] [--set ...]
+    python benchmarks/ablation.py --out DIR --table        the table and DIR/curves.png of what is there
+
+Seed by seed, so that whatever has been run can be compared. See `paired_arms.py`, which runs them, for what is judged.
+
+Without dreams nothing but what really happened is left to actor and critic. The deviation of the actions would then
+grow without bound, because only dreams draw it down; so it is fixed, and 'fixed-deviation' is what 'dreams-off' is
+to be compared with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from curves import read_runs
+from paired_arms import run_arm, table
+from plot_curves import draw
+
+DEVIATION = 0.06
+"""About what it comes to in a session that walks."""
+
+FIXED = [
+    f"model.minimum_deviation={DEVIATION - 1e-4}",
+    f"model.maximum_deviation={DEVIATION + 1e-4}",
+    f"model.initial_deviation={DEVIATION}",
+]
+NO_IMITATION = ["learner.imitation_scale=0"]
+NO_RHYTHMS = ["actor.rhythm_hz=null"]
+NO_GETTING_UP = ["actor.fallen_reward=null"]
+
+ARMS = {
+    "all": [],
+    "fixed-deviation": FIXED,
+    "dreams-off": [*FIXED, "learner.imagination_scale=0"],
+    "imitation-off": NO_IMITATION,
+    "rhythms-off": NO_RHYTHMS,
+    "getting-up-off": NO_GETTING_UP,
+    "all-three-off": [*NO_IMITATION, *NO_RHYTHMS, *NO_GETTING_UP],
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--only", choices=ARMS, nargs="+", default=list(ARMS), metavar="ARM", help=", ".join(ARMS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--minutes", type=float, default=10.0, help="of robot time, for each seed")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    for seed in [] if options.table else options.seeds:
+        for arm in options.only:
+            run_arm(
+                argparse.Namespace(
+                    out=options.out,
+                    arm=arm,
+                    overrides=[*options.overrides, *ARMS[arm]],
+                    tree=Path(__file__).parents[1],
+                    seeds=[seed],
+                    minutes=options.minutes,
+                    nominal=False,
+                    until=None,
+                    keep=False,
+                )
+            )
+    paths = {arm: options.out / f"{arm}.json" for arm in ARMS if (options.out / f"{arm}.json").is_file()}
+    print(table(options.out, "all"))
+    if paths:
+        draw({arm: read_runs(str(path)) for arm, path in paths.items()}, options.out / "curves.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
