@@ -2,7 +2,7 @@
 
     python benchmarks/safety_properties.py [--sequences 2000] [--faults [NAME]] [--json FILE]
 
-The control loop, the supervisor and the operators' desk are the real ones; the robot is twelve joints whose driver
+The control loop, the supervisor and the operators' requests are the real ones; the robot is twelve joints whose driver
 follows any target. Hypothesis draws sequences of measurements (not finite, leaping, missing, absurd), gaps and stalls,
 stops, resets, pauses, interventions, lifecycle transitions and deaths of the process, and shortens what it finds.
 """
@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, Phase, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.operator import OperatorDesk, OperatorRequest
+from daydreamer.actor.operator import OperatorRequest, Operators
 from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.contract.signals import Measurement
 from daydreamer.robots.a1.constants import A1
@@ -113,7 +113,7 @@ class Rig:
         self.loop = ControlLoop(
             self.task, ACTOR, self, actor_life=1, seed=0, safety=SAFETY, clock=lambda: self.now_s, on_event=self._event
         )
-        self.desk = OperatorDesk(self.loop, self.task, self._event, lambda: self.now_s)
+        self.operators = Operators(self.loop, self.task, self._event, lambda: self.now_s)
         self.loop.set_policy(self)
         self.events: list[tuple[str, dict]] = []
         if self.latch.stopped:
@@ -130,7 +130,7 @@ class Rig:
         """The command, and whether the measurement was a new one. Time passes; the joints move."""
         measurement = self._measure(fault, joint, amount, peak_rad_s, hot)
         begin_s = self.now_s
-        self.desk.tick()
+        self.operators.tick()
         command = self.loop.step(measurement, begin_s)
         self.latch.keep(self.state is SafetyState.EMERGENCY_STOPPED)
         return command
@@ -326,12 +326,12 @@ class Murphy(RuleBasedStateMachine):
 
     @rule()
     def stop(self) -> None:
-        self.rig.desk.request(OperatorRequest.EMERGENCY_STOP, "keyboard")
+        self.rig.operators.request(OperatorRequest.EMERGENCY_STOP, "keyboard")
         self._has_stopped()
 
     @rule(holder=strategies.sampled_from("AB"), held=strategies.booleans(), ticks=strategies.integers(0, 3))
     def button(self, holder: str, held: bool, ticks: int) -> None:
-        news = self.rig.desk.stop_held(holder, held)
+        news = self.rig.operators.stop_held(holder, held)
         assert news == (held != (holder in self.holders))
         if held:
             self.holders.add(holder)
@@ -343,7 +343,7 @@ class Murphy(RuleBasedStateMachine):
 
     @rule()
     def reset(self) -> None:
-        accepted = self.rig.desk.request(OperatorRequest.EMERGENCY_RESET, "keyboard").accepted
+        accepted = self.rig.operators.request(OperatorRequest.EMERGENCY_RESET, "keyboard").accepted
         assert accepted == (self.stopped and not self.holders), "a reset is for a stop that nobody holds"
         if accepted:
             self.stopped = False
@@ -351,12 +351,12 @@ class Murphy(RuleBasedStateMachine):
 
     @rule()
     def pause(self) -> None:
-        self.paused |= self.rig.desk.request(OperatorRequest.PAUSE, "keyboard").accepted
+        self.paused |= self.rig.operators.request(OperatorRequest.PAUSE, "keyboard").accepted
 
     @rule(times=strategies.integers(1, 6))
     def resume(self, times: int) -> None:
         for _ in range(times):
-            if self.rig.desk.request(OperatorRequest.RESUME, "keyboard").accepted:
+            if self.rig.operators.request(OperatorRequest.RESUME, "keyboard").accepted:
                 assert not self.stopped
                 self._set_out()
             self._ticks(20 if times > 3 else 1)
@@ -378,7 +378,7 @@ class Murphy(RuleBasedStateMachine):
 
     @rule()
     def intervene(self) -> None:
-        self.rig.desk.request(OperatorRequest.INTERVENE, "keyboard")
+        self.rig.operators.request(OperatorRequest.INTERVENE, "keyboard")
         self.intervenes = self.rig.loop.intervening
         self._ticks(2)
 
@@ -391,7 +391,7 @@ class Murphy(RuleBasedStateMachine):
 
     @rule(deadman=strategies.booleans(), value=strategies.sampled_from([0.0, 1.0, np.nan]))
     def gamepad(self, deadman: bool, value: float) -> None:
-        self.rig.desk.gamepad(np.full(4, value), deadman)
+        self.rig.operators.gamepad(np.full(4, value), deadman)
         self.intervenes = self.rig.loop.intervening
         self._tick()
 
@@ -415,7 +415,7 @@ class Murphy(RuleBasedStateMachine):
 
     @invariant()
     def a_stop_stays(self) -> None:
-        assert self.rig.desk.holders == self.holders, "who holds the stop is for each to say"
+        assert self.rig.operators.holders == self.holders, "who holds the stop is for each to say"
         if self.stopped:
             assert self.rig.state is SafetyState.EMERGENCY_STOPPED, "an operator's stop is lost"
         elif not self.may_move:

@@ -250,7 +250,7 @@ def _see_doctor(session) -> Seen:
 def _see_report(session) -> Seen:
     """Its text; the pictures are a matter of their own."""
     from daydreamer.report import page
-    from daydreamer.report.story import read_story
+    from daydreamer.report.history import read_history
 
     pictures, page.PICTURES = page.PICTURES, ()
     try:
@@ -258,21 +258,21 @@ def _see_report(session) -> Seen:
     finally:
         page.PICTURES = pictures
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:+-]+", "", path.read_text())
-    return Seen(text, [*read_story(session).problems, *verdict.wrong])
+    return Seen(text, [*read_history(session).problems, *verdict.wrong])
 
 
 def _see_pictures(session) -> Seen:
     from daydreamer.report.figures import Missing
+    from daydreamer.report.history import read_history
     from daydreamer.report.page import PICTURES
-    from daydreamer.report.story import read_story
 
-    story, shown = read_story(session), []
+    history, shown = read_history(session), []
     for picture in PICTURES:
         try:
-            shown.append(hashlib.sha256(picture.make(story)).hexdigest())
+            shown.append(hashlib.sha256(picture.make(history)).hexdigest())
         except Missing as missing:
             shown.append(str(missing))
-    return Seen("\n".join(shown), story.problems)
+    return Seen("\n".join(shown), history.problems)
 
 
 def _see_watch(session) -> Seen:

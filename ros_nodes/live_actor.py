@@ -14,7 +14,7 @@ from rclpy.node import Node
 from daydreamer.actor import garbage
 from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.loader import PolicyLoader, warm_up
-from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
+from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
@@ -150,9 +150,9 @@ class LiveActor:
             self._loader.poll()
             garbage.freeze()
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
-            self._desk = OperatorDesk(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
+            self._operators = Operators(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             self._input = OperatorInput(
-                node, self._desk, self.request, parameters.joy_deadman_button, parameters.joy_axes
+                node, self._operators, self.request, parameters.joy_deadman_button, parameters.joy_axes
             )
             self._stall = StallWatch(config.actor.damp_timeout_s, self._on_stall, time.monotonic)
             self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
@@ -244,7 +244,7 @@ class LiveActor:
             reply = self._activate_for_operator()
             self._telemetry.event("operator", request=request.value, by=source, accepted=reply.accepted)
         else:
-            reply = self._desk.request(request, source)
+            reply = self._operators.request(request, source)
         said = f"{request.value.replace('_', ' ')} by {source}"
         self._say("operator", f"{said}: {reply.message}" if reply.accepted else f"{said} refused: {reply.message}")
         return reply
@@ -267,7 +267,7 @@ class LiveActor:
             said.append(self._waits())
         if self._deaf:
             said.append(self._deaf)
-        if holders := sorted(self._desk.holders):
+        if holders := sorted(self._operators.holders):
             said.append(f"the emergency stop is held by {', '.join(holders)}")
         said += self._graph.words()
         now_s = time.monotonic()
@@ -327,7 +327,7 @@ class LiveActor:
         self._collect_garbage()
 
     def _answer(self, tick_s: float) -> None:
-        self._desk.tick()
+        self._operators.tick()
         measurement = self._state.measurement()
         if tick_s - measurement.time_s > WAITING_MESSAGE_PERIOD_S:
             self._say_what_is_silent(self._state.silent_topics(tick_s - WAITING_MESSAGE_PERIOD_S))

@@ -18,7 +18,7 @@ from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from daydreamer.actor.operator import OperatorDesk, OperatorRequest, Reply
+from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.runtime import UNKNOWN_NAME
@@ -37,12 +37,12 @@ MOST_SPEAKERS = 64
 
 
 class OperatorInput:
-    """Hands requests to the desk on the node's thread."""
+    """Hands requests to the operators on the node's thread."""
 
     def __init__(
         self,
         node: Node,
-        desk: OperatorDesk,
+        operators: Operators,
         request: Callable[[OperatorRequest, str], Reply],
         deadman_button: int,
         axes: Sequence[int],
@@ -50,11 +50,11 @@ class OperatorInput:
         """Subscribes and offers the services.
 
         Args:
-          desk: takes the gamepad and the state of the topic `e_stop`.
+          operators: takes the gamepad and the state of the topic `e_stop`.
           request: carries out a request from a source, on the node's thread.
           deadman_button, axes: indices in sensor_msgs/Joy.
         """
-        self._desk = desk
+        self._operators = operators
         self._request = request
         self._deadman_button = deadman_button
         self._axes = list(axes)
@@ -126,18 +126,18 @@ class OperatorInput:
             if gid and gid not in there:
                 del self._speakers[topic, gid]
                 if topic == self._stop_topic:
-                    self._desk.stop_held(name, False)
+                    self._operators.stop_held(name, False)
 
     def _on_emergency_stop(self, message: Bool, info: Mapping[str, Any]) -> None:
         # Several subscriptions may deliver it; to say the same again changes nothing.
-        self._desk.stop_held(self._speaker(self._stop_topic, info), message.data)
+        self._operators.stop_held(self._speaker(self._stop_topic, info), message.data)
 
     def _on_gamepad(self, message: Joy, info: Mapping[str, Any]) -> None:
         axes, buttons = message.axes, message.buttons
         deadman = self._deadman_button < len(buttons) and bool(buttons[self._deadman_button])
         values = [axes[axis] if axis < len(axes) else 0.0 for axis in self._axes]
         # What is not a number stays so, and counts as let go.
-        self._desk.gamepad(np.clip(values, -1.0, 1.0), deadman, self._speaker(self._gamepad_topic, info))
+        self._operators.gamepad(np.clip(values, -1.0, 1.0), deadman, self._speaker(self._gamepad_topic, info))
 
     def _speaker(self, topic: str, info: Mapping[str, Any]) -> str:
         """A name for whoever has sent a message, the same each time, and of nobody else."""

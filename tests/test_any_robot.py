@@ -18,14 +18,14 @@ from daydreamer.cli.compare import compare
 from daydreamer.cli.progress import LiveView, describe, summarise
 from daydreamer.cli.status import show_status
 from daydreamer.presentation import Presentation
+from daydreamer.report.history import read_history
 from daydreamer.report.page import write_report
-from daydreamer.report.story import read_story
 from daydreamer.report.verdict import judge_session
 from daydreamer.session.directory import Session
 from daydreamer.session.status import StatusWriter, read_status
 from daydreamer.telemetry.advice import judge
 from daydreamer.telemetry.dreams import DreamWriter
-from daydreamer.telemetry.evidence import EvidenceReader
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 from daydreamer.viewer.cards import banner
 from daydreamer.viewer.dashboard import Dashboard
 from daydreamer.viewer.layout import figure_path
@@ -82,11 +82,11 @@ def write_dream(recorder, make_dream):
 
 
 def advice(recorder):
-    return {each.rule: each for each in judge(EvidenceReader(recorder.session).read())}
+    return {each.rule: each for each in judge(TelemetryReader(recorder.session).read())}
 
 
 def verdict(recorder):
-    return judge_session(read_story(recorder.session))
+    return judge_session(read_history(recorder.session))
 
 
 def panel(session):

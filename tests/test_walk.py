@@ -18,8 +18,8 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.scheduling import ONLOOKER_NICENESS, missing_permissions
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
-from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.metrics import truth_tag
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 from daydreamer.viewer.process import RECORDING
 
 DOMAIN = "61"
@@ -114,7 +114,7 @@ def test_ctrl_c_ends_all_processes_and_resume_goes_on_to_the_end_beside_a_dashbo
     assert status["state"] == "stopped"
     assert status["replay_steps"] == status["env_steps"] == len(steps)
     assert list((path / "checkpoints").iterdir())
-    speed = EvidenceReader(Session.open(path)).read().series(truth_tag("info/forward_velocity_m_s"))
+    speed = TelemetryReader(Session.open(path)).read().series(truth_tag("info/forward_velocity_m_s"))
     assert len(speed) and np.all(np.abs(speed.value) < 5.0)
 
     resume = start("resume", str(path), "--minutes", "0.2")

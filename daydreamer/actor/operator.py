@@ -46,7 +46,7 @@ class Reply:
     message: str
 
 
-class OperatorDesk:
+class Operators:
     """Carries out requests on the control loop. Not thread-safe: called by the control loop's thread.
 
     Attributes:

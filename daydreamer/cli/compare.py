@@ -25,15 +25,15 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
 
     if out.suffix.lower() != ".png":
         raise UserError(f"{out} would not be a PNG; choose a name that ends in .png.")
-    courses = comparison.read_courses(directories)
+    sessions = comparison.read_sessions(directories)
     try:
-        write_anywhere(out, style.to_png(comparison.draw(courses)))
+        write_anywhere(out, style.to_png(comparison.draw(sessions)))
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:
-        print(json.dumps({"picture": str(out), **comparison.figures(courses)}, indent=2))
+        print(json.dumps({"picture": str(out), **comparison.figures(sessions)}, indent=2))
         return
-    heading, *rows = comparison.table(courses)
+    heading, *rows = comparison.table(sessions)
     table = Table(*heading, box=None)
     for row in rows:
         table.add_row(*row)

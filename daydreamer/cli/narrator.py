@@ -25,7 +25,7 @@ from daydreamer.session.progress import logged_steps, total_steps
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.advice import Advice, judge
-from daydreamer.telemetry.evidence import EvidenceReader
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 PERIOD_S = 10.0
 """Between two looks: judging a session takes some tenths of a second."""
@@ -51,19 +51,19 @@ class Narrator:
         """Nothing is said yet; what was reached before is not said at all."""
         self.wrong: tuple[str, ...] = ()
         self._say = say
-        self._evidence = EvidenceReader(session)
+        self._telemetry = TelemetryReader(session)
         self._reached = set(read_status(session)["milestones_s"])
         self._said_s: dict[str, float] = {}
 
     def look(self) -> None:
         """Reads what is new and says what is worth it."""
         try:
-            evidence = self._evidence.read()
-            advice = judge(evidence)
+            telemetry = self._telemetry.read()
+            advice = judge(telemetry)
         except UserError as error:  # what cannot be read now may be read later
             self.wrong = (str(error),)
             return
-        for name, seconds in evidence.status["milestones_s"].items():
+        for name, seconds in telemetry.status["milestones_s"].items():
             if name not in self._reached:
                 self._reached.add(name)
                 self._say(f"Milestone: {name} after {seconds / 60:.1f} robot minutes.")

@@ -14,7 +14,7 @@ from rich.text import Text
 from daydreamer.cli.terminal import Terminal
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
-from daydreamer.telemetry.evidence import EvidenceReader
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 
 def show_status(session_directory: Path, as_json: bool) -> None:
@@ -23,13 +23,13 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     Raises:
       UserError: there is no such session.
     """
-    evidence = EvidenceReader(Session.open(session_directory)).read()
-    advice = judge(evidence)
+    telemetry = TelemetryReader(Session.open(session_directory)).read()
+    advice = judge(telemetry)
     if as_json:
         print(
             json.dumps(
                 {
-                    **evidence.status,
+                    **telemetry.status,
                     "advice": [msgspec.to_builtins(each) | {"sentence": each.sentence} for each in advice],
                 },
                 indent=2,
@@ -37,7 +37,7 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         )
         return
     table = Table(show_header=False, box=None)
-    for name, value in evidence.status.items():
+    for name, value in telemetry.status.items():
         table.add_row(name, _describe(value))
     console = Terminal()
     console.print(table)

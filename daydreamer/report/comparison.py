@@ -15,7 +15,7 @@ from daydreamer.errors import UserError
 from daydreamer.presentation import Presentation
 from daydreamer.report import style
 from daydreamer.report.figures import ROW_S, SMOOTHED_ROWS
-from daydreamer.report.story import Story, read_story
+from daydreamer.report.history import SessionHistory, read_history
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.spread import Spread
 
@@ -27,7 +27,7 @@ QUARTILES_FROM = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Course:
+class ComparedSession:
     """One session, as it is compared.
 
     Attributes:
@@ -50,7 +50,7 @@ class Course:
     final_figures: Mapping[str, float]
 
 
-def read_courses(directories: Sequence[Path]) -> list[Course]:
+def read_sessions(directories: Sequence[Path]) -> list[ComparedSession]:
     """The sessions in the order given.
 
     Raises:
@@ -62,21 +62,21 @@ def read_courses(directories: Sequence[Path]) -> list[Course]:
     if len({session.path.resolve() for session in sessions}) < len(sessions):
         raise UserError("A session is named twice; name each once.")
     _require_same_task(sessions)
-    return [_course(read_story(session), name) for session, name in zip(sessions, _names(sessions), strict=True)]
+    return [_compared(read_history(session), name) for session, name in zip(sessions, _names(sessions), strict=True)]
 
 
-def draw(courses: Sequence[Course]) -> Figure:
+def draw(sessions: Sequence[ComparedSession]) -> Figure:
     """Reward and the figures that all have: a thin line for each session, the median bold, and its band."""
-    presentation = courses[0].presentation
-    headlines = [each for each in presentation.figures if all(each.quantity in course.figures for course in courses)]
+    presentation = sessions[0].presentation
+    headlines = [each for each in presentation.figures if all(each.quantity in session.figures for session in sessions)]
     figure, grid = style.new_figure(1 + len(headlines), height_in=3.2 * (1 + len(headlines)), sharex=True)
     axes = list(grid[:, 0])
-    _draw_spread(axes[0], courses, [course.reward for course in courses], style.BLUE)
+    _draw_spread(axes[0], sessions, [session.reward for session in sessions], style.BLUE)
     axes[0].set_ylabel("reward per step, minute's mean")
-    if presentation.reward_level is not None and any(course.milestones_minutes for course in courses):
+    if presentation.reward_level is not None and any(session.milestones_minutes for session in sessions):
         style.level(axes[0], presentation.reward_level.value, presentation.reward_level.words)
     for each, headline in zip(axes[1:], headlines, strict=True):
-        _draw_spread(each, courses, [course.figures[headline.quantity] for course in courses], style.ORANGE)
+        _draw_spread(each, sessions, [session.figures[headline.quantity] for session in sessions], style.ORANGE)
         if headline.level is not None:
             style.level(each, headline.level.value, headline.level.words)
         each.set_ylabel(f"{headline.title}, minute's mean")
@@ -86,44 +86,44 @@ def draw(courses: Sequence[Course]) -> Figure:
     return figure
 
 
-def figures(courses: Sequence[Course]) -> dict[str, Any]:
+def figures(sessions: Sequence[ComparedSession]) -> dict[str, Any]:
     """The same as `table`, for programs: numbers, and None for what was not reached."""
-    presentation = courses[0].presentation
+    presentation = sessions[0].presentation
     names, quantities = presentation.milestone_names, [headline.quantity for headline in presentation.figures]
-    sessions = [
+    described = [
         {
-            "name": course.name,
-            "robot_minutes": float(course.minutes[-1]),
-            "milestones_minutes": {name: course.milestones_minutes.get(name) for name in names},
-            "final_reward": course.final_reward,
-            "final_figures": {quantity: course.final_figures.get(quantity) for quantity in quantities},
+            "name": session.name,
+            "robot_minutes": float(session.minutes[-1]),
+            "milestones_minutes": {name: session.milestones_minutes.get(name) for name in names},
+            "final_reward": session.final_reward,
+            "final_figures": {quantity: session.final_figures.get(quantity) for quantity in quantities},
         }
-        for course in courses
+        for session in sessions
     ]
-    spreads = {name: Spread.of(course.milestones_minutes.get(name) for course in courses) for name in names}
+    spreads = {name: Spread.of(session.milestones_minutes.get(name) for session in sessions) for name in names}
     return {
-        "sessions": sessions,
+        "sessions": described,
         "milestones_minutes": {name: dataclasses.asdict(spread) for name, spread in spreads.items()},
-        "final_reward": dataclasses.asdict(Spread.of(course.final_reward for course in courses)),
+        "final_reward": dataclasses.asdict(Spread.of(session.final_reward for session in sessions)),
     }
 
 
-def table(courses: Sequence[Course]) -> list[list[str]]:
+def table(sessions: Sequence[ComparedSession]) -> list[list[str]]:
     """Heading, a row for each session, and the median [lowest, highest]; what was not reached counts as latest."""
-    names, headlines = courses[0].presentation.milestone_names, courses[0].presentation.figures
+    names, headlines = sessions[0].presentation.milestone_names, sessions[0].presentation.figures
     heading = ["session", "robot minutes", *(f"{name} (min)" for name in names)]
     heading += [f"reward, last {FINAL_S / 60:.0f} min", *(headline.heading for headline in headlines)]
     rows = []
-    for course in courses:
-        row = [course.name, f"{course.minutes[-1]:.1f}"]
-        row += [_describe(course.milestones_minutes.get(name), 1) for name in names]
-        row.append(f"{course.final_reward:.2f}")
-        rows.append([*row, *(_describe(course.final_figures.get(each.quantity), each.decimals) for each in headlines)])
-    last = ["median [lowest, highest]", Spread.of(course.minutes[-1] for course in courses).describe()]
-    last += [Spread.of(course.milestones_minutes.get(name) for course in courses).describe() for name in names]
-    last.append(Spread.of(course.final_reward for course in courses).describe(2))
+    for session in sessions:
+        row = [session.name, f"{session.minutes[-1]:.1f}"]
+        row += [_describe(session.milestones_minutes.get(name), 1) for name in names]
+        row.append(f"{session.final_reward:.2f}")
+        rows.append([*row, *(_describe(session.final_figures.get(each.quantity), each.decimals) for each in headlines)])
+    last = ["median [lowest, highest]", Spread.of(session.minutes[-1] for session in sessions).describe()]
+    last += [Spread.of(session.milestones_minutes.get(name) for session in sessions).describe() for name in names]
+    last.append(Spread.of(session.final_reward for session in sessions).describe(2))
     for headline in headlines:
-        values = [course.final_figures.get(headline.quantity) for course in courses]
+        values = [session.final_figures.get(headline.quantity) for session in sessions]
         last.append("-" if None in values else Spread.of(values).describe(headline.decimals))
     return [heading, *rows, last]
 
@@ -153,41 +153,44 @@ def _names(sessions: Sequence[Session]) -> list[str]:
     return names
 
 
-def _course(story: Story, name: str) -> Course:
-    spec = story.session.spec
+def _compared(history: SessionHistory, name: str) -> ComparedSession:
+    spec = history.session.spec
     rows = round(ROW_S * spec.control_rate_hz)
-    if len(story.steps) < rows:
+    if len(history.steps) < rows:
         raise UserError(
-            f"{story.session.path} has {len(story.steps)} steps, too few for a curve; leave it out or go on with it."
+            f"{history.session.path} has {len(history.steps)} steps, too few for a curve; leave it out or go on with "
+            "it."
         )
 
     def smooth(values: np.ndarray) -> np.ndarray:
         return style.running_means(style.block_means(values, rows), SMOOTHED_ROWS)
 
-    final = min(len(story.steps), round(FINAL_S * spec.control_rate_hz))
-    reward = smooth(story.reward)
-    return Course(
+    final = min(len(history.steps), round(FINAL_S * spec.control_rate_hz))
+    reward = smooth(history.reward)
+    return ComparedSession(
         name=name,
-        presentation=story.session.presentation,
+        presentation=history.session.presentation,
         minutes=np.arange(1, len(reward) + 1) * ROW_S / 60.0,
         reward=reward,
-        figures={headline.quantity: smooth(values) for headline, values in story.figures},
-        milestones_minutes={each: seconds / 60.0 for each, seconds in story.milestones_s.items()},
-        final_reward=float(story.reward[-final:].mean()),
-        final_figures={headline.quantity: float(values[-final:].mean()) for headline, values in story.figures},
+        figures={headline.quantity: smooth(values) for headline, values in history.figures},
+        milestones_minutes={each: seconds / 60.0 for each, seconds in history.milestones_s.items()},
+        final_reward=float(history.reward[-final:].mean()),
+        final_figures={headline.quantity: float(values[-final:].mean()) for headline, values in history.figures},
     )
 
 
-def _draw_spread(axes: Axes, courses: Sequence[Course], curves: Sequence[np.ndarray], colour: str) -> None:
-    many = len(courses) > len(style.COLOURS)
-    for course, curve, own in zip(courses, curves, style.COLOURS * len(courses), strict=False):
-        axes.plot(course.minutes, curve, color="#aaaaaa" if many else own, linewidth=0.9, alpha=0.8, label=course.name)
+def _draw_spread(axes: Axes, sessions: Sequence[ComparedSession], curves: Sequence[np.ndarray], colour: str) -> None:
+    many = len(sessions) > len(style.COLOURS)
+    for session, curve, own in zip(sessions, curves, style.COLOURS * len(sessions), strict=False):
+        axes.plot(
+            session.minutes, curve, color="#aaaaaa" if many else own, linewidth=0.9, alpha=0.8, label=session.name
+        )
     # Only as far as all of them go: a median over ever fewer sessions jumps where one ends.
     rows = min(map(len, curves))
     together = np.stack([curve[:rows] for curve in curves])
     few = len(curves) < QUARTILES_FROM
     low, high = np.percentile(together, (0, 100) if few else (25, 75), axis=0)
-    minutes = courses[0].minutes[:rows]
+    minutes = sessions[0].minutes[:rows]
     band = "lowest to highest" if few else "quartiles"
     axes.fill_between(minutes, low, high, color=colour, alpha=0.15, linewidth=0, label=band)
     axes.plot(minutes, np.median(together, axis=0), color=style.BLACK, linewidth=2.2, label="median")

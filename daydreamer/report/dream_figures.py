@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from daydreamer.report import style
 from daydreamer.report.figures import Missing
-from daydreamer.report.story import Story
+from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.dreams import REWARD, Dream
-from daydreamer.telemetry.evidence import PREDICTION_HORIZON_S
+from daydreamer.telemetry.session_telemetry import PREDICTION_HORIZON_S
 
 LARGEST_RATIO = 2.0
 """Where error axes end: what is twice as wrong as guessing, as a model is before it has learned, is just wrong."""
@@ -23,36 +23,38 @@ SMOOTHED_DREAMS = 6
 """Of the running mean of errors: a minute of a live session."""
 
 
-def prediction_error(story: Story) -> Figure:
+def prediction_error(history: SessionHistory) -> Figure:
     """Error by horizon at several times of the session, and one second ahead over the session.
 
     Raises:
       Missing: nothing was recorded.
     """
-    if not story.dreams:
+    if not history.dreams:
         raise Missing("No predictions were recorded: learner.dream_period_s was 0, or learning had not begun.")
     figure, ((by_horizon, over_time),) = style.new_figure(1, 2, sharey=True)
-    shown = [story.dreams[index] for index in np.unique(np.linspace(0, len(story.dreams) - 1, CURVES).astype(int))]
+    shown = [history.dreams[index] for index in np.unique(np.linspace(0, len(history.dreams) - 1, CURVES).astype(int))]
     for place, dream in zip(np.linspace(0.0, 0.85, len(shown)), shown, strict=True):
-        label = f"minute {_minute(story, dream):.1f}"
-        by_horizon.plot(dream.horizon_s, _error_ratio(story, dream), color=colormaps["viridis"](place), label=label)
+        label = f"minute {_minute(history, dream):.1f}"
+        by_horizon.plot(dream.horizon_s, _error_ratio(history, dream), color=colormaps["viridis"](place), label=label)
     style.level(by_horizon, 1.0, "guessing that nothing changes")
     by_horizon.set_xlabel("predicted ahead (s)")
     by_horizon.set_ylabel("error / error of that guess")
     by_horizon.set_xlim(left=0.0)
     by_horizon.set_ylim(0.0, LARGEST_RATIO)
     by_horizon.legend(frameon=False, fontsize=8, ncols=2)
-    _draw_over_time(over_time, story)
+    _draw_over_time(over_time, history)
     return figure
 
 
-def _draw_over_time(axes: Axes, story: Story) -> None:
-    ratio = story.evidence.prediction_ratio
+def _draw_over_time(axes: Axes, history: SessionHistory) -> None:
+    ratio = history.telemetry.prediction_ratio
     minutes, values = ratio.robot_s / 60.0, ratio.value
     if not len(values):  # no metrics: take what dreams were read
-        step = max(1, round(PREDICTION_HORIZON_S * story.session.spec.control_rate_hz)) - 1
-        minutes = np.array([_minute(story, dream) for dream in story.dreams])
-        values = np.array([_error_ratio(story, dream)[min(step, dream.horizon_steps - 1)] for dream in story.dreams])
+        step = max(1, round(PREDICTION_HORIZON_S * history.session.spec.control_rate_hz)) - 1
+        minutes = np.array([_minute(history, dream) for dream in history.dreams])
+        values = np.array(
+            [_error_ratio(history, dream)[min(step, dream.horizon_steps - 1)] for dream in history.dreams]
+        )
     axes.plot(minutes, values, color=style.BLUE, alpha=0.3)
     axes.plot(minutes, style.running_means(values, SMOOTHED_DREAMS), color=style.BLUE, linewidth=1.8)
     style.level(axes, 1.0, "of no use above")
@@ -61,22 +63,22 @@ def _draw_over_time(axes: Axes, story: Story) -> None:
     axes.set_xlim(left=0.0)
 
 
-def dream_against_reality(story: Story) -> Figure:
+def dream_against_reality(history: SessionHistory) -> Figure:
     """What the model dreamed early and late in the session, over what then happened.
 
     Raises:
       Missing: nothing was recorded.
     """
-    if not story.dreams:
+    if not history.dreams:
         raise Missing("No predictions were recorded, so that dream and reality cannot be compared.")
-    late = story.dreams[-1]
-    chosen = [late] if len(story.dreams) == 1 else [story.dreams[min(1, len(story.dreams) - 2)], late]
-    keys = [key for key, space in story.session.spec.observation.items() if not space.is_image and key in late.truth]
+    late = history.dreams[-1]
+    chosen = [late] if len(history.dreams) == 1 else [history.dreams[min(1, len(history.dreams) - 2)], late]
+    keys = [key for key, space in history.session.spec.observation.items() if not space.is_image and key in late.truth]
     keys.append(REWARD)
     figure, axes = style.new_figure(len(keys), len(chosen), height_in=0.8 + 1.15 * len(keys), sharex=True, sharey="row")
     for row, key in enumerate(keys):
         element = int(np.argmax(_elements(late.truth[key]).std(axis=0)))
-        axes[row, 0].set_ylabel(_signal_name(story, key, element), rotation=0, ha="right", va="center")
+        axes[row, 0].set_ylabel(_signal_name(history, key, element), rotation=0, ha="right", va="center")
         for column, dream in enumerate(chosen):
             _draw_signal(axes[row, column], dream, key, element)
         low, high = (limit([_elements(dream.truth[key])[:, element] for dream in chosen]) for limit in (np.min, np.max))
@@ -84,7 +86,7 @@ def dream_against_reality(story: Story) -> Figure:
         margin = max(0.3 * (high - low), 0.02)
         axes[row, 0].set_ylim(low - margin, high + margin)
     for column, dream in enumerate(chosen):
-        axes[0, column].set_title(f"minute {_minute(story, dream):.1f}, {dream.gradient_step} gradient steps")
+        axes[0, column].set_title(f"minute {_minute(history, dream):.1f}, {dream.gradient_step} gradient steps")
         axes[-1, column].set_xlabel("seconds from where the dream begins")
     axes[0, 0].legend(frameon=False, loc="upper left", ncols=2, fontsize=8)
     return figure
@@ -103,18 +105,18 @@ def _elements(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _error_ratio(story: Story, dream: Dream) -> np.ndarray:
+def _error_ratio(history: SessionHistory, dream: Dream) -> np.ndarray:
     """`[H]`, mean over the observations of the error over that of 'nothing changes'."""
-    keys = [key for key in story.session.spec.observation if key in dream.error]
+    keys = [key for key in history.session.spec.observation if key in dream.error]
     return np.mean([dream.error[key] / np.maximum(dream.unchanged_error[key], 1e-9) for key in keys], axis=0)
 
 
-def _minute(story: Story, dream: Dream) -> float:
-    return dream.env_steps * story.session.spec.control_period_s / 60.0
+def _minute(history: SessionHistory, dream: Dream) -> float:
+    return dream.env_steps * history.session.spec.control_period_s / 60.0
 
 
-def _signal_name(story: Story, key: str, element: int) -> str:
-    spec = story.session.spec
+def _signal_name(history: SessionHistory, key: str, element: int) -> str:
+    spec = history.session.spec
     if key == REWARD or not spec.observation[key].shape:
         return key
     of_joint = spec.observation[key].size == len(spec.joint_names)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from daydreamer.presentation import Figure as Headline
 from daydreamer.report import style
-from daydreamer.report.story import Story
+from daydreamer.report.history import SessionHistory
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.telemetry.metrics import truth_tag
 
@@ -27,17 +27,17 @@ class Missing(Exception):
     """There is nothing to draw; the text says what is missing and why."""
 
 
-def learning_curve(story: Story) -> Figure:
+def learning_curve(history: SessionHistory) -> Figure:
     """Reward, its terms and the headline figures over robot minutes, with the milestones."""
-    rows = _rows(story)
-    minutes = np.arange(1, len(story.steps) // rows + 1) * rows * story.session.spec.control_period_s / 60.0
-    terms, level = story.steps.reward_terms, story.session.presentation.reward_level
-    panels = ["reward", *(["terms"] if terms else []), *range(len(story.figures))]
+    rows = _rows(history)
+    minutes = np.arange(1, len(history.steps) // rows + 1) * rows * history.session.spec.control_period_s / 60.0
+    terms, level = history.steps.reward_terms, history.session.presentation.reward_level
+    panels = ["reward", *(["terms"] if terms else []), *range(len(history.figures))]
     figure, grid = style.new_figure(len(panels), height_in=1.0 + 2.2 * len(panels), sharex=True)
     axes = dict(zip(panels, grid[:, 0], strict=True))
-    _curve(axes["reward"], minutes, style.block_means(story.reward, rows), style.BLUE)
+    _curve(axes["reward"], minutes, style.block_means(history.reward, rows), style.BLUE)
     axes["reward"].set_ylabel("reward per step")
-    if level is not None and story.has_compared_reward:
+    if level is not None and history.has_compared_reward:
         style.level(axes["reward"], level.value, level.words)
     for (name, values), colour in zip(terms.items(), style.COLOURS * len(terms), strict=False):
         smoothed = style.running_means(style.block_means(values, rows), SMOOTHED_ROWS)
@@ -47,20 +47,20 @@ def learning_curve(story: Story) -> Figure:
         axes["terms"].legend(
             loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=min(len(terms), TERMS_IN_A_ROW), frameon=False
         )
-    for number, (headline, values) in enumerate(story.figures):
-        _headline(axes[number], story, headline, minutes, style.block_means(values, rows))
+    for number, (headline, values) in enumerate(history.figures):
+        _headline(axes[number], history, headline, minutes, style.block_means(values, rows))
     for panel, each in axes.items():
-        style.mark_milestones(each, story.milestones_s, labels=panel == "reward")
+        style.mark_milestones(each, history.milestones_s, labels=panel == "reward")
     axes[panels[-1]].set_xlabel("robot time (min)")
     axes[panels[-1]].set_xlim(left=0.0)
     return figure
 
 
-def _headline(axes: Axes, story: Story, headline: Headline, minutes: np.ndarray, values: np.ndarray) -> None:
+def _headline(axes: Axes, history: SessionHistory, headline: Headline, minutes: np.ndarray, values: np.ndarray) -> None:
     """One of the headline figures, beside what a simulator knows of it."""
     source = f"{headline.source}, minute's mean" if headline.source else "minute's mean"
     _curve(axes, minutes, values, style.ORANGE, source)
-    true = story.evidence.series(truth_tag(headline.quantity))
+    true = history.telemetry.series(truth_tag(headline.quantity))
     if len(true):
         # A live twin and lock-step report it at different intervals.
         points = round(len(true) * SMOOTHED_ROWS * ROW_S / max(true.robot_s[-1], ROW_S))
@@ -72,19 +72,19 @@ def _headline(axes: Axes, story: Story, headline: Headline, minutes: np.ndarray,
     axes.legend(loc="upper left", frameon=False)
 
 
-def timing(story: Story) -> Figure:
+def timing(history: SessionHistory) -> Figure:
     """How long a control step took, and how far apart steps were."""
-    if not story.is_live:
+    if not history.is_live:
         raise Missing(
             "The session ran in lock-step, where time waits for the program: there is nothing to be late for."
         )
-    if len(story.steps) < 2:
+    if len(history.steps) < 2:
         raise Missing("No steps were logged.")
     figure, ((work, period),) = style.new_figure(1, 2)
-    latency_ms = story.steps.latency_s * 1e3
-    follows = (np.diff(story.steps.sequence) == 1) & (np.diff(story.steps.actor_life) == 0)
-    period_ms = np.diff(story.steps.monotonic_ns)[follows] * 1e-6
-    nominal_ms = story.session.spec.control_period_s * 1e3
+    latency_ms = history.steps.latency_s * 1e3
+    follows = (np.diff(history.steps.sequence) == 1) & (np.diff(history.steps.actor_life) == 0)
+    period_ms = np.diff(history.steps.monotonic_ns)[follows] * 1e-6
+    nominal_ms = history.session.spec.control_period_s * 1e3
     for axes, values_ms, name in ((work, latency_ms, "from tick to log"), (period, period_ms, "between observations")):
         if not len(values_ms):
             continue
@@ -100,24 +100,24 @@ def timing(story: Story) -> Figure:
     return figure
 
 
-def safety(story: Story) -> Figure:
+def safety(history: SessionHistory) -> Figure:
     """When commands were touched by safety, and what else happened."""
-    if not len(story.steps):
+    if not len(history.steps):
         raise Missing("No steps were logged.")
-    names = list(story.safety_counts)
-    kinds = list(dict.fromkeys(event["kind"] for event in story.evidence.events))
+    names = list(history.safety_counts)
+    kinds = list(dict.fromkeys(event["kind"] for event in history.telemetry.events))
     if not names and not kinds:
         raise Missing("No command was touched by safety and no event was recorded.")
     figure, ((flags,), (events,)) = style.new_figure(
         2, height_in=2.2 + 0.2 * len(kinds), sharex=True, height_ratios=(1.6, 0.6 + 0.2 * len(kinds))
     )
-    rows = _rows(story) * SMOOTHED_ROWS
-    begins = np.arange(0, len(story.steps), rows)
-    minutes = begins * story.session.spec.control_period_s / 60.0
-    width = rows * story.session.spec.control_period_s / 60.0
+    rows = _rows(history) * SMOOTHED_ROWS
+    begins = np.arange(0, len(history.steps), rows)
+    minutes = begins * history.session.spec.control_period_s / 60.0
+    width = rows * history.session.spec.control_period_s / 60.0
     bottom = np.zeros(len(begins))
     for name, colour in zip(names, style.COLOURS * 2, strict=False):
-        touched = (story.steps.safety_flags & SAFETY_FLAGS[name]) != 0
+        touched = (history.steps.safety_flags & SAFETY_FLAGS[name]) != 0
         share = np.array([touched[begin : begin + rows].mean() for begin in begins])
         flags.bar(minutes, share, width, bottom, align="edge", color=colour, label=name.replace("_", " "))
         bottom += share
@@ -126,20 +126,22 @@ def safety(story: Story) -> Figure:
         flags.legend(frameon=False, ncols=3, fontsize=8)
     else:
         flags.text(0.5, 0.5, "no command was touched", transform=flags.transAxes, ha="center", color=style.GREEN)
-    times = [[story.robot_minutes(each) for each in story.evidence.events if each["kind"] == kind] for kind in kinds]
+    times = [
+        [history.robot_minutes(each) for each in history.telemetry.events if each["kind"] == kind] for kind in kinds
+    ]
     if times:
         events.eventplot(times, colors=style.BLACK, linelengths=0.7)
     events.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
     events.set_xlabel("robot time (min)")
-    events.set_xlim(0.0, max(story.minutes, 1e-3))
+    events.set_xlim(0.0, max(history.minutes, 1e-3))
     return figure
 
 
-def _rows(story: Story) -> int:
+def _rows(history: SessionHistory) -> int:
     """Steps of one point of a curve."""
-    rows = round(ROW_S * story.session.spec.control_rate_hz)
-    if len(story.steps) < rows:
-        raise Missing(f"Only {len(story.steps)} steps were logged; a curve begins with {rows}.")
+    rows = round(ROW_S * history.session.spec.control_rate_hz)
+    if len(history.steps) < rows:
+        raise Missing(f"Only {len(history.steps)} steps were logged; a curve begins with {rows}.")
     return rows
 
 

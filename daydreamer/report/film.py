@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from daydreamer.report import style
 from daydreamer.report.figures import Missing
-from daydreamer.report.story import Story
+from daydreamer.report.history import SessionHistory
 from daydreamer.robots.portrayal import portray
 
 MINUTES = (5.0, 20.0, 40.0, 60.0)
@@ -36,17 +36,17 @@ def moments_s(minutes: float) -> list[float]:
     return [60.0 * minutes * share for share in (0.25, 0.5, 0.75, 1.0)]
 
 
-def film_strip(story: Story) -> bytes:
+def film_strip(history: SessionHistory) -> bytes:
     """PNG: a row for each moment, frames from left to right.
 
     Raises:
       Missing: there are too few steps, or nobody knows how to draw the robot.
     """
     rows = []
-    for scene in _scenes(story):
+    for scene in _scenes(history):
         steps = scene[np.linspace(0, len(scene) - 1, STRIP_FRAMES).astype(int)]
-        frames = side_by_side([_frame(story, step, _STRIP_WIDTH_PX) for step in steps])
-        rows.append(with_caption(frames, _caption(story, scene)))
+        frames = side_by_side([_frame(history, step, _STRIP_WIDTH_PX) for step in steps])
+        rows.append(with_caption(frames, _caption(history, scene)))
     picture = Image.new("RGB", (rows[0].width, sum(row.height for row in rows)), "white")
     for index, row in enumerate(rows):
         picture.paste(row, (0, index * row.height))
@@ -55,53 +55,53 @@ def film_strip(story: Story) -> bytes:
     return buffer.getvalue()
 
 
-def film(story: Story) -> bytes:
+def film(history: SessionHistory) -> bytes:
     """GIF: all moments side by side, as fast as they were.
 
     Raises:
       Missing: as `film_strip`.
     """
-    scenes = _scenes(story)
-    stride = max(1, round(story.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
-    captions = [_caption(story, scene) for scene in scenes]
+    scenes = _scenes(history)
+    stride = max(1, round(history.session.spec.control_rate_hz / GIF_FRAMES_PER_S))
+    captions = [_caption(history, scene) for scene in scenes]
     images = [
         side_by_side(
             [
-                with_caption(_frame(story, scene[step], _GIF_WIDTH_PX), caption)
+                with_caption(_frame(history, scene[step], _GIF_WIDTH_PX), caption)
                 for scene, caption in zip(scenes, captions, strict=True)
             ]
         ).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
         for step in range(0, len(scenes[0]), stride)
     ]
     buffer = io.BytesIO()
-    duration_ms = stride * story.session.spec.control_period_s * 1e3
+    duration_ms = stride * history.session.spec.control_period_s * 1e3
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
     return buffer.getvalue()
 
 
-def _scenes(story: Story) -> list[np.ndarray]:
+def _scenes(history: SessionHistory) -> list[np.ndarray]:
     """Indices of the steps of each scene."""
-    if portray(story.session.spec).skeleton_m is None:
-        raise Missing(f"There is no drawing of robot '{story.session.spec.robot}'.")
-    rows = round(SCENE_S * story.session.spec.control_rate_hz)
-    if len(story.steps) < rows:
-        raise Missing(f"Only {len(story.steps)} steps were logged; a scene takes {rows}.")
-    ends = [round(second * story.session.spec.control_rate_hz) for second in moments_s(story.minutes)]
-    ends = sorted({min(max(end, rows), len(story.steps)) for end in ends})
+    if portray(history.session.spec).skeleton_m is None:
+        raise Missing(f"There is no drawing of robot '{history.session.spec.robot}'.")
+    rows = round(SCENE_S * history.session.spec.control_rate_hz)
+    if len(history.steps) < rows:
+        raise Missing(f"Only {len(history.steps)} steps were logged; a scene takes {rows}.")
+    ends = [round(second * history.session.spec.control_rate_hz) for second in moments_s(history.minutes)]
+    ends = sorted({min(max(end, rows), len(history.steps)) for end in ends})
     return [np.arange(end - rows, end) for end in ends]
 
 
-def _caption(story: Story, rows: np.ndarray) -> str:
-    minute = story.steps.robot_s[rows[-1]] / 60.0
+def _caption(history: SessionHistory, rows: np.ndarray) -> str:
+    minute = history.steps.robot_s[rows[-1]] / 60.0
     headline = ""
-    if story.figures:  # one fits beside the reward
-        figure, values = story.figures[0]
+    if history.figures:  # one fits beside the reward
+        figure, values = history.figures[0]
         mean = values[rows].mean()
         headline = f", {figure.amount(mean) if figure.unit else f'{figure.number(mean)} {figure.label}'}"
-    return f"minute {minute:.1f}: reward {story.reward[rows].mean():.1f}{headline}"
+    return f"minute {minute:.1f}: reward {history.reward[rows].mean():.1f}{headline}"
 
 
-def _frame(story: Story, step: int, width_px: int) -> Image.Image:
+def _frame(history: SessionHistory, step: int, width_px: int) -> Image.Image:
     """The robot at one step; `width_px` wide."""
     scale = _SUPERSAMPLED * width_px / WIDTH_M  # pixels per metre
     size = (_SUPERSAMPLED * width_px, round(scale * HEIGHT_M))
@@ -113,8 +113,8 @@ def _frame(story: Story, step: int, width_px: int) -> Image.Image:
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
-    observation = {key: values[step] for key, values in story.steps.observation.items()}
-    for name, points in portray(story.session.spec).skeleton_m(observation).items():
+    observation = {key: values[step] for key, values in history.steps.observation.items()}
+    for name, points in portray(history.session.spec).skeleton_m(observation).items():
         if name == "trunk_top":  # solid, so that it can be told from the belly
             draw.polygon(pixels(points), fill="#777777")
         draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")

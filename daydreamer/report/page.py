@@ -13,7 +13,7 @@ import jinja2
 from daydreamer.config import encode_yaml
 from daydreamer.report import dream_figures, figures, film, style
 from daydreamer.report.figures import Missing
-from daydreamer.report.story import Story, read_story
+from daydreamer.report.history import SessionHistory, read_history
 from daydreamer.report.verdict import Verdict, judge_session
 from daydreamer.session.directory import Session
 from daydreamer.storage.atomic import write_atomically
@@ -36,12 +36,12 @@ class Picture(NamedTuple):
     name: str
     title: str
     text: str
-    make: Callable[[Story], bytes]
+    make: Callable[[SessionHistory], bytes]
     suffix: str = "png"
 
 
-def _png(draw: Callable) -> Callable[[Story], bytes]:
-    return lambda story: style.to_png(draw(story))
+def _png(draw: Callable) -> Callable[[SessionHistory], bytes]:
+    return lambda history: style.to_png(draw(history))
 
 
 PICTURES = (
@@ -107,17 +107,17 @@ def write_report(session: Session) -> tuple[Path, Verdict]:
       UserError: a log cannot be read or is of another robot.
       OSError: `report/` cannot be written.
     """
-    story = read_story(session)
+    history = read_history(session)
     make_folder(session.report)
-    verdict = judge_session(story)
-    drawn = [_draw(picture, story) for picture in PICTURES]
+    verdict = judge_session(history)
+    drawn = [_draw(picture, history) for picture in PICTURES]
     page = _template().render(
         name=session.path.name,
-        story=story,
+        history=history,
         verdict=verdict,
         drawn=drawn,
-        figures=list(_figures(story)),
-        events=[_event_row(story, event) for event in story.evidence.events[-LISTED_EVENTS:]],
+        figures=list(_figures(history)),
+        events=[_event_row(history, event) for event in history.telemetry.events[-LISTED_EVENTS:]],
         versions=session.record.versions,
         configuration=encode_yaml(session.config).decode(),
         made=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -127,10 +127,10 @@ def write_report(session: Session) -> tuple[Path, Verdict]:
     return path, verdict
 
 
-def _draw(picture: Picture, story: Story) -> Drawn:
-    path = story.session.report / f"{picture.name}.{picture.suffix}"
+def _draw(picture: Picture, history: SessionHistory) -> Drawn:
+    path = history.session.report / f"{picture.name}.{picture.suffix}"
     try:
-        content = picture.make(story)
+        content = picture.make(history)
     except Missing as missing:
         remove_file(path)  # that of an earlier report would not fit this page
         return Drawn(picture, None, str(missing))
@@ -144,13 +144,13 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html")
 
 
-def _figures(story: Story) -> Iterable[tuple[str, str]]:
+def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     """Names and values of the table; what is not known is left out."""
-    status = story.evidence.status
-    yield "robot and task", f"{story.session.spec.robot}, {story.session.spec.task}"
-    yield "started", story.session.record.started
+    status = history.telemetry.status
+    yield "robot and task", f"{history.session.spec.robot}, {history.session.spec.task}"
+    yield "started", history.session.record.started
     yield "state", status["state"]
-    yield "robot time", f"{story.minutes:.1f} of {story.session.config.minutes:g} min, {len(story.steps)} steps"
+    yield "robot time", f"{history.minutes:.1f} of {history.session.config.minutes:g} min, {len(history.steps)} steps"
     for name, key, template in (
         ("episodes", "episodes", "{}"),
         ("gradient steps", "gradient_steps", "{}"),
@@ -173,8 +173,8 @@ def _figures(story: Story) -> Iterable[tuple[str, str]]:
     yield "lives of the actor", str(len(status["last_logged_sequence"]))
 
 
-def _event_row(story: Story, event: dict[str, Any]) -> tuple[str, str, str, str]:
+def _event_row(history: SessionHistory, event: dict[str, Any]) -> tuple[str, str, str, str]:
     told = {name: value for name, value in event.items() if name not in ("wall_s", "kind", "source", "pid")}
     details = ", ".join(f"{name} {value}" for name, value in told.items())
-    minute = f"{story.robot_minutes(event):.1f}" if "wall_s" in event else "-"
+    minute = f"{history.robot_minutes(event):.1f}" if "wall_s" in event else "-"
     return minute, event.get("source", ""), event["kind"].replace("_", " "), details

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from daydreamer.report.story import Story
+from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
 
@@ -32,40 +32,40 @@ class Verdict:
     advice: list[str]
 
 
-def judge_session(story: Story) -> Verdict:
-    if not len(story.steps):
+def judge_session(history: SessionHistory) -> Verdict:
+    if not len(history.steps):
         return Verdict(
             ["Nothing was experienced: there is not one logged step."],
-            [each.sentence for each in story.advice],
-            [f"Look into {story.session.path / 'log'}: robot or twin did not get going."],
+            [each.sentence for each in history.advice],
+            [f"Look into {history.session.path / 'log'}: robot or twin did not get going."],
         )
-    return Verdict(_learned(story), _wrong(story), _advice(story))
+    return Verdict(_learned(history), _wrong(history), _advice(history))
 
 
-def _learned(story: Story) -> list[str]:
+def _learned(history: SessionHistory) -> list[str]:
     sentences = []
-    milestones = story.session.presentation.milestones
-    if story.milestones_s:
+    milestones = history.session.presentation.milestones
+    if history.milestones_s:
         did = {milestone.name: milestone.did for milestone in milestones}
-        parts = [f"{did[name]} after {seconds / 60:.1f}" for name, seconds in story.milestones_s.items()]
-        sentences.append(f"The robot {_join(parts)} of {story.minutes:.1f} robot minutes.")
-    elif milestones and of_columns(story.steps, milestones[0].quantity) is not None:
+        parts = [f"{did[name]} after {seconds / 60:.1f}" for name, seconds in history.milestones_s.items()]
+        sentences.append(f"The robot {_join(parts)} of {history.minutes:.1f} robot minutes.")
+    elif milestones and of_columns(history.steps, milestones[0].quantity) is not None:
         for_long = " for long" if milestones[0].hold_s >= HELD_LONG_S else ""
-        sentences.append(f"In {story.minutes:.1f} robot minutes the robot has not yet {milestones[0].did}{for_long}.")
-    rows = min(round(COMPARED_S * story.session.spec.control_rate_hz), len(story.steps) // 2)
+        sentences.append(f"In {history.minutes:.1f} robot minutes the robot has not yet {milestones[0].did}{for_long}.")
+    rows = min(round(COMPARED_S * history.session.spec.control_rate_hz), len(history.steps) // 2)
     if rows:
-        minutes = rows * story.session.spec.control_period_s / 60
-        first, last = story.reward[:rows].mean(), story.reward[-rows:].mean()
+        minutes = rows * history.session.spec.control_period_s / 60
+        first, last = history.reward[:rows].mean(), history.reward[-rows:].mean()
         change = "hardly changed" if abs(last - first) <= HARDLY * abs(first) else "rose" if last > first else "fell"
         sentences.append(
             f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
             "the last."
         )
-        for figure, values in story.figures:
+        for figure, values in history.figures:
             subject = f"it {figure.did}" if figure.did else f"the {figure.name} was"
             mean = figure.amount(values[-rows:].mean())
             sentences.append(f"In the last {minutes:.1f} minutes {subject} {mean} on average.")
-    ratio = story.evidence.prediction_ratio
+    ratio = history.telemetry.prediction_ratio
     if len(ratio):
         value = float(np.mean(ratio.last(COMPARED_S)))
         quality = "well" if value < GOOD_RATIO else "fairly" if value < POOR_RATIO else "poorly"
@@ -76,40 +76,40 @@ def _learned(story: Story) -> list[str]:
     return sentences
 
 
-def _wrong(story: Story) -> list[str]:
-    sentences = [f"{each.title}. {each.finding}" for each in story.advice]
-    for occurrence, times_s in story.occurrences_s:
+def _wrong(history: SessionHistory) -> list[str]:
+    sentences = [f"{each.title}. {each.finding}" for each in history.advice]
+    for occurrence, times_s in history.occurrences_s:
         times = "once" if len(times_s) == 1 else f"{len(times_s)} times"
         sentences.append(f"It {occurrence.did} {times}, last at minute {times_s[-1] / 60:.1f}.")
-    crashes = [event for event in story.evidence.events if event["kind"] == "fault"]
+    crashes = [event for event in history.telemetry.events if event["kind"] == "fault"]
     if crashes:
         sentences.append(
             f"{len(crashes)} process faults were recorded, the last in the {crashes[-1]['source']}: "
             f"{crashes[-1].get('error', 'no reason given')}"
         )
-    flagged = np.count_nonzero(story.steps.safety_flags)
+    flagged = np.count_nonzero(history.steps.safety_flags)
     if flagged:
-        kinds = _join([f"{name.replace('_', ' ')} {count}" for name, count in story.safety_counts.items()])
+        kinds = _join([f"{name.replace('_', ' ')} {count}" for name, count in history.safety_counts.items()])
         sentences.append(
-            f"Safety touched {flagged} of {len(story.steps)} commands ({flagged / len(story.steps):.1%}): {kinds}."
+            f"Safety touched {flagged} of {len(history.steps)} commands ({flagged / len(history.steps):.1%}): {kinds}."
         )
     return sentences
 
 
-def _advice(story: Story) -> list[str]:
-    going_on = f"Go on with '{story.session.resume_command(60)}'"
-    sentences = [f"{each.title}: {each.cure}" for each in story.advice]
-    goal = story.session.presentation.goal
-    if goal is not None and goal.name in story.milestones_s:
+def _advice(history: SessionHistory) -> list[str]:
+    going_on = f"Go on with '{history.session.resume_command(60)}'"
+    sentences = [f"{each.title}: {each.cure}" for each in history.advice]
+    goal = history.session.presentation.goal
+    if goal is not None and goal.name in history.milestones_s:
         reached = f"It {goal.does}" if goal.does else f"It has reached '{goal.name}'"
         sentences.append(
             f"{reached}: repeat it with other seeds and set the sessions side by side with 'daydreamer compare'."
         )
-    elif story.minutes < story.session.presentation.verdict_minutes:
-        sentences.append(f"{story.minutes:.1f} minutes are too few to judge by. {going_on}.")
-    elif not story.advice:
+    elif history.minutes < history.session.presentation.verdict_minutes:
+        sentences.append(f"{history.minutes:.1f} minutes are too few to judge by. {going_on}.")
+    elif not history.advice:
         sentences.append(f"Nothing is known to be wrong; it needs more time. {going_on}.")
-    if not story.dreams:
+    if not history.dreams:
         sentences.append(
             "There is no recorded prediction to judge the world model by; set learner.dream_period_s above 0 next time."
         )

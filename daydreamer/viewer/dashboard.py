@@ -18,8 +18,8 @@ from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.advice import Advice, judge
-from daydreamer.telemetry.evidence import EvidenceReader
 from daydreamer.telemetry.health import read_health
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 from daydreamer.viewer.canvas import Canvas
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
@@ -61,8 +61,8 @@ class Dashboard:
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal, plots)
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
-        self._evidence = EvidenceReader(session)
-        self._scalars = ScalarFeed(self._evidence.scalars, self._canvas, self._clock)
+        self._telemetry = TelemetryReader(session)
+        self._scalars = ScalarFeed(self._telemetry.scalars, self._canvas, self._clock)
         self._events = EventFeed(session, self._canvas, self._clock)
         self._advice: list[Advice] = []
         self._milestones: dict[str, float] = {}
@@ -141,7 +141,7 @@ class Dashboard:
 
     def _renew_advice(self) -> None:
         before = {advice.title for advice in self._advice}
-        self._advice = judge(self._evidence.read())
+        self._advice = judge(self._telemetry.read())
         for advice in self._advice:
             if advice.title not in before:
                 level = "ERROR" if advice.level == "bad" else "WARN"

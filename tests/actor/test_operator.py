@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S, OperatorDesk, OperatorRequest
+from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S, OperatorRequest, Operators
 from daydreamer.config import SessionConfig
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
@@ -34,7 +34,7 @@ class Rig:
             safety=config.safety,
             clock=lambda: self.twin.time_s,
         )
-        self.desk = OperatorDesk(
+        self.operators = Operators(
             self.loop,
             self.task,
             lambda kind, **fields: self.events.append({"kind": kind} | fields),
@@ -43,14 +43,14 @@ class Rig:
 
     def step(self, count=1):
         for _ in range(count):
-            self.desk.tick()
+            self.operators.tick()
             command = self.loop.step(self.twin.measure(), self.twin.time_s)
             if command is not None:
                 self.twin.command(None if command.relaxes else command.setpoint)
             self.twin.advance(0.05)
 
     def ask(self, request):
-        return self.desk.request(request, "test").accepted
+        return self.operators.request(request, "test").accepted
 
     def steps(self):
         return LogTail(list_logs(self.directory)[1], self.task.spec).read()
@@ -96,36 +96,36 @@ def test_an_intervention_is_logged_flagged_and_learned_from(rig):
 
 def test_a_gamepad_steers_while_its_button_is_held_and_not_a_moment_longer(rig):
     up = np.array([0.0, 1.0, 0.0, 0.0])
-    rig.desk.gamepad(up, deadman=True)
+    rig.operators.gamepad(up, deadman=True)
     rig.step(2)
     lowered = rig.steps()[-1]
     assert lowered.intervention
     np.testing.assert_allclose(lowered.action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
-    rig.desk.gamepad(up, deadman=False)
+    rig.operators.gamepad(up, deadman=False)
     rig.step()
     assert not rig.steps()[-1].intervention
-    rig.desk.gamepad(up, deadman=True)
+    rig.operators.gamepad(up, deadman=True)
     rig.step(round(GAMEPAD_TIMEOUT_S / 0.05) + 2)
     assert not rig.steps()[-1].intervention  # out of reach
 
 
 def test_one_operator_does_not_take_over_from_another(rig):
-    rig.desk.gamepad(np.zeros(4), deadman=True)
+    rig.operators.gamepad(np.zeros(4), deadman=True)
     assert not rig.ask(INTERVENE)
-    rig.desk.gamepad(np.zeros(4), deadman=False)
+    rig.operators.gamepad(np.zeros(4), deadman=False)
     assert rig.ask(INTERVENE)
-    rig.desk.gamepad(np.ones(4), deadman=True)
+    rig.operators.gamepad(np.ones(4), deadman=True)
     rig.step()
     np.testing.assert_array_equal(rig.steps()[-1].action_requested, np.zeros(12))
-    rig.desk.gamepad(np.ones(4), deadman=False)
+    rig.operators.gamepad(np.ones(4), deadman=False)
     assert rig.loop.intervening
 
 
 def test_an_emergency_stop_ends_an_intervention_and_is_reset_only_when_released(rig):
     rig.ask(INTERVENE)
-    assert rig.desk.stop_held("button A", True) and not rig.loop.intervening
+    assert rig.operators.stop_held("button A", True) and not rig.loop.intervening
     assert not rig.ask(RESUME) and not rig.ask(PAUSE) and not rig.ask(RESET)
-    assert rig.desk.stop_held("button A", False)
+    assert rig.operators.stop_held("button A", False)
     assert rig.ask(RESET) and rig.loop.supervisor.state is SafetyState.STOPPED
     assert rig.ask(RESUME) and rig.loop.supervisor.state is SafetyState.RAMPING
     accepted = [event["accepted"] for event in rig.events if event["kind"] == "operator"]
@@ -133,15 +133,15 @@ def test_an_emergency_stop_ends_an_intervention_and_is_reset_only_when_released(
 
 
 def test_a_stop_is_held_for_as_long_as_anybody_holds_it(rig):
-    desk = rig.desk
-    assert desk.stop_held("button A", True) and rig.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
+    operators = rig.operators
+    assert operators.stop_held("button A", True) and rig.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED
     for _ in range(50):  # what B says, and says again, is nothing that A has said
-        assert not desk.stop_held("button B", False) and not desk.stop_held("button A", True)
+        assert not operators.stop_held("button B", False) and not operators.stop_held("button A", True)
         assert not rig.ask(RESET) and not rig.ask(RESUME)
-    assert "button A" in desk.request(RESET, "test").message
-    assert desk.stop_held("button B", True) and desk.stop_held("button A", False)
-    assert not rig.ask(RESET) and desk.holders == {"button B"}
-    assert desk.stop_held("button B", False)
+    assert "button A" in operators.request(RESET, "test").message
+    assert operators.stop_held("button B", True) and operators.stop_held("button A", False)
+    assert not rig.ask(RESET) and operators.holders == {"button B"}
+    assert operators.stop_held("button B", False)
     rig.step(5)
     assert rig.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED  # that all let go resets nothing
     assert rig.ask(RESET)
@@ -151,32 +151,32 @@ def test_a_stop_is_held_for_as_long_as_anybody_holds_it(rig):
 
 def test_a_stop_of_somebody_is_carried_out_at_once_and_each_time(rig):
     damped = []
-    desk = OperatorDesk(rig.loop, rig.task, lambda kind, **fields: None, lambda: 0.0, lambda: damped.append(True))
-    desk.stop_held("button A", True)
-    desk.stop_held("button B", True)
-    desk.request(STOP, "test")
+    operators = Operators(rig.loop, rig.task, lambda kind, **fields: None, lambda: 0.0, lambda: damped.append(True))
+    operators.stop_held("button A", True)
+    operators.stop_held("button B", True)
+    operators.request(STOP, "test")
     assert len(damped) == 3
 
 
 def test_of_two_gamepads_one_steers_and_the_other_is_named(rig):
     one, other = np.array([0.0, 1.0, 0.0, 0.0]), np.array([0.0, -1.0, 0.0, 0.0])
     for _ in range(20):
-        rig.desk.gamepad(one, True, "gamepad 1")
-        rig.desk.gamepad(other, True, "gamepad 2")
+        rig.operators.gamepad(one, True, "gamepad 1")
+        rig.operators.gamepad(other, True, "gamepad 2")
         rig.step()
         np.testing.assert_allclose(rig.steps()[-1].action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
-        rig.desk.gamepad(other, False, "gamepad 3")
+        rig.operators.gamepad(other, False, "gamepad 3")
     begun = [event["by"] for event in rig.events if event["kind"] == "intervention"]
     refused = [event["by"] for event in rig.events if event["kind"] == "operator" and not event["accepted"]]
     assert begun == ["gamepad 1"] and refused == ["gamepad 2"]
-    rig.desk.gamepad(one, False, "gamepad 1")
-    rig.desk.gamepad(other, True, "gamepad 2")
+    rig.operators.gamepad(one, False, "gamepad 1")
+    rig.operators.gamepad(other, True, "gamepad 2")
     rig.step()
     np.testing.assert_allclose(rig.steps()[-1].action_requested.reshape(4, 3)[:, 1], -OPERATOR_REACH)
 
 
 def test_a_stick_that_says_no_number_asks_for_the_middle(rig):
-    rig.desk.gamepad(np.array([np.nan, np.inf, 0.0, 0.0]), True)
+    rig.operators.gamepad(np.array([np.nan, np.inf, 0.0, 0.0]), True)
     rig.step(2)
     np.testing.assert_array_equal(rig.steps()[-1].action_requested, np.zeros(12))
 
@@ -198,5 +198,5 @@ def test_what_an_operator_chose_is_forgotten_when_the_robot_is_stopped(rig, tick
 def test_nobody_intervenes_in_what_is_stopped(rig):
     rig.loop.supervisor.deactivate()
     assert not rig.ask(INTERVENE)
-    rig.desk.gamepad(np.zeros(4), True)
+    rig.operators.gamepad(np.zeros(4), True)
     assert not rig.loop.intervening

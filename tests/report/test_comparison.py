@@ -8,7 +8,7 @@ from PIL import Image
 
 from daydreamer.cli.compare import compare
 from daydreamer.errors import UserError
-from daydreamer.report.comparison import read_courses, table
+from daydreamer.report.comparison import read_sessions, table
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec, Space
@@ -26,7 +26,7 @@ def sessions(record_session):
 
 
 def test_milestones_side_by_side(sessions):
-    heading, *rows, last = table(read_courses(sessions))
+    heading, *rows, last = table(read_sessions(sessions))
     assert heading[2:5] == ["upright (min)", "standing (min)", "walking (min)"]
     assert [row[0] for row in rows] == ["a", "b", "c"]
     assert [row[3] for row in rows] == ["10.0", "-", "20.0"]
@@ -48,8 +48,8 @@ def test_sessions_of_the_same_name_are_told_apart(record_session):
     recorders = [record_session(f"{day}/walk") for day in ("monday", "tuesday")]
     for recorder in recorders:
         recorder.log(10.0)
-    courses = read_courses([recorder.session.path for recorder in recorders])
-    assert [course.name for course in courses] == ["monday/walk", "tuesday/walk"]
+    compared = read_sessions([recorder.session.path for recorder in recorders])
+    assert [one.name for one in compared] == ["monday/walk", "tuesday/walk"]
 
 
 def test_what_cannot_be_compared_is_refused(sessions, record_session, tmp_path):

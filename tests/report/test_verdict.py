@@ -3,7 +3,7 @@
 import pytest
 
 from daydreamer.report.film import moments_s
-from daydreamer.report.story import read_story
+from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
 
 
@@ -13,7 +13,7 @@ def recorder(record_session):
 
 
 def verdict(recorder):
-    return judge_session(read_story(recorder.session))
+    return judge_session(read_history(recorder.session))
 
 
 def test_a_robot_that_walks(recorder, record_dreams):
@@ -47,7 +47,7 @@ def test_falls_and_advice_are_told(recorder):
 def test_milestones_are_taken_from_the_events_of_a_session_that_was_killed(recorder):
     recorder.log(20.0)
     recorder.events.record("milestone", "actor", name="upright", robot_seconds=12.0)
-    assert read_story(recorder.session).milestones_s == {"upright": 12.0}
+    assert read_history(recorder.session).milestones_s == {"upright": 12.0}
 
 
 @pytest.mark.parametrize(

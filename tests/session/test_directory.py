@@ -221,7 +221,7 @@ def test_parts_of_another_user_are_passed_over_and_named(session):
     EventLog(session.events).record("start", "actor")
     StatusWriter(session, "actor").write({"state": "stopped"})
     session.experience.chmod(0o700)
-    look = f"[print(problem) for problem in EvidenceReader(Session.open({str(session.path)!r})).read().problems]"
+    look = f"[print(problem) for problem in TelemetryReader(Session.open({str(session.path)!r})).read().problems]"
     result = _as_nobody(look, session.path)
     for name in ("experience", "events.jsonl", "actor.json"):
         assert any(name in line and "Permission denied" in line for line in result.splitlines()), result
@@ -237,7 +237,7 @@ def _as_nobody(statement, path):
         "import os, sys\n"
         "from daydreamer.errors import UserError\n"
         "from daydreamer.session.directory import Session\n"
-        "from daydreamer.telemetry.evidence import EvidenceReader\n"
+        "from daydreamer.telemetry.session_telemetry import TelemetryReader\n"
         "os.setgroups([]), os.setgid(65534), os.setuid(65534)\n"
         f"try:\n    {statement}\n"
         "except UserError as error:\n    print(error)\n"

@@ -16,8 +16,8 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
+from daydreamer.report.history import read_history
 from daydreamer.report.page import write_report
-from daydreamer.report.story import read_story
 from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 
@@ -48,7 +48,7 @@ def test_everybody_reads_it_without_complaint(path):
     assert f"{figure.number(status['figures_recent'][figure.quantity])} m/s forward" in describe(
         status, session.presentation, 1.0
     )
-    assert read_story(session).problems == []
+    assert read_history(session).problems == []
     assert [finding.text for finding in examine(session) if finding.state == "damaged"] == []
     page, verdict = write_report(session)
     assert page.is_file() and verdict.learned

@@ -11,14 +11,14 @@ import pytest
 from daydreamer.doctor import examine
 from daydreamer.experience.log import ExperienceWriter, log_path
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
-from daydreamer.report.story import read_story
+from daydreamer.report.history import read_history
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress, Seal
 from daydreamer.session.status import ProcessStatus, StatusWriter, WalkStatus, forget_status
 from daydreamer.storage.files import make_folder
 from daydreamer.telemetry.accounts import find_losses, read_claims, take_ledger
 from daydreamer.telemetry.dreams import DreamWriter
-from daydreamer.telemetry.evidence import EvidenceReader
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 STEPS = 400
 
@@ -60,8 +60,8 @@ def progress(session, **fields):
 def problems(session):
     """By whom what is named."""
     return {
-        "status": list(EvidenceReader(session).read().problems),
-        "report": read_story(session).problems,
+        "status": list(TelemetryReader(session).read().problems),
+        "report": read_history(session).problems,
         "doctor": [each.text for each in examine(session) if each.state == "damaged" and "arrays" not in each.text],
     }
 
@@ -89,7 +89,7 @@ def test_a_session_that_goes_on_has_lost_nothing_whenever_it_is_looked_at(record
     thread.start()
     try:
         assert logged.wait(60.0)
-        looks = [EvidenceReader(recorder.session).read().problems for _ in range(20)]
+        looks = [TelemetryReader(recorder.session).read().problems for _ in range(20)]
         doubts = [each.text for each in examine(recorder.session) if each.part == "files"]
     finally:
         stop.set()

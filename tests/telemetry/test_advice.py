@@ -9,7 +9,7 @@ import pytest
 
 from daydreamer.experience.log import log_path
 from daydreamer.telemetry.advice import RULES, judge
-from daydreamer.telemetry.evidence import EvidenceReader
+from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 LOGGED_S = 30.0
 MINUTES = 20.0
@@ -27,7 +27,7 @@ def write(recorder, change=lambda step: None, metrics=None, actor=None, learner=
 
 
 def advise(session):
-    return judge(EvidenceReader(session).read())
+    return judge(TelemetryReader(session).read())
 
 
 def found(recorder):
@@ -280,7 +280,7 @@ def test_the_worst_comes_first(recorder):
 
 def test_who_looks_again_sees_what_is_new(recorder):
     write(recorder, metrics={"learner/behavior/randomness": lambda share: 0.0})
-    reader = EvidenceReader(recorder.session)
+    reader = TelemetryReader(recorder.session)
     assert [advice.rule for advice in judge(reader.read())] == ["entropy_collapsed"]
     recorder.write_metrics(2 * MINUTES, {"learner/behavior/return": lambda share: 1e6}, begin_minutes=MINUTES)
     recorder.write_status()

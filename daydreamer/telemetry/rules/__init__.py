@@ -1,4 +1,4 @@
-"""Rules that find what is wrong with a session: each takes `Evidence` and returns `Advice`, or None if all is well."""
+"""Rules that find what is wrong with a session: each takes its telemetry and gives `Advice`, or None if all is well."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from daydreamer.telemetry.evidence import CLOCK_TAG, Evidence
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.rules.model import is_poor
+from daydreamer.telemetry.session_telemetry import CLOCK_TAG, SessionTelemetry
 
 RECENT_S = 180.0
 """Span of the behaviour's figures that are judged: some dozens of points, so that no outlier decides."""
@@ -35,13 +35,13 @@ FLAT_SHARE = 0.05
 """Of the span from the worst to the best minute: a gain over `2 FLAT_BLOCK_S` below it would take hours to matter."""
 
 
-def critic_diverging(evidence: Evidence) -> Advice | None:
+def critic_diverging(telemetry: SessionTelemetry) -> Advice | None:
     """The critic promises more than the robot has ever come near to."""
-    returns = evidence.series("learner/behavior/return").last(RECENT_S)
-    rewards = evidence.series(CLOCK_TAG).value
+    returns = telemetry.series("learner/behavior/return").last(RECENT_S)
+    rewards = telemetry.series(CLOCK_TAG).value
     if not len(returns) or not len(rewards):
         return None
-    discount = evidence.session.config.learner.discount
+    discount = telemetry.session.config.learner.discount
     promised = float(np.median(returns)) * (1.0 - discount)
     worst, best = float(rewards.min()), float(rewards.max())
     if promised <= best + max(PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)), LEAST_PROMISE):
@@ -57,10 +57,10 @@ def critic_diverging(evidence: Evidence) -> Advice | None:
     )
 
 
-def entropy_collapsed(evidence: Evidence) -> Advice | None:
+def entropy_collapsed(telemetry: SessionTelemetry) -> Advice | None:
     """The policy has stopped to try anything."""
-    randomness = evidence.series("learner/behavior/randomness").last(RECENT_S)
-    target = evidence.session.config.learner.entropy_target
+    randomness = telemetry.series("learner/behavior/randomness").last(RECENT_S)
+    target = telemetry.session.config.learner.entropy_target
     if not len(randomness) or np.median(randomness) >= COLLAPSED_SHARE * target:
         return None
     return Advice(
@@ -74,12 +74,12 @@ def entropy_collapsed(evidence: Evidence) -> Advice | None:
     )
 
 
-def reward_flat(evidence: Evidence) -> Advice | None:
+def reward_flat(telemetry: SessionTelemetry) -> Advice | None:
     """The reward has stopped rising short of the goal; whether model or exploration is to blame."""
-    reward, goal = evidence.series(CLOCK_TAG), evidence.session.presentation.goal
+    reward, goal = telemetry.series(CLOCK_TAG), telemetry.session.presentation.goal
     if not len(reward) or reward.robot_s[-1] < FLAT_AFTER_S:
         return None
-    if goal is not None and goal.name in evidence.status["milestones_s"]:
+    if goal is not None and goal.name in telemetry.status["milestones_s"]:
         return None
     end_s = reward.robot_s[-1]
     minutes = [reward.between(begin_s, begin_s + 60.0) for begin_s in np.arange(0.0, end_s - 59.0, 60.0)]
@@ -88,19 +88,19 @@ def reward_flat(evidence: Evidence) -> Advice | None:
     before = reward.between(end_s - 3 * FLAT_BLOCK_S, end_s - 2 * FLAT_BLOCK_S)
     if not len(before) or last.mean() - before.mean() >= FLAT_SHARE * (max(means) - min(means)):
         return None
-    poor = is_poor(evidence)
+    poor = is_poor(telemetry)
     return Advice(
         rule="reward_flat",
         level="warn",
         title="Reward flat",
         finding=f"The reward was {before.mean():.2f} ten minutes ago and is {last.mean():.2f} now. {_CAUSES[poor]}",
-        cure=_explore(evidence) if poor is False else _CURES[poor],
+        cure=_explore(telemetry) if poor is False else _CURES[poor],
     )
 
 
-def _explore(evidence: Evidence) -> str:
+def _explore(telemetry: SessionTelemetry) -> str:
     # Only what has feet falls.
-    rescue = ", see that actor.fallen_reward is set," if evidence.session.spec.foot_names else ""
+    rescue = ", see that actor.fallen_reward is set," if telemetry.session.spec.foot_names else ""
     return (
         f"Raise learner.entropy_target to explore more{rescue} or bring the robot by hand into a pose that it has not "
         "seen."

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.telemetry.columns import StepColumns
-from daydreamer.telemetry.evidence import Evidence
 from daydreamer.telemetry.rules import Advice
+from daydreamer.telemetry.session_telemetry import SessionTelemetry
 
 JUDGED_S = 20.0
 """Steps below this say too little. 20 s is more than any pose is held by a robot that explores."""
@@ -44,10 +44,10 @@ _VELOCITY = ("forward_velocity_m_s", "lateral_velocity_m_s")
 _LOG_KINDS = ("log_problem", "log_shorter_than_checkpoint")
 
 
-def log_problems(evidence: Evidence) -> Advice | None:
+def log_problems(telemetry: SessionTelemetry) -> Advice | None:
     """Experience, status or metrics are damaged or incomplete."""
-    texts = [event.get("text") or _describe(event) for event in evidence.events if event["kind"] in _LOG_KINDS]
-    texts = list(dict.fromkeys([*texts, *evidence.problems]))  # a restarted learner finds the same again
+    texts = [event.get("text") or _describe(event) for event in telemetry.events if event["kind"] in _LOG_KINDS]
+    texts = list(dict.fromkeys([*texts, *telemetry.problems]))  # a restarted learner finds the same again
     if not texts:
         return None
     more = f" ({len(texts) - 1} more in events.jsonl)" if len(texts) > 1 else ""
@@ -60,22 +60,22 @@ def log_problems(evidence: Evidence) -> Advice | None:
     )
 
 
-def sensor_constant(evidence: Evidence) -> Advice | None:
+def sensor_constant(telemetry: SessionTelemetry) -> Advice | None:
     """Something observed does not change at all while the robot moves: real sensors have noise."""
-    spec = evidence.session.spec
+    spec = telemetry.session.spec
     rows = round(JUDGED_S * spec.control_rate_hz)
-    if not _is_moved(evidence.recent, rows):
+    if not _is_moved(telemetry.recent, rows):
         return None
     constant = []
-    for key in evidence.recent.observation.keys() - set(evidence.session.presentation.may_be_constant):
+    for key in telemetry.recent.observation.keys() - set(telemetry.session.presentation.may_be_constant):
         if spec.observation[key].is_discrete:  # a switch may well stay as it is
             continue
-        flat = evidence.recent.observation[key][-rows:].reshape(rows, -1)
+        flat = telemetry.recent.observation[key][-rows:].reshape(rows, -1)
         still = np.all(flat == flat[0], axis=0)
         if still.all():
             constant.append(key)
         elif not spec.observation[key].is_image:  # a pixel may well be black for ever
-            constant += [f"{key} of {_element(evidence, key, index)}" for index in np.flatnonzero(still)]
+            constant += [f"{key} of {_element(telemetry, key, index)}" for index in np.flatnonzero(still)]
     if not constant:
         return None
     shown = ", ".join(sorted(constant)[:3]) + (f" and {len(constant) - 3} more" if len(constant) > 3 else "")
@@ -89,10 +89,12 @@ def sensor_constant(evidence: Evidence) -> Advice | None:
     )
 
 
-def sensor_doubted(evidence: Evidence) -> Advice | None:
+def sensor_doubted(telemetry: SessionTelemetry) -> Advice | None:
     """The actor has found something about the sensors that is no fault of a single message."""
-    found = [event for event in evidence.events if event["kind"] == "message" and isinstance(event.get("finding"), str)]
-    recent = [event for event in found if event["wall_s"] > evidence.events[-1]["wall_s"] - DOUBTED_S]
+    found = [
+        event for event in telemetry.events if event["kind"] == "message" and isinstance(event.get("finding"), str)
+    ]
+    recent = [event for event in found if event["wall_s"] > telemetry.events[-1]["wall_s"] - DOUBTED_S]
     if not recent:
         return None
     texts = list(dict.fromkeys(event["finding"] for event in reversed(recent)))
@@ -107,9 +109,9 @@ def sensor_doubted(evidence: Evidence) -> Advice | None:
     )
 
 
-def action_saturated(evidence: Evidence) -> Advice | None:
+def action_saturated(telemetry: SessionTelemetry) -> Advice | None:
     """The policy asks for the ends of the range nearly all the time."""
-    steps, spec = evidence.recent, evidence.session.spec
+    steps, spec = telemetry.recent, telemetry.session.spec
     by_policy = steps.action_requested[steps.policy_version > 0]
     if spec.action.is_discrete or len(by_policy) < JUDGED_S * spec.control_rate_hz:
         return None
@@ -127,9 +129,9 @@ def action_saturated(evidence: Evidence) -> Advice | None:
     )
 
 
-def odometry_drift(evidence: Evidence) -> Advice | None:
+def odometry_drift(telemetry: SessionTelemetry) -> Advice | None:
     """The odometry of a robot with legs says that it travels while it cannot: it rests, or lies on its back."""
-    steps, spec = evidence.recent, evidence.session.spec
+    steps, spec = telemetry.recent, telemetry.session.spec
     if not len(steps) or not spec.foot_names or not set(_VELOCITY) <= steps.info.keys():
         return None
     velocity = np.stack([steps.info[name] for name in _VELOCITY], axis=1)
@@ -184,8 +186,8 @@ def _windows(values: np.ndarray, window: int) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(values, window, axis=0)
 
 
-def _element(evidence: Evidence, key: str, index: int) -> str:
-    spec = evidence.session.spec
+def _element(telemetry: SessionTelemetry, key: str, index: int) -> str:
+    spec = telemetry.session.spec
     return spec.joint_names[index] if spec.observation[key].size == len(spec.joint_names) else f"element {index}"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daydreamer.telemetry.evidence import PREDICTION_HORIZON_S, Evidence
 from daydreamer.telemetry.rules import Advice
+from daydreamer.telemetry.session_telemetry import PREDICTION_HORIZON_S, SessionTelemetry
 
 LEARNED_S = 600.0
 """Robot time of predictions before their trend is judged. Models of this size halve their error within minutes; ten
@@ -30,15 +30,15 @@ RANK_S = 60.0
 """Robot time of ranks that are judged."""
 
 
-def is_poor(evidence: Evidence) -> bool | None:
+def is_poor(telemetry: SessionTelemetry) -> bool | None:
     """Whether the model's recent predictions are of little use; None if there are none."""
-    ratio = evidence.prediction_ratio.last(LEARNED_S / 2)
+    ratio = telemetry.prediction_ratio.last(LEARNED_S / 2)
     return bool(np.mean(ratio) >= POOR_RATIO) if len(ratio) else None
 
 
-def model_not_learning(evidence: Evidence) -> Advice | None:
+def model_not_learning(telemetry: SessionTelemetry) -> Advice | None:
     """The error of the predictions is high and does not fall."""
-    ratio = evidence.prediction_ratio
+    ratio = telemetry.prediction_ratio
     if len(ratio) < 3 or np.ptp(ratio.robot_s) < LEARNED_S:
         return None
     first, _, last = (np.mean(third) for third in np.array_split(ratio.value, 3))
@@ -55,9 +55,9 @@ def model_not_learning(evidence: Evidence) -> Advice | None:
     )
 
 
-def updates_skipped(evidence: Evidence) -> Advice | None:
+def updates_skipped(telemetry: SessionTelemetry) -> Advice | None:
     """Losses or gradients are not finite."""
-    skipped = sum(event["count"] for event in evidence.events if event["kind"] == "update_skipped")
+    skipped = sum(event["count"] for event in telemetry.events if event["kind"] == "update_skipped")
     if skipped < SKIPPED_UPDATES:
         return None
     return Advice(
@@ -70,9 +70,9 @@ def updates_skipped(evidence: Evidence) -> Advice | None:
     )
 
 
-def representation_collapsed(evidence: Evidence) -> Advice | None:
+def representation_collapsed(telemetry: SessionTelemetry) -> Advice | None:
     """The encoder makes nearly the same of every image."""
-    rank = evidence.series("learner/model/image_rank")
+    rank = telemetry.series("learner/model/image_rank")
     if not len(rank) or np.ptp(rank.robot_s) < RANK_S or np.mean(rank.last(RANK_S)) >= COLLAPSED_RANK:
         return None
     return Advice(

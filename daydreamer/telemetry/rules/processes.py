@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from daydreamer.telemetry.evidence import Evidence
 from daydreamer.telemetry.rules import Advice
+from daydreamer.telemetry.session_telemetry import SessionTelemetry
 
 RATIO_SHARE = 0.5
 """Of the train ratio's ceiling. With half the gradient steps learning takes about twice the hour; a little less than
@@ -30,28 +30,30 @@ FIRST_POLICY_S = 120.0
 """Robot time after `learner.minimum_s` within which the first policy must have come."""
 
 
-def process_gone(evidence: Evidence) -> Advice | None:
+def process_gone(telemetry: SessionTelemetry) -> Advice | None:
     """A process has ended without having been told to, and nobody has started it again."""
-    gone = {role: each for role, each in evidence.status["processes"].items() if each["state"] in ("crashed", "failed")}
+    gone = {
+        role: each for role, each in telemetry.status["processes"].items() if each["state"] in ("crashed", "failed")
+    }
     if not gone:
         return None
-    faults = [event["error"] for event in evidence.events if event["kind"] == "fault" and event["source"] in gone]
+    faults = [event["error"] for event in telemetry.events if event["kind"] == "fault" and event["source"] in gone]
     said = f" Its last words: {faults[-1]}" if faults else ""
     return Advice(
         rule="process_gone",
         level="bad",
         title=f"{' and '.join(gone).capitalize()} gone",
         finding=f"{_list(gone)} ended without being told to.{said}",
-        cure=f"See {evidence.session.path / 'log'}, then go on with '{evidence.session.resume_command()}', which "
+        cure=f"See {telemetry.session.path / 'log'}, then go on with '{telemetry.session.resume_command()}', which "
         "loses no step.",
     )
 
 
-def learner_slow(evidence: Evidence) -> Advice | None:
+def learner_slow(telemetry: SessionTelemetry) -> Advice | None:
     """The learner makes far fewer gradient steps than the train ratio allows."""
-    status, config = evidence.status, evidence.session.config.learner
+    status, config = telemetry.status, telemetry.session.config.learner
     ratio, env_steps = status["train_ratio"], status["env_steps"]
-    if ratio is None or not env_steps or env_steps < TRAINED_STEPS * evidence.session.spec.steps(config.minimum_s):
+    if ratio is None or not env_steps or env_steps < TRAINED_STEPS * telemetry.session.spec.steps(config.minimum_s):
         return None
     if ratio >= RATIO_SHARE * config.train_ratio:
         return None
@@ -67,9 +69,9 @@ def learner_slow(evidence: Evidence) -> Advice | None:
     )
 
 
-def gpu_idle(evidence: Evidence) -> Advice | None:
+def gpu_idle(telemetry: SessionTelemetry) -> Advice | None:
     """The learner uses the processor of a machine that has a GPU."""
-    status = evidence.status
+    status = telemetry.status
     if not status["idle_gpus"]:
         return None
     return Advice(
@@ -81,9 +83,9 @@ def gpu_idle(evidence: Evidence) -> Advice | None:
     )
 
 
-def deadline_misses(evidence: Evidence) -> Advice | None:
+def deadline_misses(telemetry: SessionTelemetry) -> Advice | None:
     """The control loop is late too often."""
-    status = evidence.status
+    status = telemetry.status
     if status["deadline_misses"] is None or not status["last_logged_sequence"]:
         return None
     life = max(status["last_logged_sequence"], key=int)
@@ -91,7 +93,7 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     share = status["deadline_misses"] / max(1, ticks)
     if ticks < MISS_TICKS or share < MISS_SHARE_WARN:
         return None
-    p50_ms, period_s = status["actor_step_ms"]["p50"], evidence.session.spec.control_period_s
+    p50_ms, period_s = status["actor_step_ms"]["p50"], telemetry.session.spec.control_period_s
     period_ms = 1e3 * period_s / status["ticks_per_step"]
     if p50_ms is not None and p50_ms > SLOW_STEP_SHARE * period_ms:
         cause = f"the actor itself is slow, half of its latest steps take more than {p50_ms:.0f} of {period_ms:.0f} ms."
@@ -99,7 +101,7 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     else:
         cause = "something else takes the processor from it now and then."
         cure = "Leave a core free, or stop other programs."
-        granted = [event for event in evidence.events if event["kind"] == "scheduling" and event["source"] == "actor"]
+        granted = [event for event in telemetry.events if event["kind"] == "scheduling" and event["source"] == "actor"]
         if granted and granted[-1].get("real_time_priority") is None:
             cure = f"Permit real-time scheduling, which was refused (docs/realtime.md). {cure}"
     return Advice(
@@ -112,17 +114,17 @@ def deadline_misses(evidence: Evidence) -> Advice | None:
     )
 
 
-def policy_old(evidence: Evidence) -> Advice | None:
+def policy_old(telemetry: SessionTelemetry) -> Advice | None:
     """The robot has been driven by the same policy for too long, or has none although it should."""
-    status, config = evidence.status, evidence.session.config.learner
+    status, config = telemetry.status, telemetry.session.config.learner
     learner = status["processes"].get("learner")
     state = learner["state"] if learner else "missing"
     cure = (
-        f"The learner is {state}; see {evidence.session.path / 'log'} and, if it is gone, use "
-        f"'{evidence.session.resume_command()}'."
+        f"The learner is {state}; see {telemetry.session.path / 'log'} and, if it is gone, use "
+        f"'{telemetry.session.resume_command()}'."
     )
     if not status["policy_version"]:
-        late_steps = evidence.session.spec.steps(config.minimum_s + FIRST_POLICY_S)
+        late_steps = telemetry.session.spec.steps(config.minimum_s + FIRST_POLICY_S)
         if status["policy_version"] is None or (status["env_steps"] or 0) < late_steps:
             return None
         return Advice(

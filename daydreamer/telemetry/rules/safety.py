@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 
-from daydreamer.telemetry.evidence import Evidence
 from daydreamer.telemetry.rules import Advice
+from daydreamer.telemetry.session_telemetry import SessionTelemetry
 
 TRIPS, TRIP_WINDOW_S = 5, 600.0
 """So many trips of one watchdog in ten minutes: each ends an episode, and what causes them is not chance."""
@@ -19,14 +19,14 @@ _CURES = {
 _LATCHED = "It waits for you: look at the robot, mend what the cause names, then resume."
 
 
-def robot_stopped(evidence: Evidence) -> Advice | None:
+def robot_stopped(telemetry: SessionTelemetry) -> Advice | None:
     """The safety supervisor keeps the robot from acting."""
-    changes = [event for event in evidence.events if event["kind"] == "safety_state"]
+    changes = [event for event in telemetry.events if event["kind"] == "safety_state"]
     state = changes[-1].get("after") if changes else None
     if state not in _CURES:
         return None
     set_out = max((change["wall_s"] for change in changes if change.get("after") == "ramping"), default=0.0)
-    latched = any(event["kind"] == "latched" and event["wall_s"] >= set_out for event in evidence.events)
+    latched = any(event["kind"] == "latched" and event["wall_s"] >= set_out for event in telemetry.events)
     return Advice(
         rule="robot_stopped",
         level="bad",
@@ -37,10 +37,10 @@ def robot_stopped(evidence: Evidence) -> Advice | None:
     )
 
 
-def watchdog_trips(evidence: Evidence) -> Advice | None:
+def watchdog_trips(telemetry: SessionTelemetry) -> Advice | None:
     """A watchdog interrupts the robot again and again."""
-    trips = [event for event in evidence.events if event["kind"] == "watchdog"]
-    recent = [event["name"] for event in trips if event["wall_s"] > evidence.events[-1]["wall_s"] - TRIP_WINDOW_S]
+    trips = [event for event in telemetry.events if event["kind"] == "watchdog"]
+    recent = [event["name"] for event in trips if event["wall_s"] > telemetry.events[-1]["wall_s"] - TRIP_WINDOW_S]
     name, count = max(collections.Counter(recent).items(), key=lambda item: item[1], default=("", 0))
     if count < TRIPS:
         return None

@@ -15,8 +15,8 @@ from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.columns import StepColumns, read_columns
 from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
-from daydreamer.telemetry.evidence import Evidence, EvidenceReader
 from daydreamer.telemetry.quantities import of_columns
+from daydreamer.telemetry.session_telemetry import SessionTelemetry, TelemetryReader
 
 LOCKSTEP = "lockstep"
 """The writer of metrics of `daydreamer train`; a live session has one for each process."""
@@ -26,12 +26,12 @@ DREAMS = 40
 
 
 @dataclasses.dataclass(frozen=True)
-class Story:
+class SessionHistory:
     """What happened.
 
     Attributes:
-      session: whose story it is.
-      evidence: what its files say, see `Evidence`.
+      session: whose history it is.
+      telemetry: what its files say, see `SessionTelemetry`.
       steps: all that were logged, without images.
       dreams: some of them, in their order.
       advice: what is wrong.
@@ -39,7 +39,7 @@ class Story:
     """
 
     session: Session
-    evidence: Evidence
+    telemetry: SessionTelemetry
     steps: StepColumns
     dreams: list[Dream]
     advice: list[Advice]
@@ -75,10 +75,10 @@ class Story:
     @functools.cached_property
     def milestones_s(self) -> dict[str, float]:
         """Robot seconds at which each milestone was first reached, in their order."""
-        events = [event for event in self.evidence.events if event["kind"] == "milestone"]
+        events = [event for event in self.telemetry.events if event["kind"] == "milestone"]
         # A process that was killed may have told the events, but not the status.
         reached = {event["name"]: float(event["robot_seconds"]) for event in reversed(events)}
-        reached |= self.evidence.status["milestones_s"]
+        reached |= self.telemetry.status["milestones_s"]
         return {name: reached[name] for name in self.session.presentation.milestone_names if name in reached}
 
     @functools.cached_property
@@ -117,14 +117,14 @@ def _times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) ->
     return times_s
 
 
-def read_story(session: Session) -> Story:
+def read_history(session: Session) -> SessionHistory:
     """Reads whatever there is; what is missing is empty.
 
     Raises:
       SpecMismatch: a log is of another robot.
     """
-    evidence = EvidenceReader(session).read()
-    problems = list(evidence.problems)
+    telemetry = TelemetryReader(session).read()
+    problems = list(telemetry.problems)
     dreams = []
     try:
         paths = list_dreams(session.dreams)
@@ -137,4 +137,4 @@ def read_story(session: Session) -> Story:
         except UserError as error:
             problems.append(str(error))
     steps = read_columns(session, images=False, problems=problems)
-    return Story(session, evidence, steps, dreams, judge(evidence), list(dict.fromkeys(problems)))
+    return SessionHistory(session, telemetry, steps, dreams, judge(telemetry), list(dict.fromkeys(problems)))

@@ -51,7 +51,7 @@ class Series:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evidence:
+class SessionTelemetry:
     """One look at a session.
 
     Attributes:
@@ -109,7 +109,7 @@ class Evidence:
         return self.series(nearest)
 
 
-class EvidenceReader:
+class TelemetryReader:
     """Looks at a session again and again; only what is new of metrics and events is read.
 
     Attributes:
@@ -122,7 +122,7 @@ class EvidenceReader:
         self._event_tail = EventTail(session.events)
         self._events: list[dict[str, Any]] = []
 
-    def read(self) -> Evidence:
+    def read(self) -> SessionTelemetry:
         """What is known now; what cannot be read is among the problems."""
         session = self._session
         claims = read_claims(session)
@@ -143,7 +143,7 @@ class EvidenceReader:
             problems.append(f"{session.events} ends in {self._event_tail.torn_bytes} bytes of an event.")
         logged = {int(life): last for life, last in status["last_logged_sequence"].items()}
         problems += find_losses(session, claims, logged)
-        return Evidence(session, status, self._events, scalars, recent, tuple(problems))
+        return SessionTelemetry(session, status, self._events, scalars, recent, tuple(problems))
 
 
 def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
