@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.contract.signals import CAMERA, JOINT_VELOCITY, ODOMETRY_POSE
+from daydreamer.contract.signals import ANGULAR_VELOCITY, CAMERA, JOINT_VELOCITY, ODOMETRY_POSE
 from daydreamer.errors import UserError
 from daydreamer.robots.burger.constants import GOAL, STATE_PERIOD_S
 from daydreamer.robots.burger.embodiment import ABOVE
+from daydreamer.robots.burger.reach import Reach
 from daydreamer.robots.burger.reach_from_above import DISTANCE
 from daydreamer.robots.burger.sight import find_post, find_robot
 from daydreamer.robots.registry import find_robot as robot_named
+from daydreamer.robots.sensor_watch import SensorWatch
 from daydreamer.session.new import configure
 
 AHEAD = np.array((1.0, 0.0, 0.0, 0.0))
@@ -168,3 +170,17 @@ def test_what_cannot_be_believed_holds_the_robot_which_goes_on_by_itself(change,
         assert len(watched.steps) > steps and [step.sequence for step in watched.steps] == list(
             range(len(watched.steps))
         )
+
+
+@pytest.mark.parametrize("times, said", [(1.0, []), (np.degrees(1.0), ["gyroscope_unit"])], ids=["rad/s", "degrees/s"])
+def test_only_its_turns_tell_the_unit_of_its_gyroscope(times, said):
+    with twin_of("reach", camera="false") as twin:
+        task = Reach(seed=0)
+        watch, found = SensorWatch(task.spec, task.embodiment), []
+        twin.command(np.array((0.1, 1.0)))
+        for _ in range(400):
+            twin.advance(STATE_PERIOD_S)
+            measurement = twin.measure()
+            measurement[ANGULAR_VELOCITY] = measurement[ANGULAR_VELOCITY] * times
+            found += [remark.kind for remark in watch.look(measurement)]
+        assert sorted(set(found)) == said
