@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from curves import read_runs
-from paired_arms import run_arm, table
+from paired_arms import RANDOM_ROBOT, Arm, run_arm, table
 from plot_curves import draw
 
 DEVIATION = 0.06
@@ -54,21 +54,10 @@ def main() -> int:
     options = parser.parse_args()
     for seed in [] if options.table else options.seeds:
         for arm in options.only:
-            run_arm(
-                argparse.Namespace(
-                    out=options.out,
-                    arm=arm,
-                    overrides=[*options.overrides, *ARMS[arm]],
-                    tree=Path(__file__).parents[1],
-                    seeds=[seed],
-                    minutes=options.minutes,
-                    nominal=False,
-                    until=None,
-                    keep=False,
-                )
-            )
+            overrides = (*options.overrides, *ARMS[arm], RANDOM_ROBOT)
+            run_arm(Arm(arm, overrides, minutes=options.minutes), [seed], options.out)
     paths = {arm: options.out / f"{arm}.json" for arm in ARMS if (options.out / f"{arm}.json").is_file()}
-    print(table(options.out, "all"))
+    print(table(options.out, "all" if "all" in paths else None))
     if paths:
         draw({arm: read_runs(str(path)) for arm, path in paths.items()}, options.out / "curves.png")
     return 0

@@ -15,6 +15,7 @@ was upright for the first time.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,35 @@ RATE_HZ = 20
 UPRIGHT, TIPPED = 0.8, 0.3
 POLL_S = 2.0
 ROW_S = 10.0
+THIS_TREE = Path(__file__).parents[1]
+RANDOM_ROBOT = "twin.randomisation.enabled=true"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """Settings that are compared with others, seed by seed.
+
+    Attributes:
+      name: of its file.
+      overrides: as of --set.
+      minutes: robot time of each seed.
+      tree: checkout that is run.
+      until: milestone that ends a run; None lets it go on to its end.
+      keep: the sessions, not only their figures.
+    """
+
+    name: str
+    overrides: Sequence[str]
+    minutes: float
+    tree: Path = THIS_TREE
+    until: str | None = None
+    keep: bool = False
+
+    @property
+    def arguments(self) -> list[str]:
+        """What `daydreamer train walk` is given beside the seed."""
+        settings = [word for override in self.overrides for word in ("--set", override)]
+        return ["--steps", str(round(self.minutes * 60 * RATE_HZ)), *settings]
 
 
 def main() -> int:
@@ -49,7 +80,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--arm", metavar="NAME")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    parser.add_argument("--tree", type=Path, default=Path(__file__).parents[1], help="checkout that is run")
+    parser.add_argument("--tree", type=Path, default=THIS_TREE, help="checkout that is run")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(20, 28)))
     parser.add_argument("--minutes", type=float, default=10.0, help="of robot time, for each seed")
     parser.add_argument("--nominal", action="store_true", help="the robot of the published figures for every seed")
@@ -60,47 +91,51 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the sessions, not only their figures")
     options = parser.parse_args()
     if options.arm:
-        run_arm(options)
+        arm = Arm(
+            options.arm,
+            (*options.overrides, *([] if options.nominal else [RANDOM_ROBOT])),
+            minutes=options.minutes,
+            tree=options.tree,
+            until=options.until,
+            keep=options.keep,
+        )
+        run_arm(arm, options.seeds, options.out)
     print(table(options.out, options.against))
     return 0
 
 
-def run_arm(options: argparse.Namespace) -> None:
-    """Trains the seeds that the arm lacks; a result is written as soon as it is there."""
-    path = options.out / f"{options.arm}.json"
+def run_arm(arm: Arm, seeds: Sequence[int], out: Path) -> None:
+    """Trains the seeds that the arm lacks in `out`; a result is written as soon as it is there."""
+    path = out / f"{arm.name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["--steps", str(round(options.minutes * 60 * RATE_HZ))]
-    overrides = [*options.overrides] + ([] if options.nominal else ["twin.randomisation.enabled=true"])
-    for override in overrides:
-        arguments += ["--set", override]
-    what = {"arguments": arguments, "until": options.until}
+    what = {"arguments": arm.arguments, "until": arm.until}
     record = json.loads(path.read_text()) if path.exists() else what | {"machine": describe_machine(), "seeds": {}}
     if {name: record[name] for name in what} != what:
         raise SystemExit(f"{path} has other settings; choose another --arm or --out.")
-    for seed in options.seeds:
+    for seed in seeds:
         if str(seed) in record["seeds"]:
             continue
-        result = train(options, arguments, seed)
-        record["seeds"][str(seed)] = {"commit": commit_of(options.tree)} | result
+        result = train(arm, seed, out)
+        record["seeds"][str(seed)] = {"commit": commit_of(arm.tree)} | result
         write_anywhere(path, (json.dumps(record, indent=1) + "\n").encode())
         said = {name: value for name, value in result.items() if name != "curve"}
-        print(f"{options.arm}, seed {seed}: {json.dumps(said)}", flush=True)
+        print(f"{arm.name}, seed {seed}: {json.dumps(said)}", flush=True)
 
 
-def train(options: argparse.Namespace, arguments: list[str], seed: int) -> dict[str, Any]:
+def train(arm: Arm, seed: int, out: Path) -> dict[str, Any]:
     """The figures of one seed."""
-    directory = options.out / options.arm / f"seed{seed}"
+    directory = out / arm.name / f"seed{seed}"
     shutil.rmtree(directory, ignore_errors=True)
     directory.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", *arguments]
+    command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", *arm.arguments]
     command += ["--seed", str(seed), "--out", str(directory.resolve())]
-    environment = os.environ | {"NPROC": "1", "PYTHONPATH": str(options.tree.resolve())}
-    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str((options.out / "compiled").resolve()))
+    environment = os.environ | {"NPROC": "1", "PYTHONPATH": str(arm.tree.resolve())}
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str((out / "compiled").resolve()))
     used_s, begin_s = children_s(), time.monotonic()
     with open(directory.with_suffix(".log"), "wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=options.tree, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, env=environment, cwd=arm.tree, stdout=log, stderr=subprocess.STDOUT)
         try:
-            wait(process, directory, options.until)
+            wait(process, directory, arm.until)
         except BaseException:
             process.kill()
             raise
@@ -110,7 +145,7 @@ def train(options: argparse.Namespace, arguments: list[str], seed: int) -> dict[
         "processor_s": round(children_s() - used_s, 1),
         "wall_s": round(time.monotonic() - begin_s, 1),
     }
-    if not options.keep:
+    if not arm.keep:
         shutil.rmtree(directory)
     return result
 
@@ -127,7 +162,7 @@ def wait(process: subprocess.Popen, directory: Path, until: str | None) -> None:
 
 
 def figures(session: Session) -> dict[str, Any]:
-    """Of a session that has ended."""
+    """What is kept of a session that has ended."""
     steps = ExperienceTail(session.experience, session.spec).read()
     info = {name: np.array([step.info[name] for step in steps]) for name in ("up_z", "forward_velocity_m_s")}
     reward = np.array([step.reward for step in steps])

@@ -2,8 +2,8 @@
 
     python benchmarks/safety_properties.py [--sequences 2000] [--faults [NAME]] [--json FILE]
 
-The control loop, the supervisor and the operators' requests are the real ones; the robot is twelve joints whose driver
-follows any target. Hypothesis draws sequences of measurements (not finite, leaping, missing, absurd), gaps and stalls,
+The control loop, the supervisor and `Operators` are the real ones; the robot is twelve joints whose driver follows any
+target. Hypothesis draws sequences of measurements (not finite, leaping, missing, absurd), gaps and stalls,
 stops, resets, pauses, interventions, lifecycle transitions and deaths of the process, and shortens what it finds.
 """
 
