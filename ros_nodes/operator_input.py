@@ -37,7 +37,7 @@ MOST_SPEAKERS = 64
 
 
 class OperatorInput:
-    """Hands requests to the operators on the node's thread."""
+    """Hands over what operators ask for, on the node's thread."""
 
     def __init__(
         self,

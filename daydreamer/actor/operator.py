@@ -47,7 +47,7 @@ class Reply:
 
 
 class Operators:
-    """Carries out requests on the control loop. Not thread-safe: called by the control loop's thread.
+    """What operators ask for and hold, carried out on the control loop. For the control loop's thread alone.
 
     Attributes:
       holders: who holds a stop now, by name, as 'e_stop from /panel'; while there is any, there is no reset.

@@ -421,7 +421,7 @@ class ActorCritic:
         return (replayed.by_policy * self._distance(parameters, replayed)).mean()
 
     def _distance(self, parameters, replayed: Replayed) -> Array:
-        """Of the actor to the replayed actions, `[time, batch]`."""
+        """How far the actor is from the replayed actions, `[time, batch]`."""
         distribution = self.actor(parameters["actor"], replayed.features)
         if distribution.mean is None:
             return -distribution.log_probability(replayed.action)

@@ -90,7 +90,7 @@ IMAGE = Workload(
     ModelConfig(),
     LearnerConfig(batch_size=8, batch_length=32, imagination_starts=128, imagination_horizon=10),
 )
-"""Of a robot on wheels that finds its way by its camera, with networks of the default's sizes."""
+"""A robot on wheels that finds its way by its camera, with networks of the default's sizes."""
 
 WORKLOADS = {workload.name: workload for workload in (REFERENCE, DEFAULT, TINY, IMAGE)}
 

@@ -169,7 +169,7 @@ def prepare_learn(arguments: Mapping[str, str]) -> Launch:
 
 
 def prepare_reach(arguments: Mapping[str, str]) -> Launch:
-    """Likewise; `arguments` are those of REACH_ARGUMENTS.
+    """What `reach.launch.py` starts; `arguments` are those of REACH_ARGUMENTS.
 
     Raises:
       UserError: as `prepare_walk`.

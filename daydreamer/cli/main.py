@@ -216,7 +216,7 @@ def watch(
 
 @app.command()
 def report(session: SessionArgument) -> None:
-    """Tell a session's history in DIR/report: one page with pictures, and a verdict in words."""
+    """Tell a session's story in DIR/report: one page with pictures, and a verdict in words."""
     from daydreamer.cli.report import report
 
     report(session)

@@ -38,7 +38,7 @@ class WorkspaceBox:
 
 @dataclasses.dataclass(frozen=True)
 class JointLimits:
-    """Of a robot that is told joint positions; all `[joints]` unless stated.
+    """What a robot that is told joint positions may do; all `[joints]` unless stated.
 
     Attributes:
       lower_rad, upper_rad: mechanical position limits.
@@ -65,7 +65,7 @@ class JointLimits:
 
 @dataclasses.dataclass(frozen=True)
 class TwistLimits:
-    """Of a robot on wheels that is told how fast to drive and to turn.
+    """What a robot on wheels may do, which is told how fast to drive and to turn.
 
     Attributes:
       forward_m_s, backward_m_s, turn_rad_s: fastest commands, all positive.

@@ -10,7 +10,7 @@ import numpy as np
 Observation = Mapping[str, np.ndarray]
 
 SHOWN_LINES = 3
-"""Of a plot with more lines than this, those are shown that have moved most of late."""
+"""A plot with more lines than this shows those that have moved most of late."""
 
 
 @dataclasses.dataclass(frozen=True)
