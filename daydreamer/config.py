@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -321,8 +321,14 @@ STARTING_PATIENCE = 5.0
 """A learner that starts, which compiles, may be silent for this many times as long as one at work."""
 
 
-RETIRED_MODEL_SETTINGS = ("convolution_depth",)
-"""Of `ModelConfig`; sessions and policies of earlier versions name them, and they said nothing but of cameras."""
+_RETIRED_MODEL_SETTINGS = ("convolution_depth",)
+"""Settings that `ModelConfig` had; they said nothing but of cameras."""
+
+
+def drop_retired(model: MutableMapping[str, Any]) -> None:
+    """Takes settings that there are no more out of the plain values of a `ModelConfig` of an earlier version."""
+    for name in _RETIRED_MODEL_SETTINGS:
+        model.pop(name, None)
 
 
 class LearnerConfig(_Config):

@@ -18,6 +18,9 @@ from daydreamer.spec import RobotSpec
 
 APPEND_SIZES = (16, 256, 4096)  # rows per device call; few sizes, few compilations
 
+_FLAGS = ("is_first", "is_last", "is_terminal", "by_policy")
+"""Fields of a `Batch` that are true or false, in its order."""
+
 
 class ReplayState(NamedTuple):
     """Contents of the ring.
@@ -38,7 +41,7 @@ def row_layout(spec: RobotSpec) -> dict[str, tuple[tuple[int, ...], str]]:
     layout = {f"observation/{key}": (space.shape, space.dtype) for key, space in spec.observation.items()}
     layout["action"] = (spec.action.shape, "int32" if spec.action.is_discrete else "float32")
     layout["reward"] = ((), "float32")
-    for flag in ("is_first", "is_last", "is_terminal", "by_policy"):
+    for flag in _FLAGS:
         layout[flag] = ((), "bool")
     layout["actor_life"] = ((), "int32")
     layout["sequence"] = ((), "int32")
@@ -166,7 +169,7 @@ def sample(
     offset = jax.random.randint(offset_key, (batch_size,), oldest, starts)
     index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
     rows = {name: values[index] for name, values in state.rows.items()}
-    flags = (rows[name].astype(jnp.float32) for name in ("is_first", "is_last", "is_terminal", "by_policy"))
+    flags = (rows[name].astype(jnp.float32) for name in _FLAGS)
     if mirrored:
         flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))
         rows |= {

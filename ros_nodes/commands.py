@@ -51,7 +51,9 @@ class CommandPublisher:
 
         See `topics.joint_command_message`; nothing is sent of what cannot be said, or where nobody would hear it.
         """
-        if self.not_ready() or self.publisher is None:
+        if self.publisher is None:
+            self.not_ready()
+        if (publisher := self.publisher) is None:
             return
         stamp = self._node.get_clock().now().to_msg()
         if self._robot.setpoint_kind == "twist":
@@ -60,7 +62,7 @@ class CommandPublisher:
             names = self._robot.setpoint_names
             message = topics.joint_command_message(self._interface, stamp, names, setpoint, stand_in_rad)
         if message is not None:
-            self.publisher.publish(message)
+            publisher.publish(message)
 
     def damp(self, stand_in_rad: np.ndarray | None) -> None:
         """Relaxes the robot, once and at once; see `SafetySupervisor.stand_in_rad`."""

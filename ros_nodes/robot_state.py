@@ -291,9 +291,15 @@ class RobotState:
         count = self.refused[key] = self.refused.get(key, 0) + 1
         name = self._name_of(topic)
         self._problems[topic] = text = f"A message on {name} is unusable ({printable_line(str(error), 200)})."
-        if now_s - self._said_s.get(key, -math.inf) > REPEAT_S:
-            self._said_s[key] = now_s
+        if self._is_time_to_say(key, now_s, REPEAT_S):
             self._on_notice(f"{text} {count} so far.", topic=name, fault=printable_line(key[1]), count=count)
+
+    def _is_time_to_say(self, key: tuple[str, str], now_s: float, period_s: float) -> bool:
+        """Whether something has not been said for so long; it counts as said then."""
+        due = now_s - self._said_s.get(key, -math.inf) > period_s
+        if due:
+            self._said_s[key] = now_s
+        return due
 
     def _robot_clock_s(self) -> float | None:
         """See `Camera`; the message that was the shortest under way tells. On the camera's thread."""
@@ -306,9 +312,7 @@ class RobotState:
             f"Pictures on {name} are {behind_s:.1f} s old when they come, by their stamps: a slow network, a queue in "
             "the camera's driver, or a clock that has to be set, as by chrony."
         )
-        now_s = time.monotonic()
-        if now_s - self._said_s.get((topic, "behind"), -math.inf) > REPEAT_S:
-            self._said_s[topic, "behind"] = now_s
+        if self._is_time_to_say((topic, "behind"), time.monotonic(), REPEAT_S):
             self._on_notice(text, topic=name, fault="behind", behind_s=behind_s)
 
     def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
@@ -323,9 +327,7 @@ class RobotState:
 
     def _remark(self, topic: str, kind: str, text: str) -> None:
         """Says what is odd about a sensor, now and then."""
-        now_s = time.monotonic()
-        if now_s - self._said_s.get((topic, kind), -math.inf) > REMARK_REPEAT_S:
-            self._said_s[topic, kind] = now_s
+        if self._is_time_to_say((topic, kind), time.monotonic(), REMARK_REPEAT_S):
             self._on_notice(text, topic=topic, fault=kind, finding=text)
 
     def _on_joint_states(self, message: JointState, now_s: float) -> None:

@@ -18,6 +18,7 @@ from sensor_msgs.msg import Image, Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.contract.embodiment import Embodiment, SetpointKind
+from daydreamer.contract.frames import quaternion_heading_rad
 from daydreamer.contract.signals import (
     FOOT_FORCE,
     IMU_SIGNALS,
@@ -156,8 +157,7 @@ def orientation_of(message: Imu) -> np.ndarray:
 
 def yaw_of(orientation) -> float:
     """Heading in rad of a geometry_msgs/Quaternion on level ground."""
-    x, y, z, w = orientation.x, orientation.y, orientation.z, orientation.w
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
+    return quaternion_heading_rad(orientation.w, orientation.x, orientation.y, orientation.z)
 
 
 def vector_of(vector) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from daydreamer.config import TwinConfig
 from daydreamer.safety.target_stream import TargetStream
 
 
@@ -110,6 +111,16 @@ class PositionMotors(_Motors):
         return torque
 
 
+def speed_targets(config: TwinConfig) -> TargetStream:
+    """Wheel speeds as the twin's driver takes them: its latency and time-out, neither interpolated nor held back."""
+    return TargetStream(
+        latency_s=config.command_latency_s,
+        interpolate_s=0.0,
+        timeout_s=config.command_timeout_s,
+        max_error_rad=np.inf,
+    )
+
+
 class VelocityMotors(_Motors):
     """Speed control of wheels: the speed asked for is approached no faster than they may accelerate.
 
@@ -127,7 +138,8 @@ class VelocityMotors(_Motors):
         """Makes motors that stand still.
 
         Args:
-          targets: wheel speeds in rad/s; the accelerations take the place of its interpolation and error limit.
+          targets: wheel speeds in rad/s, see `speed_targets`; the accelerations take the place of its interpolation and
+            error limit.
           gain_n_m_s_rad, torque_limit_n_m, acceleration_rad_s2: `[wheels]`.
         """
         super().__init__(len(torque_limit_n_m), targets)

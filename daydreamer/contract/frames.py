@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 GRAVITY_M_S2 = 9.81
+
+
+def quaternion_heading_rad(w: float, x: float, y: float, z: float) -> float:
+    """Heading of a quaternion of length one, on level ground: the turn about the world's up, from x towards y."""
+    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 def rotation_matrix(orientation_wxyz: np.ndarray) -> np.ndarray:

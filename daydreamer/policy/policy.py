@@ -16,7 +16,7 @@ from jax import Array
 
 from daydreamer.behavior.actor_critic import ActorCritic, correlate
 from daydreamer.behavior.returns import ReturnStatistics
-from daydreamer.config import RETIRED_MODEL_SETTINGS, LearnerConfig, ModelConfig
+from daydreamer.config import LearnerConfig, ModelConfig, drop_retired
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import flatten_vectors
@@ -150,7 +150,8 @@ class Policy:
           CorruptSnapshot: the file is damaged.
         """
         flat, metadata = read_snapshot(path, spec)
-        sizes = {name: value for name, value in metadata.model.items() if name not in RETIRED_MODEL_SETTINGS}
+        sizes = dict(metadata.model)
+        drop_retired(sizes)
         model = msgspec.convert(sizes, ModelConfig)
         shapes = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
         found = {name: array.shape for name, array in flat.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from daydreamer.config import RETIRED_MODEL_SETTINGS
+from daydreamer.config import drop_retired
 
 FORMAT_VERSION = 2
 
@@ -20,7 +20,6 @@ _SECONDS_1 = (
 )
 """Settings that were counted in control steps, by section, with their names of today."""
 
-
 _RENAMED = (("learner", "withheld", "open_loop_share"),)
 """Settings that have another name today, by section."""
 
@@ -28,15 +27,14 @@ _RENAMED = (("learner", "withheld", "open_loop_share"),)
 def rename_settings(values: Mapping[str, Any]) -> None:
     """Gives settings in the plain values of any `session.yaml` the names of today, and drops those that are gone."""
     config = values.get("config")
-    sections = (
-        {name: each for name, each in config.items() if isinstance(each, dict)} if isinstance(config, dict) else {}
-    )
+    if not isinstance(config, dict):
+        return
+    sections = {name: each for name, each in config.items() if isinstance(each, dict)}
     for section, old, new in _RENAMED:
         settings = sections.get(section, {})
         if old in settings:
             settings.setdefault(new, settings.pop(old))
-    for name in RETIRED_MODEL_SETTINGS:
-        sections.get("model", {}).pop(name, None)
+    drop_retired(sections.get("model", {}))
 
 
 def upgrade(values: MutableMapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from daydreamer.safety.target_stream import TargetStream
 from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
-from sim.motors import PositionMotors, VelocityMotors
+from sim.motors import PositionMotors, VelocityMotors, speed_targets
 
 WHEEL_RADIUS_M, WHEELBASE_M = 0.033, 0.16
 
@@ -91,14 +91,8 @@ def describe_cart(folder: pathlib.Path) -> TwinDescription:
     """Two wheels by speed (left, right: not the model's order), a gyroscope, and a camera at 5 Hz."""
 
     def motors(config):
-        targets = TargetStream(
-            latency_s=config.command_latency_s,
-            interpolate_s=0.0,
-            timeout_s=config.command_timeout_s,
-            max_error_rad=math.inf,
-        )
         return VelocityMotors(
-            targets,
+            speed_targets(config),
             gain_n_m_s_rad=np.full(2, 0.1),
             torque_limit_n_m=np.full(2, 0.5),
             acceleration_rad_s2=np.full(2, 20.0),

@@ -10,6 +10,7 @@ from importlib import resources
 import numpy as np
 
 from daydreamer.config import TwinConfig
+from daydreamer.contract.frames import quaternion_heading_rad
 from daydreamer.contract.signals import (
     ANGULAR_VELOCITY,
     CAMERA,
@@ -33,9 +34,8 @@ from daydreamer.robots.burger.constants import (
 from daydreamer.robots.burger.embodiment import ABOVE
 from daydreamer.robots.burger.presets import IN_A_ROOM, IN_AN_ARENA
 from daydreamer.robots.burger.reach_from_above import DISTANCE
-from daydreamer.safety.target_stream import TargetStream
 from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
-from sim.motors import VelocityMotors
+from sim.motors import VelocityMotors, speed_targets
 from sim.twin import Twin, TwinTruth
 
 ROOM_HALF_M, POST_CLEAR_M = 1.0, 0.5
@@ -53,14 +53,8 @@ and at most. Ours: an automatic exposure is never quite at rest."""
 
 
 def _motors(config: TwinConfig) -> VelocityMotors:
-    targets = TargetStream(
-        latency_s=config.command_latency_s,
-        interpolate_s=0.0,
-        timeout_s=config.command_timeout_s,
-        max_error_rad=math.inf,
-    )
     return VelocityMotors(
-        targets,
+        speed_targets(config),
         gain_n_m_s_rad=np.full(2, 0.1),
         torque_limit_n_m=np.full(2, STALL_TORQUE_N_M),
         acceleration_rad_s2=np.full(2, 100.0),
@@ -161,7 +155,7 @@ class BurgerTwin(Twin):
         return signals
 
     def _odometry(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        wheels_rad, yaw_rad = signals[JOINT_POSITION], _yaw(signals[ORIENTATION])
+        wheels_rad, yaw_rad = signals[JOINT_POSITION], quaternion_heading_rad(*signals[ORIENTATION].tolist())
         if self._wheels_rad is None:
             self._wheels_rad, self._first_yaw_rad = wheels_rad, yaw_rad
         moved_m = WHEEL_RADIUS_M * float((wheels_rad - self._wheels_rad).mean())
@@ -188,11 +182,6 @@ class BurgerTwin(Twin):
         picture = np.rint(noisy).clip(0, 255).astype(np.uint8)
         self._drawn[camera] = drawn, picture
         return picture
-
-
-def _yaw(orientation_wxyz: np.ndarray) -> float:
-    w, x, y, z = orientation_wxyz.tolist()
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
 
 
 def make_twin(config: TwinConfig, seed: int) -> Twin:

@@ -11,9 +11,8 @@ import numpy as np
 from cart_robot.constants import CAMERA_PERIOD_S, TWIST_OF_WHEELS, WHEEL_RADIUS_M, WHEELS_OF_TWIST
 from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import ANGULAR_VELOCITY, CAMERA, ODOMETRY_TWIST
-from daydreamer.safety.target_stream import TargetStream
 from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
-from sim.motors import VelocityMotors
+from sim.motors import VelocityMotors, speed_targets
 from sim.twin import Twin
 
 WHEEL_SPEED = "wheel_speed_rad_s"
@@ -23,14 +22,8 @@ TORQUE_LIMIT_N_M = 0.05
 
 
 def _motors(config: TwinConfig) -> VelocityMotors:
-    targets = TargetStream(
-        latency_s=config.command_latency_s,
-        interpolate_s=0.0,
-        timeout_s=config.command_timeout_s,
-        max_error_rad=math.inf,
-    )
     return VelocityMotors(
-        targets,
+        speed_targets(config),
         gain_n_m_s_rad=np.full(2, 0.1),
         torque_limit_n_m=np.full(2, TORQUE_LIMIT_N_M),
         acceleration_rad_s2=np.full(2, 60.0),
