@@ -81,6 +81,8 @@ ROWS = (
     Row("256x16, 4096 x 15, graph", sizes=(256, 16, 4096, 15), graph="loops"),
     Row("reference", workload="reference"),
     Row("reference, graph", workload="reference", graph="loops"),
+    Row("image", workload="image"),
+    Row("image, scan 5", workload="image", updates_per_dispatch=5),
 )
 
 

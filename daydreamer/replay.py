@@ -75,7 +75,8 @@ def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
 
 
 @partial(jax.jit, donate_argnums=0)
-def _append(state: ReplayState, rows: dict[str, Array], count: Array) -> ReplayState:
+def append_rows(state: ReplayState, rows: dict[str, Array], count: Array) -> ReplayState:
+    """The ring with the first `count` of `rows` `[size, ...]` written to it; the rest only fills them up."""
     capacity = state.rows["reward"].shape[0]
     offsets = jnp.arange(rows["reward"].shape[0])
     index = jnp.where(offsets < count, (state.head + offsets) % capacity, capacity)  # padding falls off the end
@@ -130,10 +131,14 @@ class Replay:
         expected[1:] = identity[:-1] + (0, 1)
         rows["is_first"] |= (identity != expected).any(-1)
         self._expected = (identity[-1, 0], identity[-1, 1] + 1)
-        size = next(size for size in APPEND_SIZES if size >= len(steps))
-        padded = {name: np.pad(v, [(0, size - len(steps))] + [(0, 0)] * (v.ndim - 1)) for name, v in rows.items()}
-        self.state = _append(self.state, padded, np.int32(len(steps)))
+        self._write(rows)
         self.total += len(steps)
+
+    def _write(self, rows: dict[str, np.ndarray]) -> None:
+        count = len(rows["reward"])
+        size = next(size for size in APPEND_SIZES if size >= count)
+        padded = {name: np.pad(v, [(0, size - count)] + [(0, 0)] * (v.ndim - 1)) for name, v in rows.items()}
+        self.state = append_rows(self.state, padded, np.int32(count))
 
 
 def sample(

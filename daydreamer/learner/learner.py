@@ -35,7 +35,8 @@ from daydreamer.telemetry.dreams import Dream, DreamWriter
 from daydreamer.timing import LatencyStatistics, LatencySummary
 
 KEPT_SNAPSHOTS = 10
-_RESTART_SEED = 0x9E3779B9  # keeps the learner's randomness apart from the twin's and the actor's
+RESTART_SEED = 0x9E3779B9
+"""Keeps the learner's randomness apart from the twin's and the actor's."""
 
 
 class Learner:
@@ -86,7 +87,7 @@ class Learner:
         self._failing: set[str] = set()
         self._durable: int | None = None
         self._initialize = jax.jit(self.agent.initialize, static_argnums=0, out_shardings=devices.whole)
-        self._state = self._initialize(config.seed ^ _RESTART_SEED)
+        self._state = self._initialize(config.seed ^ RESTART_SEED)
         self._restore()
         self._policy_version = next_snapshot_version(session.policy) - 1
         self._attempted = int(self._state.updates) + int(self._state.skipped)
@@ -285,7 +286,7 @@ class Learner:
         """
         if self._fell_back_to is not None and self._fell_back_to in self._checkpointer.steps:
             self._checkpointer.set_aside(self._fell_back_to)
-        state = self._initialize(self._session.config.seed ^ _RESTART_SEED)
+        state = self._initialize(self._session.config.seed ^ RESTART_SEED)
         restored = self._checkpointer.restore(state, self._session.spec.hash)
         if restored is not None:
             state, _ = restored
