@@ -125,7 +125,7 @@ class Rehearsal:
             (data.qvel[twin.velocity_at] - motion.velocity_rad_s[step]) / TYPICAL["velocity"],
         ]
         if self._moves_freely:
-            parts.append((up - motion.rotation[step, 2]) / TYPICAL["up"])
+            parts.append((up - motion.up[step]) / TYPICAL["up"])
             turning = data.qvel[3:6] - motion.angular_velocity_rad_s[step]
             parts.append(turning / TYPICAL["angular_velocity"])
         return np.concatenate(parts)
@@ -203,14 +203,14 @@ class Search:
         make_twin: Callable[[TwinConfig, int], Twin],
         published: TwinConfig,
         motion: LoggedMotion,
-        starts: Sequence[int],
+        starts: np.ndarray,
         seed: int,
     ) -> None:
         """`starts` of the stretches, all of them used for every twin that is tried."""
         self._make_twin = make_twin
         self._published = msgspec.structs.replace(published, randomisation=RandomisationConfig(), camera=False)
         self._motion = motion
-        self._starts = np.asarray(starts)
+        self._starts = starts
         twin = make_twin(self._published, 0)
         self.parameters, self.joint_names = parameters_of(twin), twin.joint_names
         twin.close()
@@ -221,7 +221,7 @@ class Search:
         self._tried: list[np.ndarray] = []
         self._costs: list[np.ndarray] = []
 
-    def errors(self, values: Mapping[str, float], starts: Sequence[int]) -> np.ndarray:
+    def errors(self, values: Mapping[str, float], starts: np.ndarray) -> np.ndarray:
         """Of the twin with these values, `[stretches, steps, errors]`."""
         twin = self._make_twin(twin_config(self._published, {name: (x, x) for name, x in values.items()}), 0)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -31,8 +32,7 @@ class LoggedMotion:
 
     Attributes:
       position_rad, velocity_rad_s: of the joints.
-      rotation: `[steps, 3, 3]`, from base_link into the world; the heading is unknown, and 0.
-      orientation_wxyz: the same as quaternions.
+      orientation_wxyz: from base_link into the world; the heading is unknown, and 0.
       angular_velocity_rad_s: of base_link, in base_link.
       sent_rad: joint targets that were sent at each step; NaN where joints were damped.
       follows: whether a step follows the one before it, without a gap or another actor life.
@@ -41,7 +41,6 @@ class LoggedMotion:
 
     position_rad: np.ndarray
     velocity_rad_s: np.ndarray
-    rotation: np.ndarray
     orientation_wxyz: np.ndarray
     angular_velocity_rad_s: np.ndarray
     sent_rad: np.ndarray
@@ -65,7 +64,6 @@ class LoggedMotion:
         return cls(
             position_rad=arrays[JOINT_POSITION],
             velocity_rad_s=arrays[JOINT_VELOCITY],
-            rotation=np.array([rotation_matrix(orientation) for orientation in arrays[ORIENTATION]]).reshape(-1, 3, 3),
             orientation_wxyz=arrays[ORIENTATION],
             angular_velocity_rad_s=arrays[ANGULAR_VELOCITY],
             sent_rad=np.array(sent, np.float64),
@@ -75,6 +73,11 @@ class LoggedMotion:
 
     def __len__(self) -> int:
         return len(self.follows)
+
+    @functools.cached_property
+    def up(self) -> np.ndarray:
+        """The world's up in base_link, `[steps, 3]`."""
+        return np.array([rotation_matrix(orientation)[2] for orientation in self.orientation_wxyz]).reshape(-1, 3)
 
     def stretches(self) -> np.ndarray:
         """Steps at which one may begin: on its feet, driven all the time, and moving."""
@@ -87,7 +90,7 @@ class LoggedMotion:
             & np.isfinite(self.velocity_rad_s).all(1)
             & np.isfinite(self.angular_velocity_rad_s).all(1)
         )
-        good = finite & (self.rotation[:, 2, 2] > UPRIGHT)
+        good = finite & (self.up[:, 2] > UPRIGHT)
         changes = np.abs(np.diff(self.sent_rad, axis=0, prepend=self.sent_rad[:1])).max(1)
 
         def windows(values: np.ndarray) -> np.ndarray:

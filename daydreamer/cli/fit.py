@@ -142,7 +142,7 @@ def choose_stretches(motion: LoggedMotion, count: int, seed: int) -> tuple[np.nd
     return chosen[0], chosen[1]
 
 
-def error_of(search: Search, values: Mapping[str, float], starts: Sequence[int] | np.ndarray) -> dict[str, float]:
+def error_of(search: Search, values: Mapping[str, float], starts: np.ndarray) -> dict[str, float]:
     """How wrong a twin is at the end of stretches, in the median: of joints in rad, of their speeds in rad/s."""
     from sim.identification import TYPICAL
 
