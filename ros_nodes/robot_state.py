@@ -26,6 +26,7 @@ from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.camera import TRANSPORTS, Camera
 from ros_nodes.named_values import JointReadings, NamedValues, Unusable
+from ros_nodes.wishes import WishedTwist
 
 REPORT_TIMEOUT_S = 10.0
 """Temperature and charge that are older than this are not known any more."""
@@ -128,6 +129,9 @@ class RobotState:
         self._subscribe(BatteryState, topics.BATTERY, self._on_battery)
         self._temperature_unit, self._charge_unit = TemperatureUnit(), ChargeUnit()
         self._watch = SensorWatch(spec, robot, foot_unloaded_n)
+        self._wishes: WishedTwist | None = None
+        if signals.WISHED_TWIST in robot.signals:
+            self._wishes = WishedTwist(node, self._largest(signals.WISHED_TWIST), self._refuse_wish)
         self._cameras = {
             name: Camera(
                 node,
@@ -222,6 +226,8 @@ class RobotState:
         ):
             if report is not None:
                 values[name] = report
+        if self._wishes is not None and (wish := self._wishes.newest()) is not None:
+            values[signals.WISHED_TWIST] = wish
         received_s = self._slow_s()
         for name, camera in self._cameras.items():
             if camera.newest is not None:
@@ -314,6 +320,10 @@ class RobotState:
         )
         if self._is_time_to_say((topic, "behind"), time.monotonic(), REPEAT_S):
             self._on_notice(text, topic=name, fault="behind", behind_s=behind_s)
+
+    def _refuse_wish(self, text: str) -> None:
+        if self._is_time_to_say((topics.VELOCITY_COMMAND, "impossible"), time.monotonic(), REPEAT_S):
+            self._on_notice(text, topic=self._name_of(topics.VELOCITY_COMMAND), fault="impossible")
 
     def _refuse_image(self, topic: str, error: Exception, now_s: float) -> None:
         """On the camera's thread."""

@@ -26,6 +26,7 @@ from daydreamer.contract.signals import (
     JOINT_VELOCITY,
     ODOMETRY_POSE,
     ODOMETRY_TWIST,
+    WISHED_TWIST,
 )
 from daydreamer.errors import UserError
 from daydreamer.session.wiring import Wiring
@@ -204,7 +205,8 @@ def joint_command_message(
 
 def wiring_of(node: Node, interface: str, robot: Embodiment) -> Wiring:
     """Where a node's topics are, after namespace and remapping."""
-    names = (*topics_of(robot), TEMPERATURE, BATTERY, command_topic(robot), EMERGENCY_STOP, GAMEPAD)
+    wishes = (VELOCITY_COMMAND,) if WISHED_TWIST in robot.signals else ()
+    names = (*topics_of(robot), TEMPERATURE, BATTERY, *wishes, command_topic(robot), EMERGENCY_STOP, GAMEPAD)
     resolved = {name: node.resolve_topic_name(name) for name in names}
     return Wiring(command_interface=interface, namespace=node.get_namespace(), topics=resolved)
 

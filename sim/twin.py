@@ -79,6 +79,9 @@ class Twin:
       driver: of the motors.
       frozen_rad: `[motors]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
       biases: sensor errors by signal, one for each signal but the cameras'; see `Sensors`.
+      base: number of the body that is base_link.
+      position_at, velocity_at: where in MuJoCo's `qpos` and `qvel` the motors' joints are.
+      base_velocity_at: where in `qvel` the linear velocity of the base is; None if the base does not move freely.
     """
 
     def __init__(self, description: TwinDescription, config: TwinConfig, seed: int) -> None:
@@ -108,7 +111,7 @@ class Twin:
         self.model = mujoco.MjModel.from_xml_string(description.model.read_text())
         self.model.opt.timestep = config.physics_timestep_s
         self.data = mujoco.MjData(self.model)
-        (self._base,) = find(self.model, "body", [description.base], robot).tolist()
+        (self.base,) = find(self.model, "body", [description.base], robot).tolist()
         self._find_motors()
         self.driver = description.make_motors(config)
         if self.drawn:
@@ -163,11 +166,11 @@ class Twin:
 
     def place_joints(self, position_rad: np.ndarray) -> None:
         """Sets the angles `[motors]` of the motors' joints; for `InitialState.place`."""
-        self.data.qpos[self._position_at] = position_rad
+        self.data.qpos[self.position_at] = position_rad
 
     def place_base(self, position_m: np.ndarray, orientation_wxyz: np.ndarray) -> None:
         """Sets where base_link is, if it moves freely; for `InitialState.place`."""
-        first = self.model.jnt_qposadr[self.model.body_jntadr[self._base]]
+        first = self.model.jnt_qposadr[self.model.body_jntadr[self.base]]
         self.data.qpos[first : first + 3] = position_m
         self.data.qpos[first + 3 : first + 7] = orientation_wxyz
 
@@ -180,7 +183,7 @@ class Twin:
 
     def push(self, force_n: np.ndarray) -> None:
         """From now on `force_n` `[3]`, in the world, acts on the middle of the base; zero ends it."""
-        self.data.xfrc_applied[self._base, :3] = force_n
+        self.data.xfrc_applied[self.base, :3] = force_n
 
     def advance(self, seconds: float) -> None:
         """Lets time pass, in whole physics steps; a remainder is kept for the next call.
@@ -197,7 +200,7 @@ class Twin:
         """`advance`, counted in physics steps."""
         model, data, torque = self.model, self.data, self.driver.torque
         positions, velocities, controls = data.qpos, data.qvel, data.ctrl
-        position_at, velocity_at, control_at = self._position_at, self._velocity_at, self._control_at
+        position_at, velocity_at, control_at = self.position_at, self.velocity_at, self._control_at
         stuck = ~np.isnan(self.frozen_rad)
         any_stuck = stuck.any()
         for _ in range(steps):
@@ -238,14 +241,14 @@ class Twin:
 
     def base_truth(self) -> TwinTruth:
         """Where the base is and how it moves; a base that is fixed does not."""
-        rotation = self.data.xmat[self._base].reshape(3, 3)
+        rotation = self.data.xmat[self.base].reshape(3, 3)
         velocity_m_s = np.zeros(3)
         kind: type[TwinTruth] = FixedBaseTruth
-        if self._base_velocity_at is not None:
+        if self.base_velocity_at is not None:
             # A free joint's linear velocity is in the world frame.
-            velocity_m_s, kind = self.data.qvel[self._base_velocity_at] @ rotation, TwinTruth
+            velocity_m_s, kind = self.data.qvel[self.base_velocity_at] @ rotation, TwinTruth
         return kind(
-            position_m=self.data.xpos[self._base].copy(),
+            position_m=self.data.xpos[self.base].copy(),
             velocity_m_s=velocity_m_s,
             up_z=float(rotation[2, 2]),
             yaw_rad=math.atan2(rotation[1, 0], rotation[0, 0]),
@@ -277,13 +280,13 @@ class Twin:
         names = all_names(model, "joint")
         self.joint_names = tuple(names[joint] for joint in joints)
         self._control_at = selection(motors)
-        self._position_at = selection(model.jnt_qposadr[joints])
-        self._velocity_at = selection(model.jnt_dofadr[joints])
-        self._base_velocity_at: slice | None = None
-        root = model.body_jntadr[self._base]
+        self.position_at = selection(model.jnt_qposadr[joints])
+        self.velocity_at = selection(model.jnt_dofadr[joints])
+        self.base_velocity_at: slice | None = None
+        root = model.body_jntadr[self.base]
         if root >= 0 and model.jnt_type[root] == mujoco.mjtJoint.mjJNT_FREE:
             first = int(model.jnt_dofadr[root])
-            self._base_velocity_at = slice(first, first + 3)
+            self.base_velocity_at = slice(first, first + 3)
 
 
 def _is_plain_motor(model: mujoco.MjModel, motor: int) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
+from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
@@ -40,6 +41,7 @@ WALK_ARGUMENTS = {
     "resume": "directory of a session to go on with, over the same robot and interface, as resume:=~/monday",
     "seed": "of exploration, networks, batches and twin (default: 0)",
     "preset": "named settings, as the robot's folder has them: default, tiny ...",
+    "twin": "file that 'daydreamer fit' wrote, whose twin takes the place of the published one",
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
@@ -84,7 +86,7 @@ WALK = "walk"
 LARGEST_PARAMETERS = 1 << 20
 """Bytes in a parameter file."""
 
-FIXED_AT_THE_START = ("session", "seed", "preset", "set")
+FIXED_AT_THE_START = ("session", "seed", "preset", "twin", "set")
 """A session that is resumed keeps these; so it would be an error to expect otherwise."""
 
 
@@ -193,6 +195,7 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
         minutes=_number("minutes", arguments["minutes"] or "60"),
         seed=_whole_number("seed", arguments["seed"] or "0"),
         preset=arguments["preset"] or "default",
+        twin=fitted_twin(_path(arguments["twin"])),
         overrides=split_settings(arguments["set"]),
     )
     check_installation(config)

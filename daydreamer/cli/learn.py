@@ -6,6 +6,7 @@ from pathlib import Path
 
 from daydreamer.cli.dashboard import is_installed
 from daydreamer.cli.drives import find_drive
+from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.config import Body
@@ -23,16 +24,24 @@ def learn(
     minutes: float,
     seed: int,
     preset: str,
+    twin_file: Path | None,
     overrides: list[str],
     dashboard: bool,
 ) -> int:
     """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
     Raises:
-      UserError: see `configure`, `check_installation`, `Session.create` and `run_session`.
+      UserError: see `fitted_twin`, `configure`, `check_installation`, `Session.create` and `run_session`.
     """
     config = configure(
-        robot=robot, task=task, body=body, minutes=minutes, seed=seed, preset=preset, overrides=overrides
+        robot=robot,
+        task=task,
+        body=body,
+        minutes=minutes,
+        seed=seed,
+        preset=preset,
+        twin=fitted_twin(twin_file),
+        overrides=overrides,
     )
     check_installation(config)
     session = new_session(session_directory, config)

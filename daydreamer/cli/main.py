@@ -61,6 +61,10 @@ NewSession = Annotated[
 ]
 Preset = Annotated[str, typer.Option(help="Named settings, as the robot's folder has them: default, tiny ...")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
+TwinFile = Annotated[
+    Path | None,
+    typer.Option("--twin", metavar="FILE", help="Rehearse on the twin that 'daydreamer fit' found, before --set."),
+]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
@@ -82,6 +86,7 @@ def learn(
     session: NewSession = None,
     seed: Seed = 0,
     preset: Preset = "default",
+    twin: TwinFile = None,
     overrides: Overrides = None,
     dashboard: Dashboard = True,
 ) -> None:
@@ -102,6 +107,7 @@ def learn(
         minutes=minutes,
         seed=seed,
         preset=preset,
+        twin_file=twin,
         overrides=overrides or [],
         dashboard=dashboard,
     )
@@ -115,6 +121,7 @@ def walk(
     robot: Walker = "twin",
     seed: Seed = 0,
     preset: Preset = "default",
+    twin: TwinFile = None,
     overrides: Overrides = None,
     dashboard: Dashboard = True,
 ) -> None:
@@ -138,6 +145,7 @@ def walk(
         minutes=minutes,
         seed=seed,
         preset=preset,
+        twin_file=twin,
         overrides=overrides or [],
         dashboard=dashboard,
     )
@@ -244,6 +252,7 @@ def train(
     seed: Seed = 0,
     walker: Annotated[str, typer.Option("--robot", hidden=True)] = "twin",
     preset: Preset = "default",
+    twin: TwinFile = None,
     overrides: Overrides = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
@@ -266,9 +275,29 @@ def train(
         train_ratio=train_ratio,
         seed=seed,
         preset=preset,
+        twin_file=twin,
         overrides=overrides or [],
     )
     raise typer.Exit(status)
+
+
+@app.command()
+def fit(
+    session: SessionArgument,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="YAML to write.")] = Path("twin.yaml"),
+    stretches: Annotated[int, typer.Option(min=60, help="Of 0.15 s each, that a twin has to repeat.")] = 150,
+    seed: Annotated[int, typer.Option(help="Of the search, and of which stretches.")] = 0,
+    json: Json = False,
+) -> None:
+    """Find the twin that moves as a session's robot did: payload, friction, motors, delays, noise; takes minutes.
+
+    From each of many moments at which the robot was on its feet and moving, a twin is told what the robot was told, and
+    has to come out where the robot did. The file has an interval for each parameter: a session that is given it by
+    --twin draws a robot from them by its seed. Half minutes of the log that were held out say how much better it is.
+    """
+    from daydreamer.cli.fit import fit
+
+    fit(session, out, stretches, seed, as_json=json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daydreamer.accelerators import share_gpu_memory
+from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
@@ -38,12 +39,13 @@ def train(
     train_ratio: float | None,
     seed: int,
     preset: str,
+    twin_file: Path | None,
     overrides: Sequence[str],
 ) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
     Raises:
-      UserError: unknown robot, task or preset, a robot without a twin, or `out` cannot become a session.
+      UserError: unknown robot, task or preset, no twin, an unusable file of one, or `out` cannot become a session.
     """
     from daydreamer.lockstep import LockstepSession
 
@@ -51,7 +53,13 @@ def train(
     share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
     chosen = functools.partial(
-        configure, robot=robot, task=task, seed=seed, preset=preset, overrides=[*ratio, *overrides]
+        configure,
+        robot=robot,
+        task=task,
+        seed=seed,
+        preset=preset,
+        twin=fitted_twin(twin_file),
+        overrides=[*ratio, *overrides],
     )
     rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
     config = chosen(minutes=steps / rate_hz / 60)

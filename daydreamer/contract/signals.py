@@ -17,6 +17,7 @@ LINEAR_ACCELERATION = "linear_acceleration_m_s2"
 FOOT_FORCE = "foot_force_n"
 ODOMETRY_TWIST = "odometry_twist"
 ODOMETRY_POSE = "odometry_pose"
+WISHED_TWIST = "wished_twist"
 CAMERA = "camera"
 TEMPERATURE = "temperature_c"
 CHARGE = "battery_fraction"
@@ -91,6 +92,14 @@ def odometry_signals() -> dict[str, Signal]:
     the robot was switched on, all of a robot on level ground.
     """
     return {ODOMETRY_TWIST: Signal((2,), largest=100.0), ODOMETRY_POSE: Signal((3,), largest=1e6)}
+
+
+def wish_signal() -> dict[str, Signal]:
+    """Forward speed in m/s and turn rate in rad/s `[2]` that somebody wishes for, by `cmd_vel`.
+
+    It is missing as long as nobody has, and 0 where nobody does so any more.
+    """
+    return {WISHED_TWIST: Signal((2,), largest=100.0, optional=True)}
 
 
 def health_signals() -> dict[str, Signal]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from daydreamer import accelerators
 from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
@@ -21,12 +22,14 @@ def configure(
     task: str | None = None,
     body: Body = "twin",
     preset: str = "default",
+    twin: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
 ) -> SessionConfig:
     """The configuration of a new session: defaults, what suits this machine's GPU, preset, `section.key=value`.
 
     Args:
       task: None for the robot's usual one.
+      twin: settings of its section of that name, as of a twin that was fitted.
 
     Raises:
       UserError: unknown robot, task, preset or key, a body that the robot does not have, or an unusable value.
@@ -40,7 +43,8 @@ def configure(
         raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
     settings = entry.preset(task, preset, body)
-    return resolve(accelerators.settings(settings), settings, arguments, parse_overrides(overrides))
+    fitted = {} if twin is None else {"twin": twin}
+    return resolve(accelerators.settings(settings), settings, arguments, fitted, parse_overrides(overrides))
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:

@@ -1,13 +1,13 @@
 """Unitree's A1."""
 
 from daydreamer.robots.a1.constants import A1
-from daydreamer.robots.quadruped.entry import walk_entry
+from daydreamer.robots.quadruped.entry import follow_entry, walk_entry
 from daydreamer.robots.registry import Interface, Robot
 
 ROBOT = Robot(
     name="a1",
     summary="Unitree A1, a quadruped",
-    tasks={"walk": walk_entry(A1)},
+    tasks={"walk": walk_entry(A1), "follow": follow_entry(A1)},
     twin="daydreamer.robots.a1.twin:make_twin",
     interfaces={
         "unitree": Interface(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from daydreamer.config import SessionConfig, merge
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.task import Task
 from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.follow import QuadrupedFollowTask
 from daydreamer.robots.quadruped.presets import OVERRIDES, PRESETS
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.signals import signals
@@ -31,6 +33,16 @@ def portrayal(robot: Quadruped) -> Portrayal:
         single_lines=frozenset({"speed"}),
         needs=frozenset({"gravity_up", "joint_position", "velocity"}),
     )
+
+
+def follow_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -> TaskEntry:
+    """The task of going as is wished for, see `walk_entry`."""
+
+    def make(config: SessionConfig) -> Task:
+        return QuadrupedFollowTask(robot, camera=config.twin.camera, seed=config.seed)
+
+    walk = walk_entry(robot, overrides)
+    return dataclasses.replace(walk, make=make, summary="stand up, and go as cmd_vel says")
 
 
 def walk_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -> TaskEntry:

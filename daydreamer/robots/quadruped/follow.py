@@ -1,0 +1,156 @@
+"""A quadruped that goes as it is told: forward speed and turn rate are wished for, and paid as far as they come."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from daydreamer.contract.signals import ANGULAR_VELOCITY, WISHED_TWIST, Measurement, wish_signal
+from daydreamer.contract.task import TaskState
+from daydreamer.presentation import Figure, Level, Milestone, Presentation
+from daydreamer.robots.quadruped import reward
+from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, WALK
+from daydreamer.robots.quadruped.task import INFO as WALK_INFO
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.spec import Space
+
+FORWARD_M_S, TURN_RAD_S = (-0.2, 0.5), (-0.8, 0.8)
+"""What may be wished for; more is cut off."""
+WISH_S = (4.0, 8.0)
+"""How long a sampled wish lasts, about the length of a rhythm's bout."""
+STAND_SHARE = 0.2
+"""Of the sampled wishes, those to stand still."""
+WISH_SCALE = np.array((0.5, 1.0))
+"""Units of the observed wish: 0.5 m/s, as of the observed velocity, and 1 rad/s."""
+MISSES = np.array((0.6, 1.2))
+"""What a wish may be missed by, in m/s and rad/s, until nothing is paid for it any more."""
+CLOSE = np.array((0.1, 0.2))
+"""Within which a wish counts as followed."""
+
+TERMS = (*reward.TERMS[:-1], "r_forward", "r_turn")
+INFO = (*WALK_INFO, "turn_rate_rad_s", "forward_error_m_s", "turn_error_rad_s", "follows")
+
+FOLLOW = Presentation(
+    reward_range=(4.0, 14.0),
+    terms_range=(-1.0, 1.1),
+    milestones=(
+        WALK.milestones[WALK.milestone_names.index(UPRIGHT)],
+        Milestone(
+            name="following",
+            did="followed its commands",
+            does="follows its commands",
+            quantity="info/follows",
+            at_least=0.5,
+            hold_s=HOLD_S,
+            mean_s=MEAN_S,
+        ),
+    ),
+    figures=(
+        Figure(
+            quantity="info/forward_error_m_s",
+            name="error of forward speed",
+            unit="m/s",
+            did="missed the speed asked for by",
+            source="odometry",
+            plot_range=(0.0, 0.7),
+            level=Level(value=float(CLOSE[0]), words="close"),
+        ),
+        Figure(
+            quantity="info/turn_error_rad_s",
+            name="error of turn rate",
+            unit="rad/s",
+            did="missed the turn rate asked for by",
+            source="gyroscope",
+            plot_range=(0.0, 1.2),
+            level=Level(value=float(CLOSE[1]), words="close"),
+        ),
+    ),
+    occurrences=WALK.occurrences,
+    may_be_constant=("joint_target", "wish"),
+    verdict_minutes=WALK.verdict_minutes,
+)
+
+
+class Wishes:
+    """What is wished of a robot while nobody says so: forward speed in m/s and turn rate in rad/s, drawn anew."""
+
+    def __init__(self, period_s: float, seed: int) -> None:
+        self._period_s = period_s
+        self._random = np.random.default_rng((seed, 0xF0110))
+        self._remaining_s = 0.0
+        self._wish = np.zeros(2)
+
+    def next(self) -> np.ndarray:
+        """The wish of the next step, `[2]`."""
+        self._remaining_s -= self._period_s
+        if self._remaining_s <= 0.0:
+            self._remaining_s = self._random.uniform(*WISH_S)
+            wish = np.array((self._random.uniform(*FORWARD_M_S), self._random.uniform(*TURN_RAD_S)))
+            self._wish = wish * (self._random.random() >= STAND_SHARE)
+        return self._wish
+
+
+class QuadrupedFollowTask(QuadrupedWalkTask):
+    """A quadruped that stands up as in `QuadrupedWalkTask`, and then goes as is wished for.
+
+    The policy observes `wish` (forward in units of 0.5 m/s, turn rate in rad/s) beside what it observes there. A wish
+    comes by the signal `WISHED_TWIST` if somebody says one, see there; otherwise it is drawn at random, so that all of
+    them are learned.
+    """
+
+    def __init__(self, robot: Quadruped, camera: bool = False, *, seed: int = 0) -> None:
+        """Makes the task; `seed` is of the wishes."""
+        super().__init__(robot, camera)
+        observation = self.spec.observation | {"wish": Space((2,))}
+        # Left for right the robot turns the other way.
+        mirror = self.spec.mirror | {"wish": (1, -2)}
+        self.spec = msgspec.structs.replace(
+            self.spec, task="follow", observation=observation, mirror=mirror, reward_terms=TERMS, info=INFO
+        )
+        signals = self.embodiment.signals | wish_signal()
+        self.embodiment = dataclasses.replace(self.embodiment, signals=signals)
+        self.presentation = FOLLOW
+        self._wishes = Wishes(self.spec.control_period_s, seed)
+        self._wish = np.zeros(2)
+
+    def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
+        state = super().observe(measurement, sent)
+        up = state.observation["gravity_up"].astype(np.float64)
+        turn_rad_s = float(up @ measurement[ANGULAR_VELOCITY])
+        # The one before is what the last action was to answer.
+        misses = np.abs((state.info["forward_velocity_m_s"], turn_rad_s) - self._wish)
+        state.reward, state.reward_terms = follow_reward(state.reward_terms, misses)
+        state.info |= {
+            "turn_rate_rad_s": turn_rad_s,
+            "forward_error_m_s": float(misses[0]),
+            "turn_error_rad_s": float(misses[1]),
+            "follows": float((misses <= CLOSE).all() and up[2] > reward.STAGE_THRESHOLD),
+        }
+        self._wish = self._next_wish(measurement)
+        state.observation["wish"] = (self._wish / WISH_SCALE).astype(np.float32)
+        return state
+
+    def _next_wish(self, measurement: Measurement) -> np.ndarray:
+        drawn, said = self._wishes.next(), measurement.get(WISHED_TWIST)
+        return drawn if said is None else np.clip(said, *np.transpose((FORWARD_M_S, TURN_RAD_S)))
+
+
+def follow_reward(walk_terms: Mapping[str, float], misses: Sequence[float]) -> tuple[float, dict[str, float]]:
+    """The reward of following, and its terms.
+
+    As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
+    forward speed and half for the turn rate, less the more they are missed by, and only on the feet.
+
+    Args:
+      walk_terms: of `reward.walk_reward`.
+      misses: `[2]`, by how much forward speed and turn rate differ from the wish, in m/s and rad/s.
+    """
+    standing = {name: walk_terms[name] for name in reward.TERMS[:-1]}
+    on_feet = reward.ramp(standing["r_knee"])
+    paid = on_feet * np.maximum(1.0 - np.asarray(misses) / MISSES, 0.0)
+    total = sum(standing.values()) + reward.VELOCITY_WEIGHT * (float(paid.mean()) + 1.0)
+    return total, standing | {"r_forward": float(paid[0]), "r_turn": float(paid[1])}

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from daydreamer.contract.signals import WISHED_TWIST, Measurement
+from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.quadruped import reward
+from daydreamer.robots.quadruped.follow import (
+    FORWARD_M_S,
+    MISSES,
+    TERMS,
+    TURN_RAD_S,
+    QuadrupedFollowTask,
+    Wishes,
+    follow_reward,
+)
+from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+
+STANDING = dict.fromkeys(reward.TERMS[:-1], 1.0) | {"r_velocity": 0.3}
+
+
+def standing_measurement(turn_rad_s=0.0, wish=None):
+    values = {
+        "joint_position_rad": A1.stand_pose_rad,
+        "joint_velocity_rad_s": np.zeros(12),
+        "orientation_wxyz": np.array((1.0, 0.0, 0.0, 0.0)),
+        "angular_velocity_rad_s": np.array((0.0, 0.0, turn_rad_s)),
+        "linear_acceleration_m_s2": np.array((0.0, 0.0, 9.81)),
+        "foot_force_n": np.full(4, 30.0),
+    }
+    return Measurement(0.0, values | ({} if wish is None else {WISHED_TWIST: np.array(wish)}))
+
+
+def test_following_pays_what_walking_pays_and_half_for_each_of_both():
+    best, terms = follow_reward(STANDING, (0.0, 0.0))
+    assert best == 14.0 and tuple(terms) == TERMS
+    assert follow_reward(STANDING, (MISSES[0], 0.0))[0] == 11.5
+    assert follow_reward(STANDING, 10 * MISSES)[0] == 9.0
+    assert follow_reward(STANDING | {"r_knee": 0.4}, (0.0, 0.0))[0] == pytest.approx(8.4)  # not on its feet
+
+
+def test_a_wish_that_is_said_takes_the_place_of_drawn_ones():
+    task = QuadrupedFollowTask(A1)
+    state = task.observe(standing_measurement(wish=(0.25, -0.5)), A1.stand_pose_rad)
+    np.testing.assert_allclose(state.observation["wish"], (0.5, -0.5))
+    turning = task.observe(standing_measurement(turn_rad_s=-0.5, wish=(9.0, 9.0)), A1.stand_pose_rad)
+    assert turning.info["turn_error_rad_s"] == pytest.approx(0.0, abs=1e-6)
+    assert turning.info["forward_error_m_s"] == pytest.approx(0.25, abs=0.05)
+    np.testing.assert_allclose(turning.observation["wish"], (FORWARD_M_S[1] / 0.5, TURN_RAD_S[1]))
+    assert set(turning.reward_terms) == set(task.spec.reward_terms) and set(turning.info) == set(task.spec.info)
+
+
+def test_wishes_are_drawn_over_all_that_may_be_wished_and_last():
+    wishes = Wishes(0.05, seed=1)
+    drawn = np.array([wishes.next() for _ in range(20 * 60 * 30)])
+    changes = np.flatnonzero(np.abs(np.diff(drawn, axis=0)).any(1))
+    assert 3.9 < np.diff(changes).min() * 0.05 and 5.0 < np.diff(changes).mean() * 0.05 < 9.0
+    assert 0.1 < (drawn == 0.0).all(1).mean() < 0.3
+    low, high = drawn.min(0), drawn.max(0)
+    np.testing.assert_allclose(low, (FORWARD_M_S[0], TURN_RAD_S[0]), atol=0.1)
+    np.testing.assert_allclose(high, (FORWARD_M_S[1], TURN_RAD_S[1]), atol=0.1)
+    again = Wishes(0.05, seed=1)
+    np.testing.assert_array_equal(drawn[:1000], [again.next() for _ in range(1000)])
+
+
+def test_its_mirror_image_turns_the_other_way():
+    spec = QuadrupedFollowTask(A1).spec
+    np.testing.assert_allclose(spec.mirror_image("wish", np.array((0.4, 0.7))), (0.4, -0.7))
+
+
+def test_walking_is_as_it_was():
+    assert "wish" not in QuadrupedWalkTask(A1).spec.observation
+    assert WISHED_TWIST not in QuadrupedWalkTask(A1).embodiment.signals
