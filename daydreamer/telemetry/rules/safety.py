@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from typing import Any
 
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.session_telemetry import SessionTelemetry
@@ -37,7 +38,8 @@ def robot_stopped(telemetry: SessionTelemetry) -> Advice | None:
     set_out = max((change["wall_s"] for change in changes if change.get("after") == "ramping"), default=0.0)
     latched = any(event["kind"] == "latched" and event["wall_s"] >= set_out for event in telemetry.events)
     cause = str(changes[-1].get("cause") or "not stated")
-    trip = next((e for e in reversed(telemetry.events) if e["kind"] == "watchdog" and e["name"] == cause), {})
+    trips = [event for event in telemetry.events if event["kind"] == "watchdog" and event["name"] == cause]
+    trip: dict[str, Any] = trips[-1] if trips else {}
     subject = f", {trip['subject']}" if trip.get("subject") else ""
     cure = str(trip.get("cure") or "") or _CURES_BY_WATCHDOG.get(cause) or _CURES[state]
     return Advice(
