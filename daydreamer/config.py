@@ -61,6 +61,20 @@ class RandomisationConfig(_Config):
     noise_scale: tuple[NotNegative, NotNegative] = (0.5, 2.0)
 
 
+class DistractorConfig(_Config):
+    """What the twin's cameras see besides, and no task is about; nothing runs into it, and no other sensor feels it.
+
+    Attributes:
+      bodies: so many coloured ones wander about.
+      light: by what share of itself it brightens and dims, within minutes; its colour drifts a little with it.
+      floor: another one; null keeps the robot's own.
+    """
+
+    bodies: Annotated[int, Meta(ge=0, le=16)] = 0
+    light: Annotated[float, Meta(ge=0.0, le=0.6)] = 0.0
+    floor: Literal["wood", "carpet", "checks"] | None = None
+
+
 class IncidentConfig(_Config):
     """One thing that goes wrong with the twin; the kinds and what they take are in `sim.incidents.KINDS`.
 
@@ -97,6 +111,7 @@ class TwinConfig(_Config):
       camera: render a 64x64 egocentric image; needs a working GL.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       randomisation: see `RandomisationConfig`.
+      distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
       random_incidents_per_minute: mean rate at which incidents of any kind begin, at random; one at a time.
     """
@@ -119,6 +134,7 @@ class TwinConfig(_Config):
     camera: bool = False
     initial_state: Name | None = None
     randomisation: RandomisationConfig = RandomisationConfig()
+    distractors: DistractorConfig = DistractorConfig()
     incidents: tuple[IncidentConfig, ...] = ()
     random_incidents_per_minute: NotNegative = 0.0
 

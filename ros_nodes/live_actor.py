@@ -253,7 +253,7 @@ class LiveActor:
         if self._set_out is None:
             return Reply(False, "The actor is inactive; activate it first.")
         if silent := self.silent_topics():
-            return Reply(False, f"Nothing usable has arrived on {', '.join(silent)}.")
+            return Reply(False, f"Nothing usable has arrived on {', '.join(silent)}; start what publishes it.")
         if self._set_out():
             return Reply(True, "Setting out.")
         return Reply(False, self.loop.supervisor.refusal or "The actor cannot be activated; its log says why.")

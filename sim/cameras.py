@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mujoco
 import numpy as np
@@ -20,17 +20,25 @@ class Cameras:
       drawn_s: simulated time of the newest picture, by signal.
     """
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, cameras: Sequence[Camera], robot: str) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        cameras: Sequence[Camera],
+        robot: str,
+        dress: Callable[[mujoco.MjvScene, float], None] | None = None,
+    ) -> None:
         """Looks the cameras up; opens no OpenGL yet.
 
         Args:
           robot: for errors.
+          dress: adds to a scene what the model does not have, at a simulated time.
 
         Raises:
           UserError: the model has no such camera.
         """
         find(model, "camera", [camera.name for camera in cameras], robot)
-        self._model, self._data, self._robot = model, data, robot
+        self._model, self._data, self._robot, self._dress = model, data, robot, dress
         self._cameras = tuple(cameras)
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self.forget()
@@ -62,7 +70,7 @@ class Cameras:
         find(self._model, "camera", [camera], self._robot)
         size = (height, width)
         if size not in self._renderers:
-            self._renderers[size] = Renderer(self._model, height, width)
+            self._renderers[size] = Renderer(self._model, height, width, self._dress)
         return self._renderers[size](self._data, camera)
 
     def close(self) -> None:

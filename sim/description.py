@@ -104,6 +104,30 @@ class Randomised:
     friction_geoms: tuple[str, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where distractors may be, so that they hide nothing that the task needs; see `sim.distractors`.
+
+    Attributes:
+      low_m, high_m: corners (x, y, z) of the box in which the middles of bodies wander, in the world.
+      size_m: half of a body's width, from the least to the largest.
+      flat: they lie on the floor, and are as good as painted on it.
+      floor_geoms: of the model, which get another texture.
+      floor_material: has a texture of 2D type, which becomes the other one.
+      floor_repeats_per_m: of that texture.
+      task_channel: 0, 1 or 2 for red, green or blue, by which the task finds what it looks for.
+    """
+
+    low_m: tuple[float, float, float]
+    high_m: tuple[float, float, float]
+    size_m: tuple[float, float]
+    flat: bool = False
+    floor_geoms: tuple[str, ...]
+    floor_material: str
+    floor_repeats_per_m: float
+    task_channel: int
+
+
 @dataclasses.dataclass(frozen=True)
 class IncidentKind:
     """What can go wrong.
@@ -158,6 +182,7 @@ class TwinDescription:
       sensors: the signals that the robot reports.
       derive: of the signals so far, those that the robot computes of them, as wheel odometry; None for none.
       cameras: likewise.
+      stage: of distractors; None for a robot that has none.
       initial_states: by name; the first one is that of a new twin.
       randomised: by domain randomisation.
       incidents: that only this robot knows, by name; what every robot knows is in `sim.incidents.KINDS`.
@@ -174,6 +199,7 @@ class TwinDescription:
     sensors: tuple[Sensor, ...]
     derive: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     cameras: tuple[Camera, ...] = ()
+    stage: Stage | None = None
     initial_states: Mapping[str, InitialState]
     randomised: Randomised = Randomised()
     incidents: Mapping[str, IncidentKind] = dataclasses.field(default_factory=dict)

@@ -15,6 +15,7 @@ _KINDS = {
     "camera": (mujoco.mjtObj.mjOBJ_CAMERA, "ncam"),
     "geom": (mujoco.mjtObj.mjOBJ_GEOM, "ngeom"),
     "joint": (mujoco.mjtObj.mjOBJ_JOINT, "njnt"),
+    "material": (mujoco.mjtObj.mjOBJ_MATERIAL, "nmat"),
     "sensor": (mujoco.mjtObj.mjOBJ_SENSOR, "nsensor"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import weakref
+from collections.abc import Callable
 
 import mujoco
 import numpy as np
@@ -27,13 +28,22 @@ class Renderer:
       close: call it to free the OpenGL context; calling it again does nothing.
     """
 
-    def __init__(self, model: mujoco.MjModel, height: int, width: int) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        height: int,
+        width: int,
+        dress: Callable[[mujoco.MjvScene, float], None] | None = None,
+    ) -> None:
         """Opens an OpenGL context.
+
+        Args:
+          dress: is called with every scene before it is drawn, and the simulated time.
 
         Raises:
           NoOpenGL: there is no working OpenGL.
         """
-        self._model = model
+        self._model, self._dress = model, dress
         self._image = np.empty((height, width, 3), np.uint8)
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._camera = mujoco.MjvCamera()
@@ -59,6 +69,8 @@ class Renderer:
         self._camera.fixedcamid = self._model.camera(camera).id
         categories = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._options, None, self._camera, categories, self._scene)
+        if self._dress is not None:
+            self._dress(self._scene, data.time)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         mujoco.mjr_readPixels(self._image, None, self._viewport, self._context)
         return self._image[::-1].copy()  # OpenGL's first row is the lowest

@@ -14,6 +14,7 @@ from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurem
 from daydreamer.errors import UserError
 from sim.cameras import Cameras
 from sim.description import TwinDescription
+from sim.distractors import make_distractors
 from sim.names import all_names, find, selection
 from sim.randomisation import DrawnRobot, draw_robot
 from sim.sensors import Sensors
@@ -93,8 +94,8 @@ class Twin:
           seed: of the initial state and the sensor noise, and of domain randomisation.
 
         Raises:
-          UserError: the model lacks something that the description names, an unusable time step, or a camera is wanted
-            and there is no working OpenGL.
+          UserError: the model lacks something that the description names, an unusable time step, distractors of a robot
+            that has none, or a camera is wanted and there is no working OpenGL.
         """
         if not 0.0 < config.physics_timestep_s <= 0.005:
             raise UserError(
@@ -124,7 +125,11 @@ class Twin:
         for signal in {JOINT_POSITION, JOINT_VELOCITY} & self.biases.keys():
             if len(self.biases[signal]) != len(self.joint_names):
                 raise UserError(f"The signal '{signal}' of the twin of '{robot}' must have a sensor for each motor.")
-        self._cameras = Cameras(self.model, self.data, description.cameras if config.camera else (), robot)
+        distractors = make_distractors(config.distractors, description.stage, seed, robot)
+        if distractors is not None:
+            distractors.lay_floor(self.model, robot)
+        cameras = description.cameras if config.camera else ()
+        self._cameras = Cameras(self.model, self.data, cameras, robot, distractors)
         self._random = np.random.default_rng(seed)
         self.reset()
         self._cameras.read()

@@ -104,13 +104,15 @@ class Finding:
     Attributes:
       wrong: whether it is.
       value, threshold: what was compared.
-      subject: name of the joint, or of the quantity.
+      subject: name of the joint, or of the quantity; or in words what it does, as "the camera's pictures are black".
+      cure: a sentence for the operator, where the robot's folder knows better than "see to it".
     """
 
     wrong: bool
     value: float
     threshold: float
     subject: str
+    cure: str = ""
 
 
 class PlausibilityCheck(Protocol):

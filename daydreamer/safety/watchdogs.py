@@ -195,7 +195,7 @@ class Watchdogs:
         if (picture := self._own_pace.oldest_picture(tick_s, measurement)) is not None:
             self.image_age_s = picture.age_s
             blind = picture.age_s > picture.limit_s
-            self._judge(Watchdog.IMAGE_STALE, blind, "hold", picture.age_s, picture.limit_s)
+            self._judge(Watchdog.IMAGE_STALE, blind, "hold", picture.age_s, picture.limit_s, subject=picture.name)
         if self._config is not None:
             self._look_at_processes(tick_s, self._config)
             if usable:
@@ -283,7 +283,8 @@ class Watchdogs:
             if finding.wrong:
                 self._implausible_s[name] = tick_s
             wrong = finding.wrong or (name in self.raised and tick_s - self._implausible_s[name] < IMPLAUSIBLE_S)
-            self._judge(name, wrong, action, finding.value, finding.threshold, subject=finding.subject)
+            details = {"subject": finding.subject} | ({"cure": finding.cure} if finding.cure else {})
+            self._judge(name, wrong, action, finding.value, finding.threshold, **details)
         self.joints_in_doubt = plausibility.joints_in_doubt
 
     def _judge(

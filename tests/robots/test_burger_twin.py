@@ -152,7 +152,7 @@ def reset(measurement):
 
 
 @pytest.mark.parametrize(
-    "change, said", [(black, "are black"), (ten_seconds_old, "None"), (reset, "has leapt")], ids=lambda x: str(x)[:20]
+    "change, said", [(black, "are black"), (ten_seconds_old, CAMERA), (reset, "has leapt")], ids=lambda x: str(x)[:20]
 )
 def test_what_cannot_be_believed_holds_the_robot_which_goes_on_by_itself(change, said):
     with twin_of("reach") as twin:

@@ -66,6 +66,23 @@ def test_robot_stopped(recorder, state, cure):
     assert advise(recorder.session) == []
 
 
+def test_what_a_watchdog_has_found_and_its_cure_are_told(recorder):
+    write(recorder)
+    for name, details, words in (
+        ("image_stale", {"subject": "front"}, ("image_stale, front", "whether its pictures arrive")),
+        (
+            "implausible",
+            {"subject": "a wheel is stuck", "cure": "Free it."},
+            ("implausible, a wheel is stuck", "Free it."),
+        ),
+        ("implausible", {"subject": "odd"}, ("implausible, odd", "goes on by itself")),
+        ("battery_low", {}, ("battery_low)", "see to the cause")),
+    ):
+        recorder.events.record("watchdog", "actor", name=name, action="hold", value=1.0, threshold=0.5, **details)
+        recorder.events.record("safety_state", "actor", before="running", after="holding", trigger="hold", cause=name)
+        assert_only(recorder, "robot_stopped", "bad", *words)
+
+
 def test_a_robot_that_waits_for_its_operator_says_so(recorder):
     write(recorder)
     recorder.events.record("safety_state", "actor", before="stopped", after="ramping", trigger="activate", cause="")

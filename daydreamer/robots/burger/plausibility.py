@@ -13,6 +13,8 @@ from daydreamer.robots.burger.constants import LIMITS, WHEEL_JOINTS, WHEELS_OF_T
 WHEELS_S = 1.5
 """So long a wheel may turn otherwise than it is told. Speeding up takes 0.9 s at most."""
 
+WHEELS_CURE = "See whether the motors have power, the wheels are free and not swapped, and nothing holds the robot."
+
 WHEEL_MARGIN_RAD_S, WHEEL_MARGIN_SHARE = 1.5, 0.5
 """How far off it may be: 0.05 m/s, and half of what it is told."""
 
@@ -20,14 +22,23 @@ ODOMETRY_S = 1.0
 POSE_MARGIN_M, POSE_MARGIN_RAD = 0.05, 0.3
 """Beyond what the robot can drive and turn by in the time between two measurements."""
 
+LEAP_CURE = "It goes on by itself; do not reset the odometry while the robot learns, nor let two nodes publish it."
+STILL_CURE = "Start the node that publishes the odometry again."
+
 MOVES_M = 0.1
 """So far by its own speed the robot goes before a pose that stands still is held against it."""
 
 FROZEN_S, FROZEN_REPEATS = 1.5, 3
 """A camera that sends the very same picture for so long, and so many times over, has stopped: sensors have noise."""
 
+FROZEN_CURE = "Start the camera's node again; it goes on by itself once pictures change."
+
 DARK_S, DARK_LEVEL = 0.5, 6.0
 """A picture whose mean is less, of 255, shows nothing."""
+
+DARK_CURE = (
+    "Switch on the light, or take off what covers the lens; it goes on by itself once there is something to see."
+)
 
 
 class WheelsCheck:
@@ -47,7 +58,8 @@ class WheelsCheck:
         self._off_s = np.where(off, self._off_s + elapsed_s, 0.0)
         worst = int(self._off_s.argmax())
         longest_s = float(self._off_s[worst])
-        return Finding(longest_s > WHEELS_S, longest_s, WHEELS_S, f"{WHEEL_JOINTS[worst]} does not turn as it is told")
+        subject = f"{WHEEL_JOINTS[worst]} does not turn as it is told"
+        return Finding(longest_s > WHEELS_S, longest_s, WHEELS_S, subject, WHEELS_CURE)
 
 
 class OdometryCheck:
@@ -73,16 +85,16 @@ class OdometryCheck:
         turned_rad = abs(math.remainder(pose[2] - before[2], math.tau))
         most_rad = 2.0 * float(LIMITS.turn_rad_s) * elapsed_s + POSE_MARGIN_RAD
         if moved_m > farthest_m:
-            return Finding(True, moved_m, farthest_m, "the place in the odometry has leapt")
+            return Finding(True, moved_m, farthest_m, "the place in the odometry has leapt", LEAP_CURE)
         if turned_rad > most_rad:
-            return Finding(True, turned_rad, most_rad, "the heading in the odometry has leapt")
+            return Finding(True, turned_rad, most_rad, "the heading in the odometry has leapt", LEAP_CURE)
         if moved_m > 0.0:
             self._unchanged_m = self._unchanged_s = 0.0
         else:
             self._unchanged_m += abs(measurement[ODOMETRY_TWIST][0]) * elapsed_s
             self._unchanged_s += elapsed_s
         stands = self._unchanged_s > ODOMETRY_S and self._unchanged_m > MOVES_M
-        return Finding(stands, self._unchanged_m, MOVES_M, "the place in the odometry does not change")
+        return Finding(stands, self._unchanged_m, MOVES_M, "the place in the odometry does not change", STILL_CURE)
 
 
 class CameraCheck:
@@ -109,9 +121,11 @@ class CameraCheck:
             self._take(picture, measurement.received_s.get(self._camera, measurement.time_s))
         self._dark_s = self._dark_s + elapsed_s if self._dark else 0.0
         if self._dark_s > DARK_S:
-            return Finding(True, float(picture.mean()), DARK_LEVEL, f"the pictures of '{self._camera}' are black")
+            subject = f"the pictures of '{self._camera}' are black"
+            return Finding(True, float(picture.mean()), DARK_LEVEL, subject, DARK_CURE)
         frozen = self._same_s > FROZEN_S and self._repeats >= FROZEN_REPEATS
-        return Finding(frozen, self._same_s, FROZEN_S, f"'{self._camera}' sends the same picture again and again")
+        subject = f"'{self._camera}' sends the same picture again and again"
+        return Finding(frozen, self._same_s, FROZEN_S, subject, FROZEN_CURE)
 
     def _take(self, picture: np.ndarray, received_s: float) -> None:
         if self._picture is not None and np.array_equal(picture, self._picture):

@@ -34,7 +34,7 @@ from daydreamer.robots.burger.constants import (
 from daydreamer.robots.burger.embodiment import ABOVE
 from daydreamer.robots.burger.presets import IN_A_ROOM, IN_AN_ARENA
 from daydreamer.robots.burger.reach_from_above import DISTANCE
-from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
+from sim.description import Camera, InitialState, Randomised, Sensor, Stage, TwinDescription
 from sim.motors import VelocityMotors, speed_targets
 from sim.twin import Twin, TwinTruth
 
@@ -120,12 +120,33 @@ ROOM = TwinDescription(
         IN_AN_ARENA: InitialState(_in_an_arena, settle_s=0.3),
     },
     randomised=Randomised(bodies=("base_link",), payload_body="base_link", friction_geoms=("left_tyre", "right_tyre")),
+    # As balloons that pass over the robot, which is 0.19 m high; they may hide the post.
+    stage=Stage(
+        low_m=(-1.1, -1.1, 0.31),
+        high_m=(1.1, 1.1, 0.40),
+        size_m=(0.06, 0.12),
+        floor_geoms=("tiles",),
+        floor_material="tiles",
+        floor_repeats_per_m=4.0,
+        task_channel=0,
+    ),
 )
 
 ARENA = dataclasses.replace(
     ROOM,
     cameras=(Camera(signal=ABOVE, name="above", height=64, width=64, period_s=0.5),),
     truth=_arena_truth,
+    # The robot drives over them, and its marker is always seen.
+    stage=Stage(
+        low_m=(9.5, -0.5, 0.002),
+        high_m=(10.5, 0.5, 0.004),
+        size_m=(0.04, 0.10),
+        flat=True,
+        floor_geoms=("floor",),
+        floor_material="tiles",
+        floor_repeats_per_m=4.0,
+        task_channel=1,
+    ),
 )
 
 

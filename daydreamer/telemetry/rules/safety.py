@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from typing import Any
 
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.session_telemetry import SessionTelemetry
@@ -16,6 +17,15 @@ _CURES = {
     "holding": "Resume it, or see to the cause.",
 }
 
+_CURES_BY_WATCHDOG = {
+    "state_stale": "See whether the robot's driver runs and what it sends arrives; it goes on by itself once it does.",
+    "state_lost": "See whether the robot's driver runs and what it sends arrives; it goes on by itself once it does.",
+    "image_stale": "See whether the camera's node runs, and whether its pictures arrive, are new and can be read; it "
+    "goes on by itself once they are.",
+    "implausible": "See to what is named; it goes on by itself once that is in order.",
+}
+"""Where a watchdog says more of what to do than the state to which it has led."""
+
 _LATCHED = "It waits for you: look at the robot, mend what the cause names, then resume."
 
 
@@ -27,13 +37,17 @@ def robot_stopped(telemetry: SessionTelemetry) -> Advice | None:
         return None
     set_out = max((change["wall_s"] for change in changes if change.get("after") == "ramping"), default=0.0)
     latched = any(event["kind"] == "latched" and event["wall_s"] >= set_out for event in telemetry.events)
+    cause = str(changes[-1].get("cause") or "not stated")
+    trips = [event for event in telemetry.events if event["kind"] == "watchdog" and event["name"] == cause]
+    trip: dict[str, Any] = trips[-1] if trips else {}
+    subject = f", {trip['subject']}" if trip.get("subject") else ""
+    cure = str(trip.get("cure") or "") or _CURES_BY_WATCHDOG.get(cause) or _CURES[state]
     return Advice(
         rule="robot_stopped",
         level="bad",
         title=f"Robot {state.replace('_', ' ')}",
-        finding=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: "
-        f"{changes[-1].get('cause') or 'not stated'}).",
-        cure=_LATCHED if latched and state != "emergency_stopped" else _CURES[state],
+        finding=f"Nothing is experienced while the robot is {state.replace('_', ' ')} (cause: {cause}{subject}).",
+        cure=_LATCHED if latched and state != "emergency_stopped" else cure,
     )
 
 
