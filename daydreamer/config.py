@@ -290,7 +290,7 @@ class ModelConfig(_Config):
         the commands, so that the robot would hardly explore. Imagined actions have it, too, unless
         learner.actor_gradient is 'reinforce'.
       acting_noise: how much of the actor's deviation the robot acts with; imagined actions always have all of it. Of
-        discrete actions it has no say.
+        discrete actions 0 takes the likeliest, and all else draws.
     """
 
     deterministic: Width = 256

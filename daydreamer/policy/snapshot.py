@@ -98,15 +98,35 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
     header = {name: json.dumps(value) for name, value in msgspec.to_builtins(metadata).items()}
     header |= {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(metadata.spec_hash)}
     header["sha256"] = _digest(header, tensors)
+    _publish(path, safetensors.numpy.save(tensors, metadata=header))
+    return path
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Raises UserError if the disk fails."""
     try:
-        make_folder(directory)
-        write_atomically(path, safetensors.numpy.save(tensors, metadata=header))
-        write_atomically(directory / _POINTER, f"{path.name}\n".encode())
+        make_folder(path.parent)
+        write_atomically(path, content)
+        write_atomically(path.with_name(_POINTER), f"{path.name}\n".encode())
     except OSError as error:
         raise UserError(
             f"The policy cannot be written to {path} ({error.strerror}); free some space or check the disk."
         ) from error
-    return path
+
+
+def copy_snapshot(path: Path, directory: Path) -> Path:
+    """Publishes a snapshot that another session has learned, byte for byte.
+
+    Raises:
+      UserError: it cannot be read or written.
+    """
+    try:
+        content = read_file(path, SNAPSHOT_BYTES)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
+    copy = directory / path.name
+    _publish(copy, content)
+    return copy
 
 
 def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], SnapshotMetadata]:

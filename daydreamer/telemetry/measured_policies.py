@@ -11,6 +11,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, published_snapshots, read_snapshot, read_snapshot_metadata
 from daydreamer.session.directory import Session
+from daydreamer.session.played import PlayedPolicy
 from daydreamer.telemetry.columns import StepColumns, read_columns
 
 WINDOW_S = 60.0
@@ -47,6 +48,27 @@ class MeasuredPolicy:
     def robot_minutes(self) -> float:
         """Robot time of the session at which it was made."""
         return self.metadata.env_steps * self.metadata.robot_spec.control_period_s / 60.0
+
+    def played(self, learned: Session, wanted: str, samples: bool) -> PlayedPolicy:
+        """What the session that plays it is to know.
+
+        Args:
+          learned: the session that it is of.
+          wanted: see `choose_policy`.
+          samples: see `PlayedPolicy`.
+        """
+        return PlayedPolicy(
+            session=str(learned.path),
+            session_digest=learned.digest,
+            version=self.version,
+            gradient_step=self.metadata.gradient_step,
+            env_steps=self.metadata.env_steps,
+            robot_minutes=self.robot_minutes,
+            chosen="best" if wanted == BEST else "newest" if wanted == NEWEST else "version",
+            reward=self.reward,
+            reward_steps=self.steps,
+            samples=samples,
+        )
 
 
 def measure_policies(session: Session, window_s: float = WINDOW_S) -> list[MeasuredPolicy]:
