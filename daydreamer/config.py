@@ -306,7 +306,7 @@ class ModelConfig(_Config):
         the commands, so that the robot would hardly explore. Imagined actions have it, too, unless
         learner.actor_gradient is 'reinforce'.
       acting_noise: how much of the actor's deviation the robot acts with; imagined actions always have all of it. Of
-        discrete actions it has no say.
+        discrete actions 0 takes the likeliest, and all else draws.
     """
 
     deterministic: Width = 256
@@ -396,6 +396,8 @@ class LearnerConfig(_Config):
       slow_critic_rate: per update towards the critic.
       return_rate: per update of the mean reward and the return percentiles.
       publish_period_s, checkpoint_period_s, metrics_period_s: wall time between.
+      keep_policy_s: beside the ten newest policies the last one of each stretch of so much robot time stays, so that
+        the best can still be found when the robot has become worse; 0 keeps none. See `prune_snapshots`.
       silence_timeout_s: a learner that has not reported for this long hangs; `walk` kills it and starts another. It is
         given five times as long to start, which includes compiling.
       dream_period_s: wall time between two open-loop predictions of what has just happened, which show whether the
@@ -453,6 +455,7 @@ class LearnerConfig(_Config):
     publish_period_s: Period = 5.0
     checkpoint_period_s: Period = 60.0
     metrics_period_s: Period = 5.0
+    keep_policy_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 60.0
     silence_timeout_s: Period = 120.0
     dream_period_s: Annotated[float, Meta(ge=0.0, le=86_400.0)] = 10.0
     dream_context_s: Period = 1.0

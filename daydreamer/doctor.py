@@ -154,6 +154,9 @@ _CLOSING = "The next life of the actor, or 'daydreamer doctor --repair', closes 
 
 
 def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:
+    if session.plays:
+        yield Finding(part="checkpoints", state="note", text=f"Nobody learns: it plays {session.plays.description}.")
+        return
     try:
         agent = Agent(session.spec, session.config.model, session.config.learner)
         template = jax.eval_shape(lambda: agent.initialize(0))
@@ -213,12 +216,17 @@ def _examine_policies(session: Session) -> Iterator[Finding]:
         except UserError as error:
             if path.exists():  # otherwise newer ones have just replaced it
                 cure = "Nothing: the actor uses the one before it, and the learner publishes another."
+                if session.plays:
+                    cure = "Play it anew from the session that learned it."
                 yield Finding(part="policy", state="damaged", text=str(error), cure=cure)
         else:
             sound.append(version)
     if sound:
         text = f"{len(sound)} policies, versions {sound[0]} to {sound[-1]}; checksums fit."
         yield Finding(part="policy", state="sound", text=text)
+    elif session.plays:
+        text = f"There is none to play; it was {session.plays.words}."
+        yield Finding(part="policy", state="damaged", text=text, cure="Play it anew from the session that learned it.")
     else:
         yield Finding(part="policy", state="note", text="There is none; the robot begins with random actions.")
     try:

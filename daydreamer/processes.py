@@ -40,6 +40,8 @@ def session_processes(
 ) -> list[ProcessDescription]:
     """Processes in the order in which to stop them: the robot first, the learner when there is no more to learn from.
 
+    One that plays a frozen policy has no learner.
+
     Args:
       session: they run in.
       minutes: robot time of the whole session; None as configured.
@@ -58,7 +60,8 @@ def session_processes(
         ros_arguments=ros_arguments,
     )
     twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where, ros_arguments=ros_arguments)
-    return [actor, *([twin] if session.config.body == "twin" else []), learner_process(session)]
+    learner = [] if session.plays else [learner_process(session)]
+    return [actor, *([twin] if session.config.body == "twin" else []), *learner]
 
 
 def driver_process(interface: Interface, ros_arguments: tuple[str, ...]) -> ProcessDescription:

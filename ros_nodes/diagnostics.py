@@ -35,6 +35,8 @@ def diagnostic_array(stamp: Time, node_name: str, robot: str, status: ActorStatu
     said = f"{status.safety_state.replace('_', ' ')} ({status.safety_cause})"
     late = raised.keys() & {"command_late", "state_stale", "state_lost", "image_stale"}
     fresh = "learner starting" if status.learner_starting else "learner and policy are fresh"
+    if status.learner_starting is None:
+        fresh = "there is no learner: a frozen policy acts"
     silent = raised.keys() & {"learner_silent", "policy_too_old"}
     message = DiagnosticArray()
     message.header.stamp = stamp

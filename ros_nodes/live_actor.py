@@ -18,6 +18,7 @@ from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
+from daydreamer.errors import UserError
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.pacer import Pacer
@@ -70,13 +71,17 @@ class LiveActor:
     ):
         """Loads the newest policy, and checks that the robot is there for this actor alone and driven as before.
 
+        A session that plays a frozen policy has that one alone: without it the robot does not move.
+
         Args:
           set_out: has the node activated, on an operator's request; None if that is up to whoever leads its life cycle.
 
         Raises:
-          UserError: somebody else commands the robot, or it was driven otherwise in this session.
+          UserError: somebody else commands the robot, it was driven otherwise in this session, or the policy that is to
+            be played cannot be used.
         """
         spec, config = task.spec, session.config
+        self._frozen = session.plays is not None
         self._node, self._spec, self._stop = node, spec, stop
         self._ticks = 0
         self._activated = self._closed = False
@@ -142,12 +147,17 @@ class LiveActor:
             self._loader = PolicyLoader(
                 session.policy,
                 spec,
-                functools.partial(Policy.load, seed=config.seed),
+                functools.partial(Policy.load, seed=config.seed, acting_noise=config.model.acting_noise),
                 on_policy=self._take_policy,
                 on_event=self._telemetry.event,
                 poll_s=config.actor.snapshot_poll_s,
             )
             self._loader.poll()
+            if self._frozen and self.loop.policy is None:
+                raise UserError(
+                    f"{session.path} is to play a policy, and there is none in {session.policy} that can be used; "
+                    "'daydreamer doctor' says what is wrong with it. Play it anew from the session that learned it."
+                )
             garbage.freeze()
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._operators = Operators(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
@@ -158,7 +168,8 @@ class LiveActor:
             self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
             self._diagnostics_period_s = parameters.diagnostics_period_s
             stack.enter_context(self._telemetry.running(self.loop, self._pacer))
-            stack.enter_context(self._loader.running())
+            if not self._frozen:
+                stack.enter_context(self._loader.running())
             stack.callback(self._keep_latch)  # what came after the thread's last look
             stack.enter_context(periodically(self._keep_latch, LATCH_POLL_S, "stop-latch"))
             stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
@@ -187,7 +198,7 @@ class LiveActor:
         """On the loader's thread."""
         if self._planner is not None and isinstance(policy, Policy):
             policy = self._planner.equip(policy)
-        self.loop.set_policy(policy)
+        self.loop.set_policy(policy, self._frozen)
 
     def read_operator(self) -> None:
         """From now on requests also come as lines on standard input."""

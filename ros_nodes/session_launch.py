@@ -74,15 +74,17 @@ def start_session(context: LaunchContext, launch: Launch) -> list[Action]:
     own_children = "launch-prefix" not in context.launch_configurations
     environment = process_environment(session, own_children)
     processes = {process.name: process for process in session_processes(session, launch.minutes, launch.ros_arguments)}
-    processes["learner"] = keeper_process(session)
+    if "learner" in processes:
+        processes["learner"] = keeper_process(session)
     processes["narrator"] = narrator_process(session, launch.minutes)
     if launch.dashboard and is_installed():
         processes["dashboard"] = dashboard_process(session, launch.minutes)
     elif launch.dashboard:
         print("There is no dashboard without Rerun: pip install 'daydreamer[viewer]'.", flush=True)
     actions = {name: start_process(process, launch, environment) for name, process in reversed(processes.items())}
+    plays = f" plays {session.plays.description}," if session.plays else ""
     return [
-        LogInfo(msg=f"Session {session.path} for {launch.minutes:g} robot minutes; stop with Ctrl-C."),
+        LogInfo(msg=f"Session {session.path}{plays} for {launch.minutes:g} robot minutes; stop with Ctrl-C."),
         hand_on_interrupt(actions),
         *start_driver(launch, environment),
         *actions.values(),

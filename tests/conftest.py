@@ -38,7 +38,7 @@ LIVE = (
     # Robots over real ROS 2, one at a time: their processes run in real time where that is permitted, and two of them
     # would leave nothing to their learners. What needs no learner comes first: meanwhile one is compiled.
     (
-        *("ros_nodes", "cli/test_keeper.py", "cli/test_supervise.py", "launch"),
+        *("ros_nodes", "cli/test_play.py", "cli/test_keeper.py", "cli/test_supervise.py", "launch"),
         *("examples/test_cart_live.py", "test_walk.py", "test_full_disk.py", "test_kills.py"),
     ),
 )
@@ -203,11 +203,10 @@ def learners_start_compiled(request):
 class SessionRecorder:
     """An A1 that gets up and walks, and a learner that keeps up with it; tests say what is to be otherwise."""
 
-    def __init__(self, path, **config):
+    def __init__(self, path, plays=None, **config):
         self.spec = QuadrupedWalkTask(A1).spec
-        self.session = Session.create(
-            path, configure(**{"robot": "a1", "minutes": 60.0, "seed": 0} | config), self.spec
-        )
+        settings = configure(**{"robot": "a1", "minutes": 60.0, "seed": 0} | config)
+        self.session = Session.create(path, settings, self.spec, plays=plays)
         self.events = EventLog(self.session.events)
 
     def log(self, seconds: float, change: Callable[[Step], None] = lambda step: None) -> None:

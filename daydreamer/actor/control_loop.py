@@ -126,11 +126,15 @@ class ControlLoop:
     def policy(self) -> ActingPolicy | None:
         return self._policy
 
-    def set_policy(self, policy: ActingPolicy) -> None:
-        """Takes effect at the next step, which goes on from the recurrent state of the old policy."""
+    def set_policy(self, policy: ActingPolicy, frozen: bool = False) -> None:
+        """Takes effect at the next step, which goes on from the recurrent state of the old policy.
+
+        Args:
+          frozen: no newer one is to come, so that this one is never too old.
+        """
         self._policy = policy
         # From here on by the steady clock; an older policy of an earlier life counts as new once.
-        self.supervisor.watchdogs.heartbeats.policy_s = self._clock()
+        self.supervisor.watchdogs.heartbeats.policy_s = None if frozen else self._clock()
 
     def intervene(self, action: np.ndarray | None) -> None:
         """An operator chooses the action `[action]` from the next step on, in the policy's place; None ends it."""

@@ -70,7 +70,7 @@ class ActorTelemetry:
             [(time.monotonic(), 0)], maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
         )
         self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
-        self._learner_pulse = LearnerPulse(session)
+        self._learner_pulse = None if session.plays else LearnerPulse(session)
         self._starting_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
 
     def event(self, kind: str, **fields: object) -> None:
@@ -100,10 +100,11 @@ class ActorTelemetry:
                 self._write(self.current(loop, pacer))
 
     def _report(self, loop: ControlLoop, pacer: Pacer, metrics: MetricsWriter) -> None:
-        heartbeats = loop.supervisor.watchdogs.heartbeats
-        # The time comes first: the loop must not meet the shorter limit with the time that the longer one went with.
-        heartbeats.learner_s = self._learner_pulse.last_s()
-        heartbeats.learner_starting_s = self._starting_s if self._learner_pulse.starting else None
+        if self._learner_pulse is not None:
+            heartbeats = loop.supervisor.watchdogs.heartbeats
+            # The time first: the loop must not meet the shorter limit with the time that the longer one went with.
+            heartbeats.learner_s = self._learner_pulse.last_s()
+            heartbeats.learner_starting_s = self._starting_s if self._learner_pulse.starting else None
         self._ticks.append((time.monotonic(), self.step_latency.count))
         self._write(self.current(loop, pacer))
         if self._metrics.due():
@@ -118,6 +119,7 @@ class ActorTelemetry:
     def current(self, loop: ControlLoop, pacer: Pacer) -> ActorStatus:
         """All figures as of now; any thread may ask."""
         statistics, policy, recent = loop.statistics, loop.policy, loop.statistics.recent()
+        pulse = self._learner_pulse
         (begin_s, begin_ticks), (end_s, end_ticks) = self._ticks[0], (time.monotonic(), self.step_latency.count)
         steps = (end_ticks - begin_ticks) / loop.ticks_per_step
         return ActorStatus(
@@ -129,11 +131,12 @@ class ActorTelemetry:
             ticks_per_step=loop.ticks_per_step,
             actor_step_ms=self.step_latency.summary(),
             policy_version=policy.version if policy else 0,
-            policy_age_s=self._policy_age(policy),
+            # A frozen policy is as old as it may be.
+            policy_age_s=None if pulse is None else self._policy_age(policy),
             **safety_status(loop),
             **planning_status(self.planner),
-            learner_silence_s=self._learner_pulse.silence_s,
-            learner_starting=self._learner_pulse.starting,
+            learner_silence_s=None if pulse is None else pulse.silence_s,
+            learner_starting=None if pulse is None else pulse.starting,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
             figures_recent=recent_figures(self._session.presentation, recent),

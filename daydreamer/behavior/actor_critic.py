@@ -69,6 +69,12 @@ class ActorDistribution(NamedTuple):
         raw = mean + deviation * noise
         return ActionSample(jnp.tanh(raw), raw)
 
+    @property
+    def mode(self) -> Array:
+        """The likeliest of discrete actions, `[..., size]` one-hot."""
+        assert self.probabilities is not None, "the actions are continuous"
+        return jax.nn.one_hot(jnp.argmax(self.probabilities, -1), self.probabilities.shape[-1])
+
     def log_probability(self, raw: Array) -> Array:
         """`[...]` of the raw action, summed over dimensions; that of the squashed one differs by a constant."""
         if self.probabilities is not None:

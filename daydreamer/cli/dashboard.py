@@ -17,6 +17,14 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(package) is not None for package in ("aiohttp", "cryptography", "rerun"))
 
 
+def usable_dashboard(wanted: bool) -> bool:
+    """Whether there is to be one; says so if it is wanted and cannot be."""
+    if wanted and not is_installed():
+        print("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
+        return False
+    return wanted
+
+
 def dashboard_alongside(session: Session, minutes: float) -> contextlib.AbstractContextManager[None]:
     """Runs the dashboard in a process of its own until the end of the block; nobody misses it if it ends earlier.
 

@@ -13,7 +13,7 @@ import os
 import shlex
 import signal
 import sysconfig
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import msgspec
 
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.play import make_played_session
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
@@ -64,6 +65,23 @@ REACH_ARGUMENTS = LEARN_ARGUMENTS | {
     "task": f"what it learns (default: {REACH_DEFAULTS['task']})",
 }
 """Arguments of reach.launch.py, likewise."""
+
+PLAY_ARGUMENTS = {
+    "from": "directory of the session that has learned it, as from:=~/monday; it is only read",
+    "version": "which of its policies: best (by the reward of a minute of what it chose itself), newest, or a number "
+    "(default: best)",
+    "body": LEARN_ARGUMENTS["body"],
+    "interface": LEARN_ARGUMENTS["interface"],
+    "minutes": "robot time, as minutes:=20 (default: 10)",
+    "sample": "true acts with the noise that it learned with (default: false, which acts by the mean)",
+    "session": WALK_ARGUMENTS["session"],
+    "seed": "of twin and chance (default: that of the session that has learned it)",
+    "set": 'settings in session.yaml, as set:="twin.random_incidents_per_minute=6"',
+    "namespace": WALK_ARGUMENTS["namespace"],
+    "parameters": WALK_ARGUMENTS["parameters"],
+    "dashboard": WALK_ARGUMENTS["dashboard"],
+}
+"""Arguments of play.launch.py, likewise."""
 
 TWIN_ARGUMENTS = {
     "session": WALK_ARGUMENTS["session"],
@@ -157,9 +175,7 @@ def prepare_learn(arguments: Mapping[str, str]) -> Launch:
     Raises:
       UserError: as `prepare_walk`.
     """
-    body = body_of(arguments["body"]) if arguments["body"] else None
-    if arguments["interface"] and body == "twin":
-        raise UserError(f"A twin has no interface:={arguments['interface']}; it is for body:=hardware.")
+    body = _body(arguments)
     if arguments["resume"]:
         if arguments["robot"] or arguments["task"] or body:
             raise UserError("A session that is resumed keeps its robot, task and body; leave them out.")
@@ -181,25 +197,67 @@ def prepare_reach(arguments: Mapping[str, str]) -> Launch:
     return prepare_learn({name: value or REACH_DEFAULTS.get(name, "") for name, value in arguments.items()})
 
 
+def prepare_play(arguments: Mapping[str, str]) -> Launch:
+    """What `play.launch.py` starts; `arguments` are those of PLAY_ARGUMENTS.
+
+    Raises:
+      UserError: as `prepare_walk`.
+    """
+    if not arguments["from"]:
+        raise UserError("Say which session has learned what is to be played, as from:=~/monday.")
+    learned = _path(arguments["from"])
+    robot, body = Session.open(learned).config.robot, _body(arguments) or "twin"
+
+    def make() -> Session:
+        return make_played_session(
+            learned,
+            version=arguments["version"] or "best",
+            session_directory=_path(arguments["session"]),
+            body=body,
+            minutes=_number("minutes", arguments["minutes"] or "10"),
+            seed=_whole_number("seed", arguments["seed"]) if arguments["seed"] else None,
+            samples=_yes_or_no("sample", arguments["sample"] or "false"),
+            overrides=split_settings(arguments["set"]),
+        )
+
+    return _launch(arguments, find_drive(robot, body, arguments["interface"]), make)
+
+
+def _body(arguments: Mapping[str, str]) -> Body | None:
+    body = body_of(arguments["body"]) if arguments["body"] else None
+    if arguments["interface"] and body == "twin":
+        raise UserError(f"A twin has no interface:={arguments['interface']}; it is for body:=hardware.")
+    return body
+
+
 def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, task: str) -> Launch:
     """See `prepare_walk`; `asked` is what the operator has said of it, if anything."""
     if arguments["resume"]:
         return _resume(arguments, asked)
+
+    def make() -> Session:
+        config = configure(
+            robot=drive.robot,
+            task=task or None,
+            body=drive.body,
+            minutes=_number("minutes", arguments["minutes"] or "60"),
+            seed=_whole_number("seed", arguments["seed"] or "0"),
+            preset=arguments["preset"] or "default",
+            twin=fitted_twin(_path(arguments["twin"])),
+            overrides=split_settings(arguments["set"]),
+        )
+        check_installation(config)
+        return new_session(_path(arguments["session"]), config)
+
+    return _launch(arguments, drive, make)
+
+
+def _launch(arguments: Mapping[str, str], drive: Drive, make: Callable[[], Session]) -> Launch:
+    """What comes of a new session, which `make` makes once all else has been found usable."""
     dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
     parameters = _path(arguments["parameters"])
     _check_parameters(parameters, drive)
-    config = configure(
-        robot=drive.robot,
-        task=task or None,
-        body=drive.body,
-        minutes=_number("minutes", arguments["minutes"] or "60"),
-        seed=_whole_number("seed", arguments["seed"] or "0"),
-        preset=arguments["preset"] or "default",
-        twin=fitted_twin(_path(arguments["twin"])),
-        overrides=split_settings(arguments["set"]),
-    )
-    check_installation(config)
-    session = new_session(_path(arguments["session"]), config)
+    session = make()
     record = LaunchRecord(
         robot=drive.robot,
         body=drive.body,
@@ -209,7 +267,7 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
         namespace=arguments["namespace"],
     )
     write_atomically(session.launch_record, msgspec.json.encode(record))
-    return Launch(session, drive, config.minutes, parameters, record.namespace, dashboard)
+    return Launch(session, drive, session.config.minutes, parameters, record.namespace, dashboard)
 
 
 def prepare_twin(arguments: Mapping[str, str]) -> Session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daydreamer.cli.dashboard import is_installed
+from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.launching import resumed_processes
@@ -47,7 +47,7 @@ def learn(
     session = new_session(session_directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
     processes = session_processes(session, config.minutes, find_drive(robot, body).ros_arguments)
-    return run_session(session, config.minutes, _usable(dashboard), processes)
+    return run_session(session, config.minutes, usable_dashboard(dashboard), processes)
 
 
 def resume(session_directory: Path, more_minutes: float | None, dashboard: bool) -> int:
@@ -63,11 +63,4 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
     check_installation(session.config)
     done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
-    return run_session(session, minutes, _usable(dashboard), processes)
-
-
-def _usable(dashboard: bool) -> bool:
-    if dashboard and not is_installed():
-        print("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
-        return False
-    return dashboard
+    return run_session(session, minutes, usable_dashboard(dashboard), processes)

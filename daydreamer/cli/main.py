@@ -38,6 +38,18 @@ def options(
 
 
 SessionArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session directory.")]
+LearnedArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Session that has learned it.")]
+VersionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="best|newest|N",
+        help="Which of its policies: 'best' is the one with the highest reward over a minute of what it chose itself, "
+        "N a version.",
+    ),
+]
+Sample = Annotated[
+    bool, typer.Option("--sample", help="Act with the noise that it learned with, where otherwise the mean acts.")
+]
 RobotName = Annotated[str, typer.Argument(metavar="ROBOT", help="Who learns; 'daydreamer robots' lists them.")]
 TaskName = Annotated[str | None, typer.Argument(metavar="[TASK]", help="What it learns; default: its usual task.")]
 BodyOption = Annotated[
@@ -146,6 +158,43 @@ def walk(
         seed=seed,
         preset=preset,
         twin_file=twin,
+        overrides=overrides or [],
+        dashboard=dashboard,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
+def play(
+    learned: LearnedArgument,
+    version: VersionOption = "best",
+    body: BodyOption = "twin",
+    minutes: Annotated[float, typer.Option(help="Robot time.")] = 10.0,
+    sample: Sample = False,
+    session: NewSession = None,
+    seed: Annotated[int | None, typer.Option(help="Of twin and chance; default: that of DIR.")] = None,
+    overrides: Overrides = None,
+    dashboard: Dashboard = True,
+) -> None:
+    """Let a robot do what it has learned in session DIR: its best policy drives, and nobody learns.
+
+    The policy stays as it is, and nothing is tried: no random actions, no rhythms, no noise. What gets a fallen robot
+    up again does so still. It is a session of its own, with a log, dashboard and report; DIR is only read, and may even
+    be running, in another ROS domain. Keys and safety are as in learn: a robot waits until you set it out.
+
+    As in: daydreamer play sessions/monday --minutes 5
+    """
+    from daydreamer.cli.drives import body_of
+    from daydreamer.cli.play import play
+
+    status = play(
+        learned,
+        version=version,
+        session_directory=session,
+        body=body_of(body),
+        minutes=minutes,
+        seed=seed,
+        samples=sample,
         overrides=overrides or [],
         dashboard=dashboard,
     )

@@ -26,21 +26,22 @@ STYLES = {"good": "green", "warn": "yellow", "bad": "bold red", "none": "default
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def describe(status: Mapping[str, Any], presentation: Presentation, total_minutes: float) -> str:
+def describe(status: Mapping[str, Any], session: Session, total_minutes: float) -> str:
     """One line of figures from `read_status`; what is not known yet is left out."""
     minutes = (status["robot_seconds"] or 0.0) / 60.0
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
+    if session.plays:
+        parts.append(f"plays {session.plays.words}")
     if why := _why_not_running(status):
         parts.append(why)
     if status["reward_recent"] is not None:
         parts.append(f"reward {status['reward_recent']:.2f}")
-    parts += _describe_figures(status, presentation)
+    parts += _describe_figures(status, session.presentation)
     for name, template in (
         ("gradient_steps", "{} gradient steps"),
         ("imagined_per_real_step", "{:.0f} imagined per real step"),
         ("deadline_misses", "{} deadline misses"),
-        ("policy_version", "policy {}"),
-        ("policy_age_s", "{:.0f} s old"),
+        *([] if session.plays else [("policy_version", "policy {}"), ("policy_age_s", "{:.0f} s old")]),
     ):
         if status[name] is not None:
             parts.append(template.format(status[name]))
@@ -162,7 +163,7 @@ class ProgressView:
 
     def __init__(self, console: Console, session: Session, total_minutes: float):
         self._console = console
-        self._presentation = session.presentation
+        self._session = session
         self._total_minutes = total_minutes
         self._view = LiveView(session, total_minutes)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -186,7 +187,7 @@ class ProgressView:
         if dashboard != self._dashboard and dashboard is not None:
             self.say(f"Dashboard: {dashboard}")
         self._dashboard = dashboard
-        line = describe(status, self._presentation, self._total_minutes)
+        line = describe(status, self._session, self._total_minutes)
         self._print_now_and_then(f"{line}; wrong: {', '.join(wrong)}" if wrong else line)
 
     def show_line(self, line: str) -> None:

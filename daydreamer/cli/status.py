@@ -13,8 +13,15 @@ from rich.text import Text
 
 from daydreamer.cli.terminal import Terminal
 from daydreamer.session.directory import Session
+from daydreamer.session.status import LearnerStatus, ProcessStatus
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.session_telemetry import TelemetryReader
+
+OF_LEARNING = {
+    *(field for field in LearnerStatus.__struct_fields__ if field not in ProcessStatus.__struct_fields__),
+    *("imagined_per_real_step", "policy_age_s", "learner_silence_s", "learner_starting"),
+}
+"""What is not shown of a session in which nobody learns."""
 
 
 def show_status(session_directory: Path, as_json: bool) -> None:
@@ -37,8 +44,10 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         )
         return
     table = Table(show_header=False, box=None)
+    left_out = OF_LEARNING if telemetry.session.plays else {"plays"}
     for name, value in telemetry.status.items():
-        table.add_row(name, _describe(value))
+        if name not in left_out:
+            table.add_row(name, _describe(value))
     console = Terminal()
     console.print(table)
     console.print(*describe_advice(advice), sep="\n", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""Runs the processes of a session: starts them, keeps the learner alive, and ends everything in a safe order."""
+"""Runs the processes of a session: starts them, keeps a learner alive, and ends everything in a safe order."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class SessionSupervisor:
         self._children = [Child(process, session) for process in processes or session_processes(session, minutes)]
         self._progress = ProgressView(Terminal(), session, minutes)
         self._narrator = Narrator(session, self._progress.say)
-        self._learner = next(child for child in self._children if child.name == "learner")
-        self._keeper = LearnerKeeper(self._learner, session, self._record, self._progress.say)
+        self._learner = next((child for child in self._children if child.name == "learner"), None)
+        self._keeper = self._learner and LearnerKeeper(self._learner, session, self._record, self._progress.say)
         self._begin_s = time.monotonic()
 
     def run(self) -> int:
@@ -95,7 +95,7 @@ class SessionSupervisor:
         self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
 
     def _start(self, child: Child) -> None:
-        if child is self._learner:
+        if self._keeper and child is self._learner:
             self._keeper.start()
             return
         child.start()
@@ -105,15 +105,16 @@ class SessionSupervisor:
         status = Schedule(STATUS_PERIOD_S, at_once=True)
         while not self._stop:
             for child in self._children:
-                if child is self._learner:
+                if self._keeper and child is self._learner:
                     self._keeper.keep()
                 elif not child.running:
                     return self._judge_end(child)
             if status.due():
                 self._progress.show(read_status(self._session), dashboard_url(self._session), self._narrator.wrong)
                 self._write_status("running", None)
-                # Where this command cannot report, neither can the learner.
-                self._keeper.end_hung(can_report=self._status_written)
+                if self._keeper:
+                    # Where this command cannot report, neither can the learner.
+                    self._keeper.end_hung(can_report=self._status_written)
             time.sleep(POLL_S)
         return Ending.REQUESTED
 

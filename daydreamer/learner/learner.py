@@ -189,7 +189,8 @@ class Learner:
         try:
             write_snapshot(self._session.policy, flatten_parameters(parameters), metadata)
             self._policy_version = version
-            prune_snapshots(self._session.policy, KEPT_SNAPSHOTS)
+            keep_every_steps = self._session.spec.steps(self.config.keep_policy_s)
+            prune_snapshots(self._session.policy, KEPT_SNAPSHOTS, keep_every_steps)
         except NonFiniteParameters as error:
             self._fall_back(str(error))
             return None

@@ -99,7 +99,9 @@ class PolicyFunction:
         distribution = self._actor(parameters["actor"], latent.features)
         noise = correlate(state.noise, self._model.noise_correlation * (1.0 - is_first), action_key)
         if self._spec.action.is_discrete:
-            action = distribution.sample(action_key).action
+            # Without noise the likeliest, as the mean is of continuous ones.
+            acts_at_random = self._model.acting_noise > 0.0
+            action = distribution.sample(action_key).action if acts_at_random else distribution.mode
             output = jnp.argmax(action[0]).astype(jnp.int32)
         else:
             action = distribution.at(self._model.acting_noise * noise).action
@@ -142,8 +144,11 @@ class Policy:
         self._episodes = 0
 
     @classmethod
-    def load(cls, path: Path, spec: RobotSpec, seed: int = 0) -> Policy:
+    def load(cls, path: Path, spec: RobotSpec, seed: int = 0, acting_noise: float | None = None) -> Policy:
         """The policy of a snapshot.
+
+        Args:
+          acting_noise: in the place of that which it has learned with, see `ModelConfig`.
 
         Raises:
           SpecMismatch: it belongs to another robot, or its parameters do not fit the sizes it states.
@@ -152,7 +157,7 @@ class Policy:
         flat, metadata = read_snapshot(path, spec)
         sizes = dict(metadata.model)
         drop_retired(sizes)
-        model = msgspec.convert(sizes, ModelConfig)
+        model = msgspec.convert(sizes | ({} if acting_noise is None else {"acting_noise": acting_noise}), ModelConfig)
         shapes = _policy_function(msgspec.json.encode(spec), model).parameter_shapes
         found = {name: array.shape for name, array in flat.items()}
         expected = shapes.planning if any(name.startswith("critic") for name in found) else shapes.acting

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import re
@@ -18,13 +20,16 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import file_size, make_folder, numbered_files, read_file, remove_file
-from daydreamer.storage.tensors import decode_metadata, read_tensors
+from daydreamer.storage.tensors import decode_metadata, read_metadata, read_tensors
+from daydreamer.texts import decode_json
 
 FORMAT_VERSION = 1
 _POINTER = "latest"
 _POINTER_BYTES = 256
 SNAPSHOT_BYTES = 1 << 30
 """Of the largest networks; those of the A1 take 2 MB."""
+MOST_KEPT, MOST_KEPT_BYTES = 64, 256 << 20
+"""Snapshots that are kept of the whole of a session, beside the newest ones, and what they may take together."""
 _SNAPSHOT_NAME = re.compile(r"(\d{6,18})\.safetensors", re.ASCII)
 
 
@@ -93,15 +98,35 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
     header = {name: json.dumps(value) for name, value in msgspec.to_builtins(metadata).items()}
     header |= {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(metadata.spec_hash)}
     header["sha256"] = _digest(header, tensors)
+    _publish(path, safetensors.numpy.save(tensors, metadata=header))
+    return path
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Raises UserError if the disk fails."""
     try:
-        make_folder(directory)
-        write_atomically(path, safetensors.numpy.save(tensors, metadata=header))
-        write_atomically(directory / _POINTER, f"{path.name}\n".encode())
+        make_folder(path.parent)
+        write_atomically(path, content)
+        write_atomically(path.with_name(_POINTER), f"{path.name}\n".encode())
     except OSError as error:
         raise UserError(
             f"The policy cannot be written to {path} ({error.strerror}); free some space or check the disk."
         ) from error
-    return path
+
+
+def copy_snapshot(path: Path, directory: Path) -> Path:
+    """Publishes a snapshot that another session has learned, byte for byte.
+
+    Raises:
+      UserError: it cannot be read or written.
+    """
+    try:
+        content = read_file(path, SNAPSHOT_BYTES)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
+    copy = directory / path.name
+    _publish(copy, content)
+    return copy
 
 
 def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], SnapshotMetadata]:
@@ -121,6 +146,34 @@ def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], S
         raise CorruptSnapshot(path, f"it is not a complete snapshot ({error!r})") from error
     if digest != _digest(header, tensors):
         raise CorruptSnapshot(path, "its checksum does not fit its content")
+    metadata, spec_hash = _decode_header(path, header)
+    if spec_hash != spec.hash:
+        raise SpecMismatch(
+            f"{path} is a policy for robot specification {spec_hash}, this robot's is {spec.hash}: "
+            f"{spec_difference(spec, metadata.robot_spec)}. Use a session of this robot, or start a new one."
+        )
+    return tensors, metadata
+
+
+def read_snapshot_metadata(path: Path) -> SnapshotMetadata:
+    """What a snapshot says about itself; nothing is said about its parameters.
+
+    Raises:
+      CorruptSnapshot: its header is not what was written.
+      UserError: it cannot be read, or another version of this program wrote it.
+    """
+    try:
+        header = read_metadata(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose another snapshot.") from error
+    except ValueError as error:
+        raise CorruptSnapshot(path, f"its header cannot be read ({error})") from error
+    header.pop("sha256", None)
+    return _decode_header(path, header)[0]
+
+
+def _decode_header(path: Path, header: dict[str, str]) -> tuple[SnapshotMetadata, str]:
+    """Metadata and hash of the robot's specification; errors as of `read_snapshot_metadata`."""
     try:
         values = decode_metadata(header)
         spec_hash, version = values.pop("spec_hash"), values.pop("format_version")
@@ -133,12 +186,7 @@ def read_snapshot(path: Path, spec: RobotSpec) -> tuple[dict[str, np.ndarray], S
         metadata.robot_spec.check()
     except (msgspec.ValidationError, ValueError) as error:
         raise CorruptSnapshot(path, f"its metadata is wrong ({error})") from error
-    if spec_hash != spec.hash:
-        raise SpecMismatch(
-            f"{path} is a policy for robot specification {spec_hash}, this robot's is {spec.hash}: "
-            f"{spec_difference(spec, metadata.robot_spec)}. Use a session of this robot, or start a new one."
-        )
-    return tensors, metadata
+    return metadata, spec_hash
 
 
 def latest_snapshot(directory: Path) -> Path | None:
@@ -172,8 +220,14 @@ def next_snapshot_version(directory: Path) -> int:
     return max(published_snapshots(directory), default=0) + 1
 
 
-def prune_snapshots(directory: Path, keep: int) -> list[Path]:
-    """Removes all but the `keep` newest snapshots, and never the latest one; returns what it removed.
+def prune_snapshots(directory: Path, keep: int, keep_every_steps: int = 0) -> list[Path]:
+    """Removes snapshots that are worth nothing any more, and never the latest one; returns what it removed.
+
+    Args:
+      keep: how many of the newest stay.
+      keep_every_steps: of each stretch of so many environment steps the last one stays as well: the robot may never be
+        as good again. Of a session so long that they were more than `MOST_KEPT` or took more than `MOST_KEPT_BYTES`, of
+        each two, four, eight ... stretches. 0 keeps none.
 
     Raises:
       UserError: the pointer is damaged, or the disk failed.
@@ -181,13 +235,40 @@ def prune_snapshots(directory: Path, keep: int) -> list[Path]:
     latest = latest_snapshot(directory)
     published = published_snapshots(directory)
     stale = [published[version] for version in sorted(published)[: max(0, len(published) - keep)]]
-    removed = [path for path in stale if path != latest]
+    kept = {latest}
+    if stale and keep_every_steps:
+        kept |= _last_of_stretches(published, keep_every_steps)
+    removed = [path for path in stale if path not in kept]
     for path in removed:
         try:
             remove_file(path)
         except OSError as error:
             raise UserError(f"{path} cannot be removed ({error.strerror}); check the disk.") from error
     return removed
+
+
+def _last_of_stretches(published: Mapping[int, Path], steps: int) -> set[Path]:
+    """See `prune_snapshots`. Stretches are counted from the session's beginning, so that the same ones stay each time.
+
+    A snapshot whose header cannot be read is nobody's last.
+    """
+    env_steps, most_bytes = {}, 1
+    for _, path in sorted(published.items()):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            env_steps[path] = _env_steps(path)
+            most_bytes = max(most_bytes, file_size(path) or 0)
+    most = max(1, min(MOST_KEPT, MOST_KEPT_BYTES // most_bytes))
+    while True:
+        last = {step // steps: path for path, step in env_steps.items()}
+        if len(last) <= most:
+            return set(last.values())
+        steps *= 2
+
+
+@functools.lru_cache(maxsize=4 * MOST_KEPT)
+def _env_steps(path: Path) -> int:
+    """Of a published snapshot, which never changes; a learner prunes every few seconds."""
+    return max(0, decode_json(read_metadata(path)["env_steps"], int))
 
 
 def published_snapshots(directory: Path) -> dict[int, Path]:

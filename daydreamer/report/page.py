@@ -31,6 +31,7 @@ class Picture(NamedTuple):
       title, text: what it shows, and what a newcomer should see in it.
       make: its bytes.
       suffix: of the file.
+      of_learning: it tells something of a session that learns alone.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Picture(NamedTuple):
     text: str
     make: Callable[[SessionHistory], bytes]
     suffix: str = "png"
+    of_learning: bool = False
 
 
 def _png(draw: Callable) -> Callable[[SessionHistory], bytes]:
@@ -67,6 +69,7 @@ PICTURES = (
         "Below 1 the model's dreams are better than guessing that nothing changes; the curves should sink as the "
         "session goes on.",
         _png(dream_figures.prediction_error),
+        of_learning=True,
     ),
     Picture(
         "dream-against-reality",
@@ -74,6 +77,7 @@ PICTURES = (
         "From the end of the grey part on the model sees nothing but the actions. For each kind of observation the "
         "element that moved most, in the units in which it is observed.",
         _png(dream_figures.dream_against_reality),
+        of_learning=True,
     ),
     Picture(
         "timing",
@@ -110,7 +114,7 @@ def write_report(session: Session) -> tuple[Path, Verdict]:
     history = read_history(session)
     make_folder(session.report)
     verdict = judge_session(history)
-    drawn = [_draw(picture, history) for picture in PICTURES]
+    drawn = [_draw(picture, history) for picture in PICTURES if not (session.plays and picture.of_learning)]
     page = _template().render(
         name=session.path.name,
         history=history,
@@ -148,6 +152,8 @@ def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     """Names and values of the table; what is not known is left out."""
     status = history.telemetry.status
     yield "robot and task", f"{history.session.spec.robot}, {history.session.spec.task}"
+    if history.session.plays:
+        yield "plays", history.session.plays.description
     yield "started", history.session.record.started
     yield "state", status["state"]
     yield "robot time", f"{history.minutes:.1f} of {history.session.config.minutes:g} min, {len(history.steps)} steps"

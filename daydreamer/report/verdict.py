@@ -9,6 +9,7 @@ import numpy as np
 from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
+from daydreamer.texts import printable_line
 
 COMPARED_S = 300.0
 """The first and the last so many seconds are compared; a session that is shorter than two of them, by halves."""
@@ -43,7 +44,8 @@ def judge_session(history: SessionHistory) -> Verdict:
 
 
 def _learned(history: SessionHistory) -> list[str]:
-    sentences = []
+    plays = history.session.plays
+    sentences = [f"It played {plays.description}."] if plays else []
     milestones = history.session.presentation.milestones
     if history.milestones_s:
         did = {milestone.name: milestone.did for milestone in milestones}
@@ -97,6 +99,12 @@ def _wrong(history: SessionHistory) -> list[str]:
 
 
 def _advice(history: SessionHistory) -> list[str]:
+    if (plays := history.session.plays) is not None:
+        sentences = [f"{each.title}: {each.cure}" for each in history.advice]
+        evaluate = (
+            f"How good it is, on other robots too, 'daydreamer evaluate {printable_line(plays.session, 200)}' says."
+        )
+        return [*sentences, evaluate]
     going_on = f"Go on with '{history.session.resume_command(60)}'"
     sentences = [f"{each.title}: {each.cure}" for each in history.advice]
     goal = history.session.presentation.goal

@@ -80,9 +80,9 @@ class Heartbeats:
     """When others were last heard of, on the clock of the control loop. Other threads write, the loop reads.
 
     Attributes:
-      learner_s: the learner's last sign of life; None before the first look.
+      learner_s: the learner's last sign of life; None before the first look, and where there is no learner.
       learner_starting_s: how long it may be silent while it starts; None for one that has started.
-      policy_s: when the policy in use was made; None while there is none.
+      policy_s: when the policy in use was made; None while there is none, and for one that is to stay.
       intruders: names of those who command the robot beside us, as they are now.
     """
 

@@ -20,6 +20,7 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.presentation import Presentation
 from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.session.formats import FORMAT_VERSION, rename_settings, upgrade
+from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
@@ -54,6 +55,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       robot_spec: what the robot senses and does.
       presentation: how it is shown; None in sessions that were begun before there were any.
       robot_package: the package that brought the robot.
+      plays: the frozen policy that it plays; None for a session that learns.
     """
 
     format_version: int
@@ -65,6 +67,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     robot_spec: RobotSpec
     presentation: Presentation | None = None
     robot_package: Annotated[str, msgspec.Meta(max_length=100)] = "daydreamer"
+    plays: PlayedPolicy | None = None
 
 
 class Session:
@@ -91,6 +94,7 @@ class Session:
         spec: RobotSpec,
         presentation: Presentation | None = None,
         robot_package: str = "daydreamer",
+        plays: PlayedPolicy | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
 
@@ -115,6 +119,7 @@ class Session:
             robot_spec=spec,
             presentation=presentation,
             robot_package=robot_package,
+            plays=plays,
         )
         content = encode_yaml(record)
         session = cls(path, record, _digest(content))
@@ -213,6 +218,11 @@ class Session:
     @property
     def spec(self) -> RobotSpec:
         return self.record.robot_spec
+
+    @property
+    def plays(self) -> PlayedPolicy | None:
+        """The frozen policy that drives the robot, where nobody learns; None for a session that learns."""
+        return self.record.plays
 
     @property
     def presentation(self) -> Presentation:

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from daydreamer import accelerators
-from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
-from daydreamer.errors import UserError
-from daydreamer.robots.registry import TaskEntry, find_robot, make_task, provider_of
+from daydreamer.config import Body, SessionConfig, drop_retired, parse_overrides, resolve
+from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
+from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
+from daydreamer.session.played import PlayedPolicy
+from daydreamer.spec import spec_difference
 
 
 def configure(
@@ -34,17 +39,68 @@ def configure(
     Raises:
       UserError: unknown robot, task, preset or key, a body that the robot does not have, or an unusable value.
     """
-    if not minutes > 0:
-        raise UserError(f"A session of {minutes:g} minutes would do nothing; choose --minutes above 0.")
     entry = find_robot(robot)
     task = task or entry.usual_task
     entry.task(task)
-    if body == "twin" and entry.twin is None:
-        raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
+    _check(minutes, robot, body)
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
     settings = entry.preset(task, preset, body)
     fitted = {} if twin is None else {"twin": twin}
     return resolve(accelerators.settings(settings), settings, arguments, fitted, parse_overrides(overrides))
+
+
+def configure_played(
+    learned: Session,
+    metadata: SnapshotMetadata,
+    *,
+    body: Body,
+    minutes: float,
+    seed: int | None = None,
+    samples: bool = False,
+    overrides: Iterable[str] = (),
+) -> SessionConfig:
+    """The configuration of a session in which a frozen policy acts: as it was learned with, but without exploration.
+
+    What gets a fallen robot up stays as it was, and so does the twin. On hardware that it was not learned on there is
+    what hardware asks for beside.
+
+    Args:
+      learned: the session that the policy is of.
+      metadata: of its snapshot.
+      seed: None for that of `learned`, with which a twin that was drawn at random is the same again.
+      samples: the policy acts with the noise that it learned with; otherwise by its mean.
+
+    Raises:
+      UserError: see `configure`; or the robot is not installed, or observes or does something else now.
+    """
+    find_robot(learned.config.robot, learned.record.robot_package).task(learned.config.task)
+    _check(minutes, learned.config.robot, body)
+    model = dict(metadata.model)
+    drop_retired(model)
+    playing = {
+        "body": body,
+        "minutes": minutes,
+        "seed": learned.config.seed if seed is None else seed,
+        "actor": {"random_s": 0.0, "rhythm_hz": None, "plan": {"samples": 0}},
+        "model": model if samples else model | {"acting_noise": 0.0},
+    }
+    here = ON_HARDWARE if body == "hardware" and learned.config.body != body else {}
+    config = resolve(msgspec.to_builtins(learned.config), here, playing, parse_overrides(overrides))
+    spec = make_task(config).spec
+    if spec.hash != learned.spec.hash:
+        difference = spec_difference(spec, learned.spec)
+        raise SpecMismatch(
+            f"The policies of {learned.path} are for another robot than this one: {difference}. Use them with the "
+            "sensors, settings and version of the robot that they were learned with."
+        )
+    return config
+
+
+def _check(minutes: float, robot: str, body: Body) -> None:
+    if not minutes > 0:
+        raise UserError(f"A session of {minutes:g} minutes would do nothing; choose --minutes above 0.")
+    if body == "twin" and find_robot(robot).twin is None:
+        raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
 
 
 def new_session(directory: Path | None, config: SessionConfig) -> Session:
@@ -53,10 +109,25 @@ def new_session(directory: Path | None, config: SessionConfig) -> Session:
     Raises:
       UserError: see `Session.create`.
     """
+    return _create(directory, config)
+
+
+def new_played_session(directory: Path | None, config: SessionConfig, plays: PlayedPolicy, snapshot: Path) -> Session:
+    """As `new_session`, with a copy of the snapshot that it plays: it is complete without the session that learned it.
+
+    Raises:
+      UserError: see `Session.create` and `copy_snapshot`.
+    """
+    session = _create(directory, config, plays)
+    copy_snapshot(snapshot, session.policy)
+    return session
+
+
+def _create(directory: Path | None, config: SessionConfig, plays: PlayedPolicy | None = None) -> Session:
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     task = make_task(config)
-    return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot))
+    return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot), plays)
 
 
 def resumable_session(directory: Path) -> Session:

@@ -78,7 +78,7 @@ class ActorStatus(ProcessStatus):
       deadline_misses: ticks that came late, of this life.
       ticks_per_step: of the loop for each control step; more than one where the policy chooses seldom.
       actor_step_ms: from control tick to command.
-      policy_version: in use; policy_age_s is the time since it was published.
+      policy_version: in use; policy_age_s is the time since it was published, None for one that is to stay.
       safety_events: commands that carried a safety flag, of this life; safety_counts by flag.
       safety_state: see `daydreamer.safety.states`; safety_cause is what led there.
       watchdogs_raised: action by name of each watchdog that is raised.
@@ -89,8 +89,9 @@ class ActorStatus(ProcessStatus):
       planned_steps: imagined for plans in the whole session.
       plan_ms: time to plan.
       state_age_s: of the newest usable measurement, at the last tick.
-      learner_silence_s: time since the learner's last sign of life, or since the actor was started.
-      learner_starting: whether the learner has yet to be seen at work, for the first time or after an end.
+      learner_silence_s: time since the learner's last sign of life, or since the actor was started; None where there is
+        no learner.
+      learner_starting: whether the learner has yet to be seen at work, for the first time or after an end; likewise.
       tick_jitter_ms: how late ticks begin.
       reward_recent: mean per step; figures_recent: the same of the headline figures, by quantity, see
         `daydreamer.presentation`.
@@ -214,6 +215,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
 
     Attributes:
       state: 'running', 'stopped', or 'crashed' if any process ended with an error or is gone without a word.
+      plays: which frozen policy, in words; None for a session that learns.
       env_steps: as logged, over all actor lives.
       robot_seconds: of experience at the nominal control rate.
       last_logged_sequence: by actor life, taken from the logs.
@@ -224,6 +226,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     """
 
     state: Literal["running", "stopped", "crashed"]
+    plays: str | None = None
     env_steps: int | None = None
     robot_seconds: float | None = None
     episodes: int | None = None
@@ -334,6 +337,7 @@ def read_status(session: Session) -> dict[str, Any]:
     imagined, planned = learner.imagined_steps, actor.planned_steps or 0
     status = SessionStatus(
         state=_overall({process.state for process in processes.values()}),
+        plays=session.plays.description if session.plays else None,
         env_steps=env_steps,
         robot_seconds=None if env_steps is None else env_steps / session.spec.control_rate_hz,
         imagined_per_real_step=(imagined + planned) / env_steps if imagined is not None and env_steps else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from daydreamer.storage.files import read_file
+from daydreamer.storage.files import open_file, read_file
 from daydreamer.texts import decode_json
 
 HEADER_BYTES = 1 << 22
@@ -26,16 +27,39 @@ def read_tensors(path: Path, limit: int) -> tuple[dict[str, np.ndarray], dict[st
     """
     content = read_file(path, limit)
     try:
-        (header_size,) = struct.unpack_from("<Q", content)
-        if header_size > HEADER_BYTES:
-            raise ValueError(f"a header of {header_size} bytes")
-        metadata = decode_json(content[8 : 8 + header_size], dict[str, dict[str, Any]])["__metadata__"]
-        if not all(isinstance(value, str) for value in metadata.values()):
-            raise ValueError("metadata that are no texts")
+        metadata = _metadata(content[8 : 8 + _header_size(content)])
         return safetensors.numpy.load(content), metadata
     # What the library makes of a type that numpy does not have is not among its errors.
     except (safetensors.SafetensorError, struct.error, LookupError, TypeError, AttributeError) as error:
         raise ValueError(repr(error)) from error
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone, whatever has become of the arrays.
+
+    Raises:
+      OSError: it cannot be read, see `open_file`.
+      ValueError: it does not begin as a safetensors file with metadata.
+    """
+    with os.fdopen(open_file(path), "rb") as file:
+        try:
+            return _metadata(file.read(_header_size(file.read(8))))
+        except (struct.error, LookupError) as error:
+            raise ValueError(repr(error)) from error
+
+
+def _header_size(content: bytes) -> int:
+    (size,) = struct.unpack_from("<Q", content)
+    if size > HEADER_BYTES:
+        raise ValueError(f"a header of {size} bytes")
+    return int(size)
+
+
+def _metadata(header: bytes) -> dict[str, str]:
+    metadata = decode_json(header, dict[str, dict[str, Any]])["__metadata__"]
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise ValueError("metadata that are no texts")
+    return metadata
 
 
 def decode_metadata(metadata: dict[str, str]) -> dict[str, Any]:

@@ -9,8 +9,15 @@ __all__ = ["Advice", "judge"]
 
 RULES = (*safety.RULES, *processes.RULES, *experience.RULES, *model.RULES, *behavior.RULES)
 
+OF_LEARNING = {
+    *(processes.learner_slow, processes.gpu_idle, processes.policy_old, experience.action_saturated),
+    *(*model.RULES, *behavior.RULES),
+}
+"""Rules about what is learned, and how: where a frozen policy is played there is nothing to be cured."""
+
 
 def judge(telemetry: SessionTelemetry) -> list[Advice]:
     """What the rules find, the worst first; empty if all is well."""
-    found = [advice for rule in RULES if (advice := rule(telemetry))]
+    rules = [rule for rule in RULES if not (telemetry.session.plays and rule in OF_LEARNING)]
+    found = [advice for rule in rules if (advice := rule(telemetry))]
     return sorted(found, key=lambda advice: advice.level != "bad")

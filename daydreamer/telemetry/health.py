@@ -75,17 +75,23 @@ def read_health(
 
     raised = status.get("watchdogs_raised") or {}
     slow = running and rate_hz is not None and rate_hz < SLOW_SHARE * nominal_hz
-    return [
+    old = Reading(
+        "policy age", _text(age_s, "{:.0f} s"), level((age_s or 0) > OUTDATED_POLICY_S, (age_s or 0) > OLD_POLICY_S)
+    )
+    own = [
         Reading("control rate", _text(rate_hz, "{:.1f} Hz"), level(slow)),
         Reading("deadline misses", _text(misses, "{:.0f}"), level(late, bool(misses))),
         Reading("control step p50, p99", f"{_text(step_ms.get('p50'), '{:.1f}')}, {_text(step_ms.get('p99'))} ms"),
-        Reading(
-            "policy age", _text(age_s, "{:.0f} s"), level((age_s or 0) > OUTDATED_POLICY_S, (age_s or 0) > OLD_POLICY_S)
-        ),
+        Reading("plays", session.plays.words) if session.plays else old,
         Reading(
             "watchdogs", ", ".join(name.replace("_", " ") for name in raised) or "quiet", level(False, bool(raised))
         ),
         Reading("safety interventions", _text(status["safety_events"], "{:.0f}")),
+    ]
+    if session.plays:  # nobody learns
+        return own
+    return [
+        *own,
         Reading("step to replay p99", _text(replay_ms.get("p99"), "{:.0f} ms")),
         Reading("replay", _text(status["replay_steps"], "{:.0f} steps")),
         Reading("learns on", status.get("device") or "-", level(False, bool(status.get("idle_gpus")))),

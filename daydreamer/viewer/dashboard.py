@@ -60,7 +60,8 @@ class Dashboard:
         plots = SignalPlots(self._canvas)
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal, plots)
-        self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz)
+        learns = session.plays is None
+        self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz, learns)
         self._telemetry = TelemetryReader(session)
         self._scalars = ScalarFeed(self._telemetry.scalars, self._canvas, self._clock)
         self._events = EventFeed(session, self._canvas, self._clock)

@@ -280,7 +280,8 @@ class RobotFeed:
 
     BESIDE_M = 0.4
 
-    def __init__(self, canvas: Canvas, dreams: DreamFeed, portrayal: Portrayal, rate_hz: float):
+    def __init__(self, canvas: Canvas, dreams: DreamFeed, portrayal: Portrayal, rate_hz: float, learns: bool = True):
+        """Without anybody who `learns` there are no dreams to be drawn."""
         self._canvas = canvas
         self._dreams = dreams
         self._skeleton_m = portrayal.skeleton_m
@@ -290,7 +291,8 @@ class RobotFeed:
             canvas.style_skeleton("robot/truth", (130, 140, 150), 0.012)
             canvas.style_skeleton("robot/dream", (255, 150, 50), 0.012)
             canvas.label("robot/label/now", (0.0, self.BESIDE_M, 0.55), "now")
-            canvas.label("robot/label/dream", (0.0, -self.BESIDE_M, 0.55), "dream over reality")
+            if learns:
+                canvas.label("robot/label/dream", (0.0, -self.BESIDE_M, 0.55), "dream over reality")
 
     def update(self, steps: StepColumns, stride: int = 1) -> None:
         """Shows every `stride`-th frame of these steps."""

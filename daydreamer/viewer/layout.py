@@ -21,12 +21,12 @@ FUTURE_SHARE = 0.35
 ERROR_RANGE = (0.0, 2.0)
 
 
-def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal) -> rrb.Blueprint:
-    """The dashboard of a session of this robot and task."""
+def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal, learns: bool = True) -> rrb.Blueprint:
+    """The dashboard of a session of this robot and task; of one that does not learn without dreams and losses."""
     views = [
         _plot(
             f"dream/signals/{key}",
-            f"{title}, dots: dream",
+            f"{title}, dots: dream" if learns else title,
             limits,
             DREAM_SPAN_S,
             legend=None if key in portrayal.single_lines else rrb.Corner2D.RightTop,
@@ -35,25 +35,20 @@ def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal)
     ]
     cameras = [key for key, space in spec.observation.items() if space.is_image]
     if portrayal.skeleton_m is not None:
-        views.insert(0, _robot())
+        views.insert(0, _robot("Robot now; dream (orange) over reality" if learns else "Robot now"))
     elif cameras:  # what it sees takes the place of what it looks like
         views.insert(0, rrb.Tabs(*(_view_now(key) for key in cameras), name="Now"))
-    if cameras:
+    if cameras and learns:
         views.append(rrb.Tabs(*(_camera(key) for key in cameras), name="Camera"))
-    views.append(
-        _plot("dream/error", "Prediction error / that of 'nothing changes'", ERROR_RANGE, legend=rrb.Corner2D.RightTop)
-    )
+    if learns:
+        title = "Prediction error / that of 'nothing changes'"
+        views.append(_plot("dream/error", title, ERROR_RANGE, legend=rrb.Corner2D.RightTop))
     health = rrb.Horizontal(
         rrb.Spatial2DView(origin="health/card", name="Health"),
         rrb.Tabs(
             _plot("health/control", "Control period (ms), mean and longest", legend=None),
             _plot("health/timing", "Control step (ms), p50 and p99", legend=None),
-            _plot("health/learner", "Gradient steps/s", legend=None),
-            # What starts high and falls has room above its end.
-            _plot("health/loss", "Losses", legend=rrb.Corner2D.RightTop),
-            _plot("health/model", "KL and entropy", legend=rrb.Corner2D.RightTop),
-            _plot("health/behavior", "Actor and critic", legend=rrb.Corner2D.RightTop),
-            _plot("health/gradient", "Gradient norm", legend=None),
+            *(_of_learning() if learns else ()),
             name="Curves",
         ),
         _events(),
@@ -75,6 +70,15 @@ def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal)
         auto_views=False,
         auto_layout=False,
     )
+
+
+def _of_learning() -> Iterator[rrb.TimeSeriesView]:
+    yield _plot("health/learner", "Gradient steps/s", legend=None)
+    # What starts high and falls has room above its end.
+    yield _plot("health/loss", "Losses", legend=rrb.Corner2D.RightTop)
+    yield _plot("health/model", "KL and entropy", legend=rrb.Corner2D.RightTop)
+    yield _plot("health/behavior", "Actor and critic", legend=rrb.Corner2D.RightTop)
+    yield _plot("health/gradient", "Gradient norm", legend=None)
 
 
 def figure_path(figure: Figure) -> str:
@@ -133,10 +137,10 @@ def _plot(
     )
 
 
-def _robot() -> rrb.Spatial3DView:
+def _robot(name: str) -> rrb.Spatial3DView:
     return rrb.Spatial3DView(
         origin="robot",
-        name="Robot now; dream (orange) over reality",
+        name=name,
         line_grid=rrb.LineGrid3D(visible=True, spacing=0.25),
         eye_controls=rrb.EyeControls3D(
             position=(0.75, -1.15, 0.65), look_target=(0.0, 0.0, 0.1), eye_up=(0.0, 0.0, 1.0)

@@ -5,16 +5,20 @@ import shutil
 import signal
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from daydreamer.cli.drives import WALKERS, find_walker
 from daydreamer.cli.launching import (
     LEARN_ARGUMENTS,
+    PLAY_ARGUMENTS,
     REPLAY_ARGUMENTS,
     TWIN_ARGUMENTS,
     WALK_ARGUMENTS,
     SessionFailed,
     prepare_learn,
+    prepare_play,
     prepare_replay,
     prepare_twin,
     prepare_walk,
@@ -25,6 +29,7 @@ from daydreamer.cli.launching import (
 from daydreamer.cli.launching import split_settings as split
 from daydreamer.cli.learn import resume
 from daydreamer.errors import UserError
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.wiring import Wiring, keep_wiring
 
@@ -72,6 +77,55 @@ def test_any_robot_learns_in_its_twin_unless_it_is_said_otherwise():
     assert launch.session.config.body == "hardware" and launch.drive == find_walker("ros2_control")
     assert learn(resume="other").drive == launch.drive
     assert launch.session.resume_command().startswith("ros2 launch daydreamer walk.launch.py")
+
+
+def play(**given):
+    return prepare_play(dict.fromkeys(PLAY_ARGUMENTS, "") | given)
+
+
+@pytest.fixture
+def learned(record_session):
+    """`~/learned`, a session with two policies, of which the older one did better."""
+    recorder = record_session("learned")
+    recorder.log(100.0, lambda step: setattr(step, "reward", 13.0 if step.sequence < 1000 else 9.0))
+    for version, env_steps in ((3, 600), (7, 1900)):
+        sizes = msgspec.to_builtins(recorder.session.config.model)
+        metadata = SnapshotMetadata(
+            version=version, gradient_step=1, env_steps=env_steps, robot_spec=recorder.spec, model=sizes
+        )
+        write_snapshot(recorder.session.policy, {"weights": np.zeros(3, np.float32)}, metadata)
+    return recorder.session
+
+
+def test_the_best_policy_of_a_session_is_played(learned):
+    launch = play(**{"from": "~/learned"}, session="one")
+    assert (launch.session.config.body, launch.minutes, launch.dashboard) == ("twin", 10.0, True)
+    assert (launch.session.plays.version, launch.session.plays.chosen) == (3, "best")
+    launch = play(
+        **{"from": "learned"}, version="newest", body="hardware", interface="ros2_control", minutes="5", session="two"
+    )
+    assert launch.session.plays.version == 7 and launch.drive == find_walker("ros2_control")
+    # It goes on as any other session does, over the same interface.
+    assert walk(resume="two", robot="ros2_control").session.plays == launch.session.plays
+    assert [process.name for process in resumed_processes(launch.session, 5.0)] == ["actor"]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ({}, ("from:=~/monday",)),
+        ({"from": "nowhere"}, ("does not exist",)),
+        ({"from": "learned", "version": "5"}, ("no policy '5'", "3, 7")),
+        ({"from": "learned", "sample": "perhaps"}, ("sample:=perhaps",)),
+        ({"from": "learned", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
+        ({"from": "learned", "set": "twin.camera=true"}, ("another robot", "'camera' exists only here")),
+    ],
+)
+def test_a_mistake_about_what_to_play_is_named_before_anything_is_made(learned, given, words):
+    with pytest.raises(UserError) as refusal:
+        play(**given)
+    assert all(word in str(refusal.value) for word in words), refusal.value
+    assert os.listdir() == ["learned"]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,25 @@ def test_it_acts_with_a_share_of_its_noise(parameters):
     np.testing.assert_allclose(first_action(0.3) - mean, 0.3 * noise, rtol=1e-4, atol=1e-6)
 
 
+def test_a_snapshot_acts_by_its_mean_where_that_is_asked_for(tmp_path, parameters):
+    path = publish(tmp_path, parameters)
+    quiet = [rollout(Policy.load(path, SPEC, seed=seed, acting_noise=0.0)) for seed in (3, 4)]
+    # The actor sees the vectors alone, and these do not change.
+    np.testing.assert_array_equal(*quiet)
+    assert len(np.unique(quiet[0], axis=0)) == 1
+    assert not np.array_equal(quiet[0], rollout(Policy.load(path, SPEC, seed=3)))
+
+
+def test_without_noise_the_likeliest_of_discrete_actions_is_taken():
+    spec = make_spec({"x": Space((3,))}, Space((), classes=4))
+    parameters = make_parameters(spec)
+    # Fresh ones answer nearly the same to everything.
+    parameters["actor"]["params"]["Dense_0"]["bias"] = np.array([0.0, 0.5, 2.0, 0.5], np.float32)
+    quiet = Policy(parameters, spec, msgspec.structs.replace(MODEL, acting_noise=0.0), version=1)
+    drawn = rollout(Policy(parameters, spec, MODEL, version=1), steps=60).tolist()
+    assert set(rollout(quiet).tolist()) == {2} and set(drawn) > {2}
+
+
 def test_a_snapshot_holds_nothing_that_acting_does_not_need(parameters):
     agent_parameters = jax.jit(Agent(SPEC, MODEL, LearnerConfig()).initialize, static_argnums=0)(0).parameters
     flat = flatten_parameters(parameters)

@@ -21,7 +21,10 @@ from daydreamer.policy.snapshot import (
     latest_snapshot,
     next_snapshot_version,
     prune_snapshots,
+    published_snapshots,
     read_snapshot,
+    read_snapshot_metadata,
+    snapshot_path,
     write_snapshot,
 )
 from daydreamer.spec import RobotSpec, Space
@@ -46,9 +49,9 @@ PARAMETERS = {
 }
 
 
-def metadata(version=1):
+def metadata(version=1, env_steps=100):
     return SnapshotMetadata(
-        version=version, gradient_step=10 * version, env_steps=100, robot_spec=SPEC, model={"deterministic": 256}
+        version=version, gradient_step=10 * version, env_steps=env_steps, robot_spec=SPEC, model={"deterministic": 256}
     )
 
 
@@ -157,6 +160,55 @@ def test_pruning_keeps_the_newest_and_the_latest(tmp_path):
     assert latest_snapshot(tmp_path).name == "000005.safetensors"
     assert prune_snapshots(tmp_path, keep=0) == [tmp_path / "000004.safetensors"]
     assert_parameters(read_snapshot(latest_snapshot(tmp_path), SPEC)[0])
+
+
+def live(directory, versions, steps_each=50, **options):
+    """Publishes and prunes as a learner does; the versions that are left."""
+    for version in versions:
+        write_snapshot(directory, PARAMETERS, metadata(version, steps_each * version))
+        prune_snapshots(directory, 3, **options)
+    return sorted(published_snapshots(directory))
+
+
+def test_pruning_keeps_the_last_of_each_stretch_as_well(tmp_path):
+    left = live(tmp_path, range(1, 22), keep_every_steps=300)
+    # At 300, 600, 900 steps a stretch begins: versions 5, 11, 17 were the last before.
+    assert left == [5, 11, 17, 19, 20, 21]
+    # A learner that goes on with another setting, or that of an earlier version, which keeps the newest alone.
+    assert [path.stem for path in prune_snapshots(tmp_path, 3)] == ["000005", "000011", "000017"]
+
+
+def test_of_a_long_session_fewer_are_kept_and_they_are_spread_over_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "MOST_KEPT", 4)
+    left = live(tmp_path, range(1, 41), steps_each=10, keep_every_steps=20)
+    # Stretches of 160 steps: of 20 they would be 21.
+    assert left == [15, 31, 38, 39, 40]
+    size = snapshot_path(tmp_path, 40).stat().st_size
+    monkeypatch.setattr(snapshot, "MOST_KEPT_BYTES", size)
+    assert prune_snapshots(tmp_path, 1, keep_every_steps=20) and sorted(published_snapshots(tmp_path)) == [40]
+
+
+def test_pruning_passes_over_what_is_damaged(tmp_path):
+    live(tmp_path, range(1, 10), keep_every_steps=100)
+    assert sorted(published_snapshots(tmp_path)) == [1, 3, 5, 7, 8, 9]
+    snapshot_path(tmp_path, 3).write_bytes(b"\xff" * 100)
+    snapshot._env_steps.cache_clear()  # as in another life of the learner
+    assert prune_snapshots(tmp_path, 3, keep_every_steps=100) == [snapshot_path(tmp_path, 3)]
+
+
+def test_the_header_alone_says_what_a_snapshot_is(tmp_path, content):
+    path = write_snapshot(tmp_path, PARAMETERS, metadata(3))
+    assert read_snapshot_metadata(path) == read_snapshot(path, SPEC)[1]
+    end = 8 + int.from_bytes(content[:8], "little")
+    path.write_bytes(content[:end])
+    assert read_snapshot_metadata(path).version == 1
+    for length in (0, 5, end // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(CorruptSnapshot, match="000003"):
+            read_snapshot_metadata(path)
+    path.unlink()
+    with pytest.raises(UserError, match="cannot be read"):
+        read_snapshot_metadata(path)
 
 
 def test_a_pointer_to_nothing_is_an_error(tmp_path):

@@ -45,9 +45,7 @@ def test_everybody_reads_it_without_complaint(path):
     assert (status["env_steps"], status["gradient_steps"], status["problems"]) == (STEPS, GRADIENT_STEPS, [])
     (figure,) = session.presentation.figures
     assert status["figures_recent"].keys() == {figure.quantity}
-    assert f"{figure.number(status['figures_recent'][figure.quantity])} m/s forward" in describe(
-        status, session.presentation, 1.0
-    )
+    assert f"{figure.number(status['figures_recent'][figure.quantity])} m/s forward" in describe(status, session, 1.0)
     assert read_history(session).problems == []
     assert [finding.text for finding in examine(session) if finding.state == "damaged"] == []
     page, verdict = write_report(session)
