@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from daydreamer.cli.begin import Beginning
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body, load_yaml
@@ -41,6 +42,8 @@ WALK_ARGUMENTS = {
     "seed": "of exploration, networks, batches and twin (default: 0)",
     "preset": "named settings, as the robot's folder has them: default, tiny ...",
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
+    "from": "directory of a session to begin with: its world model and policy, as from:=~/rehearsed",
+    "from_experience": "share of what is replayed, 0 to 0.75, that is of its experience at first (default: 0)",
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",
@@ -84,7 +87,7 @@ WALK = "walk"
 LARGEST_PARAMETERS = 1 << 20
 """Bytes in a parameter file."""
 
-FIXED_AT_THE_START = ("session", "seed", "preset", "set")
+FIXED_AT_THE_START = ("session", "seed", "preset", "set", "from", "from_experience")
 """A session that is resumed keeps these; so it would be an error to expect otherwise."""
 
 
@@ -186,6 +189,8 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
     dashboard = _yes_or_no("dashboard", arguments["dashboard"] or "true")
     parameters = _path(arguments["parameters"])
     _check_parameters(parameters, drive)
+    share = arguments["from_experience"]
+    beginning = Beginning(_path(arguments["from"]), _number("from_experience", share) if share else None)
     config = configure(
         robot=drive.robot,
         task=task or None,
@@ -193,10 +198,11 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
         minutes=_number("minutes", arguments["minutes"] or "60"),
         seed=_whole_number("seed", arguments["seed"] or "0"),
         preset=arguments["preset"] or "default",
-        overrides=split_settings(arguments["set"]),
+        overrides=[*beginning.overrides, *split_settings(arguments["set"])],
+        parent=beginning.parent,
     )
     check_installation(config)
-    session = new_session(_path(arguments["session"]), config)
+    session = beginning.make(_path(arguments["session"]), config)
     record = LaunchRecord(
         robot=drive.robot,
         body=drive.body,

@@ -61,6 +61,24 @@ NewSession = Annotated[
 ]
 Preset = Annotated[str, typer.Option(help="Named settings, as the robot's folder has them: default, tiny ...")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Begin with what another session of this robot and task has learned, in its twin or as another of its "
+        "kind: world model and policy are copied from its newest checkpoint, and it acts by them from the first step.",
+    ),
+]
+FromExperience = Annotated[
+    float | None,
+    typer.Option(
+        "--from-experience",
+        metavar="SHARE",
+        help="With --from: this share of what is replayed (0 to 0.75) is of that session's experience at first, and "
+        "less and less until robot minute 5 (learner.inherited_fade_s).",
+    ),
+]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
@@ -83,6 +101,8 @@ def learn(
     seed: Seed = 0,
     preset: Preset = "default",
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a robot learn: twin or robot, actor and learner in real time over ROS 2.
@@ -104,6 +124,8 @@ def learn(
         preset=preset,
         overrides=overrides or [],
         dashboard=dashboard,
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 
@@ -116,6 +138,8 @@ def walk(
     seed: Seed = 0,
     preset: Preset = "default",
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a quadruped learn to walk; without --robot the A1's twin. The same as learn with the task 'walk'.
@@ -140,6 +164,8 @@ def walk(
         preset=preset,
         overrides=overrides or [],
         dashboard=dashboard,
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 
@@ -245,6 +271,8 @@ def train(
     walker: Annotated[str, typer.Option("--robot", hidden=True)] = "twin",
     preset: Preset = "default",
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
 
@@ -267,6 +295,8 @@ def train(
         seed=seed,
         preset=preset,
         overrides=overrides or [],
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 

@@ -23,7 +23,8 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     Raises:
       UserError: there is no such session.
     """
-    telemetry = TelemetryReader(Session.open(session_directory)).read()
+    session = Session.open(session_directory)
+    telemetry = TelemetryReader(session).read()
     advice = judge(telemetry)
     if as_json:
         print(
@@ -37,7 +38,8 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         )
         return
     table = Table(show_header=False, box=None)
-    for name, value in telemetry.status.items():
+    parent = session.record.parent
+    for name, value in (telemetry.status | {"parent": parent.sentence if parent else None}).items():
         table.add_row(name, _describe(value))
     console = Terminal()
     console.print(table)

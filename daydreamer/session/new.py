@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from daydreamer import accelerators
@@ -11,6 +11,7 @@ from daydreamer.config import Body, SessionConfig, parse_overrides, resolve
 from daydreamer.errors import UserError
 from daydreamer.robots.registry import TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
+from daydreamer.session.parentage import Parent
 
 
 def configure(
@@ -22,14 +23,17 @@ def configure(
     body: Body = "twin",
     preset: str = "default",
     overrides: Iterable[str] = (),
+    parent: Parent | None = None,
 ) -> SessionConfig:
     """The configuration of a new session: defaults, what suits this machine's GPU, preset, `section.key=value`.
 
     Args:
       task: None for the robot's usual one.
+      parent: the session that it begins with, whose settings of the networks it takes over.
 
     Raises:
-      UserError: unknown robot, task, preset or key, a body that the robot does not have, or an unusable value.
+      UserError: unknown robot, task, preset or key, a body that the robot does not have, an unusable value, or
+        networks that are not the parent's.
     """
     if not minutes > 0:
         raise UserError(f"A session of {minutes:g} minutes would do nothing; choose --minutes above 0.")
@@ -40,19 +44,46 @@ def configure(
         raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
     settings = entry.preset(task, preset, body)
-    return resolve(accelerators.settings(settings), settings, arguments, parse_overrides(overrides))
+    usual = (accelerators.settings(settings), settings, arguments)
+    taken_over = parent.settings(resolve(*usual)) if parent else {}
+    config = resolve(*usual, taken_over, parse_overrides(overrides))
+    if parent:
+        parent.require_same_networks(config)
+    elif config.learner.inherited_share:
+        raise UserError("learner.inherited_share is of another session's experience; name that session with --from.")
+    return config
 
 
-def new_session(directory: Path | None, config: SessionConfig) -> Session:
+def new_session(
+    directory: Path | None,
+    config: SessionConfig,
+    parent: Parent | None = None,
+    endow: Callable[[Session], None] = lambda session: None,
+) -> Session:
     """A new session in `directory`; without one, in `sessions/` of the working directory, named by the local time.
 
+    Args:
+      parent: the session that it begins with.
+      endow: see `Session.create`.
+
     Raises:
+      SpecMismatch: the parent is of another robot or task.
       UserError: see `Session.create`.
     """
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     task = make_task(config)
-    return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot))
+    if parent:
+        parent.require_same_robot(task.spec)
+    return Session.create(
+        directory,
+        config,
+        task.spec,
+        task.presentation,
+        provider_of(config.robot),
+        parent.parentage if parent else None,
+        endow,
+    )
 
 
 def resumable_session(directory: Path) -> Session:
