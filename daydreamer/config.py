@@ -360,6 +360,10 @@ class LearnerConfig(_Config):
       replay_bytes: memory that they may take; where images are large there are fewer of them, see `replay.affordable`.
       recent_share: of the replayed sequences that is drawn from the newest recent_s alone; the others are
         drawn from all. A robot that begins to fall in a new way thus learns to avoid it within a minute, not ten.
+      inherited_share: of the replayed sequences that is drawn, in a session that began with another's networks
+        (`--from`), from that one's experience; at the beginning, from where it falls evenly to 0.
+      inherited_fade_s: robot time in which it does so: what happened to another robot is better than little, and worse
+        than enough of one's own.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       image_shift: pixels by which the images of a replayed sequence are moved at random, up or down and left or right,
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
@@ -418,6 +422,8 @@ class LearnerConfig(_Config):
     replay_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 30
     recent_share: Share = 0.5
     recent_s: Positive = 120.0
+    inherited_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
+    inherited_fade_s: Positive = 300.0
     mirror: bool = True
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192

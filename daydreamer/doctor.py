@@ -19,7 +19,8 @@ from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
-from daydreamer.learner.checkpoint import SET_ASIDE_SUFFIX, read_checkpoint
+from daydreamer.learner.checkpoint import INHERITED_STEP, SET_ASIDE_SUFFIX, read_checkpoint
+from daydreamer.learner.inheritance import read_inherited_experience
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
@@ -40,8 +41,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing about a session.
 
     Attributes:
-      part: 'settings', 'experience', 'checkpoints', 'policy', 'events', 'dreams', 'metrics', 'files', 'processes' or
-        'disk'.
+      part: 'settings', 'experience', 'inherited', 'checkpoints', 'policy', 'events', 'dreams', 'metrics', 'files',
+        'processes' or 'disk'.
       state: 'note' is worth knowing and no damage.
       text: what is there.
       cure: what to do about it; empty if nothing.
@@ -64,6 +65,7 @@ def examine(session: Session) -> Iterator[Finding]:
     for finding, life_steps in _examine_experience(session):
         steps += life_steps
         yield finding
+    yield from _examine_inherited(session)
     yield from _examine_checkpoints(session, steps)
     yield from _examine_policies(session)
     yield from _examine_events(session)
@@ -151,6 +153,34 @@ def _describe_log(session: Session, path: Path, life: int, offset: int, count: i
 
 
 _CLOSING = "The next life of the actor, or 'daydreamer doctor --repair', closes the file for other MCAP readers."
+
+
+def _examine_inherited(session: Session) -> Iterator[Finding]:
+    """What a session has that began with another one; nothing of others."""
+    if (parent := session.record.parent) is None:
+        return
+    yield Finding(part="inherited", state="sound", text=f"It began with {parent.sentence}.")
+    if not (session.checkpoints / str(INHERITED_STEP)).is_dir():
+        text = f"Checkpoint {INHERITED_STEP}, which it began with, is gone."
+        cure = "Nothing, as long as there is a newer one; without any, learning begins at nothing."
+        yield Finding(part="inherited", state="damaged", text=text, cure=cure)
+    problems: list[str] = []
+    try:
+        rows = read_inherited_experience(session, lambda kind, **fields: problems.append(_describe_event(kind, fields)))
+    except UserError as error:
+        yield Finding(part="inherited", state="damaged", text=str(error))
+        return
+    for problem in problems:
+        cure = "Nothing: less of the other session's experience is replayed."
+        yield Finding(part="inherited", state="damaged", text=problem, cure=cure)
+    if rows is not None:
+        text = f"{len(rows['reward'])} steps of that session's experience; checksums fit."
+        yield Finding(part="inherited", state="sound", text=text)
+
+
+def _describe_event(kind: str, fields: dict[str, object]) -> str:
+    told = ", ".join(f"{name} {value}" for name, value in fields.items())
+    return f"{kind.replace('_', ' ')}: {told}.".capitalize()
 
 
 def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
 from daydreamer.policy.planning import make_planner
+from daydreamer.policy.policy import Policy
+from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import ActorStatus, StatusWriter
@@ -111,6 +113,8 @@ class LockstepSession:
             learner = stack.enter_context(
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
+            if (inherited := latest_snapshot(session.policy)) is not None:
+                self._act_by(loop, Policy.load(inherited, session.spec, session.config.seed))
             window = _Window()
             checkpoint = Schedule(self._learner_config.checkpoint_period_s)
             if self._planner:
@@ -157,8 +161,10 @@ class LockstepSession:
             before = learner.updates
             learner.update()
             if before // publish_updates < learner.updates // publish_updates:
-                policy = learner.policy(version=learner.updates)
-                loop.set_policy(self._planner.equip(policy) if self._planner else policy)
+                self._act_by(loop, learner.policy(version=learner.updates))
+
+    def _act_by(self, loop: ControlLoop, policy: Policy) -> None:
+        loop.set_policy(self._planner.equip(policy) if self._planner else policy)
 
     def _report(self, loop: ControlLoop, learner: Learner, window: _Window, metrics: MetricsWriter) -> dict[str, float]:
         step = loop.statistics.env_steps

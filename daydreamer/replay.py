@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,18 @@ _FLAGS = ("is_first", "is_last", "is_terminal", "by_policy")
 """Fields of a `Batch` that are true or false, in its order."""
 
 
+class InheritedExperience(NamedTuple):
+    """Steps of another session, which stay as they are.
+
+    Attributes:
+      rows: by field, `[steps, ...]`, in the order in which they happened.
+      share: `[]`, of a batch that is drawn from them now.
+    """
+
+    rows: dict[str, Array]
+    share: Array
+
+
 class ReplayState(NamedTuple):
     """Contents of the ring.
 
@@ -29,11 +41,13 @@ class ReplayState(NamedTuple):
       rows: by field, `[capacity, ...]`.
       head: next index to write.
       size: rows that hold a step.
+      inherited: what is drawn from beside the ring; None in most sessions.
     """
 
     rows: dict[str, Array]
     head: Array
     size: Array
+    inherited: InheritedExperience | None = None
 
 
 def row_layout(spec: RobotSpec) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -58,6 +72,12 @@ def affordable(spec: RobotSpec, config: LearnerConfig) -> int:
     return min(config.replay_capacity, config.replay_bytes // row_bytes(spec))
 
 
+def inheritable(spec: RobotSpec, config: LearnerConfig) -> int:
+    """Steps of another session that go into the same memory: half of it at most, and the ring needs some, too."""
+    steps = affordable(spec, config)
+    return max(0, min(steps // 2, steps - APPEND_SIZES[-1]))
+
+
 def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
     """Logged steps as one array per field, `[steps, ...]`."""
     columns: dict[str, list[Any]] = {
@@ -74,6 +94,26 @@ def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
     }
 
 
+class Continuity:
+    """Marks steps that do not follow from the one before them.
+
+    They come of another actor life or after a gap in the log, and are marked as the first of an episode, so that
+    nothing is learned from a transition that never was.
+    """
+
+    def __init__(self) -> None:
+        self._expected = (-1, -1)
+
+    def mark(self, rows: dict[str, np.ndarray]) -> None:
+        """Changes `is_first` of the rows that follow those of the last call; there must be one at least."""
+        identity = np.stack([rows["actor_life"], rows["sequence"]], -1)
+        expected = np.empty_like(identity)
+        expected[0] = self._expected
+        expected[1:] = identity[:-1] + (0, 1)
+        rows["is_first"] |= (identity != expected).any(-1)
+        self._expected = (identity[-1, 0], identity[-1, 1] + 1)
+
+
 @partial(jax.jit, donate_argnums=0)
 def append_rows(state: ReplayState, rows: dict[str, Array], count: Array) -> ReplayState:
     """The ring with the first `count` of `rows` `[size, ...]` written to it; the rest only fills them up."""
@@ -87,11 +127,18 @@ def append_rows(state: ReplayState, rows: dict[str, Array], count: Array) -> Rep
 class Replay:
     """Owner of a `ReplayState`."""
 
-    def __init__(self, spec: RobotSpec, capacity: int, sharding: jax.sharding.Sharding | None = None):
+    def __init__(
+        self,
+        spec: RobotSpec,
+        capacity: int,
+        sharding: jax.sharding.Sharding | None = None,
+        inherited: Mapping[str, np.ndarray] | None = None,
+    ):
         """An empty ring.
 
         Args:
           sharding: of all its arrays; None for JAX's first device.
+          inherited: steps of another session as `to_rows` makes them, at least as many as a sequence has.
 
         Raises:
           ValueError: the capacity is smaller than the largest append.
@@ -101,7 +148,8 @@ class Replay:
         self.spec = spec
         self.capacity = capacity
         self.total = 0
-        self._expected: tuple[int, int] | None = None
+        self._continuity = Continuity()
+        self._sharding = sharding
         self.state = ReplayState(
             {
                 name: jnp.zeros((capacity, *shape), dtype, device=sharding)
@@ -109,28 +157,31 @@ class Replay:
             },
             jnp.zeros((), jnp.int32, device=sharding),
             jnp.zeros((), jnp.int32, device=sharding),
+            None
+            if inherited is None
+            else InheritedExperience(jax.device_put(dict(inherited), sharding), self._on_device(0.0)),
         )
+
+    def _on_device(self, value: float) -> Array:
+        return jax.device_put(np.float32(value), self._sharding)
+
+    def draw_inherited(self, share: float) -> None:
+        """From now on this share of a batch is of the other session; the replay must have been given its steps."""
+        inherited = self.state.inherited
+        assert inherited is not None, "there is nothing to draw from"
+        self.state = self.state._replace(inherited=inherited._replace(share=self._on_device(share)))
 
     def __len__(self) -> int:
         return min(self.total, self.capacity)
 
     def append(self, steps: Sequence[Step]) -> None:
-        """Writes steps in order; beyond the capacity the oldest are overwritten.
-
-        A step that does not follow the one before (another actor life, a gap in the log) is marked as the first
-        of an episode, so that nothing is learned from a transition that never was.
-        """
+        """Writes steps in order; beyond the capacity the oldest are overwritten. For gaps see `Continuity`."""
         for begin in range(0, len(steps), APPEND_SIZES[-1]):
             self._append_chunk(steps[begin : begin + APPEND_SIZES[-1]])
 
     def _append_chunk(self, steps: Sequence[Step]) -> None:
         rows = to_rows(steps, self.spec)
-        identity = np.stack([rows["actor_life"], rows["sequence"]], -1)
-        expected = np.empty_like(identity)
-        expected[0] = (-1, -1) if self._expected is None else self._expected
-        expected[1:] = identity[:-1] + (0, 1)
-        rows["is_first"] |= (identity != expected).any(-1)
-        self._expected = (identity[-1, 0], identity[-1, 1] + 1)
+        self._continuity.mark(rows)
         self._write(rows)
         self.total += len(steps)
 
@@ -138,7 +189,8 @@ class Replay:
         count = len(rows["reward"])
         size = next(size for size in APPEND_SIZES if size >= count)
         padded = {name: np.pad(v, [(0, size - count)] + [(0, 0)] * (v.ndim - 1)) for name, v in rows.items()}
-        self.state = append_rows(self.state, padded, np.int32(count))
+        ring = append_rows(self.state._replace(inherited=None), padded, np.int32(count))
+        self.state = ring._replace(inherited=self.state.inherited)
 
 
 def sample(
@@ -161,6 +213,9 @@ def sample(
     If `mirrored`, half of the sequences are the mirror image of what happened, by `RobotSpec.mirror`: a symmetric
     robot learns from twice the experience, and what it learns on one side it can do on the other.
 
+    Of a replay that has inherited another session's experience, its share of the sequences, rounded, is drawn from that
+    in place of the last ones, so that what has just gone wrong gives way last.
+
     Images are moved by up to `image_shift` pixels, see `shift_images`.
 
     A sequence may run over an episode boundary or into another actor life; `is_first` marks where. The ring
@@ -174,6 +229,8 @@ def sample(
     offset = jax.random.randint(offset_key, (batch_size,), oldest, starts)
     index = (state.head - state.size + offset[:, None] + jnp.arange(batch_length)) % capacity
     rows = {name: values[index] for name, values in state.rows.items()}
+    if state.inherited is not None:
+        rows = _with_inherited(rows, state.inherited, jax.random.fold_in(offset_key, 1))
     flags = (rows[name].astype(jnp.float32) for name in _FLAGS)
     if mirrored:
         flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))
@@ -190,6 +247,19 @@ def sample(
             for number, (key, values) in enumerate(images.items(), 1)
         }
     return Batch(observation, to_action_vector(rows["action"], spec.action), rows["reward"], *flags)
+
+
+def _with_inherited(rows: dict[str, Array], inherited: InheritedExperience, key: Array) -> dict[str, Array]:
+    """The sequences `[batch, time, ...]`, the last of which are another session's."""
+    batch_size, length = rows["reward"].shape
+    starts = inherited.rows["reward"].shape[0] - length + 1
+    index = jax.random.randint(key, (batch_size, 1), 0, starts) + jnp.arange(length)
+    own = batch_size - jnp.round(inherited.share * batch_size)
+    theirs = jnp.arange(batch_size) >= own
+    return {
+        name: jnp.where(theirs.reshape(-1, *[1] * (values.ndim - 1)), inherited.rows[name][index], values)
+        for name, values in rows.items()
+    }
 
 
 def mirror(field: str, values: Array, spec: RobotSpec) -> Array:

@@ -2,19 +2,21 @@
 
 import hashlib
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 from daydreamer.cli.doctor import doctor
-from daydreamer.config import resolve
+from daydreamer.config import merge, resolve
 from daydreamer.doctor import examine
 from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.inheritance import read_inheritance
 from daydreamer.policy.snapshot import SnapshotMetadata, snapshot_path, write_snapshot
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
@@ -94,6 +96,21 @@ def test_a_sound_session_is_described(session):
         "2 events",
     ):
         assert expected in texts, expected
+
+
+def test_a_session_that_began_with_another_is_described(session, train_state, tmp_path):
+    inheritance = read_inheritance(session.path)
+    settings = merge(find_robot("a1").preset("walk", "tiny", "twin"), {"learner": {"inherited_share": 0.5}})
+    parent, endow = inheritance.parent.parentage, inheritance.endow
+    child = Session.create(tmp_path / "child", resolve(settings), SPEC, parent=parent, endow=endow)
+    findings = look(child)
+    assert not damaged(findings)
+    texts = [text for part, _, text, _ in findings if part == "inherited"]
+    assert len(texts) == 2 and str(session.path) in texts[0] and "60 steps" in texts[1]
+    flip(child.inherited / "000001.safetensors", -1)
+    shutil.rmtree(child.checkpoints / "0")
+    texts = [text for part, text, _ in damaged(look(child)) if part == "inherited"]
+    assert "Checkpoint 0" in texts[0] and "checksum" in texts[1] and "missing: steps 0" in texts[2]
 
 
 def flip(path, position):

@@ -95,6 +95,29 @@ def test_milestones_are_judged_by_the_truth(tmp_path):
     assert abs(reports[-1]["actor/info/forward_velocity_m_s"]) < 0.1
 
 
+def test_begins_with_what_another_session_has_learned(sessions, tmp_path, lockstep_arguments):
+    """Another robot of the kind, which acts by the policy from the first step on that nothing else has to say to."""
+    parent, out = sessions[0], tmp_path / "child"
+    drawn = ["--seed", "5", "--steps", "100", "--set", "twin.randomisation.enabled=true"]
+    result = train(out, [*lockstep_arguments, *drawn, "--from", str(parent.path)])
+    assert result.returncode == 0, result.stderr
+    assert f"Begins with what {parent.path} (a1, twin) had learned" in result.stdout
+    child = Session.open(out)
+    assert child.record.parent.digest == parent.digest and child.config.actor.random_s == 0.0
+    steps = ExperienceTail(child.experience, child.spec).read()
+    assert 1 in {step.policy_version for step in steps}, "version 1 was there before anything was learned"
+    learned = read_status(child)["gradient_steps"]
+    assert learned == 100 * 8 // 32
+    assert [path.name for path in checkpoint_paths(child.checkpoints)] == ["0", str(learned)]
+
+
+def test_refuses_what_another_session_has_learned_where_it_does_not_fit(sessions, tmp_path, lockstep_arguments):
+    parent, out = sessions[0].path, tmp_path / "child"
+    result = train(out, ["train", "go2", "--steps", "100", "--from", str(parent)])
+    assert result.returncode == 2 and "robot is 'go2' here and 'a1' there" in result.stderr
+    assert not out.exists()
+
+
 def test_refuses_to_write_over_a_session(sessions, lockstep_arguments):
     result = train(sessions[1].path, lockstep_arguments)
     assert result.returncode == 2

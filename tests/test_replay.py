@@ -6,7 +6,16 @@ import pytest
 
 from daydreamer.config import LearnerConfig
 from daydreamer.experience.step import Step
-from daydreamer.replay import APPEND_SIZES, Replay, affordable, row_bytes, sample, shift_images
+from daydreamer.replay import (
+    APPEND_SIZES,
+    Replay,
+    affordable,
+    inheritable,
+    row_bytes,
+    sample,
+    shift_images,
+    to_rows,
+)
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a",), (), {"x": Space((2,))}, Space((1,), low=-1.0, high=1.0), ("r",))
@@ -165,3 +174,35 @@ def test_mirror_images_are_whole_sequences_and_about_half_of_them():
         np.testing.assert_array_equal(x[rows], np.broadcast_to(np.float32(vector), x[rows].shape))
         np.testing.assert_array_equal(action[rows], np.broadcast_to(np.float32(command), action[rows].shape))
         np.testing.assert_array_equal(camera[rows], np.broadcast_to(picture, camera[rows].shape))
+
+
+def test_the_last_sequences_of_a_batch_are_inherited_by_a_share_that_can_change():
+    rows = to_rows(make_steps(5000, 5100), SPEC)
+    replay = Replay(SPEC, CAPACITY, inherited=rows)
+    replay.append(make_steps(0, 300))
+    plain = Replay(SPEC, CAPACITY)
+    plain.append(make_steps(0, 300))
+
+    def first_steps(replay):
+        return np.asarray(draw(replay, 40, 5).reward[:, 0])
+
+    own = first_steps(plain)
+    np.testing.assert_array_equal(first_steps(replay), own)
+    for share, count in ((0.5, 20), (0.7, 28), (0.26, 10), (1.0, 40), (0.0, 0)):
+        replay.draw_inherited(share)
+        drawn = first_steps(replay)
+        np.testing.assert_array_equal(drawn[: 40 - count], own[: 40 - count])
+        assert set(drawn[40 - count :]) <= set(range(5000, 5096))
+    replay.draw_inherited(1.0)
+    starts = np.concatenate([np.asarray(draw(replay, 500, 5, seed).reward[:, 0]) for seed in range(4)])
+    assert set(starts) == set(range(5000, 5096))
+    batch = draw(replay, 40, 5)
+    np.testing.assert_array_equal(batch.observation["x"][..., 0], batch.reward)
+    replay.append(make_steps(300, 310))
+    assert len(replay) == 310 and replay.state.inherited.share == 1.0
+
+
+def test_inherited_experience_leaves_the_ring_half_of_the_memory():
+    assert inheritable(SPEC, LearnerConfig(replay_capacity=20_000)) == 10_000
+    assert inheritable(SPEC, LearnerConfig(replay_capacity=6000)) == 6000 - CAPACITY
+    assert inheritable(SPEC, LearnerConfig(replay_capacity=CAPACITY)) == 0

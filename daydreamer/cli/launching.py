@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from daydreamer.cli.begin import Beginning
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.play import make_played_session
@@ -44,6 +45,8 @@ WALK_ARGUMENTS = {
     "preset": "named settings, as the robot's folder has them: default, tiny ...",
     "twin": "file that 'daydreamer fit' wrote, whose twin takes the place of the published one",
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
+    "from": "directory of a session to begin with: its world model and policy, as from:=~/rehearsed",
+    "from_experience": "share of what is replayed, 0 to 0.75, that is of its experience at first (default: 0)",
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",
@@ -104,7 +107,7 @@ WALK = "walk"
 LARGEST_PARAMETERS = 1 << 20
 """Bytes in a parameter file."""
 
-FIXED_AT_THE_START = ("session", "seed", "preset", "twin", "set")
+FIXED_AT_THE_START = ("session", "seed", "preset", "twin", "set", "from", "from_experience")
 """A session that is resumed keeps these; so it would be an error to expect otherwise."""
 
 
@@ -236,6 +239,8 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
         return _resume(arguments, asked)
 
     def make() -> Session:
+        share = arguments["from_experience"]
+        beginning = Beginning(_path(arguments["from"]), _number("from_experience", share) if share else None)
         config = configure(
             robot=drive.robot,
             task=task or None,
@@ -244,10 +249,11 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
             seed=_whole_number("seed", arguments["seed"] or "0"),
             preset=arguments["preset"] or "default",
             twin=fitted_twin(_path(arguments["twin"])),
-            overrides=split_settings(arguments["set"]),
+            overrides=[*beginning.overrides, *split_settings(arguments["set"])],
+            parent=beginning.parent,
         )
         check_installation(config)
-        return new_session(_path(arguments["session"]), config)
+        return beginning.make(_path(arguments["session"]), config)
 
     return _launch(arguments, drive, make)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from daydreamer.cli.begin import Beginning
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
 from daydreamer.cli.fit import fitted_twin
@@ -11,7 +12,7 @@ from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.config import Body
 from daydreamer.processes import session_processes
-from daydreamer.session.new import configure, new_session, resumable_session
+from daydreamer.session.new import configure, resumable_session
 from daydreamer.session.progress import logged_steps, minutes_to_go
 
 
@@ -27,12 +28,19 @@ def learn(
     twin_file: Path | None,
     overrides: list[str],
     dashboard: bool,
+    parent: Path | None = None,
+    experience_share: float | None = None,
 ) -> int:
     """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
+    Args:
+      parent: directory of the session that it begins with.
+      experience_share: see `LearnerConfig.inherited_share`.
+
     Raises:
-      UserError: see `fitted_twin`, `configure`, `check_installation`, `Session.create` and `run_session`.
+      UserError: see `Beginning`, `fitted_twin`, `configure`, `check_installation`, `Session.create` and `run_session`.
     """
+    beginning = Beginning(parent, experience_share)
     config = configure(
         robot=robot,
         task=task,
@@ -41,10 +49,11 @@ def learn(
         seed=seed,
         preset=preset,
         twin=fitted_twin(twin_file),
-        overrides=overrides,
+        overrides=[*beginning.overrides, *overrides],
+        parent=beginning.parent,
     )
     check_installation(config)
-    session = new_session(session_directory, config)
+    session = beginning.make(session_directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
     processes = session_processes(session, config.minutes, find_drive(robot, body).ros_arguments)
     return run_session(session, config.minutes, usable_dashboard(dashboard), processes)

@@ -77,6 +77,24 @@ TwinFile = Annotated[
     Path | None,
     typer.Option("--twin", metavar="FILE", help="Rehearse on the twin that 'daydreamer fit' found, before --set."),
 ]
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="DIR",
+        help="Begin with what another session of this robot and task has learned, in its twin or as another of its "
+        "kind: world model and policy are copied from its newest checkpoint, and it acts by them from the first step.",
+    ),
+]
+FromExperience = Annotated[
+    float | None,
+    typer.Option(
+        "--from-experience",
+        metavar="SHARE",
+        help="With --from: this share of what is replayed (0 to 0.75) is of that session's experience at first, and "
+        "less and less until robot minute 5 (learner.inherited_fade_s).",
+    ),
+]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
@@ -100,6 +118,8 @@ def learn(
     preset: Preset = "default",
     twin: TwinFile = None,
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a robot learn: twin or robot, actor and learner in real time over ROS 2.
@@ -122,6 +142,8 @@ def learn(
         twin_file=twin,
         overrides=overrides or [],
         dashboard=dashboard,
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 
@@ -135,6 +157,8 @@ def walk(
     preset: Preset = "default",
     twin: TwinFile = None,
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a quadruped learn to walk; without --robot the A1's twin. The same as learn with the task 'walk'.
@@ -160,6 +184,8 @@ def walk(
         twin_file=twin,
         overrides=overrides or [],
         dashboard=dashboard,
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 
@@ -303,6 +329,8 @@ def train(
     preset: Preset = "default",
     twin: TwinFile = None,
     overrides: Overrides = None,
+    parent: From = None,
+    experience_share: FromExperience = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
 
@@ -326,6 +354,8 @@ def train(
         preset=preset,
         twin_file=twin,
         overrides=overrides or [],
+        parent=parent,
+        experience_share=experience_share,
     )
     raise typer.Exit(status)
 

@@ -30,7 +30,8 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     Raises:
       UserError: there is no such session.
     """
-    telemetry = TelemetryReader(Session.open(session_directory)).read()
+    session = Session.open(session_directory)
+    telemetry = TelemetryReader(session).read()
     advice = judge(telemetry)
     if as_json:
         print(
@@ -44,8 +45,9 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         )
         return
     table = Table(show_header=False, box=None)
-    left_out = OF_LEARNING if telemetry.session.plays else {"plays"}
-    for name, value in telemetry.status.items():
+    left_out = OF_LEARNING if session.plays else {"plays"}
+    parent = session.record.parent
+    for name, value in (telemetry.status | {"parent": parent.sentence if parent else None}).items():
         if name not in left_out:
             table.add_row(name, _describe(value))
     console = Terminal()

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daydreamer.accelerators import share_gpu_memory
+from daydreamer.cli.begin import Beginning
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.presentation import Presentation
-from daydreamer.robots.registry import find_robot, make_task, provider_of
-from daydreamer.session.directory import Session
+from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
 from daydreamer.telemetry.metrics import truth_tag
@@ -41,17 +41,25 @@ def train(
     preset: str,
     twin_file: Path | None,
     overrides: Sequence[str],
+    parent: Path | None = None,
+    experience_share: float | None = None,
 ) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
+    Args:
+      parent: directory of the session that it begins with.
+      experience_share: see `LearnerConfig.inherited_share`.
+
     Raises:
-      UserError: unknown robot, task or preset, no twin, an unusable file of one, or `out` cannot become a session.
+      UserError: unknown robot, task or preset, no twin, an unusable file of one, a parent that does not fit, or `out`
+        cannot become a session.
     """
     from daydreamer.lockstep import LockstepSession
 
     keep_compilations()
     share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
+    beginning = Beginning(parent, experience_share)
     chosen = functools.partial(
         configure,
         robot=robot,
@@ -59,14 +67,15 @@ def train(
         seed=seed,
         preset=preset,
         twin=fitted_twin(twin_file),
-        overrides=[*ratio, *overrides],
+        overrides=[*ratio, *beginning.overrides, *overrides],
+        parent=beginning.parent,
     )
     rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
     config = chosen(minutes=steps / rate_hz / 60)
     robot_task = make_task(config)
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer learn', or leave out twin.incidents here.")
-    session = Session.create(out, config, robot_task.spec, robot_task.presentation, provider_of(config.robot))
+    session = beginning.make(out, config)
     console = Terminal()
     begin_s = time.monotonic()
 

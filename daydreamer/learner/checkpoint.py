@@ -33,13 +33,15 @@ from daydreamer.storage.files import file_size, find_foreign
 from daydreamer.texts import decode_json
 
 KEPT = 3
+INHERITED_STEP = 0
+"""Gradient step of what a session began with, if it did: kept for good, because no experience brings it back."""
 SET_ASIDE_SUFFIX = ".damaged"
 UNFINISHED_SUFFIX = ".orbax-checkpoint-tmp"
 REMOVAL_TIMEOUT_S = 1.0
 
 
 class Checkpointer:
-    """Keeps the newest few checkpoints in a directory. Saving goes on in the background."""
+    """Keeps the newest few checkpoints in a directory, and `INHERITED_STEP`. Saving goes on in the background."""
 
     def __init__(self, directory: Path, on_event: Callable[..., None] = lambda kind, **fields: None):
         """`on_event` is called as `on_event(kind, **fields)` for every checkpoint that has to be passed over."""
@@ -138,7 +140,8 @@ class Checkpointer:
         if steps:
             fsync_tree(self._directory / str(steps[-1]))
         for step in steps[:-KEPT]:
-            self._manager.delete(step)
+            if step != INHERITED_STEP:
+                self._manager.delete(step)
         return steps[-1] if steps else None
 
     def _finish_saving(self) -> None:

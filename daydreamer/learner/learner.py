@@ -17,6 +17,8 @@ from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.devices import choose_devices
 from daydreamer.learner.dream import OpenLoopPredictor
+from daydreamer.learner.inheritance import read_inherited_experience
+from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import (
     NonFiniteParameters,
@@ -26,7 +28,6 @@ from daydreamer.policy.snapshot import (
     write_snapshot,
 )
 from daydreamer.replay import APPEND_SIZES, Replay, ReplayState, affordable
-from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress
 from daydreamer.session.status import LearnerStatus, ProcessState
@@ -68,11 +69,9 @@ class Learner:
         try:
             devices = choose_devices(config.learner)
             self.agent = Agent(session.spec, config.model, config.learner, devices)
-            self.replay = Replay(session.spec, affordable(session.spec, config.learner), devices.whole)
+            self.replay = self._make_replay()
         except ValueError as error:
             raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
-        if self.replay.capacity < config.learner.replay_capacity:
-            on_event("replay_bounded", steps=self.replay.capacity, bytes=config.learner.replay_bytes)
         self.metrics: dict[str, jax.Array] = {}
         self._tail = ExperienceTail(session.experience, session.spec)
         self._checkpointer = Checkpointer(session.checkpoints, on_event)
@@ -95,6 +94,17 @@ class Learner:
         self._fell_back_to: int | None = None
         self._update: Callable[[TrainState, ReplayState], tuple[TrainState, dict[str, jax.Array]]] | None = None
 
+    def _make_replay(self) -> Replay:
+        """An empty ring, beside what the session has inherited; together they take what the settings allow."""
+        spec, config = self._session.spec, self.config
+        steps = affordable(spec, config)
+        if steps < config.replay_capacity:
+            self._on_event("replay_bounded", steps=steps, bytes=config.replay_bytes)
+        inherited = read_inherited_experience(self._session, self._on_event)
+        if inherited is not None:
+            steps -= len(inherited["reward"])
+        return Replay(spec, steps, self.agent.devices.whole, inherited)
+
     @property
     def updates(self) -> int:
         """Gradient steps attempted over the whole session, skipped ones included."""
@@ -104,6 +114,14 @@ class Learner:
     def env_steps(self) -> int:
         """Steps received from the log over the whole session."""
         return self.replay.total
+
+    @property
+    def inherited_share(self) -> float:
+        """Of the replayed sequences that is drawn now from the experience of the session that this one began with."""
+        if self.replay.state.inherited is None:
+            return 0.0
+        fade_steps = self._session.spec.steps(self.config.inherited_fade_s)
+        return self.config.inherited_share * max(0.0, 1.0 - self.env_steps / max(1, fade_steps))
 
     @property
     def policy_version(self) -> int:
@@ -128,6 +146,8 @@ class Learner:
             for step in steps[-APPEND_SIZES[0] :]:
                 # Taken from two readings of a clock that may be set back in between.
                 self._append_to_replay.add(max(0.0, now_s - step.wall_ns * 1e-9))
+        if count and self.replay.state.inherited is not None:
+            self.replay.draw_inherited(self.inherited_share)
         for problem in self._tail.problems[self._reported_problems :]:
             self._on_event("log_problem", problem=problem.kind, actor_life=problem.actor_life, text=problem.text)
         self._reported_problems = len(self._tail.problems)
@@ -160,7 +180,10 @@ class Learner:
         if skipped > self._reported_skipped:
             self._on_event("update_skipped", count=skipped - self._reported_skipped, gradient_step=self._attempted)
             self._reported_skipped = skipped
-        return {f"learner/{name}": float(value) for name, value in jax.device_get(self.metrics).items()}
+        values = {f"learner/{name}": float(value) for name, value in jax.device_get(self.metrics).items()}
+        if self.replay.state.inherited is not None:
+            values["learner/inherited_share"] = self.inherited_share
+        return values
 
     def policy(self, version: int) -> Policy:
         """The current policy, without a detour over the disk.
@@ -272,6 +295,8 @@ class Learner:
         restored = self._checkpointer.restore(self._state, self._session.spec.hash)
         received = self.ingest()
         if restored is None:
+            if self._session.record.parent is not None:
+                self._on_event("inheritance_missing", directory=str(self._session.checkpoints))
             return
         state, progress = restored
         self._state = jax.device_put(state, self.agent.devices.whole)
@@ -306,7 +331,7 @@ class Learner:
 
         One of the latter would poison every batch that it is in.
         """
-        steps = [step for step in steps if not step.safety_flags & SAFETY_FLAGS["not_following"]]
+        steps = [step for step in steps if is_followed(step)]
         sound = [step for step in steps if is_finite(step)]
         if refused := len(steps) - len(sound):
             before, self._refused_steps = self._refused_steps, self._refused_steps + refused
@@ -327,9 +352,3 @@ class Learner:
         if what in self._failing:
             self._failing.remove(what)
             self._on_event(f"{what}_works_again")
-
-
-def is_finite(step: Step) -> bool:
-    """Whether all that is learned from is; `action_sent` is not, and is NaN where the joints were damped."""
-    values: tuple[float | np.ndarray, ...] = (step.reward, step.action_requested, *step.observation.values())
-    return all(bool(np.isfinite(value).all()) for value in values)

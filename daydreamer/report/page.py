@@ -155,6 +155,8 @@ def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     if history.session.plays:
         yield "plays", history.session.plays.description
     yield "started", history.session.record.started
+    if (parent := history.session.record.parent) is not None:
+        yield "began with", f"{parent.sentence}; session {parent.digest[:12]}, step {parent.env_steps}"
     yield "state", status["state"]
     yield "robot time", f"{history.minutes:.1f} of {history.session.config.minutes:g} min, {len(history.steps)} steps"
     for name, key, template in (

@@ -46,6 +46,8 @@ def judge_session(history: SessionHistory) -> Verdict:
 def _learned(history: SessionHistory) -> list[str]:
     plays = history.session.plays
     sentences = [f"It played {plays.description}."] if plays else []
+    if (parent := history.session.record.parent) is not None:
+        sentences.append(f"It did not begin at nothing, but with {parent.sentence}.")
     milestones = history.session.presentation.milestones
     if history.milestones_s:
         did = {milestone.name: milestone.did for milestone in milestones}

@@ -9,7 +9,8 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.presentation import Presentation
 from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.session.formats import FORMAT_VERSION, rename_settings, upgrade
+from daydreamer.session.parentage import Parentage
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
@@ -56,6 +58,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       presentation: how it is shown; None in sessions that were begun before there were any.
       robot_package: the package that brought the robot.
       plays: the frozen policy that it plays; None for a session that learns.
+      parent: the session that it began with; None for one that began with nothing learned.
     """
 
     format_version: int
@@ -68,6 +71,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     presentation: Presentation | None = None
     robot_package: Annotated[str, msgspec.Meta(max_length=100)] = "daydreamer"
     plays: PlayedPolicy | None = None
+    parent: Parentage | None = None
 
 
 class Session:
@@ -95,8 +99,14 @@ class Session:
         presentation: Presentation | None = None,
         robot_package: str = "daydreamer",
         plays: PlayedPolicy | None = None,
+        parent: Parentage | None = None,
+        endow: Callable[[Session], object] = lambda session: None,
     ) -> Session:
         """A new session in a new or empty directory.
+
+        Args:
+          parent: the session that it begins with.
+          endow: puts what comes of that one into the directory, before it becomes a session.
 
         Raises:
           UserError: there is something at `path` already, or it cannot be written.
@@ -120,6 +130,7 @@ class Session:
             presentation=presentation,
             robot_package=robot_package,
             plays=plays,
+            parent=parent,
         )
         content = encode_yaml(record)
         session = cls(path, record, _digest(content))
@@ -131,11 +142,21 @@ class Session:
                 raise UserError(f"{path} is not empty and not a session; choose another --session or empty it.")
             for directory in session._directories:
                 make_folder(directory)
+            session._endow(endow)
             # Last, because its presence is what makes the directory a session.
             write_atomically(_record_path(path), content)
         except OSError as error:
             raise UserError(f"{path} cannot be written ({error.strerror}); choose another --session.") from error
         return session
+
+    def _endow(self, endow: Callable[[Session], object]) -> None:
+        """Leaves an empty directory, which can be tried again, where it fails."""
+        try:
+            endow(self)
+        except BaseException:
+            for each in self.path.iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+            raise
 
     @classmethod
     def open(cls, path: Path | str) -> Session:
@@ -242,6 +263,11 @@ class Session:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def inherited(self) -> Path:
+        """Experience of the session that it began with, if that was asked for."""
+        return self.path / "inherited"
 
     @property
     def metrics(self) -> Path:

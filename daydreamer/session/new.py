@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.directory import Session
+from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
 
@@ -29,15 +30,18 @@ def configure(
     preset: str = "default",
     twin: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
+    parent: Parent | None = None,
 ) -> SessionConfig:
     """The configuration of a new session: defaults, what suits this machine's GPU, preset, `section.key=value`.
 
     Args:
       task: None for the robot's usual one.
       twin: settings of its section of that name, as of a twin that was fitted.
+      parent: the session that it begins with, whose settings of the networks it takes over.
 
     Raises:
-      UserError: unknown robot, task, preset or key, a body that the robot does not have, or an unusable value.
+      UserError: unknown robot, task, preset or key, a body that the robot does not have, an unusable value, or
+        networks that are not the parent's.
     """
     entry = find_robot(robot)
     task = task or entry.usual_task
@@ -46,7 +50,14 @@ def configure(
     arguments = {"robot": robot, "task": task, "body": body, "preset": preset, "seed": seed, "minutes": minutes}
     settings = entry.preset(task, preset, body)
     fitted = {} if twin is None else {"twin": twin}
-    return resolve(accelerators.settings(settings), settings, arguments, fitted, parse_overrides(overrides))
+    usual = (accelerators.settings(settings), settings, arguments, fitted)
+    taken_over = parent.settings(resolve(*usual)) if parent else {}
+    config = resolve(*usual, taken_over, parse_overrides(overrides))
+    if parent:
+        parent.require_same_networks(config)
+    elif config.learner.inherited_share:
+        raise UserError("learner.inherited_share is of another session's experience; name that session with --from.")
+    return config
 
 
 def configure_played(
@@ -103,13 +114,23 @@ def _check(minutes: float, robot: str, body: Body) -> None:
         raise UserError(f"Robot '{robot}' has no twin to rehearse in; use --body hardware, or a robot that has one.")
 
 
-def new_session(directory: Path | None, config: SessionConfig) -> Session:
+def new_session(
+    directory: Path | None,
+    config: SessionConfig,
+    parent: Parent | None = None,
+    endow: Callable[[Session], object] = lambda session: None,
+) -> Session:
     """A new session in `directory`; without one, in `sessions/` of the working directory, named by the local time.
 
+    Args:
+      parent: the session that it begins with.
+      endow: see `Session.create`.
+
     Raises:
+      SpecMismatch: the parent is of another robot or task.
       UserError: see `Session.create`.
     """
-    return _create(directory, config)
+    return _create(directory, config, None, parent, endow)
 
 
 def new_played_session(directory: Path | None, config: SessionConfig, plays: PlayedPolicy, snapshot: Path) -> Session:
@@ -118,16 +139,31 @@ def new_played_session(directory: Path | None, config: SessionConfig, plays: Pla
     Raises:
       UserError: see `Session.create` and `copy_snapshot`.
     """
-    session = _create(directory, config, plays)
-    copy_snapshot(snapshot, session.policy)
-    return session
+    return _create(directory, config, plays, None, lambda session: copy_snapshot(snapshot, session.policy))
 
 
-def _create(directory: Path | None, config: SessionConfig, plays: PlayedPolicy | None = None) -> Session:
+def _create(
+    directory: Path | None,
+    config: SessionConfig,
+    plays: PlayedPolicy | None,
+    parent: Parent | None,
+    endow: Callable[[Session], object],
+) -> Session:
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     task = make_task(config)
-    return Session.create(directory, config, task.spec, task.presentation, provider_of(config.robot), plays)
+    if parent:
+        parent.require_same_robot(task.spec)
+    return Session.create(
+        directory,
+        config,
+        task.spec,
+        task.presentation,
+        provider_of(config.robot),
+        plays,
+        parent.parentage if parent else None,
+        endow,
+    )
 
 
 def resumable_session(directory: Path) -> Session:

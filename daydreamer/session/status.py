@@ -18,6 +18,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.session.directory import Session
+from daydreamer.session.parentage import Parentage
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import list_folder, read_file, remove_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
@@ -221,6 +222,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
       last_logged_sequence: by actor life, taken from the logs.
       imagined_per_real_step: by the learner, and for plans.
       processes: by role.
+      parent: the session that it began with; None for one that began with nothing learned.
       problems: what could not be read, one sentence each.
       The others: see `ActorStatus` and `LearnerStatus`.
     """
@@ -270,6 +272,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     milestones_s: dict[str, float] = {}
     notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
+    parent: Parentage | None = None
     problems: list[str] = []
 
 
@@ -343,6 +346,7 @@ def read_status(session: Session) -> dict[str, Any]:
         imagined_per_real_step=(imagined + planned) / env_steps if imagined is not None and env_steps else None,
         last_logged_sequence=logged,
         processes=processes,
+        parent=session.record.parent,
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
         **_known(actor, "policy_version policy_age_s"),

@@ -59,7 +59,7 @@ def read_columns(
     Raises:
       UserError: a log cannot be read, or is of another robot.
     """
-    skipped, cursors = (0, {}) if last_steps is None else _begin(session, last_steps)
+    skipped, cursors = (0, {}) if last_steps is None else newest_steps(session, last_steps)
     spec = session.spec
     if not images:
         observation = {key: space for key, space in spec.observation.items() if not space.is_image}
@@ -123,8 +123,12 @@ _SCALARS = (
 )
 
 
-def _begin(session: Session, last_steps: int) -> tuple[int, dict[int, tuple[int, int]]]:
-    """Number of steps before the wanted ones, and where in the log of each life to begin."""
+def newest_steps(session: Session, last_steps: int) -> tuple[int, dict[int, tuple[int, int]]]:
+    """Number of steps before about the last so many, and cursors at which an `ExperienceTail` begins with these.
+
+    Raises:
+      UserError: a log cannot be read.
+    """
     skipped, wanted, cursors = 0, last_steps, {}
     for life, path in reversed(list_logs(session.experience).items()):
         try:

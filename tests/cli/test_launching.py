@@ -1,10 +1,12 @@
 """What an operator types behind `ros2 launch`, without ROS's launch: what it comes to, and what is refused by name."""
 
+import contextlib
 import os
 import shutil
 import signal
 from pathlib import Path
 
+import jax
 import msgspec
 import numpy as np
 import pytest
@@ -29,8 +31,11 @@ from daydreamer.cli.launching import (
 from daydreamer.cli.launching import split_settings as split
 from daydreamer.cli.learn import resume
 from daydreamer.errors import UserError
-from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.learner.agent import Agent
+from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.policy.snapshot import SnapshotMetadata, latest_snapshot, write_snapshot
 from daydreamer.session.directory import Session
+from daydreamer.session.seal import Progress
 from daydreamer.session.wiring import Wiring, keep_wiring
 
 pytest.importorskip("rclpy")
@@ -64,6 +69,17 @@ def test_without_arguments_it_is_what_walk_does():
     assert (config.minutes, config.seed, config.preset) == (60.0, 0, "default")
     assert launch.session.path.parent.name == "sessions" and launch.dashboard
     assert launch.drive.driver is None and launch.parameters is None
+
+
+def save_checkpoint(session, gradient_step):
+    """Of parameters that nothing has been learned with."""
+    config = session.config
+    agent = Agent(session.spec, config.model, config.learner)
+    shapes = jax.eval_shape(lambda: agent.initialize(0))
+    state = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
+    progress = Progress(spec_hash=session.spec.hash, env_steps=600, cursors={}, policy_version=0)
+    with contextlib.closing(Checkpointer(session.checkpoints)) as checkpointer:
+        checkpointer.save(state._replace(updates=np.int32(gradient_step)), progress)
 
 
 def learn(**given):
@@ -166,9 +182,24 @@ def test_what_is_given_counts(tmp_path):
     assert launch.drive.remappings and launch.namespace == "robot_1" and not launch.dashboard
 
 
+def test_a_session_may_begin_with_another(record_session):
+    """A robot with what its twin has learned; it waits for its operator as ever."""
+    taught = record_session("taught", preset="tiny")
+    taught.log(30.0)
+    save_checkpoint(taught.session, gradient_step=9)
+    launch = walk(robot="a1", **{"from": "taught", "from_experience": "0.25"})
+    config, parent = launch.session.config, launch.session.record.parent
+    assert parent.path == str(taught.session.path) and parent.body == "twin" and config.body == "hardware"
+    assert config.learner.inherited_share == 0.25 and config.model.units == 32
+    assert latest_snapshot(launch.session.policy) is not None
+
+
 @pytest.mark.parametrize(
     "given, words",
     [
+        ({"from": "nowhere"}, ("nowhere does not exist",)),
+        ({"from_experience": "0.5"}, ("whose experience", "from:=")),
+        ({"from_experience": "half"}, ("from_experience:=half",)),
         ({"robot": "spot"}, ("no robot 'spot'", "ros2_control")),
         ({"minutes": "eight"}, ("minutes:=eight",)),
         ({"minutes": "inf"}, ("minutes:=inf",)),

@@ -1,10 +1,12 @@
 """What a report concludes in words."""
 
+import msgspec
 import pytest
 
 from daydreamer.report.film import moments_s
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
+from daydreamer.session.parentage import Parentage
 
 
 @pytest.fixture
@@ -26,6 +28,26 @@ def test_a_robot_that_walks(recorder, record_dreams):
     assert any("+0.30 m/s" in sentence for sentence in told.learned)
     assert any("predicts well" in sentence for sentence in told.learned)
     assert told.wrong == [] and "daydreamer compare" in told.advice[0]
+
+
+def test_a_session_that_began_with_another_says_so_first(recorder):
+    parent = Parentage(
+        path="/sessions/rehearsed",
+        digest="a" * 64,
+        checkpoint="b" * 64,
+        robot="a1",
+        body="twin",
+        seed=0,
+        gradient_step=2025,
+        env_steps=7200,
+        lived_s=360.0,
+    )
+    recorder.session.record = msgspec.structs.replace(recorder.session.record, parent=parent)
+    recorder.log(20.0)
+    assert verdict(recorder).learned[0] == (
+        "It did not begin at nothing, but with what /sessions/rehearsed (a1, twin) had learned by gradient step 2025, "
+        "in 6.0 robot minutes."
+    )
 
 
 def test_falls_and_advice_are_told(recorder):

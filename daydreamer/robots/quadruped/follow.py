@@ -111,7 +111,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         self.spec = msgspec.structs.replace(
             self.spec, task="follow", observation=observation, mirror=mirror, reward_terms=TERMS, info=INFO
         )
-        signals = self.embodiment.signals | wish_signal()
+        signals = {**self.embodiment.signals, **wish_signal()}
         self.embodiment = dataclasses.replace(self.embodiment, signals=signals)
         self.presentation = FOLLOW
         self._wishes = Wishes(self.spec.control_period_s, seed)
@@ -139,7 +139,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         return drawn if said is None else np.clip(said, *np.transpose((FORWARD_M_S, TURN_RAD_S)))
 
 
-def follow_reward(walk_terms: Mapping[str, float], misses: Sequence[float]) -> tuple[float, dict[str, float]]:
+def follow_reward(walk_terms: Mapping[str, float], misses: np.ndarray | Sequence[float]) -> tuple[float, dict[str, float]]:
     """The reward of following, and its terms.
 
     As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
