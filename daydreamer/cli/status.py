@@ -47,7 +47,7 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     left_out = OF_LEARNING if session.plays else {"plays"}
     parent = session.record.parent
-    for name, value in (telemetry.status | {"parent": parent.sentence if parent else None}).items():
+    for name, value in {**telemetry.status, "parent": parent.sentence if parent else None}.items():
         if name not in left_out:
             table.add_row(name, _describe(value))
     console = Terminal()
