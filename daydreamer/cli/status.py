@@ -39,7 +39,7 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         return
     table = Table(show_header=False, box=None)
     parent = session.record.parent
-    for name, value in (telemetry.status | {"parent": parent.sentence if parent else None}).items():
+    for name, value in {**telemetry.status, "parent": parent.sentence if parent else None}.items():
         table.add_row(name, _describe(value))
     console = Terminal()
     console.print(table)
