@@ -27,7 +27,7 @@ FLOORS = (
     {"session", "replay"},
     {"telemetry", "processes"},
     {"actor", "learner"},
-    {"lockstep", "doctor", "report", "viewer"},
+    {"lockstep", "doctor", "export", "report", "viewer"},
     {"conformance"},
     {"cli"},
 )

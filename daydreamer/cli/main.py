@@ -318,6 +318,38 @@ def compare(
 
 
 @app.command()
+def export(
+    session: SessionArgument,
+    form: Annotated[str, typer.Option("--format", metavar="onnx|csv", help="See below.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="To write; what is there is replaced.")],
+    version: Annotated[
+        str | None, typer.Option(metavar="newest|N", help="Of onnx: which policy, by its number; default: the newest.")
+    ] = None,
+    sampled: Annotated[
+        bool,
+        typer.Option(
+            "--sampled",
+            help="Of onnx: latents and action are drawn by random numbers that are inputs, as while learning; "
+            "otherwise the likeliest latents and the mean action.",
+        ),
+    ] = False,
+) -> None:
+    """Take along what a session has: its policy for another runtime, its steps for other programs.
+
+    onnx: encoder, recurrent step and actor in one model; what is remembered goes in and comes out by name.
+    docs/export.md has the ten lines that run it. Needs pip install 'daydreamer[export]'.
+
+    csv: a row for each step, a column for each number, without images. daydreamer.load(DIR) in a notebook has the same
+    as a data frame.
+
+    As in: daydreamer export sessions/monday --format onnx --out walk.onnx
+    """
+    from daydreamer.cli.export import export
+
+    export(session, form, out, version, sampled)
+
+
+@app.command()
 def train(
     robot: RobotName,
     steps: Annotated[int, typer.Option(help="Environment steps.")],

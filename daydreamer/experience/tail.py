@@ -180,7 +180,7 @@ class ExperienceTail:
         self,
         directory: Path,
         spec: RobotSpec,
-        cursors: Mapping[int | str, tuple[int, int] | list[int]] | None = None,
+        cursors: Mapping[int, tuple[int, int]] | Mapping[str, tuple[int, int] | list[int]] | None = None,
     ):
         """Goes on at `cursors`, as an earlier tail of the same directory gave them; keys may have become strings."""
         self.problems: list[Problem] = []

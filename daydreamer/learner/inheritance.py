@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 import msgspec
@@ -32,6 +33,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.parentage import Parent, Parentage
 from daydreamer.session.seal import CorruptCheckpoint, Progress, checkpoint_paths, read_seal
+from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import make_folder, numbered_files
@@ -130,6 +132,8 @@ def read_inheritance(directory: Path) -> Inheritance:
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:
     before = session.record.parent
     lived_s = progress.env_steps * session.spec.control_period_s
+    goal = session.presentation.goal
+    reached_goal = goal is not None and goal.name in read_status(session)["milestones_s"]
     return Parentage(
         path=str(session.path),
         digest=session.digest,
@@ -140,6 +144,7 @@ def _parentage(session: Session, state: TrainState, progress: Progress, content:
         gradient_step=int(state.updates),
         env_steps=progress.env_steps,
         lived_s=lived_s + (before.lived_s if before else 0.0),
+        reached_goal=reached_goal or (before is not None and before.reached_goal),
     )
 
 
@@ -150,14 +155,9 @@ def _begin_anew(state: TrainState, seed: int) -> TrainState:
     and the actor waits: that is over. The return statistics stay as well, because the critic's values are relative to
     them. The usual gradient norm is found anew: on another robot it may be another one.
     """
-    zero = np.int32(0)
-    return state._replace(
-        key=np.asarray(jax.random.key_data(jax.random.key(seed))),
-        updates=zero,
-        skipped=zero,
-        skipped_in_a_row=zero,
-        usual_log_norm=np.float32(0.0),
-    )
+    counts = {name: np.int32(0) for name in ("updates", "skipped", "skipped_in_a_row")}
+    values: dict[str, Any] = {"key": np.asarray(jax.random.key_data(jax.random.key(seed))), **counts}
+    return state._replace(**values, usual_log_norm=cast(jax.Array, np.float32(0.0)))
 
 
 def _copy_experience(parent: Session, session: Session) -> int:
@@ -201,7 +201,8 @@ def read_inherited_experience(session: Session, on_event: Callable[..., None]) -
     A file that is damaged is left out, which is an event; what follows does not follow from what precedes it.
     """
     config = session.config.learner
-    blocks, count, gap = [], 0, False
+    blocks: list[dict[str, np.ndarray]] = []
+    count, gap = 0, False
     if config.inherited_share:
         for path in numbered_files(session.inherited, _BLOCK).values():
             try:
@@ -211,7 +212,8 @@ def read_inherited_experience(session: Session, on_event: Callable[..., None]) -
                 gap = True
                 continue
             rows["is_first"][0] |= gap
-            blocks, count, gap = [*blocks, rows], count + len(rows["reward"]), False
+            blocks.append(rows)
+            count, gap = count + len(rows["reward"]), False
     if count < config.batch_length:
         if config.inherited_share:
             on_event("inherited_experience_missing", steps=count)

@@ -78,10 +78,15 @@ def sample_straight_through(key: Array, probabilities: Array) -> Array:
     class, which is several times cheaper on a CPU.
     """
     threshold = jax.random.uniform(key, probabilities.shape[:-1] + (1,))
-    cumulative = jnp.cumsum(probabilities[..., :-1], -1)
-    index = jnp.sum(cumulative < threshold, -1)
-    sample = jax.nn.one_hot(index, probabilities.shape[-1])
+    sample = invert_cumulative(threshold, probabilities)
     return sample + probabilities - jax.lax.stop_gradient(probabilities)
+
+
+def invert_cumulative(threshold: Array, probabilities: Array) -> Array:
+    """The one-hot classes `[..., classes]` at which the cumulative distributions pass thresholds `[..., 1]`."""
+    cumulative = jnp.cumsum(probabilities[..., :-1], axis=-1)
+    index = jnp.sum(cumulative < threshold, -1)
+    return jax.nn.one_hot(index, probabilities.shape[-1])
 
 
 def categorical_kl(left: Array, right: Array) -> Array:

@@ -178,6 +178,11 @@ class Policy:
         zeros = {name: np.zeros(shape, np.float32) for name, shape in wanted.items()}
         return cls(jax.device_put(unflatten_parameters(zeros)), spec, model, version=0)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """By network, as acting takes them."""
+        return self._parameters
+
     def initial_state(self) -> PolicyState:
         """The state at the beginning of an episode; each has its own random numbers."""
         self._episodes += 1

@@ -36,6 +36,7 @@ class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       robot, body, seed: that it ran with.
       gradient_step, env_steps: of that checkpoint.
       lived_s: robot time over which these networks have learned, in it and in those that it had itself begun with.
+      reached_goal: whether a robot had reached the task's last milestone by them.
     """
 
     path: Annotated[str, Meta(max_length=4096)]
@@ -47,6 +48,7 @@ class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     gradient_step: Amount
     env_steps: Amount
     lived_s: Annotated[float, Meta(ge=0.0, le=1e12)]
+    reached_goal: bool
 
     @property
     def sentence(self) -> str:
@@ -78,6 +80,8 @@ class Parent:
           young: the settings that it would have otherwise, but for those that the operator names.
         """
         lived_s = self.parentage.lived_s
+        # A policy that reaches the goal is only disturbed by rhythms; one that does not yet still learns from them.
+        rhythms_s = lived_s if self.parentage.reached_goal else 0.0
         return {
             "model": msgspec.to_builtins(self.config.model),
             # What the critic's values mean.
@@ -85,10 +89,9 @@ class Parent:
                 "discount": self.config.learner.discount,
                 "minimum_s": min(young.learner.minimum_s, EARLIEST_LEARNING_S),
             },
-            # Spans of a life that has begun before.
             "actor": {
                 "random_s": max(0.0, young.actor.random_s - lived_s),
-                "rhythm_s": max(0.0, young.actor.rhythm_s - lived_s),
+                "rhythm_s": max(0.0, young.actor.rhythm_s - rhythms_s),
             },
         }
 

@@ -6,7 +6,9 @@ import contextlib
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from daydreamer.storage.files import FILE_MODE, open_file, remove_file, rename_file
 
@@ -40,6 +42,21 @@ def write_anywhere(path: Path, content: bytes, mode: int = 0o644) -> None:
     try:
         os.fchmod(descriptor, mode)  # mkstemp lets nobody else read
         _write(descriptor, content, durable=False)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+@contextlib.contextmanager
+def replaced_anywhere(path: Path, mode: int = 0o644) -> Iterator[IO[str]]:
+    """As `write_anywhere`, for text that is written piece by piece: it is there once the block has been left well."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(descriptor, mode)  # mkstemp lets nobody else read
+            yield file
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):

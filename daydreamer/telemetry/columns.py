@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -42,6 +42,7 @@ class StepColumns:
     info: Mapping[str, np.ndarray]
     is_first: np.ndarray
     is_last: np.ndarray
+    is_terminal: np.ndarray
     policy_version: np.ndarray
     intervention: np.ndarray
     safety_flags: np.ndarray
@@ -59,19 +60,30 @@ def read_columns(
     Raises:
       UserError: a log cannot be read, or is of another robot.
     """
+    spec = session.spec if images else without_images(session.spec)
+    skipped = 0 if last_steps is None else newest_steps(session, last_steps)[0]
+    blocks = read_blocks(session, last_steps, images, problems)
+    return _concatenate([to_columns([], spec, skipped), *blocks])
+
+
+def read_blocks(
+    session: Session, last_steps: int | None = None, images: bool = True, problems: list[str] | None = None
+) -> Iterator[StepColumns]:
+    """As `read_columns`, some thousand steps at a time: an hour of them, or images, would not fit into every memory."""
     skipped, cursors = (0, {}) if last_steps is None else newest_steps(session, last_steps)
-    spec = session.spec
-    if not images:
-        observation = {key: space for key, space in spec.observation.items() if not space.is_image}
-        spec = msgspec.structs.replace(spec, observation=observation)
+    spec = session.spec if images else without_images(session.spec)
     tail = ExperienceTail(session.experience, session.spec, cursors)
-    # In blocks: an hour of steps as objects, or with images, would not fit into every memory.
-    blocks = [to_columns([], spec, skipped)]
     while steps := tail.read(_BLOCK_STEPS):
-        blocks.append(to_columns(steps, spec, skipped + sum(map(len, blocks))))
+        yield to_columns(steps, spec, skipped)
+        skipped += len(steps)
     if problems is not None:
         problems += [problem.text for problem in tail.problems if problem.kind != "gap" or last_steps is None]
-    return _concatenate(blocks)
+
+
+def without_images(spec: RobotSpec) -> RobotSpec:
+    """The specification as if there were no cameras."""
+    observation = {key: space for key, space in spec.observation.items() if not space.is_image}
+    return msgspec.structs.replace(spec, observation=observation)
 
 
 def to_columns(steps: Sequence[Step], spec: RobotSpec, earlier_steps: int = 0) -> StepColumns:
@@ -116,6 +128,7 @@ _SCALARS = (
     "reward",
     "is_first",
     "is_last",
+    "is_terminal",
     "policy_version",
     "intervention",
     "safety_flags",
