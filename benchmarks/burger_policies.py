@@ -5,7 +5,7 @@
 The control loop, guard and task are those of a session, in simulated time; nothing learns. The policy by hand sees what
 a learned one sees: it turns until the post is in the middle of its picture, and drives. How often the robot touched a
 wall is the simulator's truth, beside which stands what the task has noticed. For `reach_from_above` there is the mean
-reward of random actions, by the picture, and the true distance.
+reward, by the picture, and the true distance.
 """
 
 from __future__ import annotations
@@ -23,11 +23,19 @@ import numpy as np
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.contract.signals import CAMERA
 from daydreamer.experience.step import Step
+from daydreamer.robots.burger import sight
+from daydreamer.robots.burger.constants import GOAL
+from daydreamer.robots.burger.embodiment import ABOVE
 from daydreamer.robots.burger.reach import FACING
 from daydreamer.robots.burger.reach_from_above import DISTANCE
-from daydreamer.robots.burger.sight import find_post
+from daydreamer.robots.burger.sight import LEAST_LEVEL, TIMES_THE_OTHERS, find_post
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.new import configure
+
+NEAR_GOAL, TURN_GAIN = 0.06, 0.4
+DARK_SHARE, CHASSIS_PIXELS = 0.8, 8
+"""Of the policy by hand from above: the robot's chassis is so much darker than the floor, and within so many pixels of
+the middle of its marker."""
 
 WALLS = ("east", "west", "north", "south")
 LONGEST_S = 36_000.0
@@ -50,6 +58,45 @@ class ByHand:
         return np.array((drive, np.clip(bearing, -1.0, 1.0)), np.float32), float(np.sign(bearing) or side)
 
 
+class ByHandFromAbove:
+    """Turns towards the goal and drives there, by the marker and by which side of it the dark chassis sticks out.
+
+    See `ActingPolicy`; it remembers nothing.
+    """
+
+    version = 1
+    created_wall_s = 0.0
+
+    def initial_state(self) -> None:
+        return None
+
+    def __call__(self, observation, state: None, is_first: bool) -> tuple[np.ndarray, None]:
+        picture = observation[ABOVE]
+        place = sight.find_robot(picture)
+        to_goal = np.zeros(2) if place is None else np.array(GOAL) - place
+        if np.linalg.norm(to_goal) < NEAR_GOAL:
+            return np.zeros(2, np.float32), None
+        ahead = self._ahead(picture)
+        # The picture's second axis is down: positive to the left of the robot.
+        left = float(ahead[1] * to_goal[0] - ahead[0] * to_goal[1])
+        off_rad = float(np.arctan2(left, ahead @ to_goal))
+        backs = abs(off_rad) > np.pi / 2  # it drives either way
+        turn = np.clip(TURN_GAIN * (np.arctan2(-left, -(ahead @ to_goal)) if backs else off_rad), -1.0, 1.0)
+        drive = (-1.0 if backs else 1.0) * max(0.0, 1.0 - 2.0 * abs(turn))
+        return np.clip((drive - turn, drive + turn), -1.0, 1.0).astype(np.float32), None
+
+    @staticmethod
+    def _ahead(picture: np.ndarray) -> np.ndarray:
+        """From the middle of what is dark about the marker to the middle of the marker, in pixels; `[2]`."""
+        level = picture.astype(np.float32)
+        green = (level[..., 1] > LEAST_LEVEL) & (level[..., 1] > TIMES_THE_OTHERS * level[..., ::2].max(axis=-1))
+        middle = np.argwhere(green).mean(axis=0)
+        brightness = level.max(axis=-1)
+        dark = np.argwhere(brightness < DARK_SHARE * np.median(brightness))
+        dark = dark[np.abs(dark - middle).max(axis=1) < CHASSIS_PIXELS]
+        return (middle - dark.mean(axis=0))[::-1] if len(dark) else np.zeros(2)
+
+
 class Run:
     """A task in its twin until enough episodes have ended.
 
@@ -63,7 +110,7 @@ class Run:
       mistaken: episodes that ended in 'failure' although it did not.
     """
 
-    def __init__(self, task: str, policy: ByHand | None, seed: int) -> None:
+    def __init__(self, task: str, policy: ByHand | ByHandFromAbove | None, seed: int) -> None:
         config = configure(robot="burger", task=task, minutes=60.0, seed=seed)
         robot = find_robot("burger")
         self.outcomes: collections.Counter[str] = collections.Counter()
@@ -145,7 +192,7 @@ class Row:
     bumps_mistaken: int
 
 
-def measure(task: str, name: str, policy: ByHand | None, episodes: int, seed: int) -> Row:
+def measure(task: str, name: str, policy: ByHand | ByHandFromAbove | None, episodes: int, seed: int) -> Row:
     run = Run(task, policy, seed).run(episodes)
     return Row(
         task=task,
@@ -175,6 +222,7 @@ def main() -> None:
         ("reach", "random", None),
         ("reach", "by hand", ByHand()),
         ("reach_from_above", "random", None),
+        ("reach_from_above", "by hand", ByHandFromAbove()),
     ):
         rows.append(measure(task, name, policy, options.episodes, options.seed))
         print(rows[-1], flush=True)

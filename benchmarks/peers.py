@@ -1,16 +1,19 @@
-"""Other learners on the twin: minutes until it is upright, stands and walks.
+"""Other learners on the twins: how soon the A1 walks, and the Burger finds its goal by its camera.
 
     pip install '.[peers]'
     python benchmarks/peers.py --peer sac|crossq|droq --out FILE [--steps 20000] [--seed 0] [--update-ratio R]
+    python benchmarks/peers.py --robot burger --task reach --peer sac_images --out FILE [--shift 4] [--threads 1]
 
     git clone https://github.com/danijar/dreamerv3 DIR
     pip install chex einops elements granular jaxtyping ninjax optax portal ruamel.yaml
     python benchmarks/peers.py --peer dreamerv3 --dreamerv3 DIR --out FILE [--train-ratio R]
+    python benchmarks/peers.py --robot burger --task reach --peer dreamerv3 --dreamerv3 DIR --out FILE [--train-ratio R]
 
 The robot is driven by our own control loop: the clock, the random beginning, filter, safety, observation and reward are
-those of `daydreamer train walk` with the same seed, and the steps of the first `actor.random_s` are the same. Every
-learner begins to learn at the end of them and, unlike ours, does not make up for the updates that they would have
-allowed. Episodes end by time only, and nothing is ever reset. Everything runs in lock-step, on the CPU.
+those of `daydreamer train` with the same seed, and the steps of the first `actor.random_s` are the same. Every learner
+begins to learn at the end of them and, unlike ours, does not make up for the updates that they would have allowed.
+Nothing is ever reset: the A1's episodes end by time only, and the Burger drives off by itself. Everything runs in
+lock-step, on the CPU.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import msgspec
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.config import SessionConfig
@@ -35,28 +39,37 @@ from daydreamer.robots.registry import make_task
 from daydreamer.session.new import configure
 
 DREAMERV3 = "dreamerv3"
-PEERS = ("sac", "crossq", "droq", DREAMERV3)
-PACKAGES = ("daydreamer", "jax", "mujoco", "numpy", "flax", "sbx-rl", "stable-baselines3", "elements", "ninjax")
+SAC_IMAGES = "sac_images"
+PEERS = ("sac", "crossq", "droq", SAC_IMAGES, DREAMERV3)
+SEE = (SAC_IMAGES, DREAMERV3)
+"""The peers that can learn from pictures."""
+PACKAGES = (
+    *("daydreamer", "jax", "mujoco", "numpy", "flax", "sbx-rl", "stable-baselines3", "torch", "elements", "ninjax"),
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", choices=PEERS, required=True)
-    parser.add_argument("--steps", type=int, default=20_000, help="of the robot, 20 a second")
+    parser.add_argument("--robot", default="a1")
+    parser.add_argument("--task", help="what it learns; its usual task if left out")
+    parser.add_argument("--steps", type=int, default=20_000, help="of the robot; the A1 makes 20 a second")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON")
     parser.add_argument(
         "--update-ratio", type=int, metavar="R", help="gradient steps per step; as published if left out"
     )
-    parser.add_argument("--train-ratio", type=float, metavar="R", help="dreamerv3: replayed steps per step, 1024")
+    parser.add_argument(
+        "--train-ratio", type=float, metavar="R", help="dreamerv3: replayed steps per step, 1024, with pictures 256"
+    )
+    parser.add_argument("--shift", type=int, default=4, help="sac_images: pixels by which pictures are moved")
+    parser.add_argument("--threads", type=int, default=1, help="sac_images: of PyTorch")
     parser.add_argument("--dreamerv3", type=Path, metavar="DIR", help="a checkout of their repository")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
     arguments = parser.parse_args()
     check(parser, arguments)
     try:
-        config = configure(
-            robot="a1", minutes=arguments.steps / 1200, seed=arguments.seed, overrides=arguments.overrides
-        )
+        config = make_config(arguments)
         jax.config.update("jax_platforms", "cpu")
         keep_compilations()
         run(arguments, config)
@@ -66,6 +79,24 @@ def main() -> None:
         parser.error(
             f"{error.name} is not installed; see the top of {Path(__file__).name} for what {arguments.peer} needs"
         )
+
+
+def make_config(arguments: argparse.Namespace) -> SessionConfig:
+    """The session that `daydreamer train` would have, of as many steps.
+
+    Raises:
+      UserError: there is no such robot or task, a setting is wrong, or the peer cannot learn from what the task sees.
+    """
+    named = {"task": arguments.task} if arguments.task else {}
+    config = configure(robot=arguments.robot, minutes=1.0, seed=arguments.seed, overrides=arguments.overrides, **named)
+    spec = make_task(config).spec
+    sees = any(space.is_image for space in spec.observation.values())
+    if sees != (arguments.peer in SEE) and arguments.peer != DREAMERV3:
+        able = ", ".join(SEE if sees else [peer for peer in PEERS if peer != SAC_IMAGES])
+        raise UserError(
+            f"--peer {arguments.peer} cannot learn from what '{config.task}' of '{config.robot}' observes; try {able}."
+        )
+    return msgspec.structs.replace(config, minutes=arguments.steps * spec.control_period_s / 60)
 
 
 def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
@@ -90,20 +121,28 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
       UserError: see `Twin`.
       ModuleNotFoundError: what the peer needs is not installed.
     """
+    if arguments.peer == SAC_IMAGES:
+        from peer_learners import image_sac  # before the robot's renderer, see there
     from peer_learners.record import RunRecord
     from peer_learners.robot import PeerRobot
 
+    task = make_task(config)
     common: dict[str, Any] = {
         "steps": arguments.steps,
         "seed": arguments.seed,
-        "begin_steps": make_task(config).spec.steps(config.actor.random_s),
+        "begin_steps": task.spec.steps(config.actor.random_s),
     }
+
+    def make_record(settings: dict[str, Any]) -> RunRecord:
+        description = describe(arguments, config, settings)
+        return RunRecord(arguments.out, task.spec.control_period_s, task.presentation, description)
+
     with contextlib.closing(PeerRobot(config)) as robot:
         if arguments.peer == DREAMERV3:
             from peer_learners import official_dreamerv3
 
-            settings = {"configuration": official_dreamerv3.CONFIGURATION, "train_ratio": arguments.train_ratio}
-            record = RunRecord(arguments.out, robot.spec.control_period_s, describe(arguments, settings))
+            names = official_dreamerv3.configurations(robot.spec)
+            record = make_record({"configurations": names, "train_ratio": arguments.train_ratio})
             official_dreamerv3.train(
                 robot,
                 record,
@@ -111,17 +150,22 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
                 train_ratio=arguments.train_ratio,
                 **common,
             )
+        elif arguments.peer == SAC_IMAGES:
+            ratio = arguments.update_ratio or image_sac.UPDATE_RATIO
+            settings = image_sac.settings(ratio, config.learner.discount, arguments.shift)
+            record = make_record(settings)
+            image_sac.train(robot, record, threads=arguments.threads, **common, **settings)
         else:
             from peer_learners import stable_baselines
 
             ratio = arguments.update_ratio or stable_baselines.UPDATE_RATIOS[arguments.peer]
             settings = stable_baselines.settings(arguments.peer, ratio)
-            record = RunRecord(arguments.out, robot.spec.control_period_s, describe(arguments, settings))
+            record = make_record(settings)
             stable_baselines.train(robot, record, arguments.peer, **common, **settings)
         record.save()
 
 
-def describe(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+def describe(arguments: argparse.Namespace, config: SessionConfig, settings: dict[str, Any]) -> dict[str, Any]:
     """What identifies a run."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -131,6 +175,8 @@ def describe(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[st
         revision = ["git", "-C", str(arguments.dreamerv3), "rev-parse", "HEAD"]
         versions["dreamerv3_commit"] = subprocess.run(revision, capture_output=True, text=True).stdout.strip() or None
     return {
+        "robot": config.robot,
+        "task": config.task,
         "peer": arguments.peer,
         "seed": arguments.seed,
         "command": command(arguments),
@@ -143,12 +189,16 @@ def describe(arguments: argparse.Namespace, settings: dict[str, Any]) -> dict[st
 
 def command(arguments: argparse.Namespace) -> str:
     """What to type for the same run, without the paths of this machine."""
-    words = ["python", "benchmarks/peers.py", "--peer", arguments.peer]
+    words = ["python", "benchmarks/peers.py", "--robot", arguments.robot, "--peer", arguments.peer]
+    if arguments.task:
+        words += ["--task", arguments.task]
     words += ["--steps", str(arguments.steps), "--seed", str(arguments.seed)]
     if arguments.update_ratio is not None:
         words += ["--update-ratio", str(arguments.update_ratio)]
     if arguments.train_ratio is not None:
         words += ["--train-ratio", f"{arguments.train_ratio:g}"]
+    if arguments.peer == SAC_IMAGES:
+        words += ["--shift", str(arguments.shift), "--threads", str(arguments.threads)]
     if arguments.peer == DREAMERV3:
         words += ["--dreamerv3", "DIR"]
     for override in arguments.overrides:

@@ -1,7 +1,8 @@
 """DreamerV3's own implementation (Hafner et al. 2023), out of a checkout of it, on the robot.
 
 Agent, replay and batches are built by their own code in their configuration `dmc_proprio` (vector observations,
-`size1m`), on the CPU in float32; the loop here takes the place of their driver, in lock-step with the robot.
+`size1m`), or with pictures `dmc_vision` and `size1m`, which is their smallest, on the CPU in float32; the loop here
+takes the place of their driver, in lock-step with the robot.
 """
 
 from __future__ import annotations
@@ -21,8 +22,13 @@ from daydreamer.spec import RobotSpec
 from peer_learners.record import RunRecord
 from peer_learners.robot import PeerRobot
 
-CONFIGURATION = "dmc_proprio"
 ACTION = "action"
+
+
+def configurations(spec: RobotSpec) -> list[str]:
+    """Names of theirs, each over the one before."""
+    sees = any(space.is_image for space in spec.observation.values())
+    return ["dmc_vision", "size1m"] if sees else ["dmc_proprio"]
 
 
 def train(
@@ -44,7 +50,7 @@ def train(
     import elements  # theirs too
 
     with tempfile.TemporaryDirectory() as directory:
-        config = _configuration(checkout, directory, seed, train_ratio)
+        config = _configuration(checkout, directory, seed, train_ratio, configurations(robot.spec))
         theirs.make_env = lambda config, index: _Spaces(robot.spec)
         agent = theirs.make_agent(config)
         replay = theirs.make_replay(config, "replay")
@@ -60,7 +66,7 @@ def train(
             # Their policy goes on from the action that was carried out, in the random steps another than its own.
             carry = (*carry[:-1], {ACTION: [jax.device_put(action, agent.policy_mirrored)]})
             replay.add(observation | {ACTION: action} | {key: value[0] for key, value in entries.items()})
-            record.add(step, robot.last_truth, int(agent.n_updates))
+            record.add(step, robot.last_truth, robot.last_ending, int(agent.n_updates))
             if steps_taken < begin_steps or not len(replay):
                 continue
             if batches is None:
@@ -78,12 +84,14 @@ def _import_main(checkout: Path) -> ModuleType:
     return importlib.import_module("dreamerv3.main")
 
 
-def _configuration(checkout: Path, directory: str, seed: int, train_ratio: float | None) -> Any:
+def _configuration(checkout: Path, directory: str, seed: int, train_ratio: float | None, names: list[str]) -> Any:
     import elements
     from ruamel.yaml import YAML
 
     choices = YAML(typ="safe").load((checkout / "dreamerv3" / "configs.yaml").read_text())
-    config = elements.Config(choices["defaults"]).update(choices[CONFIGURATION])
+    config = elements.Config(choices["defaults"])
+    for name in names:
+        config = config.update(choices[name])
     config = config.update(logdir=directory, seed=seed)
     config = config.update({"jax.platform": "cpu", "jax.compute_dtype": "float32", "jax.prealloc": False})
     if train_ratio is not None:
@@ -99,7 +107,10 @@ class _Spaces:
         import elements
 
         flags = ("is_first", "is_last", "is_terminal")
-        self.obs_space = {key: elements.Space(np.float32, space.shape) for key, space in spec.observation.items()}
+        self.obs_space = {
+            key: elements.Space(np.uint8 if space.is_image else np.float32, space.shape)
+            for key, space in spec.observation.items()
+        }
         self.obs_space |= {"reward": elements.Space(np.float32)} | {flag: elements.Space(bool) for flag in flags}
         self.act_space = {ACTION: elements.Space(np.float32, spec.action.shape, -1, 1)}
 
@@ -112,5 +123,5 @@ def _observation(robot: PeerRobot) -> dict[str, np.ndarray]:
         "reward": np.array(robot.state.reward, np.float32),
         "is_first": np.array(robot.is_first),
         "is_last": np.array(robot.is_last),
-        "is_terminal": np.array(False),
+        "is_terminal": np.array(robot.state.ending is not None),
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import queue
+import threading
+from collections.abc import Callable
+
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.config import ActorConfig, SessionConfig
 from daydreamer.contract.signals import Measurement
-from daydreamer.contract.task import Behavior, Task, TaskState
+from daydreamer.contract.task import Behavior, Ending, Task, TaskState
 from daydreamer.experience.step import Step
 from daydreamer.robots.registry import find_robot, make_task
 from sim.twin import TwinTruth
@@ -16,58 +20,52 @@ from sim.twin import TwinTruth
 class PeerRobot:
     """A robot that lives as under `daydreamer train`: same clock, exploration, filter, safety, observation, reward.
 
-    Nothing is ever reset: an episode ends by its number of steps, and the next one begins where the robot is. The
-    steps of the first `actor.random_s` ignore the given actions; with one seed they are those of `daydreamer train`.
-    So do the random moves after a fall (`actor.fallen_reward`) and the rhythms of a standing robot (`actor.rhythm_hz`).
+    The control loop runs on a thread of its own, which waits wherever it has made an observation until the learner has
+    answered it; so nothing happens at the same time. Nothing is ever reset: an episode ends by its number of steps or
+    where the task says so, and the next one begins where the robot is, or where it has gone by itself. The steps of the
+    first `actor.random_s` ignore the given actions; with one seed they are those of `daydreamer train`. So do the
+    random moves after a fall (`actor.fallen_reward`) and the rhythms of a standing robot (`actor.rhythm_hz`).
 
     Attributes:
       spec: of the robot and its task.
+      restarts: whether something happens between two episodes that is no experience.
       state: what the task makes of the newest measurement; the next step's action answers it.
+      is_first, is_last: whether the next step begins an episode, and ends one.
       last_step: as the loop logged it; None before the first.
       last_truth: the simulator's own state when `last_step` was taken; for evaluation only.
+      last_ending: how `last_step` ended its episode for good, if it did.
     """
 
+    state: TaskState
+
     def __init__(self, config: SessionConfig):
-        """Puts the robot on its back."""
-        self._task = _SensedTask(make_task(config))
-        self.spec = self._task.spec
-        self._twin = find_robot(config.robot).make_twin(config.twin, config.seed)
-        self._policy = _GivenAction()
-        self._loop = ControlLoop(
-            self._task,
-            config.actor,
-            self,
-            actor_life=1,
-            seed=config.seed,
-            clock=lambda: self._twin.time_s,
-        )
-        self._loop.set_policy(self._policy)
+        """Puts the robot where it begins, and waits for its first observation.
+
+        Raises:
+          UserError: see `Twin`.
+        """
+        task = make_task(config)
+        self.spec = task.spec
+        self.restarts = type(task).restart is not Task.restart
+        self.is_first, self.is_last = True, False
         self.last_step: Step | None = None
         self.last_truth: TwinTruth | None = None
-        self._sense()
-
-    @property
-    def state(self) -> TaskState:
-        return self._task.state
-
-    @property
-    def is_first(self) -> bool:
-        """Whether the next step begins an episode."""
-        return self._loop.statistics.own_steps % self.spec.episode_steps == 0
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the next step ends an episode."""
-        return (self._loop.statistics.own_steps + 1) % self.spec.episode_steps == 0
+        self.last_ending: Ending | None = None
+        self._truth: TwinTruth | None = None
+        self._policy = _GivenAction()
+        self._answers: queue.SimpleQueue[np.ndarray | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._episode_steps = 0
+        self._thread = threading.Thread(target=self._live, args=(config, task), name="robot", daemon=True)
+        self._thread.start()
+        self._wait()
 
     def step(self, action: np.ndarray) -> Step:
         """One control period; `action_requested` of the result was carried out, in random steps another than given."""
-        self._policy.action = action
-        self.last_truth = self._twin.truth()
-        command = self._loop.step(self._measurement, self._twin.time_s)
-        self._twin.command(None if command.relaxes else command.setpoint)
-        self._twin.advance(self.spec.control_period_s)
-        self._sense()
+        self.last_truth, self.last_ending = self._truth, self.state.ending
+        self._answers.put(action)
+        self._wait()
+        assert self.last_step is not None
         return self.last_step
 
     def append(self, step: Step) -> None:
@@ -75,20 +73,69 @@ class PeerRobot:
         self.last_step = step
 
     def close(self) -> None:
-        self._twin.close()
+        self._answers.put(None)
+        self._thread.join()
 
-    def _sense(self) -> None:
-        self._measurement = self._twin.measure()
-        followed = self._measurement["joint_position_rad"] if self.last_step is None else self.last_step.action_sent
-        self._task.sense(self._measurement, followed)
+    def _wait(self) -> None:
+        """For the next observation."""
+        if (error := self._asked.get()) is not None:
+            raise error
+
+    # On the thread of the robot.
+
+    def _live(self, config: SessionConfig, task: Task) -> None:
+        try:
+            twin = find_robot(config.robot).make_twin(config.twin, config.seed)
+        except Exception as error:  # the learner's thread is where it is handled
+            self._asked.put(error)
+            return
+        try:
+            loop = ControlLoop(
+                _AskingTask(task, self._ask),
+                config.actor,
+                self,
+                actor_life=1,
+                seed=config.seed,
+                clock=lambda: twin.time_s,
+            )
+            loop.set_policy(self._policy)
+            self._read_truth = twin.truth
+            while True:
+                command = loop.step(twin.measure(), twin.time_s)
+                twin.command(None if command.relaxes else command.setpoint)
+                twin.advance(loop.tick_period_s)
+        except _Closed:
+            pass
+        except Exception as error:
+            self._asked.put(error)
+        finally:
+            twin.close()
+
+    def _ask(self, state: TaskState) -> None:
+        """Hands the learner an observation, and waits for its action."""
+        self.state, self._truth = state, self._read_truth()
+        self.is_first = self._episode_steps == 0
+        self._episode_steps += 1
+        self.is_last = state.ending is not None or self._episode_steps == self.spec.episode_steps
+        if self.is_last:
+            self._episode_steps = 0
+        self._asked.put(None)
+        action = self._answers.get()
+        if action is None:
+            raise _Closed
+        self._policy.action = action
 
 
-class _SensedTask(Task):
-    """A task that is updated before the control loop asks for it, because the learner needs the result before."""
+class _Closed(Exception):
+    """The robot is not needed any more."""
 
-    def __init__(self, task: Task):
+
+class _AskingTask(Task):
+    """A task that has the learner asked at each observation, whoever chooses the action in the end."""
+
+    def __init__(self, task: Task, ask: Callable[[TaskState], None]):
         self.spec, self.embodiment = task.spec, task.embodiment
-        self._task = task
+        self._task, self._ask = task, ask
 
     def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
         return self._task.setpoint(action, measurement, sent)
@@ -96,17 +143,16 @@ class _SensedTask(Task):
     def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Behavior | None:
         return self._task.make_behavior(config, generator)
 
-    def sense(self, measurement: Measurement, sent: np.ndarray) -> None:
-        self._sensed = (measurement, sent)
-        self.state = self._task.observe(*self._sensed)
+    def restart(self, measurement: Measurement, elapsed_s: float) -> np.ndarray | None:
+        return self._task.restart(measurement, elapsed_s)
 
     def reset(self) -> None:
-        """Forgets what came before the newest measurement."""
         self._task.reset()
-        self.sense(*self._sensed)
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
-        return self.state
+        state = self._task.observe(measurement, sent)
+        self._ask(state)
+        return state
 
 
 class _GivenAction:
