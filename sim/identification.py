@@ -26,7 +26,7 @@ POPULATION, GENERATIONS = 10, 22
 FIRST_SPREAD = 0.2
 """Of the search at first, in units of the ranges."""
 RESAMPLED = 200
-"""Bootstrap samples of the stretches, by which intervals are found (Efron 1979)."""
+"""Bootstrap samples of the stretches and of the twins that were tried, by which intervals are found (Efron 1979)."""
 NEAREST = 120
 """Of all twins tried, the best, through whose errors a parabola is laid."""
 TYPICAL = {"position": 0.05, "velocity": 1.0, "up": 0.05, "angular_velocity": 0.5}
@@ -176,7 +176,8 @@ class Finding:
 
     Attributes:
       value: the most likely.
-      interval: that holds it in 95 of 100 cases, as far as stretches of this log differ.
+      interval: in which it lies for 95 of 100 samples of the stretches and of the twins that were tried. What no such
+        sample knows of, as a payload that looks like a heavier trunk, is not in it.
     """
 
     parameter: Parameter
@@ -279,9 +280,13 @@ class Search:
         tried, costs = tried[near], costs[near]
         count = costs.shape[1]
         best = _lowest(tried, costs.mean(1))
-        resampled = [
-            _lowest(tried, costs[:, self._random.integers(count, size=count)].mean(1)) for _ in range(RESAMPLED)
-        ]
+        resampled = []
+        for _ in range(RESAMPLED):
+            twins, stretches = (
+                self._random.integers(len(tried), size=len(tried)),
+                self._random.integers(count, size=count),
+            )
+            resampled.append(_lowest(tried[twins], costs[np.ix_(twins, stretches)].mean(1)))
         low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
         values = [self._low + self._range * point for point in (best, low, high)]
         return [

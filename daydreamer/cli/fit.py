@@ -172,7 +172,7 @@ def _search(search: Search, quiet: bool) -> list[Finding]:
 def _show(
     findings: Sequence[Finding], before: Mapping[str, float], after: Mapping[str, float], out: Path, session: Session
 ) -> None:
-    table = Table("parameter", "published", "fitted", "95 of 100", box=None)
+    table = Table("parameter", "published", "fitted", "95 % interval", box=None)
     for finding in findings:
         name = finding.parameter.name
         low, high = finding.interval
