@@ -139,7 +139,9 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         return drawn if said is None else np.clip(said, *np.transpose((FORWARD_M_S, TURN_RAD_S)))
 
 
-def follow_reward(walk_terms: Mapping[str, float], misses: np.ndarray | Sequence[float]) -> tuple[float, dict[str, float]]:
+def follow_reward(
+    walk_terms: Mapping[str, float], misses: np.ndarray | Sequence[float]
+) -> tuple[float, dict[str, float]]:
     """The reward of following, and its terms.
 
     As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
