@@ -79,5 +79,16 @@ def _export_csv(session: Session, out: Path, version: str, sampled: bool) -> lis
     return [f"{out} has {count} steps.", *problems]
 
 
-FORMATS: Mapping[str, Callable[[Session, Path, str, bool], list[str]]] = {"onnx": _export_onnx, "csv": _export_csv}
+def _export_lerobot(session: Session, out: Path, version: str, sampled: bool) -> list[str]:
+    from daydreamer.export.lerobot_dataset import VERSION, write_lerobot
+
+    episodes, frames, problems = write_lerobot(session, out)
+    return [f"{out} is a LeRobotDataset {VERSION} of {episodes} episodes and {frames} frames.", *problems]
+
+
+FORMATS: Mapping[str, Callable[[Session, Path, str, bool], list[str]]] = {
+    "onnx": _export_onnx,
+    "csv": _export_csv,
+    "lerobot": _export_lerobot,
+}
 """What writes each, and returns what is to be said about it."""

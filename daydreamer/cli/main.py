@@ -320,8 +320,10 @@ def compare(
 @app.command()
 def export(
     session: SessionArgument,
-    form: Annotated[str, typer.Option("--format", metavar="onnx|csv", help="See below.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="To write; what is there is replaced.")],
+    form: Annotated[str, typer.Option("--format", metavar="onnx|csv|lerobot", help="See below.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="To write, in the place of what is there; of lerobot a new directory.")
+    ],
     version: Annotated[
         str | None, typer.Option(metavar="newest|N", help="Of onnx: which policy, by its number; default: the newest.")
     ] = None,
@@ -341,6 +343,8 @@ def export(
 
     csv: a row for each step, a column for each number, without images. daydreamer.load(DIR) in a notebook has the same
     as a data frame.
+
+    lerobot: a LeRobotDataset v3.0, with a video for each camera. Needs pip install 'daydreamer[lerobot]'.
 
     As in: daydreamer export sessions/monday --format onnx --out walk.onnx
     """

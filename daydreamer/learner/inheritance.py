@@ -33,17 +33,18 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.parentage import Parent, Parentage
 from daydreamer.session.seal import CorruptCheckpoint, Progress, checkpoint_paths, read_seal
-from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import make_folder, numbered_files
 from daydreamer.storage.tensors import decode_metadata, read_tensors
-from daydreamer.telemetry.columns import newest_steps
+from daydreamer.telemetry.columns import newest_steps, read_columns
 
 FORMAT_VERSION = 1
 BLOCK_STEPS = 4096
 """Of a file: an hour of vectors has 18, and no file of pictures is larger than a snapshot may be."""
 BLOCK_BYTES = 1 << 30
+RECENT_S = 120.0
+"""Robot time over which it is judged what a policy earns: long enough for a fall and a rescue."""
 _BLOCK = re.compile(r"(\d{6,9})\.safetensors", re.ASCII)
 
 
@@ -132,8 +133,6 @@ def read_inheritance(directory: Path) -> Inheritance:
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:
     before = session.record.parent
     lived_s = progress.env_steps * session.spec.control_period_s
-    goal = session.presentation.goal
-    reached_goal = goal is not None and goal.name in read_status(session)["milestones_s"]
     return Parentage(
         path=str(session.path),
         digest=session.digest,
@@ -144,8 +143,18 @@ def _parentage(session: Session, state: TrainState, progress: Progress, content:
         gradient_step=int(state.updates),
         env_steps=progress.env_steps,
         lived_s=lived_s + (before.lived_s if before else 0.0),
-        reached_goal=reached_goal or (before is not None and before.reached_goal),
+        reward=_recent_reward(session),
     )
+
+
+def _recent_reward(session: Session) -> float | None:
+    """Median of the steps that the policy chose in the last `RECENT_S`; None if there are none that can be read."""
+    try:
+        steps = read_columns(session, session.spec.steps(RECENT_S), images=False)
+    except UserError:
+        return None
+    rewards = steps.reward[(steps.policy_version > 0) & np.isfinite(steps.reward)]
+    return float(np.clip(np.median(rewards), -1e6, 1e6)) if len(rewards) else None
 
 
 def _begin_anew(state: TrainState, seed: int) -> TrainState:

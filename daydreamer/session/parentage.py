@@ -26,6 +26,10 @@ no successor for `safety.policy_old_s` holds the robot, which then experiences n
 """
 
 
+SHORTFALL = 0.5
+"""A policy whose mean reward is lower by this much than it was before does not do what it did."""
+
+
 class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which session a session began with, as `session.yaml` has it.
 
@@ -36,7 +40,7 @@ class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
       robot, body, seed: that it ran with.
       gradient_step, env_steps: of that checkpoint.
       lived_s: robot time over which these networks have learned, in it and in those that it had itself begun with.
-      reached_goal: whether a robot had reached the task's last milestone by them.
+      reward: median of what its policy had earned a step of late; None if that is not known.
     """
 
     path: Annotated[str, Meta(max_length=4096)]
@@ -48,7 +52,7 @@ class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     gradient_step: Amount
     env_steps: Amount
     lived_s: Annotated[float, Meta(ge=0.0, le=1e12)]
-    reached_goal: bool
+    reward: Annotated[float, Meta(ge=-1e6, le=1e6)] | None = None
 
     @property
     def sentence(self) -> str:
@@ -79,9 +83,7 @@ class Parent:
         Args:
           young: the settings that it would have otherwise, but for those that the operator names.
         """
-        lived_s = self.parentage.lived_s
-        # A policy that reaches the goal is only disturbed by rhythms; one that does not yet still learns from them.
-        rhythms_s = lived_s if self.parentage.reached_goal else 0.0
+        reward = self.parentage.reward
         return {
             "model": msgspec.to_builtins(self.config.model),
             # What the critic's values mean.
@@ -90,8 +92,9 @@ class Parent:
                 "minimum_s": min(young.learner.minimum_s, EARLIEST_LEARNING_S),
             },
             "actor": {
-                "random_s": max(0.0, young.actor.random_s - lived_s),
-                "rhythm_s": max(0.0, young.actor.rhythm_s - rhythms_s),
+                "random_s": max(0.0, young.actor.random_s - self.parentage.lived_s),
+                # Rhythms only disturb a policy that does here what it did there; one that does not learns from them.
+                "rhythm_until_reward": None if reward is None else reward - SHORTFALL,
             },
         }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from daydreamer.cli.begin import Beginning
-from daydreamer.config import encode_yaml, merge, resolve
+from daydreamer.config import merge, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.checkpoint import INHERITED_STEP, KEPT, Checkpointer, read_checkpoint
@@ -17,14 +17,13 @@ from daydreamer.learner.inheritance import read_inheritance, read_inherited_expe
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
-from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure
 from daydreamer.session.parentage import EARLIEST_LEARNING_S
 from daydreamer.session.seal import Progress, checkpoint_paths
-from daydreamer.session.status import ActorStatus, StatusWriter, read_status
+from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec, Space
 
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
@@ -253,7 +252,7 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     assert config.model == parent.config.model != young.model
     assert config.learner.minimum_s == EARLIEST_LEARNING_S < young.learner.minimum_s
     assert config.actor.random_s == young.actor.random_s - 5.0
-    assert config.actor.rhythm_s == young.actor.rhythm_s
+    assert config.actor.rhythm_s == young.actor.rhythm_s and config.actor.rhythm_until_reward is None
     kept = msgspec.structs.replace(config, model=young.model, learner=young.learner, actor=young.actor)
     assert kept == young
     said = ["actor.random_s=7", "model.acting_noise=0.5"]
@@ -263,15 +262,18 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
         configure(robot="a1", minutes=1.0, seed=0, overrides=["model.deterministic=64"], parent=parent)
 
 
-def test_rhythms_are_over_for_a_policy_that_has_reached_the_goal(taught, parent):
-    """Of a session that has; the toy's task has no goal, this one's is to walk."""
-    record = msgspec.structs.replace(parent.record, presentation=WALK)
-    (parent.path / "session.yaml").write_bytes(encode_yaml(record))
-    assert not read_inheritance(parent.path).parent.parentage.reached_goal
-    StatusWriter(parent, "actor").write(ActorStatus(state="stopped", milestones_s={"walking": 4.0}))
-    reached = read_inheritance(parent.path).parent
-    assert reached.parentage.reached_goal
-    assert configure(robot="a1", minutes=1.0, seed=0, parent=reached).actor.rhythm_s == 300.0 - 5.0
+def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, parent, write_steps):
+    """By the median of its own steps: of what it had for a while, not of one fall or of random actions."""
+    assert read_inheritance(parent.path).parent.parentage.reward is None, "nothing was chosen by a policy"
+
+    def chosen(step):
+        step.policy_version = int(step.sequence >= 50)
+        step.reward = -5.0 if step.sequence < 60 else 12.5
+
+    write_steps(parent, 100, chosen)
+    learned = read_inheritance(parent.path).parent
+    assert learned.parentage.reward == 12.5
+    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward == 12.0
 
 
 def test_experience_of_no_session_is_refused():

@@ -41,7 +41,6 @@ def test_a_session_that_began_with_another_says_so_first(recorder):
         gradient_step=2025,
         env_steps=7200,
         lived_s=360.0,
-        reached_goal=False,
     )
     recorder.session.record = msgspec.structs.replace(recorder.session.record, parent=parent)
     recorder.log(20.0)

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from daydreamer.errors import UserError
-from daydreamer.robots.quadruped.rhythm import BOUT_S, KEPT, PAUSE_S, STILL_S, TRIED_AT_LEAST, Rhythm, Rhythms
+from daydreamer.robots.quadruped.rhythm import (
+    BOUT_S,
+    KEPT,
+    PAUSE_S,
+    SHOWING_S,
+    STILL_S,
+    TRIED_AT_LEAST,
+    Rhythm,
+    Rhythms,
+)
 from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec, Space
 from sim.environment import make_environment
@@ -138,3 +147,18 @@ def test_some_rhythms_walk():
             moved_m = twin.data.qpos[0] - start_m
             walked += moved_m > 0.1 * (BOUT_S - 2 * STILL_S) and environment.truth.up_z > 0.7
     assert 2 <= walked <= 20
+
+
+def test_a_policy_that_does_what_it_did_elsewhere_is_left_alone():
+    def make_until(reward):
+        return Rhythms(MIRRORED, RANGE_HZ, np.random.default_rng(0), until_reward=reward)
+
+    assert set(run(make_until(8.5), 20 * 60, 9.0)) == {None}
+    rhythms = make_until(9.5)
+    first = run(rhythms, 20 * 60, 9.0)
+    begun = [action is not None for action in first].index(True)
+    assert begun == pytest.approx(SHOWING_S * 20, abs=1), "once it has shown what it can do"
+    run(rhythms, round(BOUT_S * 20), 9.0)  # whatever is under way
+    assert any(action is not None for action in run(rhythms, 20 * 60, 9.0))
+    run(rhythms, 20 * 60, lambda action: 12.0 if action is None else 6.0)
+    assert set(run(rhythms, 20 * 60, 12.0)) == {None}, "once the policy has become as good"

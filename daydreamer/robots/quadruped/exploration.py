@@ -105,7 +105,9 @@ class Explorer:
         self._reward_before = 0.0
         self._at_first = False
         self._reward: float | None = None
-        self._rhythms = Rhythms(spec, config.rhythm_hz, generator) if config.rhythm_hz else None
+        self._rhythms = None
+        if config.rhythm_hz:
+            self._rhythms = Rhythms(spec, config.rhythm_hz, generator, config.rhythm_until_reward)
 
     @property
     def fallen(self) -> bool:

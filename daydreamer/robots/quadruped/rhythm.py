@@ -32,6 +32,10 @@ PROMISE = 0.5
 POLICY_MEMORY_S = 10.0
 """Over which the policy's reward is averaged."""
 
+SHOWING_S = 30.0
+"""How long a policy that has learned elsewhere acts on its feet before the first bout: until its average says nothing
+of how it got up any more."""
+
 
 @dataclasses.dataclass
 class Rhythm:
@@ -65,8 +69,22 @@ class Rhythms:
     Bohlinger et al. 2025, Gait in Eight; here only the exploration has it, and the policy is free.
     """
 
-    def __init__(self, spec: RobotSpec, frequency_hz: tuple[float, float], generator: np.random.Generator):
-        """`frequency_hz`: lowest and highest. Raises UserError if the robot cannot follow them."""
+    def __init__(
+        self,
+        spec: RobotSpec,
+        frequency_hz: tuple[float, float],
+        generator: np.random.Generator,
+        until_reward: float | None = None,
+    ):
+        """No rhythm yet.
+
+        Args:
+          frequency_hz: lowest and highest.
+          until_reward: see `ActorConfig.rhythm_until_reward`.
+
+        Raises:
+          UserError: the robot cannot follow them.
+        """
         if spec.action.is_discrete:
             raise UserError(
                 f"The actions of {spec.robot} are discrete and have no rhythms; set actor.rhythm_hz to null."
@@ -87,7 +105,9 @@ class Rhythms:
         self._parent: Rhythm | None = None
         self._rewards: list[float] = []
         self._paused_s = PAUSE_S
+        self._until_reward = until_reward
         self._policy_reward: float | None = None
+        self._watched_s = 0.0
 
     def choose(
         self, reward: float, *, stands: bool, fallen: bool, policy_acts: bool, may_begin: bool
@@ -118,10 +138,14 @@ class Rhythms:
 
     def _watch_policy(self, reward: float) -> None:
         self._paused_s += self._period_s
+        self._watched_s += self._period_s
         before = reward if self._policy_reward is None else self._policy_reward
         self._policy_reward = before + self._period_s / POLICY_MEMORY_S * (reward - before)
 
     def _promising(self) -> bool:
+        if self._until_reward is not None:
+            if self._watched_s < SHOWING_S or self._policy_reward is None or self._policy_reward >= self._until_reward:
+                return False
         if self._tried < TRIED_AT_LEAST or self._policy_reward is None:
             return True
         return np.mean([rhythm.score for rhythm in self._best]) > self._policy_reward + PROMISE
