@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch._dynamo  # brings an LLVM (triton's) that has to be loaded before Mesa's, or it ends in a segmentation fault
+import torch._dynamo  # its LLVM, of triton, has to be loaded before Mesa's, or it ends in a segmentation fault
 from stable_baselines3 import SAC
 from stable_baselines3.common.buffers import DictReplayBuffer
 
