@@ -1,4 +1,4 @@
-"""Whether LeRobot's own library opens what `daydreamer export --format lerobot` writes, and finds there what was logged.
+"""Whether LeRobot's own library opens what `daydreamer export --format lerobot` writes, and finds what was logged.
 
     daydreamer export SESSION --format lerobot --out DATASET
     python -m venv lerobot && lerobot/bin/pip install lerobot msgspec mcap mcap-ros2-support safetensors   # large
