@@ -184,6 +184,8 @@ class ActorConfig(_Config):
       rhythm_until_reward: the policy's mean reward of late from which on no rhythm is begun, and none before it has
         been on its feet for 30 s: for a policy that has learned something elsewhere. null asks only whether rhythms
         do better than it.
+      draws_wishes: what a task is told by somebody, as a speed, is drawn at random while nobody says so; false has the
+        robot stand meanwhile, as in `play`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
         life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
@@ -203,6 +205,7 @@ class ActorConfig(_Config):
     restart_timeout_s: Period = 60.0
     rhythm_hz: tuple[RhythmHz, RhythmHz] | None = None
     rhythm_s: NotNegative = 300.0
+    draws_wishes: bool = True
     rhythm_until_reward: Signed | None = None
     fsync_period_s: Period = 1.0
     log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28

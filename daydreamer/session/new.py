@@ -92,7 +92,7 @@ def configure_played(
         "body": body,
         "minutes": minutes,
         "seed": learned.config.seed if seed is None else seed,
-        "actor": {"random_s": 0.0, "rhythm_hz": None, "plan": {"samples": 0}},
+        "actor": {"random_s": 0.0, "rhythm_hz": None, "draws_wishes": False, "plan": {"samples": 0}},
         "model": model if samples else model | {"acting_noise": 0.0},
     }
     here = ON_HARDWARE if body == "hardware" and learned.config.body != body else {}

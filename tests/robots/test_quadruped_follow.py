@@ -14,6 +14,8 @@ from daydreamer.robots.quadruped.follow import (
     follow_reward,
 )
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot
+from daydreamer.session.new import configure
 
 STANDING = dict.fromkeys(reward.TERMS[:-1], 1.0) | {"r_velocity": 0.3}
 
@@ -47,6 +49,15 @@ def test_a_wish_that_is_said_takes_the_place_of_drawn_ones():
     assert turning.info["forward_error_m_s"] == pytest.approx(0.25, abs=0.05)
     np.testing.assert_allclose(turning.observation["wish"], (FORWARD_M_S[1] / 0.5, TURN_RAD_S[1]))
     assert set(turning.reward_terms) == set(task.spec.reward_terms) and set(turning.info) == set(task.spec.info)
+
+
+def test_without_wishes_to_draw_it_stands_until_somebody_says_one():
+    config = configure(robot="a1", task="follow", minutes=1.0, seed=0, overrides=["actor.draws_wishes=false"])
+    task = find_robot("a1").task("follow").make(config)
+    for _ in range(400):
+        state = task.observe(standing_measurement(), A1.stand_pose_rad)
+        assert not state.observation["wish"].any()
+    assert task.observe(standing_measurement(wish=(0.1, 0.0)), A1.stand_pose_rad).observation["wish"].any()
 
 
 def test_wishes_are_drawn_over_all_that_may_be_wished_and_last():

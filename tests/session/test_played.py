@@ -34,6 +34,7 @@ def test_it_acts_as_it_was_learned_with_but_explores_nothing(learned):
     config = configure(learned)
     assert (config.minutes, config.seed, config.body) == (2.0, learned.config.seed, "twin")
     assert (config.actor.random_s, config.actor.rhythm_hz, config.model.acting_noise) == (0.0, None, 0.0)
+    assert not config.actor.draws_wishes
     # What gets a fallen robot up, and everything else, is as it was.
     assert config.actor.fallen_reward == 7.0
     assert config.actor.low_pass_cutoff_hz == learned.config.actor.low_pass_cutoff_hz

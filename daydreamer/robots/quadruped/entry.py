@@ -39,7 +39,9 @@ def follow_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -
     """The task of going as is wished for, see `walk_entry`."""
 
     def make(config: SessionConfig) -> Task:
-        return QuadrupedFollowTask(robot, camera=config.twin.camera, seed=config.seed)
+        return QuadrupedFollowTask(
+            robot, camera=config.twin.camera, seed=config.seed if config.actor.draws_wishes else None
+        )
 
     walk = walk_entry(robot, overrides)
     return dataclasses.replace(walk, make=make, summary="stand up, and go as cmd_vel says")

@@ -99,11 +99,11 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
 
     The policy observes `wish` (forward in units of 0.5 m/s, turn rate in rad/s) beside what it observes there. A wish
     comes by the signal `WISHED_TWIST` if somebody says one, see there; otherwise it is drawn at random, so that all of
-    them are learned.
+    them are learned, or is to stand.
     """
 
-    def __init__(self, robot: Quadruped, camera: bool = False, *, seed: int = 0) -> None:
-        """Makes the task; `seed` is of the wishes."""
+    def __init__(self, robot: Quadruped, camera: bool = False, *, seed: int | None = 0) -> None:
+        """Makes the task; `seed` is of the wishes that are drawn, None for standing while nobody says one."""
         super().__init__(robot, camera)
         observation = self.spec.observation | {"wish": Space((2,))}
         # Left for right the robot turns the other way.
@@ -114,7 +114,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         signals = {**self.embodiment.signals, **wish_signal()}
         self.embodiment = dataclasses.replace(self.embodiment, signals=signals)
         self.presentation = FOLLOW
-        self._wishes = Wishes(self.spec.control_period_s, seed)
+        self._wishes = None if seed is None else Wishes(self.spec.control_period_s, seed)
         self._wish = np.zeros(2)
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
@@ -135,7 +135,8 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         return state
 
     def _next_wish(self, measurement: Measurement) -> np.ndarray:
-        drawn, said = self._wishes.next(), measurement.get(WISHED_TWIST)
+        drawn = np.zeros(2) if self._wishes is None else self._wishes.next()
+        said = measurement.get(WISHED_TWIST)
         return drawn if said is None else np.clip(said, *np.transpose((FORWARD_M_S, TURN_RAD_S)))
 
 
