@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from daydreamer.experience.step import Step
-from daydreamer.presentation import Figure, Presentation
+from daydreamer.presentation import Figure, Occurrence, Presentation
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns
 
@@ -38,6 +38,22 @@ def of_columns(steps: StepColumns, quantity: str) -> np.ndarray | None:
         return steps.reward
     group, name = quantity.split("/")
     return (steps.reward_terms if group == "reward_terms" else steps.info).get(name)
+
+
+def occurs(occurrence: Occurrence, values: np.ndarray) -> np.ndarray:
+    """Whether it happens at each step.
+
+    Args:
+      values: of its quantity, `[steps, ...]`; each series along the first axis is judged by itself.
+    """
+    # Turned round if need be, so that it goes downwards.
+    sign = 1.0 if occurrence.start > occurrence.to else -1.0
+    start, to = sign * occurrence.start, sign * occurrence.to
+    happens, armed = np.zeros(values.shape, bool), np.zeros(values.shape[1:], bool)
+    for step, value in enumerate(sign * values):
+        happens[step] = armed & (value < to)
+        armed = (value > start) | (armed & (value >= to))
+    return happens
 
 
 def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> dict[str, float]:
