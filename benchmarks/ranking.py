@@ -105,9 +105,7 @@ def in_twin(session: Session, candidate: Candidate, minutes: float) -> dict[str,
         for stretch in range(round(60.0 * minutes / STRETCH_S)):
             twin.reset("standing" if stretch % 2 else None, seed=1000 + stretch)
             kept: list[Step] = []
-            loop = ControlLoop(
-                make_task(config), actor, kept, actor_life=1, seed=stretch, clock=lambda: twin.time_s
-            )
+            loop = ControlLoop(make_task(config), actor, kept, actor_life=1, seed=stretch, clock=lambda: twin.time_s)
             loop.set_policy(policy, frozen=True)
             begun = len(columns)
             for _ in range(session.spec.steps(STRETCH_S)):

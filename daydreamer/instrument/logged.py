@@ -110,8 +110,8 @@ def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int
     if len(starts) < LEAST_WINDOWS:
         raise UserError(
             f"{session.path} has {steps.minutes:.1f} minutes of experience, in which {len(starts)} stretches of "
-            f"{length * steps.spec.control_period_s:.1f} s are without a gap; {LEAST_WINDOWS} are needed. Let it run on: "
-            f"'{session.resume_command()}'."
+            f"{length * steps.spec.control_period_s:.1f} s are without a gap; {LEAST_WINDOWS} are needed. Let it run "
+            f"on: '{session.resume_command()}'."
         )
     return starts
 

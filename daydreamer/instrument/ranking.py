@@ -25,8 +25,8 @@ STARTS = 256
 HORIZON_S = 10.0
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-MOST_FAR = 0.25
-"""Of a policy's imagined steps, that may be unlike all that the model has seen; of the log itself 0.01 are."""
+MOST_FAR = 0.5
+"""Of a policy's imagined steps, that may be unlike all that the model has seen; of the log itself 0.05 are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,7 +260,7 @@ class Dreamed:
                 if each.quantity in values
             },
             ends=1.0 - alive[-1],
-            far=float((rollouts.distance > float(world.experience.far)).mean()),
+            far=float((rollouts.novelty > world.far).mean()),
         )
 
 

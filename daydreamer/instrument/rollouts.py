@@ -21,8 +21,12 @@ from daydreamer.policy.policy import Policy, PolicyFunction, PolicyState
 
 SETTLED_SHARE = 0.25
 """Of a stretch of the log, at its beginning, at which the model does not know yet what it is in."""
-FAR_QUANTILE = 0.99
-"""Of the distances of logged moments to the nearest moment of another stretch: beyond it is where nobody has been."""
+NEIGHBOURS = 4
+"""So many of the log's moments, the nearest of another time, say how densely a moment's surroundings are known."""
+OTHER_TIME_S = 2.0
+"""Between moments that are not the same for the robot."""
+FAR_QUANTILE = 0.95
+"""Of the novelty of the log's own moments: beyond it is where nobody has been."""
 PARTS = 8
 """Of the log's moments, at random, only one of which is looked at in a step. Else a robot at rest would be disturbed by
 the same moment at each, and drift."""
@@ -31,20 +35,20 @@ _OBSERVE, _FILTER, _DREAM = range(3)
 
 
 class Experience(NamedTuple):
-    """Moments of the log: what the robot measured and did there, and what came that the model did not foresee.
+    """Moments of the log, in random order: what the robot measured and did, and what came that was not foreseen.
 
     Attributes:
       situation: `[moments, vector + action]`, in units of `deviation`.
       residual: `[moments, vector]`, symlog, observed minus predicted at the next step.
+      spacing: `[moments]`, mean distance to the nearest `NEIGHBOURS`. A distance in units of it is a novelty.
       deviation: `[vector + action]`, over the log.
-      far: distance to the nearest moment beyond which a situation is unlike all of them.
       lowest, highest: `[vector]`, symlog, that was ever measured.
     """
 
     situation: Array
     residual: Array
+    spacing: Array
     deviation: Array
-    far: Array
     lowest: Array
     highest: Array
 
@@ -68,13 +72,13 @@ class Rollouts(NamedTuple):
       reward: expected, on arriving.
       alive: probability that the episode has not ended before.
       vector: what the robot would measure, in the units of the observation.
-      distance: to the nearest moment of the log, in deviations of the log, root mean square over elements.
+      novelty: distance to the nearest moment of the log, in units of how far such moments are from each other.
     """
 
     reward: np.ndarray
     alive: np.ndarray
     vector: np.ndarray
-    distance: np.ndarray
+    novelty: np.ndarray
 
 
 class DreamWorld:
@@ -86,6 +90,7 @@ class DreamWorld:
     Attributes:
       starts: from where.
       experience: the log, as far as it is compared with.
+      far: a greater novelty than this is of situations that are unlike all of the log.
     """
 
     def __init__(self, learned: Learned, steps: LoggedSteps, windows: np.ndarray, length: int, seed: int = 0):
@@ -94,9 +99,15 @@ class DreamWorld:
         self._parameters = jax.device_put(learned.parameters)
         self._seed = seed
         context = steps.batch(windows, length)
-        self.starts, self.experience = jax.jit(_prepare, static_argnums=0)(
+        state, situation, residual = jax.jit(_observe, static_argnums=0)(
             self._model, self._parameters, context, random_key(seed, _OBSERVE)
         )
+        self.starts = Starts(state, context)
+        times = windows[:, None] + np.arange(length)[-1 - residual.shape[1] : -1]
+        unique = np.unique(times, return_index=True)[1]  # stretches may overlap
+        chosen = np.random.default_rng(seed).permutation(unique)[: len(unique) // PARTS * PARTS]
+        flat = (np.asarray(values).reshape(-1, values.shape[-1])[chosen] for values in (situation, residual))
+        self.experience, self.far = _experience(*flat, times.ravel()[chosen], steps.spec.steps(OTHER_TIME_S), steps)
         self._run = jax.jit(_roll_out, static_argnums=(0, 1, 2))
 
     @property
@@ -130,27 +141,39 @@ class DreamWorld:
         return rollouts
 
 
-def _prepare(model: WorldModel, parameters: Any, context: Batch, key: Array) -> tuple[Starts, Experience]:
+def _observe(model: WorldModel, parameters: Any, context: Batch, key: Array) -> tuple[LatentState, Array, Array]:
+    """The states at the ends; situations and what followed that was not foreseen, `[starts, moments, ...]`."""
     observed = model.observe(parameters, context, key)
     vector = flatten_vectors(context.observation, model.spec.observation)
     settled = max(1, round(SETTLED_SHARE * vector.shape[1]))
-    residual = (vector - observed.vector)[:, settled:]
     situation = jnp.concatenate([vector, context.action], -1)[:, settled - 1 : -1]
-    deviation = jnp.maximum(situation.std((0, 1)), _SMALLEST_DEVIATION)
-    situation = situation / deviation
-    moments = situation.reshape(-1, situation.shape[-1])
-    # Of each stretch one moment, against those of all the other stretches.
-    middle = situation[:, situation.shape[1] // 2]
-    distances = _distances(middle, moments).reshape(len(middle), *situation.shape[:2])
-    itself = jnp.eye(len(middle), dtype=bool)[:, :, None]
-    nearest = jnp.where(itself, jnp.inf, distances).min((1, 2))
     state = jax.tree.map(lambda values: values[:, -1], observed.states)
-    shuffled = jax.random.permutation(jax.random.fold_in(key, 1), len(moments))[: len(moments) // PARTS * PARTS]
-    residual = residual.reshape(-1, residual.shape[-1])[shuffled]
-    far = jnp.quantile(nearest, FAR_QUANTILE)
-    measured = vector.min((0, 1)), vector.max((0, 1))
-    experience = Experience(moments[shuffled], residual, deviation, far, *measured)
-    return Starts(state, context), experience
+    return state, situation, (vector - observed.vector)[:, settled:]
+
+
+def _experience(
+    situation: np.ndarray, residual: np.ndarray, times: np.ndarray, other_time: int, steps: LoggedSteps
+) -> tuple[Experience, float]:
+    """The moments `[moments, ...]`, and the novelty beyond which a situation is unlike all of them.
+
+    Args:
+      times: `[moments]`, in steps.
+      other_time: steps between moments that are not the same for the robot.
+    """
+    deviation = np.maximum(situation.std(0), _SMALLEST_DEVIATION)
+    situation = situation / deviation
+    distances = np.array(_distances(situation, situation))
+    distances[np.abs(times[:, None] - times) < other_time] = np.inf
+    count = min(NEIGHBOURS, len(times))
+    spacing = np.partition(distances, count - 1, 1)[:, :count].mean(1)
+    known = np.isfinite(spacing)
+    spacing = np.where(known, np.maximum(spacing, _SMALLEST_DEVIATION), _SMALLEST_DEVIATION)
+    novelty = (distances.min(1) / spacing[distances.argmin(1)])[known]
+    measured = steps.vectors()
+    measured = np.sign(measured) * np.log1p(np.abs(measured))
+    experience = Experience(situation, residual, spacing, deviation, measured.min(0), measured.max(0))
+    far = float(np.quantile(novelty, FAR_QUANTILE)) if known.any() else 0.0
+    return jax.tree.map(lambda values: jnp.asarray(values, jnp.float32), experience), far
 
 
 def _distances(situation: Array, moments: Array) -> Array:
@@ -191,13 +214,14 @@ def _roll_out(
         vector = jnp.clip(following.vector + experience.residual[nearest], experience.lowest, experience.highest)
         following = following._replace(vector=vector)
         reward, continues = model.outcomes(parameters, following.features)
-        return (following, remembered), (reward, continues, symexp(vector), distances.min(-1))
+        novelty = distances.min(-1) / experience.spacing[distances.argmin(-1)]
+        return (following, remembered), (reward, continues, symexp(vector), novelty)
 
-    _, (reward, continues, vector, distance) = jax.lax.scan(
+    _, (reward, continues, vector, novelty) = jax.lax.scan(
         step, (starts.state, remembered), jax.random.split(key, horizon)
     )
     alive = jnp.concatenate([jnp.ones_like(continues[:1]), jnp.cumprod(continues[:-1], 0)])
-    return reward, alive, vector, distance
+    return reward, alive, vector, novelty
 
 
 def _follow(act, policy_parameters, remembered: PolicyState, seen: Batch) -> tuple[PolicyState, None]:

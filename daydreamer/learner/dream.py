@@ -78,12 +78,18 @@ class OpenLoopPredictor:
         return self._context + self._horizon
 
     def _dream_of(
-        self, parameters: Any, state: ReplayState, starts: np.ndarray, weight: np.ndarray, gradient_step: int, steps: int
+        self,
+        parameters: Any,
+        state: ReplayState,
+        starts: np.ndarray,
+        weight: np.ndarray,
+        gradient_step: int,
+        env_steps: int,
     ) -> Dream:
         result = jax.device_get(self._compiled(parameters, state, starts, weight.astype(np.float32)))
         return Dream(
             gradient_step=gradient_step,
-            env_steps=steps,
+            env_steps=env_steps,
             control_rate_hz=self._model.spec.control_rate_hz,
             context_steps=self._context,
             windows=int(np.count_nonzero(weight)),

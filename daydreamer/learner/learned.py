@@ -72,9 +72,7 @@ def read_learned(directory: Path) -> Learned:
             continue
         return Learned(session, agent, state, progress, content)
     if damaged:
-        raise UserError(
-            f"{session.path} has no checkpoint that is whole ({'; '.join(damaged)}); take another session."
-        )
+        raise UserError(f"{session.path} has no checkpoint that is whole ({'; '.join(damaged)}); take another session.")
     raise UserError(
         f"{session.path} has no checkpoint: there is nothing yet that it has learned. Go on with it until it has one "
         f"('{session.resume_command()}'), or take another session."
