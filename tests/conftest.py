@@ -44,7 +44,7 @@ LIVE = (
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
-    ("test_lockstep.py", "benchmarks"),
+    ("test_lockstep.py", "benchmarks", "instrument"),
     ("learner", "session/test_formats.py"),
     ("test_conformance.py", "examples"),
     ("behavior",),
@@ -308,6 +308,12 @@ HEALTHY_LEARNER = {
     "replay_steps": 4800,
     "updates_per_s": 4.8,
 }
+
+
+@pytest.fixture(scope="session")
+def session_recorder():
+    """The class `SessionRecorder`, for sessions that outlive a test."""
+    return SessionRecorder
 
 
 @pytest.fixture
