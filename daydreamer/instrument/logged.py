@@ -82,8 +82,9 @@ def read_logged(session: Session) -> LoggedSteps:
       UserError: a log cannot be read, or is of another robot.
     """
     spec, presentation = session.spec, session.presentation
-    told = (*presentation.figures, *presentation.occurrences)
-    names = [name for name in dict.fromkeys(each.quantity for each in told) if is_known(name, spec)]
+    told = [figure.quantity for figure in presentation.figures]
+    told += [occurrence.quantity for occurrence in presentation.occurrences]
+    names = [name for name in dict.fromkeys(told) if is_known(name, spec)]
     most = min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(spec)))
     tail, continuity = ExperienceTail(session.experience, spec, newest_steps(session, most)[1]), Continuity()
     blocks: list[dict[str, np.ndarray]] = []

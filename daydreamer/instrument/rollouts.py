@@ -99,15 +99,16 @@ class DreamWorld:
         self._parameters = jax.device_put(learned.parameters)
         self._seed = seed
         context = steps.batch(windows, length)
-        state, situation, residual = jax.jit(_observe, static_argnums=0)(
+        state, *moments = jax.jit(_observe, static_argnums=0)(
             self._model, self._parameters, context, random_key(seed, _OBSERVE)
         )
         self.starts = Starts(state, context)
-        times = windows[:, None] + np.arange(length)[-1 - residual.shape[1] : -1]
+        times = windows[:, None] + np.arange(length)[-1 - moments[0].shape[1] : -1]
         unique = np.unique(times, return_index=True)[1]  # stretches may overlap
         chosen = np.random.default_rng(seed).permutation(unique)[: len(unique) // PARTS * PARTS]
-        flat = (np.asarray(values).reshape(-1, values.shape[-1])[chosen] for values in (situation, residual))
-        self.experience, self.far = _experience(*flat, times.ravel()[chosen], steps.spec.steps(OTHER_TIME_S), steps)
+        situation, residual = (np.asarray(values).reshape(-1, values.shape[-1])[chosen] for values in moments)
+        other_time = steps.spec.steps(OTHER_TIME_S)
+        self.experience, self.far = _experience(situation, residual, times.ravel()[chosen], other_time, steps)
         self._run = jax.jit(_roll_out, static_argnums=(0, 1, 2))
 
     @property
@@ -171,12 +172,13 @@ def _experience(
     novelty = (distances.min(1) / spacing[distances.argmin(1)])[known]
     measured = steps.vectors()
     measured = np.sign(measured) * np.log1p(np.abs(measured))
-    experience = Experience(situation, residual, spacing, deviation, measured.min(0), measured.max(0))
+    parts = (situation, residual, spacing, deviation, measured.min(0), measured.max(0))
+    experience = Experience(*(jnp.asarray(values, jnp.float32) for values in parts))
     far = float(np.quantile(novelty, FAR_QUANTILE)) if known.any() else 0.0
-    return jax.tree.map(lambda values: jnp.asarray(values, jnp.float32), experience), far
+    return experience, far
 
 
-def _distances(situation: Array, moments: Array) -> Array:
+def _distances(situation: Array | np.ndarray, moments: Array | np.ndarray) -> Array:
     """Root mean square over elements, `[..., moments]`, of `[..., elements]` to `[moments, elements]`."""
     squared = jnp.square(situation).sum(-1)[..., None] + jnp.square(moments).sum(-1) - 2.0 * situation @ moments.T
     return jnp.sqrt(jnp.maximum(squared, 0.0) / moments.shape[-1])

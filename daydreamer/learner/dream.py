@@ -69,7 +69,8 @@ class OpenLoopPredictor:
           starts: where they begin, see `spread_windows`.
         """
         count = len(rows["reward"])
-        state = ReplayState(dict(rows), np.int32(0), np.int32(count))
+        ring = {name: jnp.asarray(values) for name, values in rows.items()}
+        state = ReplayState(ring, jnp.int32(0), jnp.int32(count))
         return self._dream_of(parameters, state, starts, np.full(len(starts), 1 / len(starts)), 0, count)
 
     @property
