@@ -30,8 +30,8 @@ from paired_arms import commit_of
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.compilation import keep_compilations
 from daydreamer.experience.step import Step
-from daydreamer.instrument.logged import find_readouts, read_logged
-from daydreamer.instrument.ranking import HORIZON_S, STARTS, Candidate, Dreamed, make_world
+from daydreamer.instrument.logged import read_logged
+from daydreamer.instrument.ranking import HORIZON_S, STARTS, Candidate, dream_of, make_world
 from daydreamer.instrument.trust import measure_trust
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
@@ -133,11 +133,11 @@ def in_model(learned: Learned, candidates: list[Candidate], starts: int, horizon
     """What a model expects of policies."""
     session = learned.session
     steps = read_logged(session)
-    world, readouts = make_world(learned, steps, starts, seed=0), find_readouts(steps)
-    trust, policies = measure_trust(learned, steps), {}
+    world, trust = make_world(learned, steps, starts, seed=0), measure_trust(learned, steps)
+    policies = {}
     for each in candidates:
         policy = Policy.load(each.path, session.spec, 0, acting_noise=0.0)
-        dreamed = Dreamed.of(each, world, world.run(policy, session.spec.steps(horizon_s)), readouts, session)
+        dreamed = dream_of(each, policy, world, horizon_s)
         policies[each.name] = {
             "reward": float(dreamed.reward.mean()),
             **{name: float(values.mean()) for name, values in dreamed.figures.items()},

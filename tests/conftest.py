@@ -50,6 +50,7 @@ COMPUTING = (
     ("behavior",),
     ("cli/test_bench.py",),
     ("models",),
+    ("evaluation",),
     ("policy/test_policy.py", "actor/test_loader.py", "actor/test_telemetry.py"),
     ("experience/test_tail.py", "experience/test_codec.py"),
     ("actor/test_rhythm.py", "robots/test_quadruped_reward.py"),
@@ -308,12 +309,6 @@ HEALTHY_LEARNER = {
     "replay_steps": 4800,
     "updates_per_s": 4.8,
 }
-
-
-@pytest.fixture(scope="session")
-def session_recorder():
-    """The class `SessionRecorder`, for sessions that outlive a test."""
-    return SessionRecorder
 
 
 @pytest.fixture

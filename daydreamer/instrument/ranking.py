@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from daydreamer.errors import UserError
-from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, Readout, choose_windows, find_readouts, read_logged
-from daydreamer.instrument.rollouts import DreamWorld, Rollouts
+from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged
+from daydreamer.instrument.rollouts import DreamWorld
 from daydreamer.instrument.trust import Trust, measure_trust
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
@@ -202,13 +202,11 @@ def rank(
             f"it learn on: '{session.resume_command()}'; or ask the model of another session."
         )
     world = make_world(learned, steps, starts, seed)
-    readouts = find_readouts(steps)
-    horizon = max(1, session.spec.steps(horizon_s))
     dreams = []
     for candidate, policy in zip(candidates, policies, strict=True):
-        dreams.append(Dreamed.of(candidate, world, world.run(policy, horizon), readouts, session))
+        dreams.append(dream_of(candidate, policy, world, horizon_s))
         on_policy(len(dreams), len(policies))
-    return Ranking(learned, trust, horizon * session.spec.control_period_s, world.count, order(dreams, seed))
+    return Ranking(learned, trust, horizon_s, world.count, order(dreams, seed))
 
 
 def make_world(learned: Learned, steps: LoggedSteps, starts: int, seed: int) -> DreamWorld:
@@ -237,31 +235,35 @@ class Dreamed:
     ends: np.ndarray
     far: float
 
-    @classmethod
-    def of(
-        cls, candidate: Candidate, world: DreamWorld, rollouts: Rollouts, readouts: dict[str, Readout], session: Session
-    ) -> Dreamed:
-        """Sums up the rollouts of a policy."""
-        told, alive = session.presentation, rollouts.alive
-        lasted = alive.sum(0)
-        values = {quantity: readout(rollouts.vector) for quantity, readout in readouts.items()}
-        minutes = lasted * session.spec.control_period_s / 60.0
-        return cls(
-            candidate=candidate,
-            reward=(alive * rollouts.reward).sum(0) / lasted,
-            figures={
-                each.quantity: (alive * values[each.quantity]).sum(0) / lasted
-                for each in told.figures
-                if each.quantity in values
-            },
-            occurrences_per_minute={
-                each.did: (alive * occurs(each, values[each.quantity])).sum(0) / minutes
-                for each in told.occurrences
-                if each.quantity in values
-            },
-            ends=1.0 - alive[-1],
-            far=float((rollouts.novelty > world.far).mean()),
-        )
+
+def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s: float) -> Dreamed:
+    """Lets a policy act from every start, and sums up what it came to.
+
+    Raises:
+      UserError: what the model predicts is not finite.
+    """
+    spec, told = world.session.spec, world.session.presentation
+    rollouts = world.run(policy, max(1, spec.steps(horizon_s)))
+    alive = rollouts.alive
+    lasted = alive.sum(0)
+    values = {quantity: readout(rollouts.vector) for quantity, readout in world.readouts.items()}
+    minutes = lasted * spec.control_period_s / 60.0
+    return Dreamed(
+        candidate=candidate,
+        reward=(alive * rollouts.reward).sum(0) / lasted,
+        figures={
+            each.quantity: (alive * values[each.quantity]).sum(0) / lasted
+            for each in told.figures
+            if each.quantity in values
+        },
+        occurrences_per_minute={
+            each.did: (alive * occurs(each, values[each.quantity])).sum(0) / minutes
+            for each in told.occurrences
+            if each.quantity in values
+        },
+        ends=1.0 - alive[-1],
+        far=float((rollouts.novelty > world.far).mean()),
+    )
 
 
 def order(dreams: Sequence[Dreamed], seed: int = 0) -> list[Ranked]:

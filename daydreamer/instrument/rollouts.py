@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from daydreamer.errors import UserError
-from daydreamer.instrument.logged import LoggedSteps, random_key
+from daydreamer.instrument.logged import LoggedSteps, find_readouts, random_key
 from daydreamer.learner.learned import Learned
 from daydreamer.models.codecs import flatten_vectors, split_vectors
 from daydreamer.models.rssm import LatentState, imagine_step
@@ -88,13 +88,17 @@ class DreamWorld:
     is disturbed by what the model did not foresee at the moment of the log that is most like it.
 
     Attributes:
+      session: whose model it is.
       starts: from where.
+      readouts: what can be told of an imagined measurement, by quantity.
       experience: the log, as far as it is compared with.
       far: a greater novelty than this is of situations that are unlike all of the log.
     """
 
     def __init__(self, learned: Learned, steps: LoggedSteps, windows: np.ndarray, length: int, seed: int = 0):
         """Starts at the ends of the stretches of `length` steps that begin at `windows` `[starts]`."""
+        self.session = learned.session
+        self.readouts = find_readouts(steps)
         self._model = learned.agent.world_model
         self._parameters = jax.device_put(learned.parameters)
         self._seed = seed
