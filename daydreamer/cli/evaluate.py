@@ -11,18 +11,18 @@ from pathlib import Path
 
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
-from daydreamer.errors import UserError
 from daydreamer.evaluation.contenders import find_contenders, trials_of
 from daydreamer.evaluation.crew import run_trials
-from daydreamer.evaluation.result import KINDS, Evaluation, Judged, judge, table_of_one, table_of_several
-from daydreamer.evaluation.trial import Outcome, Trial
+from daydreamer.evaluation.result import Evaluation, Judged, Worst, judge, table
+from daydreamer.evaluation.trial import KINDS, Outcome, Trial
 
 BROKEN_STATUS = 1
+WHO = {"nominal": "Robots as published", "random": "Robots drawn at random"}
 INTERRUPTED = "Stopping, and showing what there is; once more ends at once."
 
 
@@ -101,30 +101,32 @@ def _show(evaluation: Evaluation, overrides: Sequence[str], hint: bool) -> None:
         say(f"{judged.name}: {judged.policy.description}.")
         for sentence in _remarks(judged, evaluation):
             say(sentence)
-    if len(evaluation.policies) == 1:
-        console.print(_table(table_of_one(evaluation)))
-    else:
-        for kind in KINDS:
-            if any(kind in judged.groups for judged in evaluation.policies):
-                say(f"\nOn {kind} robots, mean [95 %]:")
-                console.print(_table(table_of_several(evaluation, kind)))
+    for kind in KINDS:
+        groups = [judged.groups[kind] for judged in evaluation.policies if kind in judged.groups]
+        if groups:
+            say(f"\n{WHO[kind]}, {groups[0].robots} of them:")
+            console.print(_table(table(evaluation, kind)))
+    say("")
     for judged in evaluation.policies:
         if judged.worst is not None:
-            say(
-                f"{_whose(judged, evaluation)}orst random robot, reward {judged.worst.value:.2f}: {judged.worst.words}."
-            )
-            if hint:
-                play = ["daydreamer", "play", judged.policy.session, "--seed", str(judged.worst.seed)]
-                settings = ["twin.randomisation.enabled=true", *overrides]
-                say(f"  See it: {shlex.join([*play, *(word for each in settings for word in ('--set', each))])}")
-    counts = [f"{group.robots} {kind}" for kind, group in evaluation.policies[0].groups.items()]
+            _show_worst(judged, judged.worst, say, overrides if hint else None)
     say(
-        f"{' and '.join(counts) or 'no'} robots, {evaluation.episodes} episodes of {evaluation.episode_s:g} s each, one "
-        f"after the other as in a session; {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}. "
-        f"Intervals: {evaluation.interval}."
+        f"Each robot did {evaluation.episodes} episodes of {evaluation.episode_s:g} s, one after the other as in a "
+        f"session: {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}, "
+        f"{evaluation.robot_minutes_per_minute:.0f} times as fast. Intervals: {evaluation.interval}."
     )
     if not evaluation.complete:
         say("It was interrupted: robots are missing.")
+
+
+def _show_worst(judged: Judged, worst: Worst, say: Callable[[str], None], overrides: Sequence[str] | None) -> None:
+    """`overrides` are those with which it can be seen; None where there is no command to see it by."""
+    say(f"{judged.name} does worst on the random robot {worst.seed}, reward {worst.value:.2f}: {worst.words}.")
+    if overrides is not None:
+        settings = ("twin.randomisation.enabled=true", *overrides)
+        words = [word for setting in settings for word in ("--set", setting)]
+        play = ("daydreamer", "play", judged.policy.session, "--seed", str(worst.seed), *words)
+        say(f"  To see it: {shlex.join(play)}")
 
 
 def _remarks(judged: Judged, evaluation: Evaluation) -> Iterator[str]:
@@ -136,13 +138,10 @@ def _remarks(judged: Judged, evaluation: Evaluation) -> Iterator[str]:
         yield f"  Nothing is known of the {outcome.kind} robot {outcome.seed}: {outcome.problem}"
 
 
-def _whose(judged: Judged, evaluation: Evaluation) -> str:
-    return "W" if len(evaluation.policies) == 1 else f"{judged.name}: w"
-
-
 def _table(rows: Sequence[Sequence[str]]) -> Table:
     heading, *rows = rows
-    table = Table(*heading, box=None)
+    columns = (Column(name, justify="left" if number == 0 else "right") for number, name in enumerate(heading))
+    shown = Table(*columns, box=None)
     for row in rows:
-        table.add_row(*row)
-    return table
+        shown.add_row(*row)
+    return shown

@@ -247,11 +247,11 @@ def evaluate(
 ) -> None:
     """Say how good a session's policy is: on the robot as published, and on robots that differ from it at random.
 
-    Each robot is a twin that is set out once, from another beginning, and does its episodes one after the other: as in a
-    session nobody picks it up. The policy is frozen, nothing is tried, and what gets a fallen robot up does so. Robots
-    drawn at random differ in payload, masses, friction, motors, delay and noise (twin.randomisation); the nominal one
-    is set out as often as there are of them. It runs faster than real time, one robot for each core; DIR is only read,
-    and may even be running.
+    Each robot is a twin that is set out once, and does its episodes one after the other: as in a session nobody picks
+    it up. The policy is frozen, nothing is tried, and what gets a fallen robot up does so. Robots drawn at random
+    differ in payload, masses, friction, motors, delay and noise (twin.randomisation); the one as published is set out
+    as often as there are of them, from other beginnings. It runs faster than real time, one robot on each core; DIR is
+    only read, and may even be running.
 
     Told are reward, the task's figures, what happens to it per minute, as falls, the mechanical cost of transport (work
     of the motors for each newton carried a metre), and by how much actions change from step to step; by the simulator's

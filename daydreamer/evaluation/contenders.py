@@ -11,7 +11,7 @@ import msgspec
 
 from daydreamer.config import RandomisationConfig, SessionConfig, TwinConfig
 from daydreamer.errors import UserError
-from daydreamer.evaluation.trial import Kind, Trial
+from daydreamer.evaluation.trial import KINDS, Trial
 from daydreamer.policy.snapshot import copy_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure_played
@@ -105,8 +105,8 @@ def find_contenders(
 def _refuse_incidents(overrides: Sequence[str]) -> None:
     if any("incidents" in assignment.partition("=")[0] for assignment in overrides):
         raise UserError(
-            "Incidents happen in real time; rehearse them with 'daydreamer play DIR --set twin.incidents=...', or leave "
-            "them out here."
+            "Incidents happen in real time; rehearse them with 'daydreamer play DIR --set twin.incidents=...', and "
+            "leave them out here."
         )
 
 
@@ -124,8 +124,7 @@ def trials_of(
     """
     trials = []
     for number in range(max(robots, LEAST_NOMINAL)):
-        kinds: list[Kind] = ["nominal", *(["random"] if number < robots else [])]  # type: ignore[list-item]  # literals
-        for kind in kinds:
+        for kind in KINDS if number < robots else KINDS[:1]:
             for index, contender in enumerate(contenders):
                 spec, twin = contender.session.spec, contender.config.twin
                 twin = random_twin(twin) if kind == "random" else nominal_twin(twin, is_fitted)

@@ -64,10 +64,10 @@ def measures_of(spec: RobotSpec, presentation: Presentation) -> list[Measure]:
 def _of_task(spec: RobotSpec, presentation: Presentation) -> Iterator[Measure]:
     compared = compared_quantity(spec, presentation)
     if compared != "reward":
-        yield Measure(key=compared, title=f"reward per step, {presentation.compared_as}".rstrip(", "))
-    yield Measure(key="reward", title="reward per step")
-    yield Measure(key=SUCCESSES, title="episodes that succeeded (%)", decimals=0)
-    yield Measure(key=FAILURES, title="episodes that failed (%)", decimals=0)
+        yield Measure(key=compared, title=f"reward, {presentation.compared_as}".rstrip(", "))
+    yield Measure(key="reward", title="reward")
+    yield Measure(key=SUCCESSES, title="succeeded (%)", decimals=0)
+    yield Measure(key=FAILURES, title="failed (%)", decimals=0)
     yield from map(_of_figure, known_figures(presentation, spec))
     for occurrence in known_occurrences(spec, presentation):
         yield Measure(key=rate_key(occurrence), title=f"{occurrence.did}, per minute", is_rate=True)
@@ -79,7 +79,7 @@ def _of_figure(figure: Figure) -> Measure:
 
 def _of_any_robot(spec: RobotSpec) -> Iterator[Measure]:
     yield Measure(key=TRANSPORT, title="cost of transport")
-    yield Measure(key=POWER, title="power of the motors (W)", decimals=1)
-    changes = "steps with another action (%)" if spec.action.is_discrete else "change of action per step (% of range)"
+    yield Measure(key=POWER, title="motors' power (W)", decimals=1)
+    changes = "action changes (%)" if spec.action.is_discrete else "action change (%)"
     yield Measure(key=ACTION_CHANGE, title=changes, decimals=1)
-    yield Measure(key=BY_POLICY, title="steps that the policy chose (%)", decimals=0)
+    yield Measure(key=BY_POLICY, title="by the policy (%)", decimals=0)

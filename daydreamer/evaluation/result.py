@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,10 +11,8 @@ from daydreamer.config import TwinConfig
 from daydreamer.evaluation.contenders import Contender
 from daydreamer.evaluation.measures import FAILURES, SUCCESSES, Measure, compared_quantity, measures_of
 from daydreamer.evaluation.statistics import INTERVAL, Estimate, Group, differences, group_of, worst_of
-from daydreamer.evaluation.trial import Kind, Outcome, Trial, describe_drawn
+from daydreamer.evaluation.trial import KINDS, Kind, Outcome, Trial, describe_drawn
 from daydreamer.session.played import PlayedPolicy
-
-KINDS: tuple[Kind, ...] = ("nominal", "random")
 
 
 class Worst(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +105,7 @@ def judge(
     compared = compared_quantity(spec, presentation)
     of_contender = [[each for each in outcomes if each.contender == index] for index in range(len(contenders))]
     measures = _known(measures_of(spec, presentation), outcomes)
-    policies = []
+    policies: list[Judged] = []
     for contender, robots in zip(contenders, of_contender, strict=True):
         groups = {
             kind: group_of([each for each in robots if each.kind == kind], measures, presentation.milestone_names)
@@ -163,60 +161,49 @@ def _worst(robots: Sequence[Outcome], compared: str, joint_names: tuple[str, ...
     return Worst(seed=worst.seed, value=worst.values[compared], drawn=worst.drawn, words=words)
 
 
-def table_of_one(evaluation: Evaluation) -> list[list[str]]:
-    """Heading and a row for each measure and milestone, of the first policy."""
-    judged = evaluation.policies[0]
-    nominal, random = (judged.groups.get(kind) for kind in KINDS)
-    heading = ["", "nominal: mean [95 %]", "median [lowest, highest]"]
-    heading += ["random: mean [95 %]", "median [lowest, highest]"] if random else []
-    groups = [nominal, *([random] if random else [])]
+def table(evaluation: Evaluation, kind: Kind) -> list[list[str]]:
+    """Heading, and rows for all that is known of the robots of a kind; of several policies they stand by each other."""
+    several = len(evaluation.policies) > 1
+    heading = ["", "policy of"] if several else [""]
+    heading += ["mean", "95 %", "median", "lowest", "highest"]
+    heading += [f"less {evaluation.policies[0].name}", "95 %"] if several else []
     rows = []
+    groups = [(judged, judged.groups[kind]) for judged in evaluation.policies if kind in judged.groups]
     for measure in evaluation.measures:
-        cells = [_estimate_cells(measure, group) for group in groups]
-        rows.append([measure.title, *(cell for pair in cells for cell in pair)])
-    names = next((group.milestones for group in groups if group), {})
+        for number, (judged, group) in enumerate(groups):
+            row = [measure.title if number == 0 else "", *([judged.name] if several else [])]
+            row += _estimate_cells(measure, group.measures.get(measure.key))
+            row += _difference_cells(measure, judged.differences.get(kind, {}).get(measure.key)) if several else []
+            rows.append(row)
+    names = groups[0][1].milestones if groups else ()
     for name in names:
-        cells = [_milestone_cells(group, name) for group in groups]
-        rows.append([f"{name} after (s)", *(cell for pair in cells for cell in pair)])
+        for number, (judged, group) in enumerate(groups):
+            row = [f"{name} after (s)" if number == 0 else "", *([judged.name] if several else [])]
+            row += [*_milestone_cells(group, name), *(["", ""] if several else [])]
+            rows.append(row)
     return [heading, *rows]
 
 
-def _estimate_cells(measure: Measure, group: Group | None) -> tuple[str, str]:
-    estimate = group.measures.get(measure.key) if group else None
+def _estimate_cells(measure: Measure, estimate: Estimate | None) -> list[str]:
     if estimate is None:
-        return "-", "-"
-    spread = [measure.number(value) for value in (estimate.median, estimate.lowest, estimate.highest)]
-    return _mean(measure, estimate), f"{spread[0]} [{spread[1]}, {spread[2]}]"
+        return ["-"] * 5
+    spread = (estimate.median, estimate.lowest, estimate.highest)
+    return [measure.number(estimate.mean), _interval(measure.number, estimate), *map(measure.number, spread)]
 
 
-def _milestone_cells(group: Group | None, name: str) -> tuple[str, str]:
-    if group is None:
-        return "-", "-"
-    reached = group.milestones[name]
-    by = f"by {reached.robots} of {group.robots}"
-    return by, "-" if reached.median_s is None else f"{reached.median_s:.0f}"
+def _difference_cells(measure: Measure, estimate: Estimate | None) -> list[str]:
+    if estimate is None:
+        return ["", ""]
+    return [measure.difference(estimate.mean), _interval(measure.difference, estimate)]
 
 
-def table_of_several(evaluation: Evaluation, kind: Kind) -> list[list[str]]:
-    """Heading, a row for each policy, and one for how each but the first differs from it, on robots of a kind."""
-    heading = ["", *(measure.title for measure in evaluation.measures)]
-    rows = []
-    for judged in evaluation.policies:
-        group = judged.groups.get(kind)
-        rows.append([judged.name, *(_estimate_cells(measure, group)[0] for measure in evaluation.measures)])
-    first = evaluation.policies[0].name
-    for judged in evaluation.policies[1:]:
-        found = judged.differences.get(kind, {})
-        cells = [
-            _mean(measure, found[measure.key], difference=True) if measure.key in found else "-"
-            for measure in evaluation.measures
-        ]
-        rows.append([f"{judged.name} less {first}", *cells])
-    return [heading, *rows]
-
-
-def _mean(measure: Measure, estimate: Estimate, difference: bool = False) -> str:
-    write = measure.difference if difference else measure.number
+def _interval(write: Callable[[float], str], estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return write(estimate.mean)
-    return f"{write(estimate.mean)} [{write(estimate.low)}, {write(estimate.high)}]"
+        return "-"
+    return f"{write(estimate.low)} to {write(estimate.high)}"
+
+
+def _milestone_cells(group: Group, name: str) -> list[str]:
+    reached = group.milestones[name]
+    median = "-" if reached.median_s is None else f"{reached.median_s:.0f}"
+    return ["", f"{reached.robots} of {group.robots}", median, "", ""]

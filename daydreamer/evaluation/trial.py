@@ -27,6 +27,7 @@ from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 from daydreamer.telemetry.quantities import known_figures, occurrence_times_s, of_step
 
 Kind = Literal["nominal", "random"]
+KINDS: tuple[Kind, ...] = ("nominal", "random")
 
 LEAST_SPEED_M_S = 0.05
 """Of a robot that gets anywhere; below, nothing can be said of what it costs to."""
@@ -110,19 +111,19 @@ def run_trial(trial: Trial) -> Outcome:
       UserError: its twin cannot be made, or the policy does not fit.
     """
     config = trial.config
-    identity = {"contender": trial.contender, "kind": trial.kind, "seed": trial.seed}
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin:
-        drawn = _drawn(twin)
+        outcome = Outcome(contender=trial.contender, kind=trial.kind, seed=trial.seed, drawn=_drawn(twin))
         try:
-            return Outcome(**identity, drawn=drawn, **_live(trial, twin))
+            return _live(trial, twin, outcome)
         except SimulationUnstable as error:
-            return Outcome(**identity, drawn=drawn, problem=str(error))
+            return msgspec.structs.replace(outcome, problem=str(error))
 
 
-def _live(trial: Trial, twin: MeteredRobot) -> dict[str, Any]:
+def _live(trial: Trial, twin: MeteredRobot, outcome: Outcome) -> Outcome:
+    """`outcome` with what the robot came to."""
     config, task = trial.config, make_task(trial.config)
     task.spec = msgspec.structs.replace(task.spec, episode_steps=trial.episode_steps)
-    record = Record(trial.spec, trial.presentation, lambda: twin.truth())
+    record = Record(trial.spec, trial.presentation, twin.truth)
     loop = ControlLoop(
         task,
         config.actor,
@@ -142,7 +143,9 @@ def _live(trial: Trial, twin: MeteredRobot) -> dict[str, Any]:
     values = record.values() | {measures.POWER: work / elapsed_s}
     if twin.base_velocity_at is not None and (metres := record.distance_m()) > LEAST_SPEED_M_S * elapsed_s:
         values[measures.TRANSPORT] = work / (twin.mass_kg * GRAVITY_M_S2 * metres)
-    return {"robot_minutes": elapsed_s / 60.0, "values": values, "milestones_s": record.milestones_s}
+    return msgspec.structs.replace(
+        outcome, robot_minutes=elapsed_s / 60.0, values=values, milestones_s=record.milestones_s
+    )
 
 
 def _drawn(twin: MeteredRobot) -> dict[str, Any] | None:
@@ -168,7 +171,8 @@ class Record:
         self._spec, self._presentation, self._truth = spec, presentation, truth
         self._occurrences = measures.known_occurrences(spec, presentation)
         quantities = ["reward", measures.compared_quantity(spec, presentation)]
-        quantities += [each.quantity for each in (*known_figures(presentation, spec), *self._occurrences)]
+        quantities += [figure.quantity for figure in known_figures(presentation, spec)]
+        quantities += [occurrence.quantity for occurrence in self._occurrences]
         self._columns: dict[str, list[float]] = {quantity: [] for quantity in quantities}
         self._places_m: list[np.ndarray] = []
         self._changes: list[float] = []
