@@ -230,7 +230,7 @@ def play(
 @app.command()
 def evaluate(
     sessions: Annotated[
-        list[Path], typer.Argument(metavar="DIR [DIR ...]", help="Sessions of one robot and task that have learned it.")
+        list[Path], typer.Argument(metavar="DIR", help="Sessions of one robot and task that have learned it.")
     ],
     episodes: Annotated[int, typer.Option(min=1, help="That each robot does, one after the other.")] = 10,
     robots: Annotated[int, typer.Option(min=0, help="So many are drawn at random.")] = 20,
