@@ -180,7 +180,7 @@ def test_what_motors_give_is_counted_and_what_they_take_is_not():
     metered.command(POSITION + 0.1, 0.0)
     torque = metered.torque(0.0, POSITION, np.ones(JOINTS))
     assert not metered.damping
-    np.testing.assert_array_equal(torque, (8.0 - 1.0, 8.0 - 2.0, 8.0 - 2.0) * 4)
+    np.testing.assert_allclose(torque, (8.0 - 1.0, 8.0 - 2.0, 8.0 - 2.0) * 4)
     metered.torque(0.002, POSITION, -np.ones(JOINTS))  # driven backwards
     np.testing.assert_allclose(metered.work_j, 0.002 * torque)
     metered.reset()
