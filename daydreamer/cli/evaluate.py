@@ -140,8 +140,8 @@ def _remarks(judged: Judged, evaluation: Evaluation) -> Iterator[str]:
 
 def _table(rows: Sequence[Sequence[str]]) -> Table:
     heading, *rows = rows
-    columns = (Column(name, justify="left" if number == 0 else "right") for number, name in enumerate(heading))
-    shown = Table(*columns, box=None)
+    columns = (Column(name, justify="right") for name in heading[1:])
+    shown = Table(Column(heading[0], no_wrap=True), *columns, box=None)
     for row in rows:
         shown.add_row(*row)
     return shown

@@ -164,46 +164,44 @@ def _worst(robots: Sequence[Outcome], compared: str, joint_names: tuple[str, ...
 def table(evaluation: Evaluation, kind: Kind) -> list[list[str]]:
     """Heading, and rows for all that is known of the robots of a kind; of several policies they stand by each other."""
     several = len(evaluation.policies) > 1
-    heading = ["", "policy of"] if several else [""]
-    heading += ["mean", "95 %", "median", "lowest", "highest"]
-    heading += [f"less {evaluation.policies[0].name}", "95 %"] if several else []
+    heading = ["", "of", "mean", "95 %", f"less {evaluation.policies[0].name}", "95 %"]
+    if not several:
+        heading = ["", "mean", "95 %", "median", "lowest", "highest"]
     rows = []
     groups = [(judged, judged.groups[kind]) for judged in evaluation.policies if kind in judged.groups]
     for measure in evaluation.measures:
         for number, (judged, group) in enumerate(groups):
             row = [measure.title if number == 0 else "", *([judged.name] if several else [])]
-            row += _estimate_cells(measure, group.measures.get(measure.key))
-            row += _difference_cells(measure, judged.differences.get(kind, {}).get(measure.key)) if several else []
+            row += _mean_cells(measure.number, group.measures.get(measure.key))
+            if several:
+                row += _mean_cells(measure.difference, judged.differences.get(kind, {}).get(measure.key))
+            else:
+                row += _spread_cells(measure, group.measures.get(measure.key))
             rows.append(row)
     names = groups[0][1].milestones if groups else ()
     for name in names:
         for number, (judged, group) in enumerate(groups):
             row = [f"{name} after (s)" if number == 0 else "", *([judged.name] if several else [])]
-            row += [*_milestone_cells(group, name), *(["", ""] if several else [])]
-            rows.append(row)
+            row += _milestone_cells(group, name)
+            rows.append(row + [""] * (len(heading) - len(row)))
     return [heading, *rows]
 
 
-def _estimate_cells(measure: Measure, estimate: Estimate | None) -> list[str]:
-    if estimate is None:
-        return ["-"] * 5
-    spread = (estimate.median, estimate.lowest, estimate.highest)
-    return [measure.number(estimate.mean), _interval(measure.number, estimate), *map(measure.number, spread)]
-
-
-def _difference_cells(measure: Measure, estimate: Estimate | None) -> list[str]:
+def _mean_cells(write: Callable[[float], str], estimate: Estimate | None) -> list[str]:
     if estimate is None:
         return ["", ""]
-    return [measure.difference(estimate.mean), _interval(measure.difference, estimate)]
-
-
-def _interval(write: Callable[[float], str], estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return "-"
-    return f"{write(estimate.low)} to {write(estimate.high)}"
+        return [write(estimate.mean), "-"]
+    return [write(estimate.mean), f"{write(estimate.low)} to {write(estimate.high)}"]
+
+
+def _spread_cells(measure: Measure, estimate: Estimate | None) -> list[str]:
+    if estimate is None:
+        return [""] * 3
+    return [measure.number(value) for value in (estimate.median, estimate.lowest, estimate.highest)]
 
 
 def _milestone_cells(group: Group, name: str) -> list[str]:
     reached = group.milestones[name]
-    median = "-" if reached.median_s is None else f"{reached.median_s:.0f}"
-    return ["", f"{reached.robots} of {group.robots}", median, "", ""]
+    median = "" if reached.median_s is None else f"{reached.median_s:.0f}"
+    return [median, f"{reached.robots} of {group.robots}"]

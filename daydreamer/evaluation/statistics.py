@@ -24,7 +24,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
       mean: of them.
-      low, high: ends of the interval of the mean; None for a single robot.
+      low, high: ends of the interval of the mean; None where nothing can be said, as of a single robot.
       median, lowest, highest: of them.
       robots: of which it is known.
     """
@@ -131,7 +131,10 @@ def differences(
             if measure.key in ours[seed] and measure.key in theirs[seed]
         ]
         if pairs:
-            estimates[measure.key] = Estimate.of(pairs)
+            estimate = Estimate.of(pairs)
+            if measure.is_rate and not any(pairs):  # nothing happened to either, which is not to say that it cannot
+                estimate = msgspec.structs.replace(estimate, low=None, high=None)
+            estimates[measure.key] = estimate
     return estimates
 
 

@@ -61,6 +61,8 @@ def test_policies_are_compared_robot_by_robot():
     assert difference.robots == 3 and difference.mean == pytest.approx(0.5)
     assert 0.39 < difference.low < difference.high < 0.61
     assert differences(other, first, "nominal", [REWARD]) == {}
+    never = [outcomes([1.0, 2.0], fell_per_minute=0.0)] * 2
+    assert differences(*never, "random", [FALLS])["fell_per_minute"].low is None
 
 
 def test_the_worst_is_one_that_was_drawn():
