@@ -67,3 +67,8 @@ def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> d
         for figure in presentation.figures
     }
     return {quantity: mean for quantity, mean in means.items() if math.isfinite(mean)}
+
+
+def occurrence_times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
+    """When something happened, of the robot times `[steps]` at which its quantity was `values` `[steps]`."""
+    return robot_s[occurs(occurrence, values)].tolist()
