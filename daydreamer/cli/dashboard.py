@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 from daydreamer.cli.child import Child
@@ -17,10 +18,10 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(package) is not None for package in ("aiohttp", "cryptography", "rerun"))
 
 
-def usable_dashboard(wanted: bool) -> bool:
+def usable_dashboard(wanted: bool, say: Callable[[str], object] = print) -> bool:
     """Whether there is to be one; says so if it is wanted and cannot be."""
     if wanted and not is_installed():
-        print("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
+        say("There is no dashboard without Rerun (pip install 'daydreamer[viewer]'); progress is shown here.")
         return False
     return wanted
 

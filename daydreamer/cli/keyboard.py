@@ -1,4 +1,4 @@
-"""Keys in the terminal of `daydreamer walk`. A software stop is not a hardware stop."""
+"""Keys in the terminal, of `daydreamer walk` first of all. A software stop is not a hardware stop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time
 import tty
 from collections.abc import Callable
+from typing import Protocol
 
 from daydreamer.actor.operator import OperatorRequest
 
@@ -43,6 +44,16 @@ HELP = (
     "Keys: space = emergency stop (in software: have the robot's own at hand), x = reset it, p = pause, r = resume, "
     "i = intervene. x and r ask for a capital Y."
 )
+
+
+class Reader(Protocol):
+    """Makes something of what is typed. Without a clock and a terminal of its own."""
+
+    def take(self, characters: str, now_s: float) -> None:
+        """What was typed at `now_s` of a steady clock."""
+
+    def look(self, now_s: float) -> None:
+        """Called every now and then."""
 
 
 class KeyReader:
@@ -91,20 +102,20 @@ class KeyReader:
             self._say("Not confirmed; nothing has changed.")
 
 
-class Keyboard:
-    """Inside the `with` block, keys become requests, on a thread; only where standard input is a terminal.
+class Typing:
+    """Inside the `with` block, what is typed is read, on a thread; only where standard input is a terminal.
 
     A job in the background neither touches the terminal's settings nor reads from it, which would stop it.
     """
 
-    def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
-        """`on_request` is called on the thread; `say` with what the keys are, and with what is to be confirmed."""
-        self._keys = KeyReader(on_request, say)
-        self._say = say
+    def __init__(self, reader: Reader, on_begin: Callable[[], None]):
+        """`reader` is called on the thread; `on_begin` if there is a terminal, once it is read from."""
+        self._reader = reader
+        self._on_begin = on_begin
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Keyboard:
+    def __enter__(self) -> Typing:
         if sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno()):
             self._descriptor = sys.stdin.fileno()
             self._settings = termios.tcgetattr(self._descriptor)
@@ -112,7 +123,7 @@ class Keyboard:
             tty.setcbreak(self._descriptor, termios.TCSAFLUSH)
             self._thread = threading.Thread(target=self._read, name="keyboard")
             self._thread.start()
-            self._say(HELP)
+            self._on_begin()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,8 +144,16 @@ class Keyboard:
                 keys = os.read(self._descriptor, 4096)
                 if not keys:  # the terminal is gone
                     return
-                self._keys.take(keys.decode(errors="replace"), time.monotonic())
-            self._keys.look(time.monotonic())
+                self._reader.take(keys.decode(errors="replace"), time.monotonic())
+            self._reader.look(time.monotonic())
+
+
+class Keyboard(Typing):
+    """Inside the `with` block, keys become requests, as far as they are meant, see `KeyReader`."""
+
+    def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
+        """`on_request` is called on a thread; `say` with what the keys are, and with what is to be confirmed."""
+        super().__init__(KeyReader(on_request, say), lambda: say(HELP))
 
 
 def _in_foreground(descriptor: int) -> bool:

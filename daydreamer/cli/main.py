@@ -96,6 +96,15 @@ FromExperience = Annotated[
     ),
 ]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        help="Of the network interface to serve on; 0.0.0.0 for all. Other machines need the address that is printed, "
+        "with its token, and are served by TLS."
+    ),
+]
+PortOption = Annotated[int | None, typer.Option(help="Of the page; default: the first free one from 9090 on.")]
+BrowserOption = Annotated[bool, typer.Option(help="Open the page if there is a display.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[
     list[str] | None,
@@ -329,15 +338,9 @@ def doctor(
 @app.command()
 def watch(
     session: SessionArgument,
-    address: Annotated[
-        str,
-        typer.Option(
-            help="Of the network interface to serve on; 0.0.0.0 for all. Other machines need the address that is "
-            "printed, with its token, and are served by TLS."
-        ),
-    ] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(help="Of the page; default: the first free one from 9090 on.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open the page if there is a display.")] = True,
+    address: AddressOption = "127.0.0.1",
+    port: PortOption = None,
+    browser: BrowserOption = True,
     certificate: Annotated[
         Path | None,
         typer.Option(help="PEM file for TLS; default: one that is made here, whose fingerprint is printed."),
@@ -400,6 +403,53 @@ def rank(
     from daydreamer.cli.rank import rank
 
     rank(session, policies, horizon, starts, sample, seed, as_json=json)
+
+
+@app.command()
+def dream(
+    session: Annotated[Path, typer.Argument(metavar="DIR", help="Session whose world model dreams.")],
+    minute: Annotated[
+        float | None, typer.Option(min=0.0, help="Robot minute of its log to begin next to; default: its end.")
+    ] = None,
+    version: VersionOption = "best",
+    seconds: Annotated[float | None, typer.Option(min=0.05, help="Dreamed, after which it ends by itself.")] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="real|max|FACTOR", help="As the robot, as fast as it goes, or so many times as fast.")
+    ] = "real",
+    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser.")] = True,
+    address: AddressOption = "127.0.0.1",
+    port: PortOption = None,
+    browser: BrowserOption = True,
+    json: Json = False,
+) -> None:
+    """Walk in the dream: a session's world model runs live from a logged state, by keyboard or by its policy.
+
+    Nothing moves but in the model; DIR is only read, and may be running. In the terminal there is a line with the
+    reward foreseen, the task's figures, whose action it is and frames/s; in the browser, the robot.
+
+    Keys: w a s d or arrows move the left stick, i j k l the right one, and take over: what a stick means is the task's
+    matter, as with a gamepad. Space puts the sticks to the middle, t takes over or gives back to the policy, p pauses,
+    r rewinds 5 s, b branches (a second robot goes on as it was driven, and you drive the first otherwise), c changes to
+    the other, q ends. Without a terminal the policy drives.
+
+    As in: daydreamer dream sessions/monday --minute 40
+    """
+    from daydreamer.cli.dream import dream
+
+    dream(
+        session,
+        minute=minute,
+        version=version,
+        seconds=seconds,
+        speed=speed,
+        seed=seed,
+        dashboard=dashboard,
+        address=address,
+        port=port,
+        open_browser=browser,
+        as_json=json,
+    )
 
 
 @app.command()

@@ -39,11 +39,13 @@ class LoggedSteps:
       spec: of the robot.
       rows: as `replay.to_rows` makes them, `[steps, ...]`; `is_first` wherever a step does not follow from the last.
       quantities: by the names that presentations have for them, `[steps]`.
+      skipped: how many steps of the session came before.
     """
 
     spec: RobotSpec
     rows: Mapping[str, np.ndarray]
     quantities: Mapping[str, np.ndarray]
+    skipped: int = 0
 
     def __len__(self) -> int:
         return len(self.rows["reward"])
@@ -58,6 +60,10 @@ class LoggedSteps:
         spaces = self.spec.observation.items()
         parts = [self.rows[f"observation/{key}"].reshape(len(self), -1) for key, space in spaces if not space.is_image]
         return np.concatenate([np.zeros((len(self), 0), np.float32), *parts], 1)
+
+    def minute(self, step: int) -> float:
+        """Robot time of the session at which a step began."""
+        return (self.skipped + step) * self.spec.control_period_s / 60.0
 
     def batch(self, starts: np.ndarray, length: int) -> Batch:
         """The stretches of `length` steps that begin at `starts` `[batch]`, each as an episode of its own."""
@@ -86,7 +92,8 @@ def read_logged(session: Session) -> LoggedSteps:
     told += [occurrence.quantity for occurrence in presentation.occurrences]
     names = [name for name in dict.fromkeys(told) if is_known(name, spec)]
     most = min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(spec)))
-    tail, continuity = ExperienceTail(session.experience, spec, newest_steps(session, most)[1]), Continuity()
+    skipped, cursors = newest_steps(session, most)
+    tail, continuity = ExperienceTail(session.experience, spec, cursors), Continuity()
     blocks: list[dict[str, np.ndarray]] = []
     values: dict[str, list[float]] = {name: [] for name in names}
     while steps := tail.read(_BLOCK_STEPS):
@@ -98,7 +105,7 @@ def read_logged(session: Session) -> LoggedSteps:
     if not blocks:
         raise UserError(f"{session.path} has no experience yet; let it run for some minutes.")
     rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return LoggedSteps(spec, rows, {name: np.array(each) for name, each in values.items()})
+    return LoggedSteps(spec, rows, {name: np.array(each) for name, each in values.items()}, skipped)
 
 
 def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:
@@ -115,6 +122,30 @@ def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int
             f"on: '{session.resume_command()}'."
         )
     return starts
+
+
+def find_window(session: Session, steps: LoggedSteps, length: int, minute: float | None) -> int:
+    """Where the stretch of `length` steps without a gap begins that ends next to a robot minute; None: the newest.
+
+    Raises:
+      UserError: there is none, or the log that is read does not reach there.
+    """
+    starts = spread_windows(steps.rows["is_first"], length, len(steps))
+    if not len(starts):
+        raise UserError(
+            f"{session.path} has no stretch of {length * steps.spec.control_period_s:.1f} s without a gap in its log; "
+            f"let it run on: '{session.resume_command()}'."
+        )
+    if minute is None:
+        return int(starts[-1])
+    begin, end = steps.minute(0), steps.minute(len(steps))
+    if not begin <= minute <= end:
+        raise UserError(
+            f"The log of {session.path} that is read is of robot minutes {begin:.2f} to {end:.2f}; choose --minute "
+            "among these."
+        )
+    wanted = steps.spec.steps(60.0 * minute) - steps.skipped
+    return int(starts[np.abs(starts + length - wanted).argmin()])
 
 
 @dataclasses.dataclass(frozen=True)

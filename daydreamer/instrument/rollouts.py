@@ -201,14 +201,13 @@ def _roll_out(
 ) -> tuple[Array, Array, Array, Array]:
     """Fields of `Rollouts`."""
     act = jax.vmap(function.step, in_axes=(None, 0, 0, None))
-    follow = functools.partial(_follow, act, policy_parameters)
     # The last logged action is the policy's own to choose.
     seen = jax.tree.map(lambda values: jnp.swapaxes(values[:, :-1], 0, 1), starts.context)
-    remembered, _ = jax.lax.scan(follow, remembered, seen)
+    remembered, _ = jax.lax.scan(functools.partial(follow, act, policy_parameters), remembered, seen)
 
     def step(carry, key):
         state, remembered = carry
-        _, remembered = act(policy_parameters, _observation(model, parameters, state), remembered, jnp.float32(0.0))
+        _, remembered = act(policy_parameters, observation_of(model, parameters, state), remembered, jnp.float32(0.0))
         action = remembered.action[:, 0]
         situation = jnp.concatenate([state.vector, action], -1) / experience.deviation
         distances = _distances(situation, experience.situation)
@@ -230,13 +229,13 @@ def _roll_out(
     return reward, alive, vector, novelty
 
 
-def _follow(act, policy_parameters, remembered: PolicyState, seen: Batch) -> tuple[PolicyState, None]:
+def follow(act, policy_parameters, remembered: PolicyState, seen: Batch) -> tuple[PolicyState, None]:
     """A policy's memory after one more logged step, at which it did not act itself."""
     _, remembered = act(policy_parameters, seen.observation, remembered, seen.is_first[0])
     return remembered._replace(action=seen.action[:, None]), None
 
 
-def _observation(model: WorldModel, parameters: Any, state: LatentState) -> dict[str, Array]:
+def observation_of(model: WorldModel, parameters: Any, state: LatentState) -> dict[str, Array]:
     """What the robot would observe in an imagined state, as its sensors give it."""
     images = model.decoder.apply(parameters["decoder"], state.features)
     pictures = {key: jnp.round(255.0 * jnp.clip(image, 0.0, 1.0)).astype(jnp.uint8) for key, image in images.items()}

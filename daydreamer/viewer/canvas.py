@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import rerun as rr
+import rerun.blueprint as rrb
 from PIL import Image
 
-from daydreamer.contract.portrayal import Portrayal
-from daydreamer.session.directory import Session
-from daydreamer.viewer.layout import blueprint
+from daydreamer.viewer.server import ViewerServer
 from daydreamer.viewer.tracks import IMAGE, PICTURE, SERIES, SKELETON, TEXT, Kind, Track, send
 
 APPLICATION = "daydreamer"
@@ -32,15 +31,17 @@ class Canvas:
     one. Who comes late gets `present`, `curves` and `pictures`: few and large chunks, which a browser takes in at once.
     """
 
-    def __init__(self, session: Session, portrayal: Portrayal, recording: Path | None):
+    def __init__(self, name: str, identity: str, layout: rrb.Blueprint, recording: Path | None):
         """Opens the recording.
 
         Args:
+          name: shown.
+          identity: the same for all pieces that belong together, and for nothing else.
           recording: file to save it in; None saves nothing.
         """
-        self._name = session.path.name
-        self._identity = f"{session.path.name}-{session.record.started}"
-        self._blueprint = blueprint(session.spec, session.presentation, portrayal, learns=session.plays is None)
+        self._name = name
+        self._identity = identity
+        self._blueprint = layout
         self._tracks: dict[str, Track] = {}
         self._statics: dict[str, rr.AsComponents] = {}
         self._live = self._open(NEVER_S, send_properties=False)
@@ -161,6 +162,15 @@ class Canvas:
             send_properties=send_properties,
             batcher_config=rr.ChunkBatcherConfig(flush_tick=flush_s),
         )
+
+
+def hand_out(canvas: Canvas, audience: ViewerServer, admits: bool = True) -> None:
+    """Gives what is new to those who look and, if it `admits` them, all there is to those who have come."""
+    if (piece := canvas.addition()) is not None:
+        audience.publish(piece)
+    if admits and (arrivals := audience.take_arrivals()):
+        audience.admit(arrivals, [canvas.present(), canvas.curves()])
+        audience.give(arrivals, canvas.pictures())
 
 
 def _colours(names: Sequence[str], first: int) -> list[tuple[int, int, int]]:

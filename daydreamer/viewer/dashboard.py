@@ -20,7 +20,7 @@ from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.health import read_health
 from daydreamer.telemetry.session_telemetry import TelemetryReader
-from daydreamer.viewer.canvas import Canvas
+from daydreamer.viewer.canvas import Canvas, hand_out
 from daydreamer.viewer.cards import banner, health
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.feeds import (
@@ -32,6 +32,7 @@ from daydreamer.viewer.feeds import (
     ScalarFeed,
     SignalPlots,
 )
+from daydreamer.viewer.layout import blueprint
 from daydreamer.viewer.server import ViewerServer
 
 PERIOD_S = 1.0
@@ -55,7 +56,9 @@ class Dashboard:
         self._session = session
         self._presentation = session.presentation
         self._minutes = minutes
-        self._canvas = Canvas(session, portrayal, recording)
+        identity = f"{session.path.name}-{session.record.started}"
+        layout = blueprint(session.spec, session.presentation, portrayal, learns=session.plays is None)
+        self._canvas = Canvas(session.path.name, identity, layout, recording)
         self._clock = RobotClock(session.spec.control_period_s)
         plots = SignalPlots(self._canvas)
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
@@ -92,13 +95,8 @@ class Dashboard:
         self._show(audience)
 
     def _show(self, audience: ViewerServer, behind: bool = False) -> None:
-        """Gives what is new to those who look, and all there is to those who have come."""
-        if (piece := self._canvas.addition()) is not None:
-            audience.publish(piece)
         # Who comes while the past is still being read gets it in one go a little later.
-        if not behind and (arrivals := audience.take_arrivals()):
-            audience.admit(arrivals, [self._canvas.present(), self._canvas.curves()])
-            audience.give(arrivals, self._canvas.pictures())
+        hand_out(self._canvas, audience, admits=not behind)
 
     def update(self) -> bool:
         """One look at the session; whether there may be more to take in at once."""

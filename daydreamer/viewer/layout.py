@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import rerun as rr
 import rerun.blueprint as rrb
@@ -55,14 +55,41 @@ def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal,
         column_shares=[5, 3, 2],
         name="Health",
     )
+    return _page(
+        rrb.Spatial2DView(origin="banner", name="Session"),
+        rrb.Horizontal(*_learning(spec, presentation), name="Learning"),
+        rrb.Horizontal(*views, name="Robot and dream"),
+        health,
+        row_shares=[1.0, 2.2, 2.0, 2.2],
+    )
+
+
+def dream_blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal) -> rrb.Blueprint:
+    """The page of a dream that is driven live."""
+    cameras = [key for key, space in spec.observation.items() if space.is_image]
+    views: list[rrb.View | rrb.Container] = [_view_now(key) for key in cameras]
+    if portrayal.skeleton_m is not None:
+        views.insert(0, _robot("Dreamt robot (blue); what if (orange)"))
+    curves = [_plot("dream/reward", "Reward foreseen", presentation.reward_range, DREAM_SPAN_S, legend=None)]
+    curves += [
+        _plot(figure_path(figure), _capitalised(figure.title), figure.plot_range, DREAM_SPAN_S, legend=None)
+        for figure in known_figures(presentation, spec)
+    ]
+    signals = [
+        _plot(f"dream/signals/{key}", title, limits, DREAM_SPAN_S, legend=None)
+        for key, (title, limits) in portrayal.plots.items()
+    ]
+    return _page(
+        rrb.Horizontal(*views, name="Dream"),
+        rrb.Horizontal(rrb.Vertical(*curves), rrb.Vertical(*signals), _events(), column_shares=[3, 3, 2]),
+        row_shares=[3.0, 2.0],
+    )
+
+
+def _page(*rows: rrb.Container | rrb.View, row_shares: Sequence[float]) -> rrb.Blueprint:
+    """Rows one below the other, and nothing of Rerun's own around them."""
     return rrb.Blueprint(
-        rrb.Vertical(
-            rrb.Spatial2DView(origin="banner", name="Session"),
-            rrb.Horizontal(*_learning(spec, presentation), name="Learning"),
-            rrb.Horizontal(*views, name="Robot and dream"),
-            health,
-            row_shares=[1.0, 2.2, 2.0, 2.2],
-        ),
+        rrb.Vertical(*rows, row_shares=row_shares),
         rrb.TimePanel(state="collapsed", timeline=TIMELINE, play_state="following"),
         rrb.BlueprintPanel(state="hidden"),
         rrb.SelectionPanel(state="hidden"),

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from daydreamer.scheduling import look_on
@@ -51,6 +51,53 @@ def show(
     with contextlib.ExitStack() as stack:
         if save:
             stack.enter_context(session.lock("dashboard"))
+        server = stack.enter_context(
+            serving(
+                address=address,
+                port=port,
+                certificate=certificate,
+                key=key,
+                open_browser=open_browser,
+                say=lambda line: print(line, flush=True),
+                on_page=lambda: note_page_opened(session) if save else None,
+            )
+        )
+        if not save:  # otherwise whoever started this reads the address; a log would show it to others
+            for url in server.urls:
+                print(f"Dashboard: {url}", flush=True)
+        # Imported here, so that a missing Rerun has been named by then.
+        from daydreamer.viewer.dashboard import Dashboard
+
+        recording = session.path / RECORDING if save else None
+        dashboard = Dashboard(session, minutes or session.config.minutes, recording)
+        stack.callback(dashboard.close)
+        if save:
+            stack.enter_context(announce_dashboard(session, server.urls[0]))
+        dashboard.run(stop, server)
+
+
+@contextlib.contextmanager
+def serving(
+    *,
+    address: str,
+    port: int | None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    open_browser: bool,
+    say: Callable[[str], None],
+    on_page: Callable[[], None] = lambda: None,
+) -> Iterator[ViewerServer]:
+    """A server inside the block.
+
+    Args:
+      say: called with lines for the operator: who may look.
+      on_page: called, on a thread, when a browser asks for the page.
+      The others: see `show`.
+
+    Raises:
+      UserError: see `show`.
+    """
+    with contextlib.ExitStack() as stack:
         files = viewer_files()
         tls = None
         if certificate is not None or not is_loopback(address):
@@ -60,26 +107,15 @@ def show(
                 spare = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daydreamer-")))
                 certificate = own_certificate(own_names(address), spare)
             tls = tls_context(certificate, key)
-        server = ViewerServer(address, port, files, tls, lambda: note_page_opened(session) if save else None)
+        server = ViewerServer(address, port, files, tls, on_page)
         stack.callback(server.stop)
-        # Imported here, so that a missing Rerun has been named by then.
-        from daydreamer.viewer.dashboard import Dashboard
-
-        recording = session.path / RECORDING if save else None
-        dashboard = Dashboard(session, minutes or session.config.minutes, recording)
-        stack.callback(dashboard.close)
-        if save:
-            stack.enter_context(announce_dashboard(session, server.urls[0]))
-        if not save:  # otherwise whoever started this reads the address; a log would show it to others
-            for url in server.urls:
-                print(f"Dashboard: {url}", flush=True)
         if tls is not None:
-            print(f"Certificate (SHA-256): {fingerprint(certificate)}", flush=True)
+            say(f"Certificate (SHA-256): {fingerprint(certificate)}")
         if not is_loopback(address):
-            print("Whoever has this address can look; nobody can change anything.", flush=True)
+            say("Whoever has this address can look; nobody can change anything.")
         if open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             webbrowser.open(server.urls[0])
-        dashboard.run(stop, server)
+        yield server
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> None:
