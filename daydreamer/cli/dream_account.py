@@ -63,7 +63,7 @@ class Account:
             "frames_per_s": _rounded(self.frames / self.active_s if self.frames else math.nan),
             "frame_ms": {"p50": _rounded(p50), "p95": _rounded(p95)},
             "reward": self._mean(lambda each: each.reward),
-            "figures": {name: self._mean(lambda each, name=name: each.figures[name]) for name in quantities},
+            "figures": {name: self._mean_figure(name) for name in quantities},
             "operated": self._mean(lambda each: each.operated),
             "outside": self._mean(lambda each: each.outside),
             "branched": _rounded(self._others / self.frames if self.frames else math.nan),
@@ -72,6 +72,9 @@ class Account:
 
     def _mean(self, of: Callable[[Imagined], float]) -> float | None:
         return _rounded(float(np.mean([of(each) for each in self._robots])) if self._robots else math.nan)
+
+    def _mean_figure(self, quantity: str) -> float | None:
+        return self._mean(lambda each: each.figures[quantity])
 
 
 def _rounded(value: float) -> float | None:

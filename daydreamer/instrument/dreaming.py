@@ -34,21 +34,29 @@ _SMALLEST_MARGIN = 1e-3
 _OBSERVE, _DREAM = range(2)
 
 
-class Moment(NamedTuple):
-    """Where the imagined robots are, `[robots, ...]`.
+class Robots(NamedTuple):
+    """Where imagined robots are, `[robots, ...]`.
 
     Attributes:
       state: of the model, with a batch of 1.
       observation: what each would measure, by key.
       remembered: of the policy.
       alive: probability that the episode has not ended.
-      step: `[]`, since the dream began.
     """
 
     state: LatentState
     observation: dict[str, Array]
     remembered: PolicyState
     alive: Array
+
+
+class Moment(NamedTuple):
+    """Attributes:
+    robots: all of them.
+    step: `[]`, since the dream began.
+    """
+
+    robots: Robots
     step: Array
 
 
@@ -141,7 +149,7 @@ class DreamModel:
             jax.tree.map(lambda values: jnp.asarray(values)[None], remembered),
             random_key(self._seed, _OBSERVE),
         )
-        observation = {key: np.asarray(values[0]) for key, values in moment.observation.items()}
+        observation = {key: np.asarray(values[0]) for key, values in moment.robots.observation.items()}
         return moment, Frame(0, Imagined(observation, self._reward, self._figures(self._vector(observation))))
 
     def advance(
@@ -169,7 +177,7 @@ class DreamModel:
             np.array([action is not None for action in told]),
             random_key(self._seed, _DREAM),
         )
-        observation, rewards, alive = jax.device_get((moment.observation, reward, moment.alive))
+        observation, rewards, alive = jax.device_get((moment.robots.observation, reward, moment.robots.alive))
         robots = []
         for number, action in enumerate(told):
             seen = {key: values[number] for key, values in observation.items()}
@@ -293,8 +301,8 @@ def _begin(
     remembered, _ = jax.lax.scan(functools.partial(follow, act, policy_parameters), remembered, seen)
     state = jax.tree.map(lambda values: values[:, -1:], observed.states)
     observation = {name: values[:, -1] for name, values in context.observation.items()}
-    one = (state, observation, remembered, jnp.ones(1))
-    return Moment(*jax.tree.map(lambda values: jnp.repeat(values, ROBOTS, 0), one), step=jnp.int32(0))
+    one = Robots(state, observation, remembered, jnp.ones(1))
+    return Moment(jax.tree.map(lambda values: jnp.repeat(values, ROBOTS, 0), one), jnp.int32(0))
 
 
 def _advance(
@@ -311,14 +319,14 @@ def _advance(
     """The moment after this one, and the rewards `[robots]`."""
     chance = jax.random.fold_in(key, moment.step)
 
-    def one(state, observation, remembered, alive, told, is_told):
-        _, remembered = function.step(policy_parameters, observation, remembered, jnp.float32(0.0))
+    def one(robot: Robots, told: Array, is_told: Array) -> tuple[Robots, Array]:
+        _, remembered = function.step(policy_parameters, robot.observation, robot.remembered, jnp.float32(0.0))
         action = jnp.where(is_told, told[None], remembered.action)
-        state = imagine_step(model.rssm, parameters["rssm"], state, action, chance)
+        state = imagine_step(model.rssm, parameters["rssm"], robot.state, action, chance)
         reward, continues = model.outcomes(parameters, state.features)
         observation = {name: values[0] for name, values in observation_of(model, parameters, state).items()}
-        return (state, observation, remembered._replace(action=action), alive * continues[0]), reward[0]
+        robot = Robots(state, observation, remembered._replace(action=action), robot.alive * continues[0])
+        return robot, reward[0]
 
-    robots = jax.tree.map(lambda values: values[sources], tuple(moment[:-1]))
-    robots, reward = jax.vmap(one)(*robots, told, is_told)
-    return Moment(*robots, step=moment.step + 1), reward
+    robots, reward = jax.vmap(one)(jax.tree.map(lambda values: values[sources], moment.robots), told, is_told)
+    return Moment(robots, moment.step + 1), reward

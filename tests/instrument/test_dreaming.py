@@ -1,0 +1,179 @@
+"""A dream that is driven: by policy or person, rewound, branched; and the command around it."""
+
+import json
+import math
+import shutil
+import signal
+
+import numpy as np
+import pytest
+
+from daydreamer.cli import dream as command
+from daydreamer.cli.dream_keys import REWIND_S, DreamKeys
+from daydreamer.cli.dream_screen import Screen
+from daydreamer.cli.terminal import Terminal
+from daydreamer.errors import UserError
+from daydreamer.instrument import dreaming
+from daydreamer.instrument.dreaming import Dream, DreamModel
+from daydreamer.instrument.logged import find_window, read_logged
+from daydreamer.learner.learned import read_learned
+from daydreamer.policy.policy import Policy
+from daydreamer.robots.registry import make_task
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.measured_policies import choose_policy
+from daydreamer.telemetry.quantities import known_figures
+
+
+@pytest.fixture(scope="module")
+def session(learner_compiled):
+    return Session.open(learner_compiled)
+
+
+@pytest.fixture(scope="module")
+def model(session):
+    policy = Policy.load(choose_policy(session, "newest").path, session.spec, 0, 0.0)
+    return DreamModel(read_learned(session.path), policy, read_logged(session), None, seed=0)
+
+
+@pytest.fixture
+def dream(session, model, monkeypatch):
+    monkeypatch.setattr(dreaming, "OVER", 0.0)  # a model that knows nothing expects an end at any time
+    return Dream(model, make_task(session.config).operator_action)
+
+
+@pytest.fixture
+def signals_are_kept():
+    """Nobody else's tests are to end by what a command makes of signals."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def advanced(dream, steps=5):
+    for _ in range(steps):
+        dream.advance()
+    return dream.frame
+
+
+def same(one, other):
+    return all(np.array_equal(one.observation[key], other.observation[key]) for key in one.observation)
+
+
+def test_it_begins_with_what_was_logged_and_the_same_comes_again(session, dream):
+    steps = read_logged(session)
+    first = dream.frame.robot
+    assert first.reward == steps.rows["reward"][-1]
+    np.testing.assert_array_equal(first.observation["velocity"], steps.rows["observation/velocity"][-1])
+    frame = advanced(dream)
+    assert frame.step == 5 and not frame.robot.operated and frame.other is None
+    assert frame.robot.figures.keys() >= {"info/forward_velocity_m_s"}
+    assert dream.rewind(0.1) == pytest.approx(0.1) and dream.frame.step == 3
+    assert same(advanced(dream, 2).robot, frame.robot)
+    assert dream.rewind(60.0) == pytest.approx(0.25) and dream.frame.robot is first
+
+
+def test_what_differs_from_the_other_robot_comes_of_what_was_done(dream):
+    advanced(dream)
+    dream.branch()
+    frame = advanced(dream)
+    assert same(frame.robot, frame.other)
+    dream.steer(1, 1.0)
+    parted = advanced(dream)
+    assert parted.robot.operated and not parted.other.operated and not same(parted.robot, parted.other)
+    dream.rewind(0.25)
+    dream.operated = False
+    assert same(advanced(dream).robot, parted.other) and dream.frame.other is None
+
+
+def test_the_other_robot_can_be_gone_on_with(dream):
+    dream.branch()
+    dream.steer(1, 1.0)
+    parted = advanced(dream)
+    dream.exchange()
+    assert not dream.operated
+    exchanged = advanced(dream, 1)
+    assert not exchanged.robot.operated and exchanged.other.operated
+    moved = np.abs(exchanged.robot.observation["joint_position"] - parted.other.observation["joint_position"]).max()
+    assert (
+        moved < np.abs(exchanged.robot.observation["joint_position"] - parted.robot.observation["joint_position"]).max()
+    )
+
+
+def test_where_the_episode_is_over_it_begins_anew(dream, monkeypatch):
+    dream.branch()
+    monkeypatch.setattr(dreaming, "OVER", 1.1)
+    assert advanced(dream, 1).step == 1 and not dream.branched
+    assert advanced(dream, 1).step == 0
+
+
+def test_it_begins_at_a_minute_of_the_log_or_says_which_there_are(session, tmp_path):
+    steps = read_logged(session)
+    window = find_window(session, steps, 20, 0.2)
+    assert steps.minute(window + 20) == pytest.approx(0.2, abs=0.02)
+    with pytest.raises(UserError, match=r"robot minutes 0.00 to 0.33; choose --minute"):
+        find_window(session, steps, 20, 3.0)
+    with pytest.raises(UserError, match="no stretch of 20.0 s without a gap in its log; let it run on.*resume"):
+        find_window(session, steps, 400, None)
+
+
+def test_keys_drive(dream):
+    keys = DreamKeys()
+    keys.take("w\x1b[A\x1bOD\x1b[200~i?", 0.0)
+    assert list(keys.obey(dream)) == ["You drive."] and dream.stick.tolist() == [0.25, 0.5, 0.0, 0.25]
+    advanced(dream)
+    keys.take(" tpr", 0.0)
+    assert [each.split()[0] for each in keys.obey(dream)] == ["The", "Paused.", "Rewound"]
+    assert keys.paused and not dream.operated and not dream.stick.any() and dream.frame.step == 0
+    keys.take("pcbcq", 0.0)
+    assert [each.split()[0] for each in keys.obey(dream)] == ["On", "What", "Changed"]
+    assert keys.ended and (keys.rewinds, keys.branches) == (1, 1) and REWIND_S == 5.0
+
+
+def test_a_line_says_what_comes_and_whose_action_it_is(session, dream, capsys):
+    screen = Screen(Terminal(width=200), known_figures(session.presentation, session.spec), 7)
+    dream.branch()
+    dream.steer(0, 0.25)
+    screen.show(advanced(dream, 1), dream, 20.4, session.spec.control_period_s)
+    line = capsys.readouterr().out
+    assert "m/s forward  you" in line and "20 frames/s  stick +0.25" in line
+    assert "what if: reward" in line and "policy 7" in line
+
+
+@pytest.mark.usefixtures("signals_are_kept")
+def test_the_command_ends_by_itself_and_tells_programs(session, capsys):
+    command.dream(
+        session.path,
+        minute=0.2,
+        version="newest",
+        seconds=1.0,
+        speed="max",
+        seed=0,
+        dashboard=False,
+        address="127.0.0.1",
+        port=None,
+        open_browser=False,
+        as_json=True,
+    )
+    output = capsys.readouterr()
+    told = json.loads(output.out)
+    assert (told["frames"], told["dreamed_s"], told["operated"]) == (20, 1.0, 0.0)
+    assert told["minute"] == pytest.approx(0.2, abs=0.02) and told["frames_per_s"] > 0.0
+    assert "no better than 'nothing changes'" in told["warnings"][0] and "policy 1" in output.err
+
+
+def test_a_log_that_is_too_short_says_so(session, tmp_path):
+    short = shutil.copytree(session.path, tmp_path / "short")
+    log = next((short / "experience").glob("*.mcap"))
+    log.write_bytes(log.read_bytes()[:20_000])
+    with pytest.raises(UserError, match="resume"):
+        opened = Session.open(short)
+        find_window(opened, read_logged(opened), 20, None)
+
+
+def test_a_speed_is_a_word_or_a_factor():
+    assert [command.parse_speed(each) for each in ("real", "max", "0.5")] == [1.0, math.inf, 0.5]
+    for wrong in ("fast", "0", "inf", "nan"):
+        with pytest.raises(UserError, match="choose real, max"):
+            command.parse_speed(wrong)
