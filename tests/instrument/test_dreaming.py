@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import signal
 
 import numpy as np
@@ -103,12 +102,12 @@ def test_the_other_robot_can_be_gone_on_with(dream):
 
 def test_where_the_episode_is_over_it_begins_anew(dream, monkeypatch):
     dream.branch()
-    monkeypatch.setattr(dreaming, "OVER", 1.1)
+    monkeypatch.setattr(dreaming, "OVER", 0.99)
     assert advanced(dream, 1).step == 1 and not dream.branched
     assert advanced(dream, 1).step == 0
 
 
-def test_it_begins_at_a_minute_of_the_log_or_says_which_there_are(session, tmp_path):
+def test_it_begins_at_a_minute_of_the_log_or_says_which_there_are(session):
     steps = read_logged(session)
     window = find_window(session, steps, 20, 0.2)
     assert steps.minute(window + 20) == pytest.approx(0.2, abs=0.02)
@@ -161,15 +160,6 @@ def test_the_command_ends_by_itself_and_tells_programs(session, capsys):
     assert (told["frames"], told["dreamed_s"], told["operated"]) == (20, 1.0, 0.0)
     assert told["minute"] == pytest.approx(0.2, abs=0.02) and told["frames_per_s"] > 0.0
     assert "no better than 'nothing changes'" in told["warnings"][0] and "policy 1" in output.err
-
-
-def test_a_log_that_is_too_short_says_so(session, tmp_path):
-    short = shutil.copytree(session.path, tmp_path / "short")
-    log = next((short / "experience").glob("*.mcap"))
-    log.write_bytes(log.read_bytes()[:20_000])
-    with pytest.raises(UserError, match="resume"):
-        opened = Session.open(short)
-        find_window(opened, read_logged(opened), 20, None)
 
 
 def test_a_speed_is_a_word_or_a_factor():
