@@ -133,13 +133,13 @@ class DreamModel:
         self._reward = float(steps.rows["reward"][window + length - 1])
         self._context = steps.batch(np.array([window]), length)
         self._seed = seed
-        self._advance = jax.jit(_advance, static_argnums=(0, 1))
+        self._advance = jax.jit(advance_robots, static_argnums=(0, 1))
 
     def begin(self) -> tuple[Moment, Frame]:
         """The logged state, of all robots."""
         key = jax.random.key_data(random_key(self._seed, _DREAM))
         remembered = self._policy.function.initial_state(np.asarray(key))
-        begin = jax.jit(_begin, static_argnums=(0, 1))
+        begin = jax.jit(begin_robots, static_argnums=(0, 1))
         moment = begin(
             self._model,
             self._policy.function,
@@ -284,7 +284,7 @@ class Dream:
         return None if stick is None else self._operator_action(stick)
 
 
-def _begin(
+def begin_robots(
     model: WorldModel,
     function: PolicyFunction,
     parameters: Any,
@@ -293,7 +293,7 @@ def _begin(
     remembered: PolicyState,
     key: Array,
 ) -> Moment:
-    """The moment at the end of a stretch of the log `[1, time]`, once for each robot."""
+    """The moment at the ends of stretches of the log `[batch, time]`, each for `ROBOTS` robots, one after the other."""
     observed = model.observe(parameters, context, key)
     act = jax.vmap(function.step, in_axes=(None, 0, 0, None))
     # The last logged action is whoever drives' own to choose.
@@ -301,11 +301,11 @@ def _begin(
     remembered, _ = jax.lax.scan(functools.partial(follow, act, policy_parameters), remembered, seen)
     state = jax.tree.map(lambda values: values[:, -1:], observed.states)
     observation = {name: values[:, -1] for name, values in context.observation.items()}
-    one = Robots(state, observation, remembered, jnp.ones(1))
+    one = Robots(state, observation, remembered, jnp.ones(len(context.reward)))
     return Moment(jax.tree.map(lambda values: jnp.repeat(values, ROBOTS, 0), one), jnp.int32(0))
 
 
-def _advance(
+def advance_robots(
     model: WorldModel,
     function: PolicyFunction,
     parameters: Any,
@@ -316,7 +316,7 @@ def _advance(
     is_told: Array,
     key: Array,
 ) -> tuple[Moment, Array]:
-    """The moment after this one, and the rewards `[robots]`."""
+    """The moment after this one, and the rewards `[robots]`; of the arguments see `DreamModel.advance`."""
     chance = jax.random.fold_in(key, moment.step)
 
     def one(robot: Robots, told: Array, is_told: Array) -> tuple[Robots, Array]:
