@@ -21,6 +21,8 @@ GROUP_WIDTH, STRIP_SHARE = 0.8, 0.6
 WHO: dict[Kind, str] = {"nominal": "as published", "random": "drawn at random"}
 LEGEND_CHARACTERS = 110
 """In a row."""
+LEAST_STEPS = 10
+"""Of the last decimal that is written, over which a panel goes: what is alike looks alike."""
 HOW = "dot: a robot; bar: mean of the robots, with its 95 % interval"
 
 
@@ -36,7 +38,8 @@ def draw(evaluation: Evaluation) -> Figure:
         axes.set_axis_off()
     minutes = evaluation.episodes * evaluation.episode_s / 60.0
     figure.suptitle(
-        f"{evaluation.robot} {evaluation.task}: {_robots(evaluation, kinds)}, {minutes:.1f} minutes each\n{HOW}",
+        f"{evaluation.robot} {evaluation.task}, robots: {_robots(evaluation, kinds)}; {minutes:.1f} minutes of each\n"
+        f"{HOW}",
         fontsize=9,
         parse_math=False,
     )
@@ -48,7 +51,7 @@ def draw(evaluation: Evaluation) -> Figure:
 def _panels(evaluation: Evaluation) -> list[Measure]:
     """What its task says of the robot, its reward once, and what it costs to get anywhere."""
     left_out = {POWER, ACTION_CHANGE, BY_POLICY}
-    if evaluation.compared != "reward":
+    if any(measure.key == evaluation.compared != "reward" for measure in evaluation.measures):
         left_out.add("reward")
     return [measure for measure in evaluation.measures if measure.key not in left_out]
 
@@ -57,7 +60,7 @@ def _robots(evaluation: Evaluation, kinds: list[Kind]) -> str:
     """How many there are."""
     groups = [judged.groups for judged in evaluation.policies]
     counts = {kind: max(each[kind].robots for each in groups if kind in each) for kind in kinds}
-    return " and ".join(f"{count} robots {WHO[kind]}" for kind, count in counts.items())
+    return " and ".join(f"{count} {WHO[kind]}" for kind, count in counts.items())
 
 
 def _name_policies(figure: Figure, evaluation: Evaluation) -> None:
@@ -81,6 +84,9 @@ def _draw_panel(axes: Axes, evaluation: Evaluation, measure: Measure, kinds: lis
         for number, judged in enumerate(evaluation.policies):
             middle = place + width * (number - (len(evaluation.policies) - 1) / 2)
             _draw_strip(axes, judged, measure, kind, evaluation.seeds, middle, width, _colour(number))
+    low, high = axes.get_ylim()
+    wider = max(0.0, LEAST_STEPS * 10.0**-measure.decimals - (high - low)) / 2
+    axes.set_ylim(low - wider, high + wider)
     axes.set_title(measure.title, fontsize=9, loc="left", parse_math=False)
     axes.set_xticks(range(len(kinds)), [WHO[kind] for kind in kinds])
     axes.set_xlim(-0.5, len(kinds) - 0.5)

@@ -90,5 +90,5 @@ def test_each_robot_is_a_dot_beside_its_mean():
 def test_one_policy_on_robots_as_published_alone():
     figure = draw(evaluation(judged("monday", 0.0, kinds=("nominal",))))
     assert not figure.legends
-    assert "a1 walk: 3 robots as published, 1.0 minutes each" in figure.get_suptitle()
+    assert "a1 walk, robots: 3 as published; 1.0 minutes of each" in figure.get_suptitle()
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["as published"]
