@@ -12,7 +12,7 @@ from daydreamer.robots.so101.constants import CELL_M
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 
-X_M = (0.15, 0.19, 0.23)
+X_M = (0.17, 0.21)
 Y_M = (-0.1265, -0.0865, -0.0465, -0.0065, 0.0335, 0.0735)
 """Of the tool, `CELL_M` apart. Two rows are over the right tray, two above the ridge, two over the left one; the jaw
 opens to the left of the tool."""

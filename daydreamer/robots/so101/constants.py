@@ -27,22 +27,23 @@ STIFFNESS_N_M_RAD = 17.8
 """Of the servo's own control with its usual P of 32 [bam]: all its voltage at an error of 0.19 rad."""
 BACKLASH_RAD = math.radians(0.5)  # [model], to either side
 
-ARM_TORQUE_N_M, GRIPPER_TORQUE_N_M = 2.0, 0.75
-"""That are asked for at most: ours. What is left of the stall torque carries the arm; and 0.75 N m press a cube with
-some 7 N, which its friction turns into a hundred times its weight."""
+ARM_TORQUE_N_M = 2.0
+"""That is asked for at most, beside what carries the arm: ours."""
+GRIPPER_TORQUE_N_M = 0.5 * STALL_TORQUE_N_M
+"""That the gripper's servo itself is limited to, as its owners' software does; it presses with some 18 N."""
 
 MASSES = ((0.103, 0.0084, 0.0898), (0.104, 0.0981, 0.0032), (0.178, 0.0670, 0.0001))
 """Of what the shoulder, the elbow and the wrist carry, for `kinematics.carrying_torque_n_m` [model]."""
 
-CLOSED_RAD, OPEN_RAD = -0.16, 0.65
-"""Of the gripper: the jaws nearly touch; they are 6.5 cm apart [pads]."""
+CLOSED_RAD, OPEN_RAD = -0.16, 0.70
+"""Of the gripper: the jaws nearly touch; they are 6.8 cm apart [pads]."""
 
 # The table, ours. x is forward from the arm's base and y to its left; the base stands on the table. In it there are two
 # trays side by side, whose sides slope inwards, so that a cube that is pushed up slides back.
-CUBE_M = 0.025
+CUBE_M = 0.03
 SLOPE_HEIGHT_M = 0.032
 """Of the trays' sides, at 45 degrees."""
-TRAY_X_M = (0.134, 0.246)
+TRAY_X_M = (0.154, 0.226)
 TRAY_Y_M = ((0.032, 0.128), (-0.128, -0.032))
 """Flat part of the left and of the right tray."""
 
@@ -55,7 +56,7 @@ LIMITS = JointLimits(
     upper_rad=np.array((1.9198, 1.7453, 1.69, 1.6580, 2.8412, 1.7453)),
     command_rate_rad_s=np.array((2.5, 2.5, 2.5, 2.5, 2.5, 3.5)),  # ours
     velocity_rad_s=np.full(6, 6.0),  # [servo]: 45 to 52 turns a minute without load
-    torque_n_m=np.array((*(ARM_TORQUE_N_M,) * 5, GRIPPER_TORQUE_N_M)),
+    torque_n_m=np.array((*(ARM_TORQUE_N_M,) * 5, STALL_TORQUE_N_M)),
     gains=MotorGains(np.full(6, STIFFNESS_N_M_RAD), np.full(6, math.inf)),
     temperature_c=60.0,  # ours; the servo lets go at 70 [servo]
     battery_fraction=-math.inf,

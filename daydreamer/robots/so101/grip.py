@@ -9,9 +9,9 @@ from daydreamer.robots.so101.constants import CLOSED_RAD, GRIPPER, OPEN_RAD
 
 HELD = (0.1, 0.85)
 """Openings between which a gripper that was told to close, and has come to rest, has something between its jaws: a cube
-of 2.5 cm is 0.35."""
+of 3 cm is 0.4."""
 
-AT_REST_RAD_S = 0.5
+AT_REST_RAD_S = 0.2
 
 
 def opening(measurement: Measurement) -> float:

@@ -12,10 +12,16 @@ JAWS_MIDDLE_M = np.array((0.0, 0.0325, 0.0))
 
 
 class Teacher:
-    """Chooses the action of `PickPlace` that brings the cube to the other tray."""
+    """Chooses the action of `PickPlace` that brings the cube to the other tray.
 
-    def __init__(self, task: PickPlace) -> None:
+    A cube that lies between two cells slips out of the jaws; so after a grasp that failed it pushes somewhere.
+    """
+
+    def __init__(self, task: PickPlace, seed: int = 0) -> None:
+        """`seed` is of the pushes."""
         self._task = task
+        self._random = np.random.default_rng(seed)
+        self._pushes = False
 
     def action(self, cube_m: np.ndarray) -> np.ndarray:
         """The action after the newest observation, with the cube's middle at `[3]`."""
@@ -31,7 +37,11 @@ class Teacher:
                 return GRIP
             return RIGHT if task.held_from == "left" else LEFT
         if task.closed:
+            self._pushes = cell.low
             return GRIP
+        if self._pushes:
+            self._pushes = False
+            return int(self._random.choice((FORWARD, BACK, LEFT, RIGHT)))
         rows = OVER_LEFT if cell.side == "left" else OVER_RIGHT
         wanted = nearest(cube_m - JAWS_MIDDLE_M)
         ahead, left = wanted.x - cell.x, min(max(wanted.y, rows[0]), rows[1]) - cell.y
