@@ -16,8 +16,8 @@ from daydreamer.contract.limits import JointLimits, MotorGains, WorkspaceBox
 from daydreamer.robots.so101 import kinematics
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")  # [model]
-GRIPPER = 5
-"""Of these, the one that moves the jaw; the others carry it."""
+PAN, WRIST_FLEX, GRIPPER = 0, 3, 5
+"""Of these, the one that turns the arm about, the one that raises the gripper, and the one that moves the jaw."""
 
 COUNTS_PER_TURN = 4096  # [servo]
 COUNT_RAD = math.tau / COUNTS_PER_TURN

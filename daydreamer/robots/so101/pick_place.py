@@ -216,7 +216,9 @@ class PickPlace(Task):
         if choice == GRIP:
             self.closed = not self.closed
             self._closing = self.closed
-        there = self.cell.after(choice, self.held_from is not None)
+        return self._target(self.cell.after(choice, self.held_from is not None))
+
+    def _target(self, there: Cell) -> np.ndarray:
         return _setpoint(there.tool_m, CLOSED_RAD if self.closed else OPEN_RAD)
 
     def restart(self, measurement: Measurement, elapsed_s: float) -> np.ndarray | None:
