@@ -148,7 +148,7 @@ def test_a_mistake_about_what_to_play_is_named_before_anything_is_made(learned, 
     "given, words",
     [
         ({}, ("robot:=a1", "go2")),
-        ({"robot": "spot"}, ("no robot 'spot'", "a1, burger, go2")),
+        ({"robot": "spot"}, ("no robot 'spot'", "a1, burger, go2, so101")),
         ({"robot": "a1", "task": "fly"}, ("no task 'fly'", "walk")),
         ({"robot": "a1", "body": "ghost"}, ("no body 'ghost'", "twin or hardware")),
         ({"robot": "a1", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
