@@ -4,9 +4,9 @@
 
 The guard of the SO-101 is asked for something at every tick, twenty times a second, and for something new at every
 fifth on average: half of the requests are joint angles at random, beyond the joints' limits and not finite among them,
-half are what actions of `pick_place` ask for. The arm is believed to be where it was told to be, but for an error that is drawn anew each time. What is counted is told
-tools outside the box. Then the twin carries out some of them, blocked by trays and table, and it is measured how far its
-tool really leaves the box.
+half are what actions of `pick_place` ask for. The arm is believed to be where it was told to be, but for an error that
+is drawn anew each time. What is counted is told tools outside the box. Then the twin carries out some of them, blocked
+by trays and table, and it is measured how far its tool really leaves the box.
 """
 
 from __future__ import annotations

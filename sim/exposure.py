@@ -23,7 +23,7 @@ class Exposure:
         self._exposed: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def expose(self, cameras: Sequence[Camera], signals: dict[str, np.ndarray], random: np.random.Generator) -> None:
-        """Puts into `signals`, for each picture that was drawn, the one that the camera sends; the same for the same."""
+        """Puts what the cameras send in the place of what was drawn, into `signals`; the same for the same picture."""
         for camera in cameras:
             if camera.signal in signals:
                 signals[camera.signal] = self._sent(camera.signal, signals[camera.signal], random)

@@ -12,7 +12,11 @@ TIMES_THE_OTHERS = 2.0
 
 
 def coloured(picture: np.ndarray, channel: int) -> np.ndarray:
-    """`[height, width]`: which pixels of a picture `[height, width, 3]`, uint8, RGB, are red (0), green (1), blue (2)."""
+    """Which pixels `[height, width]` are red (0), green (1) or blue (2).
+
+    Args:
+      picture: `[height, width, 3]`, uint8, RGB.
+    """
     level = picture[..., channel].astype(np.float32)
     others = np.delete(picture, channel, axis=-1).max(axis=-1)
     return (level >= LEAST_LEVEL) & (level > TIMES_THE_OTHERS * others)

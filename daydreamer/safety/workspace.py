@@ -1,4 +1,4 @@
-"""Moves an arm's tool within its workspace: in straight lines, no faster than it may, and along the workspace's faces."""
+"""Moves an arm's tool within its workspace: in straight lines, no faster than it may, and along the faces."""
 
 from __future__ import annotations
 

@@ -159,9 +159,7 @@ def watch(check, measurement, seconds):
 )
 def test_motors_that_give_too_much(joint, torque_n_m, speed_rad_s, seconds, said):
     effort_n_m = np.where(np.arange(6) == joint, -torque_n_m, 0.1)
-    finding = watch(
-        EffortCheck(), measured(Cell(0, 4, True), effort_n_m=effort_n_m, speed_rad_s=speed_rad_s), seconds
-    )
+    finding = watch(EffortCheck(), measured(Cell(0, 4, True), effort_n_m=effort_n_m, speed_rad_s=speed_rad_s), seconds)
     assert finding.wrong == (said is not None) and (said is None or finding.subject == said and finding.cure)
 
 

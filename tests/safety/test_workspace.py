@@ -105,6 +105,4 @@ def test_an_arm_that_does_not_reach_the_corner_stays_in_the_box():
     stretched = READY_RAD * (1.0, 0.0, 0.0, 0.0, 1.0, 1.0)
     tools_m = follow(limiter, stretched, 80)
     assert np.all(tools_m >= box.lower_m - 1e-9) and tools_m[-1][0] > READY_TOOL_M[0] + 0.1
-    assert not limiter.counts["action_not_finite"] and limiter.command(stretched * np.nan, READY_RAD).flags & (
-        SAFETY_FLAGS["action_not_finite"]
-    )
+    assert limiter.command(stretched * np.nan, READY_RAD).flags & SAFETY_FLAGS["action_not_finite"]

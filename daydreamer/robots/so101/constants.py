@@ -71,7 +71,6 @@ LIMITS = JointLimits(
 )
 
 
-
 def carried(setpoint_rad: np.ndarray) -> np.ndarray:
     """Targets `[6]` at which the servos, which are soft, have the weight of the arm in balance at a setpoint."""
     targets = np.array(setpoint_rad, np.float64)

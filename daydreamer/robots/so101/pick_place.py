@@ -1,8 +1,8 @@
 """The SO-101 picks a cube out of one tray and places it in the other, and back: DayDreamer's condition for its arms.
 
-Twice a second the policy chooses among six actions: 4 cm forward, back, left or right, the gripper, and down, or up with
-something held. It sees a picture and its own joints. The reward is of the gripper alone: what it holds after closing,
-drops, and carries over. Nobody tells it where the cube is, and nobody carries anything back.
+Twice a second the policy chooses among six actions: 4 cm forward, back, left or right, the gripper, and down, or up
+with something held. It sees a picture and its own joints. The reward is of the gripper alone: what it holds after
+closing, drops, and carries over. Nobody tells it where the cube is, and nobody carries anything back.
 """
 
 from __future__ import annotations
