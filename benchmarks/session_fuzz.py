@@ -301,7 +301,7 @@ def _see_narrator(session) -> Seen:
     narrator = Narrator(session, said.append)
     narrator.look()
     status = read_status(session)
-    said += [describe(status, session.presentation, 60.0), *summarise(status), str(dashboard_url(session))]
+    said += [describe(status, session, 60.0), *summarise(status), str(dashboard_url(session))]
     return Seen("\n".join(said), list(narrator.wrong))
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.simulated import SimulatedRobot, live_a_step
 from daydreamer.actor.telemetry import planning_status, safety_status
-from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task
 from daydreamer.experience.log import next_actor_life
 from daydreamer.experience.rolling import RollingExperienceWriter
@@ -29,29 +28,6 @@ from daydreamer.telemetry.quantities import recent_figures
 
 REPORT_STEPS = 200
 """Environment steps between two rows of metrics; ten seconds at 20 Hz."""
-
-
-class Truth(Protocol):
-    """What only a simulator knows."""
-
-    @property
-    def quantities(self) -> dict[str, float]:
-        """By the names that `daydreamer.presentation` has for what is measured."""
-
-
-class SimulatedRobot(Protocol):
-    """What lock-step needs of a twin; time passes only in `advance`."""
-
-    @property
-    def time_s(self) -> float: ...
-
-    def measure(self) -> Measurement: ...
-
-    def command(self, setpoint: np.ndarray | None) -> None: ...
-
-    def advance(self, seconds: float) -> None: ...
-
-    def truth(self) -> Truth: ...
 
 
 class LockstepSession:
@@ -123,23 +99,13 @@ class LockstepSession:
             for _ in range(steps):
                 if stop():
                     break
-                self._live_a_step(loop)
+                live_a_step(loop, robot)
                 window.add(robot.truth().quantities)
                 self._train(loop, learner, stop)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
                 if checkpoint.due() and learner.updates:
                     learner.checkpoint()
-
-    def _live_a_step(self, loop: ControlLoop) -> None:
-        """One control period; what the robot does to begin an episode comes in addition."""
-        ticks = 0
-        while ticks < loop.ticks_per_step:
-            restart_ticks = loop.restart_ticks
-            command = loop.step(self._robot.measure(), self._robot.time_s)
-            self._robot.command(None if command.relaxes else command.setpoint)
-            self._robot.advance(loop.tick_period_s)
-            ticks += loop.restart_ticks == restart_ticks
 
     def _finish(self, loop: ControlLoop, learner: Learner, metrics: MetricsWriter) -> None:
         """Also when the run is cut short: what was learned is kept."""

@@ -12,10 +12,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from daydreamer.config import RandomisationConfig, TwinConfig
-from daydreamer.errors import UserError
+from daydreamer.errors import SimulationUnstable, UserError
 from sim.logged_motion import COMMANDS_BEFORE, STRETCH_STEPS, LoggedMotion
 from sim.names import find
-from sim.twin import SimulationUnstable, Twin
+from sim.twin import Twin
 
 FEWEST_STRETCHES = 60
 """Below which intervals would mean nothing."""

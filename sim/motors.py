@@ -164,3 +164,39 @@ class VelocityMotors(_Motors):
         self._time_s = time_s
         torque = self._gain * (self._speed - velocity_rad_s)
         return self.strength * np.clip(torque, -self._torque_limit, self._torque_limit)
+
+
+class MeteredMotors:
+    """Motors whose work is counted; else as those that they are made of.
+
+    Attributes:
+      work_j: `[motors]`, what they have given so far. What they took in while they braked is not taken off: few drivers
+        give it back.
+    """
+
+    def __init__(self, motors: MotorModel, timestep_s: float) -> None:
+        """`torque` of `motors` is to be asked for every `timestep_s`."""
+        self._motors = motors
+        self._timestep_s = timestep_s
+        self.targets = motors.targets
+        self.strength = motors.strength
+        self.work_j = np.zeros_like(motors.strength)
+
+    @property
+    def damping(self) -> bool:
+        """Whether the motors follow no target."""
+        return self._motors.damping
+
+    def reset(self) -> None:
+        """Forgets all commands, and no work."""
+        self._motors.reset()
+
+    def command(self, targets: np.ndarray | None, time_s: float) -> None:
+        """See `MotorModel`."""
+        self._motors.command(targets, time_s)
+
+    def torque(self, time_s: float, position_rad: np.ndarray, velocity_rad_s: np.ndarray) -> np.ndarray:
+        """See `MotorModel`; it acts until it is asked for again."""
+        torque = self._motors.torque(time_s, position_rad, velocity_rad_s)
+        self.work_j += self._timestep_s * np.maximum(torque * velocity_rad_s, 0.0)
+        return torque

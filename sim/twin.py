@@ -11,10 +11,11 @@ import numpy as np
 
 from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
-from daydreamer.errors import UserError
+from daydreamer.errors import SimulationUnstable, UserError
 from sim.cameras import Cameras
 from sim.description import TwinDescription
 from sim.distractors import make_distractors
+from sim.motors import MeteredMotors
 from sim.names import all_names, find, selection
 from sim.randomisation import DrawnRobot, draw_robot
 from sim.sensors import Sensors
@@ -27,10 +28,6 @@ _ONE_DEGREE = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
 
 # Without this MuJoCo writes its warnings to a file in whatever directory the program was started in.
 mujoco.set_mju_user_warning(logging.getLogger("mujoco").warning)
-
-
-class SimulationUnstable(RuntimeError):
-    """The physics gave a state that is not finite or impossibly fast."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +186,17 @@ class Twin:
     def push(self, force_n: np.ndarray) -> None:
         """From now on `force_n` `[3]`, in the world, acts on the middle of the base; zero ends it."""
         self.data.xfrc_applied[self.base, :3] = force_n
+
+    def count_work(self) -> np.ndarray:
+        """From now on the work that the motors do is counted: the result `[motors]`, in J, grows."""
+        metered = MeteredMotors(self.driver, self.config.physics_timestep_s)
+        self.driver = metered
+        return metered.work_j
+
+    @property
+    def mass_kg(self) -> float:
+        """Of all that the base carries, and of itself."""
+        return float(self.model.body_subtreemass[self.base])
 
     def advance(self, seconds: float) -> None:
         """Lets time pass, in whole physics steps; a remainder is kept for the next call.

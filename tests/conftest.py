@@ -50,6 +50,7 @@ COMPUTING = (
     ("behavior",),
     ("cli/test_bench.py",),
     ("models",),
+    ("evaluation",),
     ("policy/test_policy.py", "actor/test_loader.py", "actor/test_telemetry.py"),
     ("experience/test_tail.py", "experience/test_codec.py"),
     ("actor/test_rhythm.py", "robots/test_quadruped_reward.py"),

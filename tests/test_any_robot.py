@@ -119,7 +119,7 @@ def test_everything_that_looks_at_a_session_tells_its_own_story(
 
     show_status(session.path, as_json=False)
     status = read_status(session)
-    told = [capsys.readouterr().out, describe(status, presentation, 60.0), panel(session), *summarise(status)]
+    told = [capsys.readouterr().out, describe(status, session, 60.0), panel(session), *summarise(status)]
     path, judged = write_report(session)
     page = re.sub('data:image[^"]+|<style>.*?</style>|<details>.*</details>', "", path.read_text(), flags=re.S)
     told += [page, *judged.learned, *judged.wrong, *judged.advice]

@@ -28,7 +28,7 @@ FLOORS = (
     {"telemetry", "processes"},
     {"actor", "learner"},
     {"lockstep", "doctor", "export", "report", "viewer"},
-    {"conformance"},
+    {"conformance", "evaluation"},
     {"cli"},
 )
 """From the ground up; whoever lives on one floor knows those below, and nobody beside it."""

@@ -228,6 +228,59 @@ def play(
 
 
 @app.command()
+def evaluate(
+    sessions: Annotated[
+        list[Path], typer.Argument(metavar="DIR", help="Sessions of one robot and task that have learned it.")
+    ],
+    episodes: Annotated[int, typer.Option(min=1, help="That each robot does, one after the other.")] = 10,
+    robots: Annotated[int, typer.Option(min=0, help="So many are drawn at random.")] = 20,
+    version: VersionOption = "best",
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="How long an episode is at most; default: the task's own length.")
+    ] = None,
+    sample: Sample = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first robot; the others have those that follow.")] = 1000,
+    twin: TwinFile = None,
+    overrides: Overrides = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
+    json: Json = False,
+) -> None:
+    """Say how good a session's policy is: on the robot as published, and on robots that differ from it at random.
+
+    Each robot is a twin that is set out once, and does its episodes one after the other: as in a session nobody picks
+    it up. The policy is frozen, nothing is tried, and what gets a fallen robot up does so. Robots drawn at random
+    differ in payload, masses, friction, motors, delay and noise (twin.randomisation); the one as published is set out
+    as often as there are of them, from other beginnings. It runs faster than real time, one robot on each core; DIR is
+    only read, and may even be running.
+
+    Told are reward, the task's figures, what happens to it per minute, as falls, the mechanical cost of transport (work
+    of the motors for each newton carried a metre), and by how much actions change from step to step; by the simulator's
+    truth where it knows better than the robot. Each with median, spread and a 95 % interval of the mean, and with the
+    worst robot by name. Several sessions drive the same robots, and differences are taken robot by robot.
+
+    As in: daydreamer evaluate sessions/monday sessions/tuesday --set twin.randomisation.friction='[0.3, 0.5]'
+
+    Exit status 1 if the physics of a robot broke down, 2 for a mistake in the command.
+    """
+    from daydreamer.cli.evaluate import evaluate
+
+    status = evaluate(
+        sessions,
+        version=version,
+        episodes=episodes,
+        seconds=seconds,
+        robots=robots,
+        seed=seed,
+        workers=workers,
+        samples=sample,
+        twin_file=twin,
+        overrides=overrides or [],
+        as_json=json,
+    )
+    raise typer.Exit(status)
+
+
+@app.command()
 def robots(json: Json = False) -> None:
     """List the robots that can learn, with their tasks, twins and drivers, and what each has been tried on."""
     from daydreamer.cli.robots import list_robots

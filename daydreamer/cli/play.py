@@ -13,7 +13,7 @@ from daydreamer.errors import UserError
 from daydreamer.processes import session_processes
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure_played, new_played_session
-from daydreamer.session.status import read_status
+from daydreamer.session.status import is_running
 from daydreamer.telemetry.measured_policies import choose_policy
 
 
@@ -87,7 +87,7 @@ def describe_origin(session: Session) -> str:
     """What a session plays, and whether there may soon be something better."""
     assert session.plays is not None, "it was made to play something"
     try:
-        runs = read_status(Session.open(session.plays.session))["state"] == "running"
+        runs = is_running(Session.open(session.plays.session))
     except UserError:
         runs = False
     return session.plays.description + ("; that session still runs" if runs else "")

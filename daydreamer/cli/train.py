@@ -6,15 +6,14 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from daydreamer.accelerators import share_gpu_memory
 from daydreamer.cli.begin import Beginning
 from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
@@ -25,7 +24,7 @@ from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure
 from daydreamer.telemetry.metrics import truth_tag
 
-INTERRUPTED_STATUS = 128 + signal.SIGINT
+INTERRUPTED = "Stopping after this step, and keeping what was learned; once more ends at once."
 FINAL_STEPS = 2000
 """Over which the closing mean reward is taken."""
 
@@ -96,7 +95,7 @@ def train(
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin, session.lock():
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
-        with _interrupts() as stop:
+        with interrupts(INTERRUPTED) as stop:
             LockstepSession(session, twin, robot_task).run(steps, report, stop)
     count, last = 0, collections.deque(maxlen=FINAL_STEPS)
     tail = ExperienceTail(session.experience, session.spec)
@@ -125,26 +124,3 @@ def _describe_milestones(figures: Mapping[str, float], presentation: Presentatio
     for name in presentation.milestone_names:
         if (reached_s := figures.get(f"milestone/{name}_s")) is not None:
             yield f"{name} after {reached_s / 60:.1f}"
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Inside the block SIGINT and SIGTERM ask for the end, which the result says; a second one ends it at once.
-
-    As an exception an interrupt would come at any moment, also between the gradient step that has taken the learner's
-    state and the one that gets the new.
-    """
-    received = []
-
-    def receive(number: int, frame: object) -> None:
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
-        with contextlib.suppress(OSError):  # not print, which may be in the middle of something
-            os.write(2, b"Stopping after this step, and keeping what was learned; once more ends at once.\n")
-
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

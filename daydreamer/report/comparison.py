@@ -16,7 +16,7 @@ from daydreamer.presentation import Presentation
 from daydreamer.report import style
 from daydreamer.report.figures import ROW_S, SMOOTHED_ROWS
 from daydreamer.report.history import SessionHistory, read_history
-from daydreamer.session.directory import Session
+from daydreamer.session.several import open_sessions, short_names
 from daydreamer.telemetry.spread import Spread
 
 FINAL_S = 300.0
@@ -56,13 +56,11 @@ def read_sessions(directories: Sequence[Path]) -> list[ComparedSession]:
     Raises:
       UserError: fewer than two, one given twice, not of one robot and task, or one with too few steps for a curve.
     """
-    sessions = [Session.open(directory) for directory in directories]
-    if len(sessions) < 2:
+    if len(directories) < 2:
         raise UserError("One session cannot be compared; name two or more.")
-    if len({session.path.resolve() for session in sessions}) < len(sessions):
-        raise UserError("A session is named twice; name each once.")
-    _require_same_task(sessions)
-    return [_compared(read_history(session), name) for session, name in zip(sessions, _names(sessions), strict=True)]
+    sessions = open_sessions(directories)
+    names = short_names(sessions)
+    return [_compared(read_history(session), name) for session, name in zip(sessions, names, strict=True)]
 
 
 def draw(sessions: Sequence[ComparedSession]) -> Figure:
@@ -130,27 +128,6 @@ def table(sessions: Sequence[ComparedSession]) -> list[list[str]]:
 
 def _describe(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:z.{digits}f}"
-
-
-def _require_same_task(sessions: Sequence[Session]) -> None:
-    first = sessions[0]
-    for session in sessions[1:]:
-        for what in ("robot", "task", "control_rate_hz"):
-            ours, theirs = getattr(first.spec, what), getattr(session.spec, what)
-            if ours != theirs:
-                raise UserError(
-                    f"{first.path} has {what} '{ours}' and {session.path} has '{theirs}': their rewards mean different "
-                    "things. Compare sessions of one robot and task."
-                )
-
-
-def _names(sessions: Sequence[Session]) -> list[str]:
-    """Names of the directories, with as many of their parents as it takes to tell them apart."""
-    for depth in range(1, max(len(session.path.parts) for session in sessions)):
-        names = ["/".join(session.path.parts[-depth:]) for session in sessions]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def _compared(history: SessionHistory, name: str) -> ComparedSession:

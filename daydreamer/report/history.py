@@ -15,7 +15,7 @@ from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.columns import StepColumns, read_columns
 from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
-from daydreamer.telemetry.quantities import of_columns
+from daydreamer.telemetry.quantities import occurrence_times_s, of_columns
 from daydreamer.telemetry.session_telemetry import SessionTelemetry, TelemetryReader
 
 LOCKSTEP = "lockstep"
@@ -87,7 +87,7 @@ class SessionHistory:
         found = []
         for occurrence in self.session.presentation.occurrences:
             values = of_columns(self.steps, occurrence.quantity)
-            times_s = [] if values is None else _times_s(occurrence, self.steps.robot_s, values)
+            times_s = [] if values is None else occurrence_times_s(occurrence, self.steps.robot_s, values)
             if times_s:
                 found.append((occurrence, times_s))
         return found
@@ -103,18 +103,6 @@ class SessionHistory:
         if not len(self.steps):
             return 0.0
         return float(np.interp(event["wall_s"], self.steps.wall_ns * 1e-9, self.steps.robot_s)) / 60.0
-
-
-def _times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
-    # Turned round if need be, so that it goes downwards.
-    sign = 1.0 if occurrence.start > occurrence.to else -1.0
-    start, to = sign * occurrence.start, sign * occurrence.to
-    times_s, armed = [], False
-    for time_s, value in zip(robot_s.tolist(), (sign * values).tolist(), strict=True):
-        if armed and value < to:
-            times_s.append(time_s)
-        armed = value > start or (armed and value >= to)
-    return times_s
 
 
 def read_history(session: Session) -> SessionHistory:

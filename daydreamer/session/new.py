@@ -68,6 +68,7 @@ def configure_played(
     minutes: float,
     seed: int | None = None,
     samples: bool = False,
+    twin: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
 ) -> SessionConfig:
     """The configuration of a session in which a frozen policy acts: as it was learned with, but without exploration.
@@ -80,6 +81,7 @@ def configure_played(
       metadata: of its snapshot.
       seed: None for that of `learned`, with which a twin that was drawn at random is the same again.
       samples: the policy acts with the noise that it learned with; otherwise by its mean.
+      twin: see `configure`; None for that of `learned`.
 
     Raises:
       UserError: see `configure`; or the robot is not installed, or observes or does something else now.
@@ -96,7 +98,8 @@ def configure_played(
         "model": model if samples else model | {"acting_noise": 0.0},
     }
     here = ON_HARDWARE if body == "hardware" and learned.config.body != body else {}
-    config = resolve(msgspec.to_builtins(learned.config), here, playing, parse_overrides(overrides))
+    fitted = {} if twin is None else {"twin": twin}
+    config = resolve(msgspec.to_builtins(learned.config), here, playing, fitted, parse_overrides(overrides))
     spec = make_task(config).spec
     if spec.hash != learned.spec.hash:
         difference = spec_difference(spec, learned.spec)

@@ -362,6 +362,14 @@ def read_status(session: Session) -> dict[str, Any]:
     return msgspec.json.decode(msgspec.json.encode(status), type=dict[str, Any])
 
 
+def is_running(session: Session) -> bool:
+    """Whether its processes are at work, as far as can be known."""
+    try:
+        return bool(read_status(session)["state"] == "running")
+    except UserError:
+        return False
+
+
 def read_process_status(session: Session, role: str) -> ProcessStatus | None:
     """What the process in this role reported last; None if nothing that can be read."""
     return _read_role(session, role, [])

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from daydreamer.experience.step import Step
-from daydreamer.presentation import Figure, Presentation
+from daydreamer.presentation import Figure, Occurrence, Presentation
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns
 
@@ -51,3 +51,16 @@ def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> d
         for figure in presentation.figures
     }
     return {quantity: mean for quantity, mean in means.items() if math.isfinite(mean)}
+
+
+def occurrence_times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
+    """When something happened, of the robot times `[steps]` at which its quantity was `values` `[steps]`."""
+    # Turned round if need be, so that it goes downwards.
+    sign = 1.0 if occurrence.start > occurrence.to else -1.0
+    start, to = sign * occurrence.start, sign * occurrence.to
+    times_s, armed = [], False
+    for time_s, value in zip(robot_s.tolist(), (sign * values).tolist(), strict=True):
+        if armed and value < to:
+            times_s.append(time_s)
+        armed = value > start or (armed and value >= to)
+    return times_s

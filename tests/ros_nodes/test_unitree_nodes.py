@@ -133,6 +133,10 @@ class Listener:
         ):
             rig.node.create_subscription(kind, topic, messages.append, 100)
 
+    def wait(self, rig):
+        """Until every topic that both robots have says something: they are discovered one by one."""
+        rig.until(lambda: len(self.states) > 20 and all((self.imu, self.temperatures, self.contacts)))
+
     def expect(self, robot):
         np.testing.assert_allclose(self.states[-1].position, robot.stand_pose_rad, atol=1e-6)
         assert tuple(self.states[-1].name) == JOINT_NAMES
@@ -202,7 +206,7 @@ def test_the_a1_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, control
     rig = make_rig(41)
     listener = Listener(rig)
     driver = start_a1(rig, controller, newton_per_foot_force=0.5, rate_hz=250)
-    rig.until(lambda: len(listener.states) > 20)
+    listener.wait(rig)
     listener.expect(A1)
     obeys_damps_by_itself_and_at_the_end(rig, A1, controller, driver)
 
@@ -423,7 +427,8 @@ def test_the_go2_obeys_its_topic_damps_by_itself_and_at_the_end(make_rig, unitre
     rig.until(lambda: time.monotonic() > silent_until_s)
     assert not robot.stiffness  # a robot that has not reported is told nothing
     robot.switch_on()
-    rig.until(lambda: len(listener.states) > 20 and len(robot.stiffness) > 20)
+    rig.until(lambda: len(robot.stiffness) > 20 and listener.batteries)
+    listener.wait(rig)
     listener.expect(GO2)
     np.testing.assert_allclose(listener.states[-1].velocity, 0.01 * np.arange(12), atol=1e-6)
     assert listener.imu[-1].linear_acceleration.z == pytest.approx(9.81)

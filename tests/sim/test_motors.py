@@ -6,7 +6,7 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.twin import leg_motors
 from daydreamer.safety.target_stream import TargetStream
-from sim.motors import PositionMotors, VelocityMotors
+from sim.motors import MeteredMotors, PositionMotors, VelocityMotors
 
 POSITION = A1.stand_pose_rad
 STILL = np.zeros(JOINTS)
@@ -173,3 +173,15 @@ def test_wheels_brake_when_they_are_told_nothing():
     wheels.command(np.ones(2), 0.0)
     np.testing.assert_allclose([speed(wheels, at)[0] for at in (0.0, 0.5, 0.6, 1.0)], [0.0, 1.0, 0.6, 0.0])
     assert wheels.damping
+
+
+def test_what_motors_give_is_counted_and_what_they_take_is_not():
+    metered = MeteredMotors(make_driver(**IMMEDIATE), 0.002)
+    metered.command(POSITION + 0.1, 0.0)
+    torque = metered.torque(0.0, POSITION, np.ones(JOINTS))
+    assert not metered.damping
+    np.testing.assert_allclose(torque, (8.0 - 1.0, 8.0 - 2.0, 8.0 - 2.0) * 4)
+    metered.torque(0.002, POSITION, -np.ones(JOINTS))  # driven backwards
+    np.testing.assert_allclose(metered.work_j, 0.002 * torque)
+    metered.reset()
+    assert metered.damping and metered.work_j.all()

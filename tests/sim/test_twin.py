@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from daydreamer.config import TwinConfig
-from daydreamer.errors import UserError
+from daydreamer.errors import SimulationUnstable, UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from sim.twin import SimulationUnstable
 
 NOISELESS = TwinConfig(
     joint_position_noise_rad=0.0,
@@ -110,7 +109,7 @@ def test_a_state_in_which_it_cannot_begin_is_refused():
 CAMERA_SCRIPT = """
 import numpy as np
 from daydreamer.config import TwinConfig
-from daydreamer.errors import UserError
+from daydreamer.errors import SimulationUnstable, UserError
 from daydreamer.robots.a1.twin import make_twin
 try:
     twin = make_twin(TwinConfig(camera=True), seed=0)

@@ -1,0 +1,147 @@
+"""`daydreamer evaluate`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
+from daydreamer.cli.terminal import Terminal
+from daydreamer.evaluation.contenders import find_contenders, trials_of
+from daydreamer.evaluation.crew import run_trials
+from daydreamer.evaluation.result import Evaluation, Judged, Worst, judge, table
+from daydreamer.evaluation.trial import KINDS, Outcome, Trial
+
+BROKEN_STATUS = 1
+WHO = {"nominal": "Robots as published", "random": "Robots drawn at random"}
+INTERRUPTED = "Stopping, and showing what there is; once more ends at once."
+
+
+def evaluate(
+    directories: Sequence[Path],
+    *,
+    version: str,
+    episodes: int,
+    seconds: float | None,
+    robots: int,
+    seed: int,
+    workers: int | None,
+    samples: bool,
+    twin_file: Path | None,
+    overrides: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Judges a policy of each session on the same robots, and prints what they came to; returns the exit status.
+
+    Raises:
+      UserError: see `find_contenders` and `run_trials`.
+    """
+    begin_s = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="daydreamer-evaluate-") as folder:
+        contenders = find_contenders(
+            directories,
+            Path(folder),
+            version=version,
+            samples=samples,
+            overrides=overrides,
+            fitted=fitted_twin(twin_file),
+        )
+        trials = trials_of(
+            contenders,
+            robots=robots,
+            episodes=episodes,
+            seconds=seconds,
+            seed=seed,
+            is_fitted=twin_file is not None,
+        )
+        with interrupts(INTERRUPTED) as stop:
+            outcomes = _run(trials, workers or len(os.sched_getaffinity(0)), stop, quiet=as_json)
+            interrupted = stop()
+    evaluation = judge(contenders, trials, outcomes, time.monotonic() - begin_s)
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(evaluation), indent=2).decode())
+    else:
+        _show(evaluation, overrides, hint=twin_file is None)
+    if interrupted:
+        return INTERRUPTED_STATUS
+    return BROKEN_STATUS if any(judged.problems for judged in evaluation.policies) else 0
+
+
+def _run(trials: Sequence[Trial], workers: int, stop: Callable[[], bool], quiet: bool) -> list[Outcome]:
+    begin_s, done_minutes = time.monotonic(), 0.0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), disable=quiet) as progress:
+        task = progress.add_task("Setting robots out", total=len(trials))
+
+        def on_outcome(outcome: Outcome) -> None:
+            nonlocal done_minutes
+            done_minutes += outcome.robot_minutes
+            times = 60.0 * done_minutes / (time.monotonic() - begin_s)
+            progress.update(task, advance=1, description=f"{done_minutes:.0f} robot minutes, {times:.0f} times as fast")
+
+        return run_trials(trials, workers, on_outcome, stop)
+
+
+def _show(evaluation: Evaluation, overrides: Sequence[str], hint: bool) -> None:
+    console = Terminal()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    for judged in evaluation.policies:
+        say(f"{judged.name}: {judged.policy.description}.")
+        for sentence in _remarks(judged, evaluation):
+            say(sentence)
+    for kind in KINDS:
+        groups = [judged.groups[kind] for judged in evaluation.policies if kind in judged.groups]
+        if groups:
+            say(f"\n{WHO[kind]}, {groups[0].robots} of them:")
+            console.print(_table(table(evaluation, kind)))
+    say("")
+    for judged in evaluation.policies:
+        if judged.worst is not None:
+            _show_worst(judged, judged.worst, say, overrides if hint else None)
+    say(
+        f"Each robot did {evaluation.episodes} episodes of {evaluation.episode_s:g} s, one after the other as in a "
+        f"session: {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}, "
+        f"{evaluation.robot_minutes_per_minute:.0f} times as fast. Intervals: {evaluation.interval}."
+    )
+    if not evaluation.complete:
+        say("It was interrupted: robots are missing.")
+
+
+def _show_worst(judged: Judged, worst: Worst, say: Callable[[str], None], overrides: Sequence[str] | None) -> None:
+    """`overrides` are those with which it can be seen; None where there is no command to see it by."""
+    say(f"{judged.name} does worst on the random robot {worst.seed}, reward {worst.value:.2f}: {worst.words}.")
+    if overrides is not None:
+        settings = ("twin.randomisation.enabled=true", *overrides)
+        words = [word for setting in settings for word in ("--set", setting)]
+        play = ("daydreamer", "play", judged.policy.session, "--seed", str(worst.seed), *words)
+        say(f"  To see it: {shlex.join(play)}")
+
+
+def _remarks(judged: Judged, evaluation: Evaluation) -> Iterator[str]:
+    if judged.running:
+        yield "  That session still runs; it may soon have a better one."
+    if judged.other_twin:
+        yield f"  It was learned in another twin; all are judged in that of {evaluation.policies[0].name}."
+    for outcome in judged.problems:
+        yield f"  Nothing is known of the {outcome.kind} robot {outcome.seed}: {outcome.problem}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Table:
+    heading, *rows = rows
+    columns = (Column(name, justify="right") for name in heading[1:])
+    shown = Table(Column(heading[0], no_wrap=True), *columns, box=None)
+    for row in rows:
+        shown.add_row(*row)
+    return shown
