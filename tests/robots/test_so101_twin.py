@@ -63,6 +63,10 @@ def test_its_kinematics_are_those_of_the_model(twin):
         tool_m = gripper.xpos + gripper.xmat.reshape(3, 3) @ (-0.0079, -0.000218121, -0.0981274)
         np.testing.assert_allclose(kinematics.tool_position_m(joints_rad), tool_m, atol=2e-6)
         assert np.linalg.norm(twin.data.geom_xpos[jaws[0]] - tool_m) < 0.005
+        points_m = kinematics.points_m(joints_rad)
+        for name, point_m in zip(("lower_arm", "wrist"), points_m[3:], strict=False):
+            beside_m = 0.0182778 * np.array((np.sin(joints_rad[0]), np.cos(joints_rad[0]), 0.0))
+            np.testing.assert_allclose(point_m - beside_m, twin.data.body(name).xpos, atol=2e-6)
 
 
 def test_it_is_where_it_is_told_to_be_but_for_its_play(twin):

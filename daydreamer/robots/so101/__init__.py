@@ -2,6 +2,7 @@
 
 from daydreamer.robots.registry import Interface, Robot, TaskEntry
 from daydreamer.robots.so101 import pick_place
+from daydreamer.robots.so101.portrayal import PORTRAYAL
 from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, TINY
 
 ROBOT = Robot(
@@ -13,6 +14,7 @@ ROBOT = Robot(
             summary="carry a cube from tray to tray, by a camera, as DayDreamer's arms did",
             overrides=OVERRIDES,
             presets={"default": PICK_PLACE_DEFAULT, "tiny": TINY},
+            portrayal=PORTRAYAL,
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -47,6 +47,16 @@ def tool_position_m(joints_rad: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array((PAN_X_M + outward * cos + across * sin, across * cos - outward * sin, up))
 
 
+def points_m(joints_rad: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`[6, 3]` from the base over the upright axis, shoulder, elbow and wrist to the tool, of angles `[5 or more]`."""
+    pan, lift, elbow = joints_rad[:3].tolist()
+    upper, lower = _turned(UPPER_M, lift), _turned(LOWER_M, lift + elbow)
+    outward = np.cumsum((0.0, LIFT_M[0], upper[0], lower[0]))
+    up = np.cumsum((LIFT_M[1], 0.0, upper[1], lower[1]))
+    axis = np.column_stack((PAN_X_M + outward * math.cos(pan), -outward * math.sin(pan), up))
+    return np.vstack((np.zeros(3), axis, tool_position_m(joints_rad)))
+
+
 def pitch_rad(joints_rad: NDArray[np.float64]) -> float:
     """How far the gripper points downwards."""
     return float(joints_rad[1:4].sum())

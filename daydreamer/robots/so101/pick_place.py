@@ -69,11 +69,11 @@ PICKS = Presentation(
     milestones=(
         Milestone(
             name="grasps",
-            did="grasped the cube three times a minute",
+            did="grasped the cube six times a minute",
             does="grasps the cube",
             quantity="info/grasps_per_minute",
-            at_least=3.0,
-            hold_s=30.0,
+            at_least=6.0,
+            hold_s=60.0,
         ),
         Milestone(
             name="places",
