@@ -13,40 +13,59 @@ RAISED_RAD = 0.2
 """Of the wrist, with the arm folded: the gripper points ahead, above the trays."""
 
 
+class Lowering:
+    """The way of an arm that nobody commands any more: it folds, out of whatever it stands in, turns aside, and lies
+    down there.
+    """
+
+    def __init__(self) -> None:
+        self._ramp: Ramp | None = None
+        self.rest()
+
+    def rest(self) -> None:
+        """The arm is left as it is: it has never been commanded."""
+        self._legs: list[NDArray[np.float64]] | None = None
+
+    def stand_by(self) -> None:
+        """The arm is commanded; when it no longer is, the way begins."""
+        self._legs, self._ramp = [], None
+
+    def target(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Joint angles `[6]` at this time, for an arm that was at `position_rad` when it was commanded no more; None
+        once it lies, and for one that is left as it is.
+        """
+        if self._legs is None:
+            return None
+        if self._ramp is None:
+            self._legs = _way_to_rest(position_rad)
+            self._ramp = Ramp(position_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        elif self._ramp.is_done(time_s):
+            if not self._legs:
+                self.rest()
+                return None
+            self._ramp = Ramp(self._ramp.position_rad(time_s), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        return self._ramp.position_rad(time_s)
+
+
 class LoweringTargets(TargetStream):
     """Targets of the servos: those that are commanded, and once there are none the way to rest, and then none.
 
-    So it is after a command to let go, and after the silence of whoever commands. An arm that has never been commanded
-    is left as it is. It folds first, out of whatever it stands in, turns aside, and lies down there.
+    So it is after a command to let go, and after the silence of whoever commands.
     """
 
     def reset(self) -> None:
         """See `TargetStream.reset`; the arm is left as it is."""
         super().reset()
-        self._commanded = False
-        self._legs: list[NDArray[np.float64]] = []
-        self._ramp: Ramp | None = None
+        self._lowering = Lowering()
 
     def error(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """See `TargetStream.error`; None once the arm lies."""
         error = super().error(time_s, position_rad)
         if error is not None:
-            self._commanded, self._ramp = True, None
+            self._lowering.stand_by()
             return error
-        if not self._commanded:
-            return None
-        if self._ramp is None:
-            self._legs = _way_to_rest(position_rad)
-            self._ramp = self._next_ramp(position_rad, time_s)
-        elif self._ramp.is_done(time_s):
-            self._ramp = self._next_ramp(self._ramp.position_rad(time_s), time_s) if self._legs else None
-        if self._ramp is None:
-            self._commanded = False
-            return None
-        return carried(self._ramp.position_rad(time_s)) - position_rad
-
-    def _next_ramp(self, begin_rad: NDArray[np.float64], time_s: float) -> Ramp:
-        return Ramp(begin_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        target_rad = self._lowering.target(time_s, position_rad)
+        return None if target_rad is None else carried(target_rad) - position_rad
 
 
 def _way_to_rest(begin_rad: NDArray[np.float64]) -> list[NDArray[np.float64]]:
