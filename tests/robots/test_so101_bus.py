@@ -121,7 +121,7 @@ def arm():
 @pytest.fixture
 def bus(arm):
     with contextlib.closing(SerialPort(arm.port)) as port:
-        yield ServoBus(port, answer_s=0.15)  # this machine may be busy, and the servos with it
+        yield ServoBus(port, answer_s=0.05)  # this machine may be busy, and the servos with it
 
 
 def refusal(arm, bus, **arguments):

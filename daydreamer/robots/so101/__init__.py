@@ -19,8 +19,13 @@ ROBOT = Robot(
     },
     twin="daydreamer.robots.so101.twin:make_twin",
     interfaces={
-        # A driver of its own topics is expected to run.
-        "topics": Interface(parameters="so101.yaml"),
+        "feetech": Interface(
+            driver="daydreamer.robots.so101.driver_node", executable="so101_node", parameters="so101.yaml"
+        ),
+        # As so101-ros-physical-ai brings the arm up.
+        "ros2_control": Interface(
+            parameters="so101_ros2_control.yaml", remappings=(("joint_command", "forward_controller/commands"),)
+        ),
     },
-    tried="its twin; not on an arm",
+    tried="its twin; the driver on servos that were played on a pseudo-terminal, not on an arm",
 )

@@ -3,8 +3,8 @@
 Parameters: `port` of the adapter; `calibration`, LeRobot's file of this arm, to make sure that it is this one;
 `rate_hz` of bus and topics, `command_timeout_s` without a command until the arm lies down, `interpolate_s` from one
 command to the next. When nobody commands it any more the arm folds, lies down, and only then has no torque. A driver
-that is killed outright cannot do that: its servos hold on. A software stop is not a hardware stop: have the plug at hand.
-NOT YET RUN ON AN ARM.
+that is killed outright cannot do that: its servos hold on. A software stop is not a hardware stop: have the plug at
+hand. NOT YET RUN ON AN ARM.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The bytes that Feetech's STS servos and their host exchange: packets, registers, and numbers in them.
 
 A packet is 255, 255, the servo's id, the number of bytes that follow, what is wanted or what is wrong, parameters, and
-a sum over all but the first two. Words have their low byte first; what may be negative has its sign in a bit of its own.
-Compared byte for byte with what the maker's own library sends; not yet exchanged with a servo.
+a sum over all but the first two. Words have their low byte first; what may be negative has its sign in a bit of its
+own. Compared byte for byte with what the maker's own library sends; not yet exchanged with a servo.
 """
 
 from __future__ import annotations
