@@ -33,7 +33,9 @@ def start(rig, arm, **parameters):
     arguments = [
         word for name, value in (parameters | {"port": arm.port}).items() for word in ("-p", f"{name}:={value}")
     ]
-    command = [sys.executable, "-m", "daydreamer.robots.so101.driver_node", "--ros-args", *arguments]
+    # The servos live in this process, which may be busy.
+    parameters = ("-p", f"port:={arm.port}", "-p", "answer_timeout_s:=0.15")
+    command = [sys.executable, "-m", "daydreamer.robots.so101.driver_node", "--ros-args", *parameters]
     with open(rig.directory / "driver.log", "wb") as log:
         process = subprocess.Popen(command, env=rig.environment, stdout=log, stderr=log)
     rig.processes.append(process)

@@ -19,8 +19,9 @@ from daydreamer.robots.so101.feetech import Answer, Register
 
 BAUD = 1_000_000
 
-ANSWER_S = 0.008
-"""Within which servos have answered: what they say takes 1.3 ms of it, the rest is the adapter's."""
+ANSWER_S = 0.02
+"""Within which servos have answered: what they say takes 1.3 ms of it, the rest is the adapter's, of which some keep
+everything back for 16 ms."""
 
 TRIES = 4
 """Of a request that gets no answer that can be used."""
@@ -77,7 +78,10 @@ class SerialPort:
         Raises:
           OSError: the adapter is gone.
         """
-        termios.tcflush(self._file, termios.TCIFLUSH)
+        try:
+            termios.tcflush(self._file, termios.TCIFLUSH)
+        except termios.error as error:  # which is no OSError
+            raise OSError(*error.args) from error
         while content:
             with contextlib.suppress(BlockingIOError):
                 content = content[os.write(self._file, content) :]

@@ -1,10 +1,10 @@
 """Driver of the SO-101: Feetech's serial bus on one side, the topics of `ros_nodes.topics` on the other.
 
 Parameters: `port` of the adapter; `calibration`, LeRobot's file of this arm, to make sure that it is this one;
-`rate_hz` of bus and topics, `command_timeout_s` without a command until the arm lies down, `interpolate_s` from one
-command to the next. When nobody commands it any more the arm folds, lies down, and only then has no torque. A driver
-that is killed outright cannot do that: its servos hold on. A software stop is not a hardware stop: have the plug at
-hand. NOT YET RUN ON AN ARM.
+`rate_hz` of bus and topics; `answer_timeout_s` in which servos answer; `command_timeout_s` without a command until the
+arm lies down; `interpolate_s` from one command to the next. When nobody commands it any more the arm folds, lies down,
+and only then has no torque. A driver that is killed outright cannot do that: its servos hold on. A software stop is not
+a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sensor_msgs.msg import Temperature
 
 from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
-from daydreamer.robots.so101.bus import SerialPort, ServoBus
+from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
 from daydreamer.robots.so101.constants import JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
 from daydreamer.robots.so101.embodiment import EMBODIMENT
 from daydreamer.robots.so101.lowering import Lowering
@@ -123,10 +123,9 @@ class ArmDriver:
         if state.temperature_c[hottest] > LIMITS.temperature_c + HOT_MARGIN_C:
             self._say_stopped(f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C")
             self.guard.command(None, now_s)
-        for joint, text in state.faults.items():
-            self._complaints.add(
-                "A servo says that something is wrong", lambda joint=joint, text=text: f"{joint}: {text}"
-            )
+        if state.faults:
+            said = "; ".join(f"{joint}: {text}" for joint, text in state.faults.items())
+            self._complaints.add("A servo says that something is wrong", lambda: said)
         if not believed:
             self._complaints.add("A joint's angle does not follow from those before; such a sample is not used")
             return
@@ -167,9 +166,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         # Never 0: an arm must not go on by itself for ever.
         timeout_s = driver_parameters.number(node, "command_timeout_s", 0.25, 0.02, 2.0)
         interpolate_s = driver_parameters.number(node, "interpolate_s", 0.05, 0.001, 0.5)
+        answer_s = driver_parameters.number(node, "answer_timeout_s", ANSWER_S, 0.002, 0.2)
         runtime.refuse_unknown_parameters(node)
         port = stack.enter_context(contextlib.closing(SerialPort(path)))
-        bus = ServoBus(port)
+        bus = ServoBus(port, answer_s)
         servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
         driver = ArmDriver(node, servos, rate_hz=rate_hz, command_timeout_s=timeout_s, interpolate_s=interpolate_s)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
