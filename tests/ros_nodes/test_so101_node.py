@@ -29,10 +29,7 @@ def arm():
         yield arm
 
 
-def start(rig, arm, **parameters):
-    arguments = [
-        word for name, value in (parameters | {"port": arm.port}).items() for word in ("-p", f"{name}:={value}")
-    ]
+def start(rig, arm):
     # The servos live in this process, which may be busy.
     parameters = ("-p", f"port:={arm.port}", "-p", "answer_timeout_s:=0.15")
     command = [sys.executable, "-m", "daydreamer.robots.so101.driver_node", "--ros-args", *parameters]
