@@ -44,7 +44,7 @@ LIVE = (
 )
 COMPUTING = (
     # Takes long on both cores, the longest first. What compiles the same programs is one lane.
-    ("test_lockstep.py", "benchmarks"),
+    ("test_lockstep.py", "benchmarks", "instrument"),
     ("learner", "session/test_formats.py"),
     ("test_conformance.py", "examples"),
     ("behavior",),

@@ -371,6 +371,38 @@ def compare(
 
 
 @app.command()
+def rank(
+    session: Annotated[Path, typer.Argument(metavar="DIR", help="Session whose world model is asked.")],
+    policies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="POLICY...",
+            help="A version of DIR, 'best', 'newest' or 'all'; the directory of another session, whose best policy is "
+            "meant; or the file of a snapshot.",
+        ),
+    ],
+    horizon: Annotated[
+        float, typer.Option(min=0.1, max=600.0, metavar="SECONDS", help="How long each policy acts from each state.")
+    ] = 10.0,
+    starts: Annotated[int, typer.Option(min=16, max=65_536, help="States of the log from which it does.")] = 256,
+    sample: Sample = False,
+    seed: Annotated[int, typer.Option(help="Of chance, which is the same for each policy.")] = 0,
+    json: Json = False,
+) -> None:
+    """Rank policies in a session's world model, without a step of the robot: reward, speed and falls of each.
+
+    Each policy acts inside the model from many states of the session's log. The intervals say what other states would
+    have changed. A model whose predictions are no better than 'nothing changes' is not asked; and it is said of which
+    policies it knows nothing, because they go where it has never been.
+
+    As in: daydreamer rank sessions/monday all sessions/tuesday
+    """
+    from daydreamer.cli.rank import rank
+
+    rank(session, policies, horizon, starts, sample, seed, as_json=json)
+
+
+@app.command()
 def export(
     session: SessionArgument,
     form: Annotated[str, typer.Option("--format", metavar="onnx|csv|lerobot", help="See below.")],

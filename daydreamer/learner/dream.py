@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -49,7 +50,7 @@ class OpenLoopPredictor:
           gradient_step: for the record.
         """
         capacity = replay.state.rows["is_first"].shape[0]
-        length = self._context + self._horizon
+        length = self.length
         recent = min(len(replay), LOOKBACK_WINDOWS * length)
         ring = (replay.total - recent + np.arange(recent)) % capacity
         starts = newest_windows(np.asarray(replay.state.rows["is_first"])[ring], length, WINDOWS)
@@ -58,13 +59,41 @@ class OpenLoopPredictor:
         # One shape, one compilation: what is missing is filled up and does not count.
         padded = ring[np.array(starts + starts[:1] * (WINDOWS - len(starts)))]
         weight = (np.arange(WINDOWS) < len(starts)) / len(starts)
-        result = jax.device_get(self._compiled(parameters, replay.state, padded, weight.astype(np.float32)))
+        return self._dream_of(parameters, replay.state, padded, weight, gradient_step, replay.total)
+
+    def predict_from(self, parameters: Any, rows: Mapping[str, np.ndarray], starts: np.ndarray) -> Dream:
+        """What the model makes of other sequences than the newest, each of `length` steps.
+
+        Args:
+          rows: as `replay.to_rows` makes them, `[steps, ...]`.
+          starts: where they begin, see `spread_windows`.
+        """
+        count = len(rows["reward"])
+        ring = {name: jnp.asarray(values) for name, values in rows.items()}
+        state = ReplayState(ring, jnp.int32(0), jnp.int32(count))
+        return self._dream_of(parameters, state, starts, np.full(len(starts), 1 / len(starts)), 0, count)
+
+    @property
+    def length(self) -> int:
+        """Steps of a sequence: what the model is given to see, and what it predicts."""
+        return self._context + self._horizon
+
+    def _dream_of(
+        self,
+        parameters: Any,
+        state: ReplayState,
+        starts: np.ndarray,
+        weight: np.ndarray,
+        gradient_step: int,
+        env_steps: int,
+    ) -> Dream:
+        result = jax.device_get(self._compiled(parameters, state, starts, weight.astype(np.float32)))
         return Dream(
             gradient_step=gradient_step,
-            env_steps=replay.total,
+            env_steps=env_steps,
             control_rate_hz=self._model.spec.control_rate_hz,
             context_steps=self._context,
-            windows=len(starts),
+            windows=int(np.count_nonzero(weight)),
             actor_life=int(result.pop("actor_life")),
             first_sequence=int(result.pop("first_sequence")),
             **result,
@@ -144,6 +173,20 @@ def newest_windows(is_first: np.ndarray, length: int, count: int) -> list[int]:
             starts.append(start)
             end = start
     return starts
+
+
+def spread_windows(is_first: np.ndarray, length: int, count: int) -> np.ndarray:
+    """Where stretches of `length` steps begin that hold no episode start after their first step, spread evenly.
+
+    They are at most `count`, of which none are the same; they may overlap.
+
+    Args:
+      is_first: `[steps]`, of consecutive rows.
+    """
+    begun = np.concatenate(((0,), np.cumsum(is_first)))
+    starts = np.arange(max(0, len(is_first) - length + 1))
+    whole = starts[begun[starts + length] == begun[np.minimum(starts + 1, len(is_first))]]
+    return whole[np.unique(np.linspace(0, len(whole) - 1, count).astype(int))] if len(whole) else whole
 
 
 def _unit_scale(values: Array) -> Array:

@@ -23,8 +23,9 @@ import safetensors.numpy
 from daydreamer.config import LearnerConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.learner.agent import Agent, TrainState, all_finite
-from daydreamer.learner.checkpoint import Checkpointer, read_checkpoint
+from daydreamer.learner.agent import Agent, TrainState
+from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.learned import read_learned
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
@@ -32,7 +33,7 @@ from daydreamer.replay import Continuity, inheritable, row_layout, to_rows
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.parentage import Parent, Parentage
-from daydreamer.session.seal import CorruptCheckpoint, Progress, checkpoint_paths, read_seal
+from daydreamer.session.seal import Progress
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import make_folder, numbered_files
@@ -96,38 +97,9 @@ def read_inheritance(directory: Path) -> Inheritance:
       SpecMismatch: its checkpoints belong to another robot.
       UserError: there is no such session, or no checkpoint in it that can be used.
     """
-    session = Session.open(directory)
-    config = session.config
-    try:
-        agent = Agent(session.spec, config.model, config.learner)
-        template = jax.eval_shape(lambda: agent.initialize(0))
-        paths = checkpoint_paths(session.checkpoints)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError) as error:
-        raise UserError(
-            f"{session.path} cannot be begun with: its session.yaml describes no networks ({error})."
-        ) from error
-    except OSError as error:
-        raise UserError(f"{session.checkpoints} cannot be read ({error.strerror}); check its permissions.") from error
-    damaged = []
-    for path in reversed(paths):
-        try:
-            state, progress = read_checkpoint(path, template, session.spec.hash)
-            content = read_seal(path).content
-        except CorruptCheckpoint as error:
-            damaged.append(f"{path.name}: {error.reason}")
-            continue
-        if not all_finite(jax.tree.map(np.asarray, (state.parameters, state.slow_critic, state.optimizer))):
-            damaged.append(f"{path.name}: it holds numbers that are not finite")
-            continue
-        return Inheritance(session, state, _parentage(session, state, progress, content))
-    if damaged:
-        raise UserError(
-            f"{session.path} has no checkpoint that is whole ({'; '.join(damaged)}); begin with another one."
-        )
-    raise UserError(
-        f"{session.path} has no checkpoint: there is nothing yet that it has learned. Go on with it until it has one "
-        f"('{session.resume_command()}'), or begin with another session."
-    )
+    learned = read_learned(directory)
+    parentage = _parentage(learned.session, learned.state, learned.progress, learned.content)
+    return Inheritance(learned.session, learned.state, parentage)
 
 
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:

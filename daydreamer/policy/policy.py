@@ -183,6 +183,11 @@ class Policy:
         """By network, as acting takes them."""
         return self._parameters
 
+    @property
+    def function(self) -> PolicyFunction:
+        """What computes it; the same object for all policies of a robot and of equal networks."""
+        return self._function
+
     def initial_state(self) -> PolicyState:
         """The state at the beginning of an episode; each has its own random numbers."""
         self._episodes += 1

@@ -40,6 +40,22 @@ def of_columns(steps: StepColumns, quantity: str) -> np.ndarray | None:
     return (steps.reward_terms if group == "reward_terms" else steps.info).get(name)
 
 
+def occurs(occurrence: Occurrence, values: np.ndarray) -> np.ndarray:
+    """Whether it happens at each step.
+
+    Args:
+      values: of its quantity, `[steps, ...]`; each series along the first axis is judged by itself.
+    """
+    # Turned round if need be, so that it goes downwards.
+    sign = 1.0 if occurrence.start > occurrence.to else -1.0
+    start, to = sign * occurrence.start, sign * occurrence.to
+    happens, armed = np.zeros(values.shape, bool), np.zeros(values.shape[1:], bool)
+    for step, value in enumerate(sign * values):
+        happens[step] = armed & (value < to)
+        armed = (value > start) | (armed & (value >= to))
+    return happens
+
+
 def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> dict[str, float]:
     """Recent means of the headline figures, by quantity; those that are not known are left out.
 
@@ -55,12 +71,4 @@ def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> d
 
 def occurrence_times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
     """When something happened, of the robot times `[steps]` at which its quantity was `values` `[steps]`."""
-    # Turned round if need be, so that it goes downwards.
-    sign = 1.0 if occurrence.start > occurrence.to else -1.0
-    start, to = sign * occurrence.start, sign * occurrence.to
-    times_s, armed = [], False
-    for time_s, value in zip(robot_s.tolist(), (sign * values).tolist(), strict=True):
-        if armed and value < to:
-            times_s.append(time_s)
-        armed = value > start or (armed and value >= to)
-    return times_s
+    return robot_s[occurs(occurrence, values)].tolist()

@@ -1,0 +1,84 @@
+"""`daydreamer rank`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from daydreamer.cli.terminal import Terminal
+from daydreamer.compilation import keep_compilations
+from daydreamer.instrument.ranking import Estimate, Ranking
+from daydreamer.presentation import Figure
+from daydreamer.telemetry.quantities import known_figures
+
+
+def rank(
+    directory: Path, policies: Sequence[str], horizon_s: float, starts: int, samples: bool, seed: int, as_json: bool
+) -> None:
+    """Asks the model of the session in `directory` which of the policies is best, and prints what it says.
+
+    Raises:
+      UserError: see `daydreamer.instrument.ranking.rank`.
+    """
+    from daydreamer.instrument import ranking
+
+    keep_compilations()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
+    with Progress(*columns, console=Terminal(stderr=True), disable=as_json, transient=True) as progress:
+        task = progress.add_task("Policies in the model", total=None)
+        result = ranking.rank(
+            directory,
+            policies,
+            horizon_s=horizon_s,
+            starts=starts,
+            samples=samples,
+            seed=seed,
+            on_policy=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    if as_json:
+        print(json.dumps(ranking.to_json(result), indent=2))
+    else:
+        _show(result)
+
+
+def _show(ranking: Ranking) -> None:
+    session = ranking.learned.session
+    figures = [
+        each
+        for each in known_figures(session.presentation, session.spec)
+        if any(each.quantity in policy.figures for policy in ranking.policies)
+    ]
+    counted = list(dict.fromkeys(did for policy in ranking.policies for did in policy.occurrences_per_minute))
+    headings = ["", "policy", "minute", "reward", *(each.heading for each in figures)]
+    headings += [*(f"{did}/min" for did in counted), "beats next", "unlike log"]
+    table = Table(box=None)
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for place, each in enumerate(ranking.policies, start=1):
+        cells = [str(place), each.candidate.name, f"{each.candidate.robot_minutes:.1f}", _interval(each.reward, None)]
+        cells += [_interval(each.figures[figure.quantity], figure) for figure in figures]
+        cells += [f"{each.occurrences_per_minute[did].mean:.1f}" for did in counted]
+        cells += ["" if each.beats_next is None else f"{each.beats_next:.0%}", f"{each.far:.0%}"]
+        table.add_row(*map(Text, cells))
+    console = Terminal()
+    console.print(table)
+    console.print(
+        f"Expected by the model of {session.path} (gradient step {int(ranking.learned.state.updates)}) over "
+        f"{ranking.horizon_s:g} s from {ranking.starts} states of its log, with 95 % intervals over these; "
+        f"{ranking.trust.words}. What the model itself is wrong about is in no interval.",
+        soft_wrap=True,
+    )
+    for warning in ranking.warnings:
+        console.print(Text(warning, style="yellow"), soft_wrap=True)
+
+
+def _interval(estimate: Estimate, figure: Figure | None) -> str:
+    def number(value: float) -> str:
+        return f"{value:.2f}" if figure is None else figure.number(value)
+
+    return f"{number(estimate.mean)} ± {(estimate.high - estimate.low) / 2:.2f}"

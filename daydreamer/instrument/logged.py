@@ -1,0 +1,158 @@
+"""Stretches of a session's log: from where dreams start, and what the model is judged by."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.experience.tail import ExperienceTail
+from daydreamer.learner.dream import spread_windows
+from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.models.world_model import Batch, to_action_vector
+from daydreamer.replay import Continuity, row_bytes, to_rows
+from daydreamer.session.directory import Session
+from daydreamer.spec import RobotSpec
+from daydreamer.telemetry.columns import newest_steps
+from daydreamer.telemetry.quantities import is_known, of_step
+
+CONTEXT_S = 1.0
+"""What the model sees of the log before it goes on by itself."""
+MOST_STEPS, MOST_BYTES = 100_000, 1 << 30
+"""Of a log, the newest that are read; of one with pictures only as many as take this much memory."""
+LEAST_WINDOWS = 16
+"""Fewer starting states say nothing about a policy."""
+KNOWN_SHARE = 0.999
+"""Share of a quantity's variance that a linear function of the observation has to explain, see `Readout`."""
+_BLOCK_STEPS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class LoggedSteps:
+    """The newest steps of a session that something can be learned from.
+
+    Attributes:
+      spec: of the robot.
+      rows: as `replay.to_rows` makes them, `[steps, ...]`; `is_first` wherever a step does not follow from the last.
+      quantities: by the names that presentations have for them, `[steps]`.
+    """
+
+    spec: RobotSpec
+    rows: Mapping[str, np.ndarray]
+    quantities: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.rows["reward"])
+
+    @property
+    def minutes(self) -> float:
+        """Robot time."""
+        return len(self) * self.spec.control_period_s / 60.0
+
+    def vectors(self) -> np.ndarray:
+        """All vector observations side by side, `[steps, vector]`, in their own units."""
+        spaces = self.spec.observation.items()
+        parts = [self.rows[f"observation/{key}"].reshape(len(self), -1) for key, space in spaces if not space.is_image]
+        return np.concatenate([np.zeros((len(self), 0), np.float32), *parts], 1)
+
+    def batch(self, starts: np.ndarray, length: int) -> Batch:
+        """The stretches of `length` steps that begin at `starts` `[batch]`, each as an episode of its own."""
+        index = starts[:, None] + np.arange(length)
+        rows = {name: jnp.asarray(values[index]) for name, values in self.rows.items()}
+        nothing = jnp.zeros(index.shape)
+        return Batch(
+            observation={key: rows[f"observation/{key}"] for key in self.spec.observation},
+            action=to_action_vector(rows["action"], self.spec.action),
+            reward=rows["reward"],
+            is_first=nothing.at[:, 0].set(1.0),
+            is_last=nothing,
+            is_terminal=nothing,
+            by_policy=nothing,
+        )
+
+
+def read_logged(session: Session) -> LoggedSteps:
+    """The newest steps of a session, with the quantities that its presentation speaks of.
+
+    Raises:
+      UserError: a log cannot be read, or is of another robot.
+    """
+    spec, presentation = session.spec, session.presentation
+    told = [figure.quantity for figure in presentation.figures]
+    told += [occurrence.quantity for occurrence in presentation.occurrences]
+    names = [name for name in dict.fromkeys(told) if is_known(name, spec)]
+    most = min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(spec)))
+    tail, continuity = ExperienceTail(session.experience, spec, newest_steps(session, most)[1]), Continuity()
+    blocks: list[dict[str, np.ndarray]] = []
+    values: dict[str, list[float]] = {name: [] for name in names}
+    while steps := tail.read(_BLOCK_STEPS):
+        if sound := [step for step in steps if is_followed(step) and is_finite(step)]:
+            blocks.append(to_rows(sound, spec))
+            continuity.mark(blocks[-1])
+            for name in names:
+                values[name] += [of_step(step, name) for step in sound]
+    if not blocks:
+        raise UserError(f"{session.path} has no experience yet; let it run for some minutes.")
+    rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return LoggedSteps(spec, rows, {name: np.array(each) for name, each in values.items()})
+
+
+def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:
+    """Where stretches of `length` steps begin, spread over the whole log; at most `count`.
+
+    Raises:
+      UserError: there are too few of them.
+    """
+    starts = spread_windows(steps.rows["is_first"], length, count)
+    if len(starts) < LEAST_WINDOWS:
+        raise UserError(
+            f"{session.path} has {steps.minutes:.1f} minutes of experience, in which {len(starts)} stretches of "
+            f"{length * steps.spec.control_period_s:.1f} s are without a gap; {LEAST_WINDOWS} are needed. Let it run "
+            f"on: '{session.resume_command()}'."
+        )
+    return starts
+
+
+@dataclasses.dataclass(frozen=True)
+class Readout:
+    """A quantity of a presentation as a linear function of the vector observations.
+
+    The model predicts what is observed, and not what else is logged. Most of what is worth a headline is one of its
+    elements in another unit: forward speed, the trunk's tilt. What is not cannot be told of a dream.
+
+    Attributes:
+      quantity: its name.
+      weight: `[vector + 1]`; the last is the constant.
+    """
+
+    quantity: str
+    weight: np.ndarray
+
+    def __call__(self, vectors: np.ndarray) -> np.ndarray:
+        """Of vector observations `[..., vector]` in their own units, `[...]`."""
+        return vectors @ self.weight[:-1] + self.weight[-1]
+
+
+def find_readouts(steps: LoggedSteps) -> dict[str, Readout]:
+    """By quantity, those that the log says how to tell from the observation."""
+    vectors = np.asarray(steps.vectors(), np.float64)
+    with_constant = np.concatenate([vectors, np.ones((len(vectors), 1))], 1)
+    readouts = {}
+    for quantity, values in steps.quantities.items():
+        known = np.isfinite(values)
+        variance = values[known].var() if known.any() else 0.0
+        if variance > 0.0:
+            weight = np.linalg.lstsq(with_constant[known], values[known], rcond=1e-9)[0]
+            readout = Readout(quantity, weight)
+            if np.square(readout(vectors[known]) - values[known]).mean() < (1.0 - KNOWN_SHARE) * variance:
+                readouts[quantity] = readout
+    return readouts
+
+
+def random_key(seed: int, use: int) -> jax.Array:
+    """Randomness of a use of its own."""
+    return jax.random.fold_in(jax.random.key(seed), use)

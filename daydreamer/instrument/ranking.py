@@ -1,0 +1,327 @@
+"""Which of several policies is best, by what a world model expects of each from the states of its log."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged
+from daydreamer.instrument.rollouts import DreamWorld
+from daydreamer.instrument.trust import Trust, measure_trust
+from daydreamer.learner.learned import Learned, read_learned
+from daydreamer.policy.policy import Policy
+from daydreamer.policy.snapshot import SnapshotMetadata, read_snapshot_metadata
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.measured_policies import BEST, NEWEST, choose_policy, measure_policies
+from daydreamer.telemetry.quantities import occurs
+
+ALL = "all"
+STARTS = 256
+HORIZON_S = 10.0
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+MOST_FAR = 0.5
+"""Of a policy's imagined steps, that may be unlike all that the model has seen; of the log itself 0.05 are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A policy that is to be ranked.
+
+    Attributes:
+      path: of its snapshot.
+      session: directory of the session that has learned it.
+      metadata: of the snapshot.
+    """
+
+    path: Path
+    session: Path
+    metadata: SnapshotMetadata
+
+    @property
+    def name(self) -> str:
+        """As 'monday 431'."""
+        return f"{self.session.name} {self.metadata.version}"
+
+    @property
+    def robot_minutes(self) -> float:
+        """Of its session, when it was made."""
+        return self.metadata.env_steps * self.metadata.robot_spec.control_period_s / 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A mean over starting states.
+
+    Attributes:
+      mean: of all of them.
+      low, high: ends of its interval, were other ones drawn (a bootstrap over the starting states).
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """What a model expects of a policy.
+
+    Attributes:
+      candidate: which.
+      reward: a step.
+      figures: by quantity, means over the steps.
+      occurrences_per_minute: by what the robot 'did'.
+      ends: probability that the episode ends within the horizon.
+      far: share of its steps that are unlike all that the model has seen.
+      beats_next: share of the drawn sets of starting states in which it earns more than the next one; None of the last.
+    """
+
+    candidate: Candidate
+    reward: Estimate
+    figures: dict[str, Estimate]
+    occurrences_per_minute: dict[str, Estimate]
+    ends: float
+    far: float
+    beats_next: float | None = None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether what the model says of it is a guess."""
+        return self.far > MOST_FAR
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Policies, best first, and how much the model that says so may be trusted.
+
+    Attributes:
+      learned: the model.
+      trust: see `Trust`.
+      horizon_s, starts: how far each rollout goes, and how many there are.
+      policies: in order.
+    """
+
+    learned: Learned
+    trust: Trust
+    horizon_s: float
+    starts: int
+    policies: list[Ranked]
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence each."""
+        return [
+            f"The model was never near where policy {each.candidate.name} goes in {each.far:.0%} of its steps: what it "
+            f"says of it is a guess. Try it in the twin, or rank by a session that has been there."
+            for each in self.policies
+            if each.is_far
+        ]
+
+
+def find_candidates(session: Session, wanted: Sequence[str]) -> list[Candidate]:
+    """The policies that are meant.
+
+    Args:
+      session: whose model is asked.
+      wanted: each 'best', 'newest', 'all' or a version of this session, the directory of another one, whose best policy
+        is meant, or the file of a snapshot.
+
+    Raises:
+      UserError: there is none of that name.
+    """
+    found: dict[Path, Candidate] = {}
+    for each in wanted:
+        for candidate in _find(session, each):
+            found.setdefault(candidate.path.resolve(), candidate)
+    return list(found.values())
+
+
+def _find(session: Session, wanted: str) -> list[Candidate]:
+    path = Path(wanted)
+    if wanted == ALL:
+        kept = [Candidate(each.path, session.path, each.metadata) for each in measure_policies(session)]
+        if not kept:
+            choose_policy(session, NEWEST)  # says that there is none yet
+        return kept
+    if wanted in (BEST, NEWEST) or wanted.isdecimal():
+        policy = choose_policy(session, wanted)
+        return [Candidate(policy.path, session.path, policy.metadata)]
+    if path.is_dir():
+        other = Session.open(path)
+        policy = choose_policy(other, BEST)
+        return [Candidate(policy.path, other.path, policy.metadata)]
+    if path.is_file():
+        return [Candidate(path, path.resolve().parent.parent, read_snapshot_metadata(path))]
+    raise UserError(
+        f"There is no policy '{wanted}'; name a version of {session.path}, {BEST}, {NEWEST} or {ALL}, the directory of "
+        "another session, or the file of a snapshot."
+    )
+
+
+def rank(
+    directory: Path,
+    wanted: Sequence[str],
+    *,
+    horizon_s: float = HORIZON_S,
+    starts: int = STARTS,
+    samples: bool = False,
+    seed: int = 0,
+    on_policy: Callable[[int, int], None] = lambda done, of: None,
+) -> Ranking:
+    """Lets each policy act inside a session's model, from states of its log.
+
+    Args:
+      directory: the session whose model is asked.
+      wanted: see `find_candidates`.
+      horizon_s: how far each rollout goes.
+      starts: how many there are, spread over the log.
+      samples: the policies act with the noise that they learned with; otherwise by their mean.
+      seed: of chance, which is the same for each policy.
+      on_policy: called as `on_policy(done, of)` after each.
+
+    Raises:
+      SpecMismatch: a policy is of another robot.
+      UserError: there is no such session or policy, its log is too short, or its model knows nothing.
+    """
+    learned = read_learned(directory)
+    session = learned.session
+    candidates = find_candidates(session, wanted)
+    noise = None if samples else 0.0
+    policies = [Policy.load(each.path, session.spec, seed, noise) for each in candidates]
+    steps = read_logged(session)
+    trust = measure_trust(learned, steps)
+    if not trust.is_earned:
+        raise UserError(
+            f"The model of {session.path} knows too little to rank policies: {trust.words}, and has to be below 1. Let "
+            f"it learn on: '{session.resume_command()}'; or ask the model of another session."
+        )
+    world = make_world(learned, steps, starts, seed)
+    dreams = []
+    for candidate, policy in zip(candidates, policies, strict=True):
+        dreams.append(dream_of(candidate, policy, world, horizon_s))
+        on_policy(len(dreams), len(policies))
+    return Ranking(learned, trust, horizon_s, world.count, order(dreams, seed))
+
+
+def make_world(learned: Learned, steps: LoggedSteps, starts: int, seed: int) -> DreamWorld:
+    """The model as a place for policies to act in, from so many states of the log."""
+    context = max(2, steps.spec.steps(CONTEXT_S))
+    return DreamWorld(learned, steps, choose_windows(learned.session, steps, context, starts), context, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dreamed:
+    """What a policy came to, `[starts]`.
+
+    Attributes:
+      candidate: which policy.
+      reward: a step, over those before the episode's end.
+      figures: by quantity, the same.
+      occurrences_per_minute: by what the robot 'did'.
+      ends: probability.
+      far: share of the steps.
+    """
+
+    candidate: Candidate
+    reward: np.ndarray
+    figures: dict[str, np.ndarray]
+    occurrences_per_minute: dict[str, np.ndarray]
+    ends: np.ndarray
+    far: float
+
+
+def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s: float) -> Dreamed:
+    """Lets a policy act from every start, and sums up what it came to.
+
+    Raises:
+      UserError: what the model predicts is not finite.
+    """
+    spec, told = world.session.spec, world.session.presentation
+    rollouts = world.run(policy, max(1, spec.steps(horizon_s)))
+    alive = rollouts.alive
+    lasted = alive.sum(0)
+    values = {quantity: readout(rollouts.vector) for quantity, readout in world.readouts.items()}
+    minutes = lasted * spec.control_period_s / 60.0
+    return Dreamed(
+        candidate=candidate,
+        reward=(alive * rollouts.reward).sum(0) / lasted,
+        figures={
+            each.quantity: (alive * values[each.quantity]).sum(0) / lasted
+            for each in told.figures
+            if each.quantity in values
+        },
+        occurrences_per_minute={
+            each.did: (alive * occurs(each, values[each.quantity])).sum(0) / minutes
+            for each in told.occurrences
+            if each.quantity in values
+        },
+        ends=1.0 - alive[-1],
+        far=float((rollouts.novelty > world.far).mean()),
+    )
+
+
+def order(dreams: Sequence[Dreamed], seed: int = 0) -> list[Ranked]:
+    """Best first, with intervals; all policies are compared over the same drawn sets of starting states."""
+    dreams = sorted(dreams, key=lambda each: -float(each.reward.mean()))
+    if not dreams:
+        return []
+    count = len(dreams[0].reward)
+    random = np.random.default_rng(seed)
+    weight = random.multinomial(count, np.full(count, 1.0 / count), RESAMPLES) / count
+
+    def estimate(values: np.ndarray) -> Estimate:
+        low, high = np.quantile(weight @ values, ((1.0 - CONFIDENCE) / 2, (1.0 + CONFIDENCE) / 2))
+        return Estimate(float(values.mean()), float(low), float(high))
+
+    ranked = []
+    for each, following in zip(dreams, [*dreams[1:], None], strict=True):
+        beats = None if following is None else float(np.mean(weight @ (each.reward - following.reward) > 0.0))
+        ranked.append(
+            Ranked(
+                each.candidate,
+                estimate(each.reward),
+                {name: estimate(values) for name, values in each.figures.items()},
+                {name: estimate(values) for name, values in each.occurrences_per_minute.items()},
+                float(each.ends.mean()),
+                each.far,
+                beats,
+            )
+        )
+    return ranked
+
+
+def to_json(ranking: Ranking) -> dict[str, Any]:
+    """For programs."""
+    learned = ranking.learned
+    return {
+        "session": str(learned.session.path),
+        "gradient_step": int(learned.state.updates),
+        "env_steps": learned.progress.env_steps,
+        "open_loop_ratio": {f"{seconds:g}s": ratio for seconds, ratio in ranking.trust.ratio.items()},
+        "open_loop_reward_ratio": {f"{seconds:g}s": ratio for seconds, ratio in ranking.trust.reward_ratio.items()},
+        "horizon_s": ranking.horizon_s,
+        "starts": ranking.starts,
+        "policies": [
+            {
+                "session": str(each.candidate.session),
+                "version": each.candidate.metadata.version,
+                "robot_minutes": each.candidate.robot_minutes,
+                "reward": dataclasses.asdict(each.reward),
+                "figures": {name: dataclasses.asdict(value) for name, value in each.figures.items()},
+                "occurrences_per_minute": {
+                    name: dataclasses.asdict(value) for name, value in each.occurrences_per_minute.items()
+                },
+                "ends": each.ends,
+                "far": each.far,
+                "beats_next": each.beats_next,
+            }
+            for each in ranking.policies
+        ],
+        "warnings": ranking.warnings,
+    }

@@ -1,0 +1,78 @@
+"""Whether a world model knows anything: its open-loop predictions against 'nothing changes'."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from daydreamer.errors import UserError
+from daydreamer.instrument.logged import LoggedSteps, choose_windows
+from daydreamer.learner.dream import OpenLoopPredictor
+from daydreamer.learner.learned import Learned
+from daydreamer.telemetry.dreams import REWARD
+
+WINDOWS = 64
+JUDGED_S = (0.5, 1.0)
+"""How far ahead the model has to be better: beyond, a robot that walks is out of step with any prediction of it."""
+_SMALLEST = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Trust:
+    """How good a model's open-loop predictions are over its log.
+
+    Attributes:
+      ratio: by seconds ahead, its error in units of that of 'nothing changes': the geometric mean over what is
+        observed. 1 knows nothing.
+      reward_ratio: the same of the reward.
+    """
+
+    ratio: dict[float, float]
+    reward_ratio: dict[float, float]
+
+    @property
+    def mean(self) -> float:
+        """Over the observations and horizons."""
+        return float(np.exp(np.mean(np.log(list(self.ratio.values())))))
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether the model is better than 'nothing changes'."""
+        return self.mean < 1.0
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        each = ", ".join(f"{ratio:.2f} at {seconds:g} s" for seconds, ratio in self.ratio.items())
+        return f"its open-loop error is {each}, in units of that of 'nothing changes'"
+
+
+def measure_trust(learned: Learned, steps: LoggedSteps) -> Trust:
+    """Lets the model predict stretches of the log that are spread over all of it.
+
+    Raises:
+      UserError: the log is too short, or what it predicts is not finite.
+    """
+    predictor = OpenLoopPredictor(learned.agent.world_model, learned.session.config.learner)
+    starts = choose_windows(learned.session, steps, predictor.length, WINDOWS)
+    dream = predictor.predict_from(learned.parameters, steps.rows, starts)
+    ratio, reward_ratio = {}, {}
+    for seconds in JUDGED_S:
+        step = min(max(1, steps.spec.steps(seconds)), dream.horizon_steps) - 1
+        each = {
+            key: max(dream.error[key][step], _SMALLEST) / unchanged[step]
+            for key, unchanged in dream.unchanged_error.items()
+            if unchanged[step] > _SMALLEST
+        }
+        if not all(np.isfinite(value) for value in each.values()):
+            raise UserError(f"What the model of {learned.session.path} predicts is not finite; use another session.")
+        observed = [value for key, value in each.items() if key != REWARD]
+        if not observed:
+            raise UserError(
+                f"Nothing ever changes in the log of {learned.session.path}: the robot has not moved. Let it run on: "
+                f"'{learned.session.resume_command()}'."
+            )
+        ratio[seconds] = float(np.exp(np.mean(np.log(observed))))
+        reward_ratio[seconds] = float(each.get(REWARD, np.nan))
+    return Trust(ratio, reward_ratio)

@@ -1,0 +1,140 @@
+"""Policies in a model: the better one is said to be better, and what cannot be said is not."""
+
+import dataclasses
+import json
+import shutil
+
+import msgspec
+import numpy as np
+import pytest
+
+from daydreamer.cli import rank as command
+from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.instrument import ranking
+from daydreamer.instrument.logged import find_readouts, read_logged
+from daydreamer.instrument.ranking import Dreamed, Ranking, dream_of, find_candidates, make_world, order, rank
+from daydreamer.instrument.trust import Trust
+from daydreamer.learner.dream import spread_windows
+from daydreamer.learner.learned import read_learned
+from daydreamer.policy.policy import Policy
+from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.session.directory import Session
+
+STARTS, HORIZON_S = 16, 0.5
+
+
+@pytest.fixture(scope="module")
+def session(learner_compiled):
+    return Session.open(learner_compiled)
+
+
+@pytest.fixture(scope="module")
+def world(session):
+    return make_world(read_learned(session.path), read_logged(session), STARTS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def dreamed(session, world):
+    """The session's policy, in its model."""
+    (candidate,) = find_candidates(session, ["newest"])
+    return dream_of(candidate, Policy.load(candidate.path, session.spec, 0, 0.0), world, HORIZON_S)
+
+
+@pytest.fixture
+def make_ranking(session, dreamed):
+    """`make_ranking(*rewards)`: policies that are the same but for what they earn, in order."""
+
+    def make(*rewards, **changes):
+        dreams = [dataclasses.replace(dreamed, reward=np.asarray(each), **changes) for each in rewards]
+        trust = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: 0.7})
+        return Ranking(read_learned(session.path), trust, HORIZON_S, STARTS, order(dreams))
+
+    return make
+
+
+def test_a_dream_is_of_what_the_sensors_can_say(session, world, dreamed):
+    steps = read_logged(session)
+    readouts = find_readouts(steps)
+    np.testing.assert_allclose(readouts["info/up_z"](steps.vectors()), steps.quantities["info/up_z"], atol=1e-4)
+    policy = Policy.load(dreamed.candidate.path, session.spec, 0, 0.0)
+    rollouts, again = (world.run(policy, session.spec.steps(HORIZON_S)) for _ in range(2))
+    np.testing.assert_array_equal(rollouts.vector, again.vector)
+    measured = steps.vectors()
+    assert (rollouts.vector.max((0, 1)) <= measured.max(0) + 1e-4).all()
+    assert (rollouts.vector.min((0, 1)) >= measured.min(0) - 1e-4).all()
+    assert rollouts.reward.shape == (10, STARTS) and (rollouts.alive[0] == 1.0).all()
+
+
+def test_a_policy_comes_to_reward_speed_and_falls(dreamed):
+    assert dreamed.figures.keys() == {"info/forward_velocity_m_s"}
+    assert dreamed.occurrences_per_minute.keys() == {"fell"}
+    assert dreamed.reward.shape == dreamed.figures["info/forward_velocity_m_s"].shape == (STARTS,)
+    assert 0.0 <= dreamed.far <= 1.0 and (0.0 <= dreamed.ends).all()
+
+
+def test_the_order_is_that_of_the_means_and_the_interval_that_of_the_states(dreamed):
+    random = np.random.default_rng(0)
+    worse, better = 9.0 + random.normal(size=100), 10.0 + random.normal(size=100)
+    nothing = np.zeros(100)
+    dreams = [Dreamed(dreamed.candidate, reward, {}, {}, nothing, 0.0) for reward in (worse, better)]
+    first, last = order(dreams)
+    assert (first.reward.mean, last.reward.mean) == (better.mean(), worse.mean())
+    assert 0.15 < (first.reward.high - first.reward.low) / 2 < 0.25
+    assert first.beats_next > 0.99 and last.beats_next is None
+
+
+def test_the_table_and_the_json_say_the_same(make_ranking, capsys):
+    result = make_ranking(np.linspace(8, 9, STARTS), np.linspace(9, 10, STARTS))
+    command._show(result)
+    shown = capsys.readouterr().out
+    assert "9.50 ± " in shown and "100%" in shown and "0.40 at 0.5 s" in shown
+    as_json = json.loads(json.dumps(ranking.to_json(result)))
+    assert [round(each["reward"]["mean"], 2) for each in as_json["policies"]] == [9.5, 8.5]
+    assert as_json["open_loop_ratio"] == {"0.5s": 0.4, "1s": 0.5} and not as_json["warnings"]
+
+
+def test_a_policy_that_goes_where_the_model_has_not_been_is_marked(make_ranking, capsys):
+    result = make_ranking(np.ones(STARTS), far=0.8)
+    command._show(result)
+    assert "never near where policy" in result.warnings[0] and "80%" in result.warnings[0]
+    assert "never near where policy" in capsys.readouterr().out
+
+
+def test_a_model_that_knows_nothing_is_not_asked(session):
+    with pytest.raises(UserError, match="knows too little to rank.*open-loop error.*nothing changes.*learn on"):
+        rank(session.path, ["newest"], starts=STARTS, horizon_s=HORIZON_S)
+
+
+def test_policies_are_named_in_many_ways_and_each_counts_once(session):
+    (path,) = session.policy.glob("*.safetensors")
+    found = find_candidates(session, ["newest", "best", "1", "all", str(path), str(session.path)])
+    assert [each.metadata.version for each in found] == [1] and found[0].session == session.path
+    with pytest.raises(UserError, match="no policy '7'; choose best, newest, or one of 1"):
+        find_candidates(session, ["7"])
+    with pytest.raises(UserError, match="no policy 'tuesday'; name a version of"):
+        find_candidates(session, ["tuesday"])
+
+
+def test_a_policy_of_another_robot_is_refused(session, tmp_path):
+    spec = msgspec.structs.replace(session.spec, robot="go2")
+    metadata = SnapshotMetadata(version=1, gradient_step=1, env_steps=1, robot_spec=spec, model={})
+    other = write_snapshot(tmp_path, {"actor": np.zeros(1, np.float32)}, metadata)
+    with pytest.raises(SpecMismatch, match="is a policy for robot specification.*robot is"):
+        rank(session.path, [str(other)], starts=STARTS)
+
+
+def test_a_log_that_is_too_short_says_what_is_missing(session, tmp_path):
+    short = shutil.copytree(session.path, tmp_path / "short")
+    log = next((short / "experience").glob("*.mcap"))
+    log.write_bytes(log.read_bytes()[:40_000])
+    with pytest.raises(UserError, match="minutes of experience, in which .* stretches .* 16 are needed.*resume"):
+        rank(short, ["newest"])
+
+
+def test_windows_hold_no_beginning_but_their_own():
+    is_first = np.zeros(30, bool)
+    is_first[[0, 12]] = True
+    starts = spread_windows(is_first, 5, 100)
+    assert starts.tolist() == [*range(0, 8), *range(12, 26)]
+    assert len(spread_windows(is_first, 5, 4)) == 4 and spread_windows(is_first, 5, 4)[-1] == 25
+    assert not len(spread_windows(is_first, 31, 4)) and not len(spread_windows(np.ones(9, bool), 5, 4))
