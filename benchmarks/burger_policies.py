@@ -28,7 +28,8 @@ from daydreamer.robots.burger.constants import GOAL
 from daydreamer.robots.burger.embodiment import ABOVE
 from daydreamer.robots.burger.reach import FACING
 from daydreamer.robots.burger.reach_from_above import DISTANCE
-from daydreamer.robots.burger.sight import LEAST_LEVEL, TIMES_THE_OTHERS, find_post
+from daydreamer.robots.burger.sight import find_post
+from daydreamer.robots.colour import LEAST_LEVEL, TIMES_THE_OTHERS
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.new import configure
 

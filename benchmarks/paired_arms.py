@@ -1,7 +1,7 @@
 """What a setting or a revision is worth: the same robots learn to walk with and without it, seed by seed.
 
     python benchmarks/paired_arms.py --out DIR --arm NAME [--set SECTION.KEY=VALUE ...] [--tree CHECKOUT]
-                                     [--seeds 20 21 ...] [--minutes 10] [--nominal] [--until walking]
+                                     [--seeds 20 21 ...] [--minutes 10] [--nominal] [--until walking] [--from SESSION]
     python benchmarks/paired_arms.py --out DIR [--against NAME]          the table of all arms that are there
 
 Each seed draws a robot of its own (`twin.randomisation`), the same one in every arm, and trains it in lock-step on one
@@ -59,6 +59,7 @@ class Arm:
       tree: checkout that is run.
       until: milestone that ends a run; None lets it go on to its end.
       keep: the sessions, not only their figures.
+      parent: what every seed begins with, as of --from; None for networks that know nothing.
     """
 
     name: str
@@ -67,12 +68,14 @@ class Arm:
     tree: Path = THIS_TREE
     until: str | None = None
     keep: bool = False
+    parent: Path | None = None
 
     @property
     def arguments(self) -> list[str]:
         """What `daydreamer train walk` is given beside the seed."""
         settings = [word for override in self.overrides for word in ("--set", override)]
-        return ["--steps", str(round(self.minutes * 60 * RATE_HZ)), *settings]
+        inherited = [] if self.parent is None else ["--from", str(self.parent.resolve())]
+        return ["--steps", str(round(self.minutes * 60 * RATE_HZ)), *settings, *inherited]
 
 
 def main() -> int:
@@ -89,6 +92,7 @@ def main() -> int:
         "--against", metavar="NAME", help="the arm that the others are compared with; default: the first"
     )
     parser.add_argument("--keep", action="store_true", help="keep the sessions, not only their figures")
+    parser.add_argument("--from", dest="parent", type=Path, metavar="SESSION", help="what every seed begins with")
     options = parser.parse_args()
     if options.arm:
         arm = Arm(
@@ -98,6 +102,7 @@ def main() -> int:
             tree=options.tree,
             until=options.until,
             keep=options.keep,
+            parent=options.parent,
         )
         run_arm(arm, options.seeds, options.out)
     print(table(options.out, options.against))

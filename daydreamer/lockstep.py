@@ -93,6 +93,7 @@ class LockstepSession:
                 self._act_by(loop, Policy.load(inherited, session.spec, session.config.seed))
             window = _Window()
             checkpoint = Schedule(self._learner_config.checkpoint_period_s)
+            keep_steps = session.spec.steps(self._learner_config.keep_policy_s)
             if self._planner:
                 stack.enter_context(contextlib.closing(self._planner))
             stack.callback(self._finish, loop, learner, metrics)
@@ -102,6 +103,8 @@ class LockstepSession:
                 live_a_step(loop, robot)
                 window.add(robot.truth().quantities)
                 self._train(loop, learner, stop)
+                if keep_steps and loop.statistics.env_steps % keep_steps == 0:
+                    self._publish(learner)
                 if loop.statistics.env_steps % REPORT_STEPS == 0:
                     on_report(self._report(loop, learner, window, metrics))
                 if checkpoint.due() and learner.updates:
@@ -112,7 +115,7 @@ class LockstepSession:
         metrics.close()  # the checkpoint says how much of them there is
         learner.ingest()
         if learner.updates:
-            learner.publish()
+            self._publish(learner)
             learner.checkpoint()
         self._write_status(loop, learner, "stopped")
 
@@ -128,6 +131,11 @@ class LockstepSession:
             learner.update()
             if before // publish_updates < learner.updates // publish_updates:
                 self._act_by(loop, learner.policy(version=learner.updates))
+
+    def _publish(self, learner: Learner) -> None:
+        """Keeps the policy of now under the number that its steps have in the log, if it is another one."""
+        if learner.policy_version < learner.updates:
+            learner.publish(version=learner.updates)
 
     def _act_by(self, loop: ControlLoop, policy: Policy) -> None:
         loop.set_policy(self._planner.equip(policy) if self._planner else policy)

@@ -218,8 +218,8 @@ def sample(
 
     Images are moved by up to `image_shift` pixels, see `shift_images`.
 
-    A sequence may run over an episode boundary or into another actor life; `is_first` marks where. The ring
-    must hold at least `batch_length` steps.
+    A sequence may run over an episode boundary or into another actor life; `is_first` marks where, and its own
+    beginning, before which nothing is known of what led there. The ring must hold at least `batch_length` steps.
     """
     capacity = state.rows["reward"].shape[0]
     offset_key, mirror_key = jax.random.split(key)
@@ -231,6 +231,7 @@ def sample(
     rows = {name: values[index] for name, values in state.rows.items()}
     if state.inherited is not None:
         rows = _with_inherited(rows, state.inherited, jax.random.fold_in(offset_key, 1))
+    rows["is_first"] = rows["is_first"].at[:, 0].set(True)
     flags = (rows[name].astype(jnp.float32) for name in _FLAGS)
     if mirrored:
         flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))

@@ -100,6 +100,7 @@ class RobotState:
         self._joints = JointReadings(
             spec.joint_names, self._largest(signals.JOINT_POSITION), self._largest(signals.JOINT_VELOCITY)
         )
+        self._efforts = NamedValues(spec.joint_names, "effort", self._largest(signals.JOINT_EFFORT))
         self._names_heard: dict[str, list[str]] = {}
         self._feet = NamedValues(spec.foot_names, "effort", self._largest(signals.FOOT_FORCE))
         # What is not named, by signal.
@@ -218,6 +219,8 @@ class RobotState:
             values[signals.JOINT_VELOCITY] = self._joints.velocity_rad_s
             values[signals.PEAK_JOINT_SPEED] = self._peak_joint_speed_rad_s
             self._peak_joint_speed_rad_s = np.abs(self._joints.velocity_rad_s)
+            if self._efforts.received_s.min() > -math.inf:
+                values[signals.JOINT_EFFORT] = self._efforts.value
         if topics.FOOT_CONTACTS in self._required:
             values[signals.FOOT_FORCE] = self._watch.feet(self._feet.value)
         for name, report in (
@@ -347,6 +350,8 @@ class RobotState:
         velocities = message.velocity if self._robot.joint_velocity_reported else ()
         self._joints.take(message.name, message.position, velocities, stamp.sec + 1e-9 * stamp.nanosec, now_s)
         self._peak_joint_speed_rad_s = np.maximum(self._peak_joint_speed_rad_s, np.abs(self._joints.velocity_rad_s))
+        if signals.JOINT_EFFORT in self._robot.signals and len(message.effort):
+            self._efforts.take(message.name, message.effort, now_s)
         if self._joints.by_differences and not by_differences:
             name = self._subscriptions[topics.JOINT_STATES].topic_name
             self._on_notice(

@@ -61,7 +61,11 @@ class StatePublishers:
         made: dict[str, Any] = {}
         if signals.JOINT_POSITION in values:
             made[topics.JOINT_STATES] = topics.joint_state_message(
-                stamp, spec.joint_names, values[signals.JOINT_POSITION], values[signals.JOINT_VELOCITY]
+                stamp,
+                spec.joint_names,
+                values[signals.JOINT_POSITION],
+                values[signals.JOINT_VELOCITY],
+                values.get(signals.JOINT_EFFORT),
             )
         if topics.IMU in self._publishers:
             made[topics.IMU] = topics.imu_message(

@@ -96,9 +96,15 @@ LARGEST_SCALE = 1e6
 
 
 def joint_state_message(
-    stamp: Time, names: Sequence[str], position_rad: np.ndarray, velocity_rad_s: np.ndarray
+    stamp: Time,
+    names: Sequence[str],
+    position_rad: np.ndarray,
+    velocity_rad_s: np.ndarray,
+    effort_n_m: np.ndarray | None = None,
 ) -> JointState:
     message = JointState(name=list(names), position=position_rad.tolist(), velocity=velocity_rad_s.tolist())
+    if effort_n_m is not None:
+        message.effort = effort_n_m.tolist()
     message.header.stamp = stamp
     return message
 

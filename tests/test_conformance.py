@@ -25,11 +25,12 @@ from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.robots.registry import TaskEntry, find_robot
 from daydreamer.session.directory import Session
 
-# The Burger's tasks see pictures, whose networks take long to compile: `daydreamer check-contract burger` is by hand.
+# These robots' tasks see pictures, whose networks take long to compile: `daydreamer check-contract` is by hand.
+SEEING = ("burger", "so101")
 BUILT_IN = {
     name: found.robot
     for name, found in registry.discover().items()
-    if found.provider == "daydreamer" and name != "burger"
+    if found.provider == "daydreamer" and name not in SEEING
 }
 
 

@@ -21,6 +21,7 @@ from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status, read_status
+from daydreamer.telemetry.measured_policies import measure_policies
 from sim.twin import Twin
 
 STEPS = 400
@@ -34,9 +35,9 @@ def train(out, arguments):
 
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory, learner_compiled, lockstep_arguments):
-    """Two runs with the same seed: the one that has compiled the learner for all, and another."""
+    """Two runs with the same seed: the one that has compiled the learner for all, and another that keeps more of it."""
     path = tmp_path_factory.mktemp("lockstep") / "again"
-    result = train(path, lockstep_arguments)
+    result = train(path, [*lockstep_arguments, "--set", "learner.keep_policy_s=5"])
     assert result.returncode == 0, result.stderr
     assert f"of {STEPS} steps" in result.stdout
     return [Session.open(learner_compiled), Session.open(path)]
@@ -61,6 +62,17 @@ def test_is_repeatable_for_a_seed(sessions):
     assert one.keys() == other.keys()
     for name in one:
         np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_policies_are_kept_under_the_number_that_their_steps_have(sessions):
+    kept = measure_policies(sessions[1])
+    assert [policy.metadata.env_steps for policy in kept] == [100, 200, 300, 400]
+    assert (
+        [policy.version for policy in kept] == [policy.metadata.gradient_step for policy in kept] == [25, 50, 75, 100]
+    )
+    logged = {step.policy_version for step in ExperienceTail(sessions[1].experience, sessions[1].spec).read()}
+    assert logged & {policy.version for policy in kept}
+    assert [policy.version for policy in measure_policies(sessions[0])] == [100]
 
 
 class StandStillTask(QuadrupedWalkTask):

@@ -20,6 +20,7 @@ EXECUTABLES = (
     "narrator",
     "replay_node",
     "twin_node",
+    "so101_node",
     "unitree_a1_node",
     "unitree_go2_node",
 )

@@ -343,10 +343,13 @@ class ActorCritic:
             excess = jnp.maximum(jnp.abs(distribution.mean) - LARGEST_MEAN, 0.0)
             actor_loss += (weight[..., None] * jnp.square(excess)).mean()
         randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
-        log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * (config.entropy_target - randomness)
+        # An actor that does not learn yet answers to no weight.
+        answers = statistics.count >= config.actor_delay_updates
+        error = jnp.where(answers, config.entropy_target - randomness, 0.0)
+        log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * error
 
         critic_loss = (weight * self.value_loss(parameters["critic"], features, returns, statistics)).mean()
-        replayed = self.replayed(slow_critic, statistics, states, batch)
+        replayed = self.replayed(slow_critic, statistics, self.world_model.measured(states, batch), batch)
         value_loss = self.value_loss(parameters["critic"], replayed.features, replayed.returns, statistics)
         replay_value_loss = (replayed.weight * value_loss).mean()
         imitation_loss = self.imitation_loss(parameters, replayed)
@@ -393,7 +396,11 @@ class ActorCritic:
         return jax.lax.stop_gradient(scale[:, None] * residuals.vector[sequence, step])
 
     def replayed(self, slow_critic, statistics: ReturnStatistics, states: LatentState, batch: Batch) -> Replayed:
-        """What the replayed sequences themselves earned, which ties values and actor to rewards really received."""
+        """What the replayed sequences themselves earned, which ties values and actor to rewards really received.
+
+        Args:
+          states: `[batch, time]`, with what was measured in them: values and imitation are of what happened.
+        """
         config = self.config
         features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
         _, action, reward, is_first, is_last, is_terminal, by_policy = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)

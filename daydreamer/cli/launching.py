@@ -61,13 +61,18 @@ LEARN_ARGUMENTS = {
 } | {name: text for name, text in WALK_ARGUMENTS.items() if name != "robot"}
 """Arguments of learn.launch.py, likewise."""
 
-REACH_DEFAULTS = {"robot": "burger", "task": "reach"}
+REACH = {"robot": "burger", "task": "reach"}
+PICK = {"robot": "so101", "task": "pick_place"}
+"""Defaults of reach.launch.py and pick.launch.py, which are learn.launch.py with these."""
 
-REACH_ARGUMENTS = LEARN_ARGUMENTS | {
-    "robot": f"who learns: any that has the task (default: {REACH_DEFAULTS['robot']})",
-    "task": f"what it learns (default: {REACH_DEFAULTS['task']})",
-}
-"""Arguments of reach.launch.py, likewise."""
+
+def arguments_with(defaults: Mapping[str, str]) -> dict[str, str]:
+    """Arguments of a launch file that is learn.launch.py with defaults for robot and task."""
+    return LEARN_ARGUMENTS | {
+        "robot": f"who learns: any that has the task (default: {defaults['robot']})",
+        "task": f"what it learns (default: {defaults['task']})",
+    }
+
 
 PLAY_ARGUMENTS = {
     "from": "directory of the session that has learned it, as from:=~/monday; it is only read",
@@ -79,6 +84,7 @@ PLAY_ARGUMENTS = {
     "sample": "true acts with the noise that it learned with (default: false, which acts by the mean)",
     "session": WALK_ARGUMENTS["session"],
     "seed": "of twin and chance (default: that of the session that has learned it)",
+    "twin": WALK_ARGUMENTS["twin"],
     "set": 'settings in session.yaml, as set:="twin.random_incidents_per_minute=6"',
     "namespace": WALK_ARGUMENTS["namespace"],
     "parameters": WALK_ARGUMENTS["parameters"],
@@ -189,15 +195,15 @@ def prepare_learn(arguments: Mapping[str, str]) -> Launch:
     return _prepare(arguments, drive, drive, arguments["task"])
 
 
-def prepare_reach(arguments: Mapping[str, str]) -> Launch:
-    """What `reach.launch.py` starts; `arguments` are those of REACH_ARGUMENTS.
+def prepare_learn_with(defaults: Mapping[str, str], arguments: Mapping[str, str]) -> Launch:
+    """What such a launch file starts; `arguments` are those of `arguments_with`.
 
     Raises:
       UserError: as `prepare_walk`.
     """
     if arguments["resume"]:
         return prepare_learn(arguments)
-    return prepare_learn({name: value or REACH_DEFAULTS.get(name, "") for name, value in arguments.items()})
+    return prepare_learn({name: value or defaults.get(name, "") for name, value in arguments.items()})
 
 
 def prepare_play(arguments: Mapping[str, str]) -> Launch:
@@ -220,6 +226,7 @@ def prepare_play(arguments: Mapping[str, str]) -> Launch:
             minutes=_number("minutes", arguments["minutes"] or "10"),
             seed=_whole_number("seed", arguments["seed"]) if arguments["seed"] else None,
             samples=_yes_or_no("sample", arguments["sample"] or "false"),
+            twin_file=_path(arguments["twin"]),
             overrides=split_settings(arguments["set"]),
         )
 

@@ -29,11 +29,19 @@ class WorkspaceBox:
     Attributes:
       lower_m, upper_m: `[3]`, base frame.
       tool_position_m: `[3]` of the tool for joint angles `[joints]`.
+      joints_for_tool: joint angles `[joints]` that have the tool at `[3]`, and all else as at reference angles
+        `[joints]`, which are its first argument; None where the arm does not reach so far. With it the tool moves in
+        straight lines, and slides along the faces of the box. Without, what would leave the box is not done at all.
+      tool_joints: so many joints, the first ones, move the tool; those after them only what it does.
+      tool_speed_m_s: how fast the tool may move, where `joints_for_tool` is known.
     """
 
     lower_m: NDArray[np.float64]
     upper_m: NDArray[np.float64]
     tool_position_m: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    joints_for_tool: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64] | None] | None = None
+    tool_joints: int | None = None
+    tool_speed_m_s: float = np.inf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 JOINT_POSITION = "joint_position_rad"
 JOINT_VELOCITY = "joint_velocity_rad_s"
+JOINT_EFFORT = "joint_effort_n_m"
 PEAK_JOINT_SPEED = "peak_joint_speed_rad_s"
 ORIENTATION = "orientation_wxyz"
 ANGULAR_VELOCITY = "angular_velocity_rad_s"
@@ -26,7 +27,7 @@ IMU_SIGNALS = (ORIENTATION, ANGULAR_VELOCITY, LINEAR_ACCELERATION)
 
 ON_TOPICS = frozenset(
     {
-        *(JOINT_POSITION, JOINT_VELOCITY, PEAK_JOINT_SPEED, *IMU_SIGNALS, FOOT_FORCE),
+        *(JOINT_POSITION, JOINT_VELOCITY, JOINT_EFFORT, PEAK_JOINT_SPEED, *IMU_SIGNALS, FOOT_FORCE),
         *(ODOMETRY_TWIST, ODOMETRY_POSE, WISHED_TWIST, TEMPERATURE, CHARGE),
     }
 )
@@ -64,6 +65,11 @@ def joint_signals(joints: int) -> dict[str, Signal]:
         JOINT_VELOCITY: Signal((joints,), largest=1e3),
         PEAK_JOINT_SPEED: Signal((joints,), optional=True),
     }
+
+
+def effort_signal(joints: int) -> dict[str, Signal]:
+    """Torque of each joint's motor `[joints]` in N m, in the order of the specification, of robots that report it."""
+    return {JOINT_EFFORT: Signal((joints,), largest=1e4, optional=True)}
 
 
 def imu_signals() -> dict[str, Signal]:

@@ -69,11 +69,36 @@ def make_optimizer(config: LearnerConfig) -> optax.GradientTransformation:
         return {name: name if name in rates else "model" for name in parameters}
 
     return optax.chain(
-        optax.adaptive_grad_clip(config.gradient_clip),
+        clip_by_unit(config.gradient_clip),
         optax.scale_by_rms(0.999, eps=1e-20, eps_in_sqrt=False, bias_correction=True),
         optax.ema(0.9, debias=True),
         optax.multi_transform(rates, labels),
     )
+
+
+def clip_by_unit(clipping: float) -> optax.GradientTransformation:
+    """Adaptive clipping (Brock et al. 2021) that takes every column of a block-diagonal kernel for a unit, too.
+
+    Optax takes `[blocks, inputs, units]` for attention with several heads, and so each element for a unit.
+    """
+    clip = optax.adaptive_grad_clip(clipping)
+
+    def as_matrix(array: Array) -> Array:
+        return jnp.moveaxis(array, -2, 0).reshape(array.shape[-2], -1) if array.ndim == 3 else array
+
+    def as_it_was(matrix: Array, array: Array) -> Array:
+        if array.ndim != 3:
+            return matrix
+        blocks, inputs, units = array.shape
+        return jnp.moveaxis(matrix.reshape(inputs, blocks, units), 0, -2)
+
+    def update(gradient, parameters):
+        clipped, _ = clip.update(
+            jax.tree.map(as_matrix, gradient), optax.EmptyState(), jax.tree.map(as_matrix, parameters)
+        )
+        return jax.tree.map(as_it_was, clipped, gradient)
+
+    return optax.stateless(update)
 
 
 class Agent:

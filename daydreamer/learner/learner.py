@@ -195,12 +195,15 @@ class Learner:
             parameters, self._session.spec, self._session.config.model, version, seed=self._session.config.seed
         )
 
-    def publish(self) -> int | None:
-        """Writes the current policy as the next snapshot; returns its version.
+    def publish(self, version: int | None = None) -> int | None:
+        """Writes the current policy as a snapshot; returns its version.
 
         None if that failed, which is an event and no reason to end: the robot goes on with the policy it has.
+
+        Args:
+          version: under which steps of this policy are logged; None takes the next one.
         """
-        version = next_snapshot_version(self._session.policy)
+        version = next_snapshot_version(self._session.policy) if version is None else version
         parameters = jax.device_get(self.agent.policy_parameters(self._state, self._plans))
         metadata = SnapshotMetadata(
             version=version,

@@ -24,7 +24,7 @@ from daydreamer.models.codecs import (
     vector_size,
 )
 from daydreamer.models.layers import INITIALIZER, MLP, output_initializer
-from daydreamer.models.rssm import RSSM, Observed
+from daydreamer.models.rssm import RSSM, LatentState, Observed
 from daydreamer.models.transforms import (
     categorical_entropy,
     categorical_kl,
@@ -168,6 +168,10 @@ class WorldModel:
         return rssm_lib.observe(
             self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, open_loop_share
         )
+
+    def measured(self, states: LatentState, batch: Batch) -> LatentState:
+        """Posterior states `[batch, time]` with the vectors that were measured, also where they were withheld."""
+        return states._replace(vector=flatten_vectors(batch.observation, self.spec.observation))
 
     def loss(self, parameters, batch: Batch, config: LearnerConfig, key: Array):
         """World-model loss (Hafner et al. 2023, eq. 4-5).

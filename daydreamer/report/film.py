@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -103,6 +104,12 @@ def _caption(history: SessionHistory, rows: np.ndarray) -> str:
 
 def _frame(history: SessionHistory, step: int, width_px: int) -> Image.Image:
     """The robot at one step; `width_px` wide."""
+    observation = {key: values[step] for key, values in history.steps.observation.items()}
+    return draw_robot(portray(history.session.spec).skeleton_m(observation), width_px)
+
+
+def draw_robot(skeleton_m: Mapping[str, np.ndarray], width_px: int) -> Image.Image:
+    """A robot's lines `[points, 3]` by name, on level ground; `width_px` wide."""
     scale = _SUPERSAMPLED * width_px / WIDTH_M  # pixels per metre
     size = (_SUPERSAMPLED * width_px, round(scale * HEIGHT_M))
 
@@ -113,8 +120,7 @@ def _frame(history: SessionHistory, step: int, width_px: int) -> Image.Image:
     image = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(image)
     draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
-    observation = {key: values[step] for key, values in history.steps.observation.items()}
-    for name, points in portray(history.session.spec).skeleton_m(observation).items():
+    for name, points in skeleton_m.items():
         if name == "trunk_top":  # solid, so that it can be told from the belly
             draw.polygon(pixels(points), fill="#777777")
         draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from daydreamer.contract.embodiment import Command
-from daydreamer.contract.limits import JointLimits, Limits, WorkspaceBox
+from daydreamer.contract.limits import JointLimits, Limits
 from daydreamer.errors import UserError
 from daydreamer.safety.filter import LowPassFilter
 from daydreamer.safety.flags import SAFETY_FLAGS
+from daydreamer.safety.workspace import ROUNDING_M, ToolPath, beyond_m
 
 POSITION_MARGIN_RAD = 0.01
 """Commands stay this far inside the mechanical limits, so that tracking errors do not hit the end stops."""
@@ -64,7 +67,8 @@ class CommandLimiter:
 
     Whatever is requested, a position command lies within the joint limits, and no further from the previous command
     than the rate limit allows. Nearer to it, it gives way where the motor would have to give more than its share of
-    torque. The first one departs from where the joints are believed to be.
+    torque. The first one departs from where the joints are believed to be. An arm's tool stays within its workspace, or
+    comes nearer to it, but on the way to a named pose, which only ever keeps it above the workspace's floor.
 
     Attributes:
       interventions: commands that carried a safety flag.
@@ -80,6 +84,11 @@ class CommandLimiter:
         self._largest_error_rad = _largest_error_rad(limits)
         self._limits_torque = bool(np.isfinite(self._largest_error_rad).any())
         self._workspace = limits.workspace
+        self._path = None
+        if limits.workspace is not None and limits.workspace.joints_for_tool is not None:
+            self._path = ToolPath(
+                limits.workspace, self._lower_rad, self._upper_rad, self._largest_change_rad, control_rate_hz
+            )
         self._filter = LowPassFilter(low_pass_cutoff_hz, control_rate_hz)
         self._previous_rad: NDArray[np.float64] | None = None
         self.interventions = 0
@@ -127,13 +136,18 @@ class CommandLimiter:
         inside = np.clip(requested_rad, self._lower_rad, self._upper_rad)
         flags = SAFETY_FLAGS["position_clipped"] if np.any(inside != requested_rad) else 0
         # The filter overshoots, so limits come after it as well.
-        return self._limited(np.clip(self._filter(inside), self._lower_rad, self._upper_rad), measured_rad, flags)
+        wanted_rad = np.clip(self._filter(inside), self._lower_rad, self._upper_rad)
+        if self._path is not None:
+            wanted_rad, outside = self._path.towards(self._held_rad, wanted_rad)
+            flags |= SAFETY_FLAGS["workspace_clipped"] if outside else 0
+        return self._limited(wanted_rad, measured_rad, flags, self._leaves_workspace)
 
     def follow(self, pose_rad: NDArray[np.float64], measured_rad: NDArray[np.float64]) -> Command:
         """Like `command`, without the filter: for a path that is smooth by itself."""
         if self._previous_rad is None:
             self.depart(measured_rad)
-        command = self._limited(np.clip(pose_rad, self._lower_rad, self._upper_rad), measured_rad, 0)
+        wanted_rad = np.clip(pose_rad, self._lower_rad, self._upper_rad)
+        command = self._limited(wanted_rad, measured_rad, 0, self._sinks)
         self._filter.reset(self._held_rad)
         return command
 
@@ -152,7 +166,14 @@ class CommandLimiter:
         self._previous_rad = pose_rad
         self._filter.reset(pose_rad)
 
-    def _limited(self, wanted_rad: NDArray[np.float64], measured_rad: NDArray[np.float64], flags: int) -> Command:
+    def _limited(
+        self,
+        wanted_rad: NDArray[np.float64],
+        measured_rad: NDArray[np.float64],
+        flags: int,
+        is_wrong: Callable[[NDArray[np.float64], NDArray[np.float64]], bool],
+    ) -> Command:
+        """The command nearest to `wanted_rad`; the one before it again where it `is_wrong`, see `_leaves_workspace`."""
         previous_rad = self._held_rad
         change = wanted_rad - previous_rad
         limited = np.clip(change, -self._largest_change_rad, self._largest_change_rad)
@@ -172,11 +193,25 @@ class CommandLimiter:
             if np.any(reachable != position):
                 flags |= SAFETY_FLAGS["torque_clipped"]
                 position = reachable
-        if self._workspace is not None and not _is_inside(self._workspace, position):
+        if is_wrong(previous_rad, position):
             flags |= SAFETY_FLAGS["workspace_clipped"]
             position = previous_rad
         self._previous_rad = position
         return self._counted(position.copy(), flags)
+
+    def _leaves_workspace(self, previous_rad: NDArray[np.float64], position_rad: NDArray[np.float64]) -> bool:
+        """Whether the tool would be outside the workspace, and no nearer to it than with the command before."""
+        box = self._workspace
+        if box is None or (beyond := beyond_m(box, position_rad)) <= ROUNDING_M:
+            return False
+        return beyond > beyond_m(box, previous_rad)
+
+    def _sinks(self, previous_rad: NDArray[np.float64], position_rad: NDArray[np.float64]) -> bool:
+        """Whether the tool would be below the workspace's floor, and lower than with the command before."""
+        box = self._workspace
+        if box is None or (height_m := box.tool_position_m(position_rad)[2]) >= box.lower_m[2]:
+            return False
+        return bool(height_m < box.tool_position_m(previous_rad)[2])
 
     def _counted(self, position_rad: NDArray[np.float64], flags: int, relaxes: bool = False) -> Command:
         if flags:
@@ -190,11 +225,6 @@ def count_flags(counts: dict[str, int], flags: int) -> None:
     for name, bit in SAFETY_FLAGS.items():
         if flags & bit:
             counts[name] += 1
-
-
-def _is_inside(workspace: WorkspaceBox, position_rad: NDArray[np.float64]) -> bool:
-    tool = workspace.tool_position_m(position_rad)
-    return bool(np.all(tool >= workspace.lower_m) and np.all(tool <= workspace.upper_m))
 
 
 def _largest_error_rad(limits: JointLimits) -> NDArray[np.float64]:

@@ -291,6 +291,41 @@ def test_randomness_is_held_at_its_target(action):
     assert float(randomness) < 0.05 and float(entropy_scale) > 0.01
 
 
+def test_the_weight_of_the_entropy_waits_for_an_actor_that_learns():
+    _, behavior, parameters = make(CONTINUOUS, "dynamics", actor_delay_updates=2)
+    states, residuals, batch = replayed()
+
+    @jax.jit
+    def update(memory):
+        return behavior.loss(parameters, parameters["critic"], memory, states, residuals, batch, jax.random.key(0))[1]
+
+    memory, scales = BehaviorState.initial(0.01), []
+    for _ in range(3):
+        memory = update(memory)
+        scales.append(float(jnp.exp(memory.log_entropy_scale)))
+    assert scales[:2] == pytest.approx([0.01, 0.01]) and scales[2] < 0.0099
+
+
+def test_critic_and_imitation_see_what_was_measured():
+    """Where the model went on from its own prediction, the robot was elsewhere all the same."""
+    _, behavior, parameters = make(CONTINUOUS, "dynamics")
+    noise = np.random.default_rng(3)
+    parameters = jax.tree.map(lambda x: x + np.float32(0.1) * noise.standard_normal(x.shape, np.float32), parameters)
+    states, residuals, batch = replayed()
+    batch = batch._replace(observation={"x": 1.0 + batch.observation["x"]}, reward=batch.reward + 1.0)
+
+    @jax.jit
+    def losses(vector):
+        predicted = states._replace(vector=vector + states.vector)
+        memory, key = BehaviorState.initial(0.03), jax.random.key(0)
+        return behavior.loss(parameters, parameters["critic"], memory, predicted, residuals, batch, key)[2]
+
+    one, other = losses(0.0), losses(2.0)
+    assert one["loss/critic"] != other["loss/critic"]
+    for name in ("loss/replay_value", "loss/imitation"):
+        assert one[name] == other[name] != 0.0, name
+
+
 def test_without_dreams_nothing_of_them_is_learned():
     _, behavior, parameters = make(CONTINUOUS, "dynamics", imagination_scale=0.0)
     states, residuals, batch = replayed()

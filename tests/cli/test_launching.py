@@ -14,12 +14,16 @@ import pytest
 from daydreamer.cli.drives import WALKERS, find_walker
 from daydreamer.cli.launching import (
     LEARN_ARGUMENTS,
+    PICK,
     PLAY_ARGUMENTS,
+    REACH,
     REPLAY_ARGUMENTS,
     TWIN_ARGUMENTS,
     WALK_ARGUMENTS,
     SessionFailed,
+    arguments_with,
     prepare_learn,
+    prepare_learn_with,
     prepare_play,
     prepare_replay,
     prepare_twin,
@@ -124,6 +128,9 @@ def test_the_best_policy_of_a_session_is_played(learned):
     # It goes on as any other session does, over the same interface.
     assert walk(resume="two", robot="ros2_control").session.plays == launch.session.plays
     assert [process.name for process in resumed_processes(launch.session, 5.0)] == ["actor"]
+    Path("twin.yaml").write_text("twin: {randomisation: {enabled: true, friction: [0.3, 0.4]}}")
+    twin = play(**{"from": "learned"}, twin="twin.yaml", session="three").session.config.twin
+    assert twin.randomisation.enabled and twin.randomisation.friction == (0.3, 0.4)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +140,7 @@ def test_the_best_policy_of_a_session_is_played(learned):
         ({"from": "nowhere"}, ("does not exist",)),
         ({"from": "learned", "version": "5"}, ("no policy '5'", "3, 7")),
         ({"from": "learned", "sample": "perhaps"}, ("sample:=perhaps",)),
+        ({"from": "learned", "twin": "missing.yaml"}, ("missing.yaml cannot be read",)),
         ({"from": "learned", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
         ({"from": "learned", "set": "twin.camera=true"}, ("another robot", "'camera' exists only here")),
     ],
@@ -148,7 +156,7 @@ def test_a_mistake_about_what_to_play_is_named_before_anything_is_made(learned, 
     "given, words",
     [
         ({}, ("robot:=a1", "go2")),
-        ({"robot": "spot"}, ("no robot 'spot'", "a1, burger, go2")),
+        ({"robot": "spot"}, ("no robot 'spot'", "a1, burger, go2, so101")),
         ({"robot": "a1", "task": "fly"}, ("no task 'fly'", "walk")),
         ({"robot": "a1", "body": "ghost"}, ("no body 'ghost'", "twin or hardware")),
         ({"robot": "a1", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
@@ -161,6 +169,19 @@ def test_a_mistake_about_a_robot_is_named_before_anything_is_made(given, words):
         learn(**given)
     assert all(word in str(refusal.value) for word in words), refusal.value
     assert os.listdir() == []
+
+
+@pytest.mark.parametrize("defaults, parameters", [(REACH, "burger.yaml"), (PICK, "so101.yaml")])
+def test_a_launch_file_with_a_robot_and_a_task_of_its_own(defaults, parameters):
+    nothing = dict.fromkeys(arguments_with(defaults), "")
+    twin, robot = (
+        prepare_learn_with(defaults, nothing | {"session": body, "body": body}) for body in ("twin", "hardware")
+    )
+    assert {"robot": twin.session.config.robot, "task": twin.session.config.task} == defaults
+    assert (robot.session.config.body, robot.drive.parameters) == ("hardware", parameters)
+    assert prepare_learn_with(defaults, nothing | {"resume": "twin"}).session.path == twin.session.path
+    with pytest.raises(UserError, match="no task 'reach_from_above'|no robot 'arm'"):
+        prepare_learn_with(defaults, nothing | {"task": "reach_from_above", "robot": "so101"})
 
 
 def test_what_is_given_counts(tmp_path):

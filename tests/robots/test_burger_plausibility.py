@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daydreamer.robots.burger.plausibility import CameraCheck, OdometryCheck, WheelsCheck
+from daydreamer.robots.burger.plausibility import OdometryCheck, WheelsCheck
+from daydreamer.robots.camera_check import CameraCheck
 
 sys.path.append(str(Path(__file__).parent))
 from burger_rig import GREY, measured

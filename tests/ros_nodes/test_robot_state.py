@@ -1,5 +1,6 @@
 """What comes on a robot's topics, message by message, on a real node; what is believed of it, and what ends nothing."""
 
+import contextlib
 import math
 import time
 
@@ -12,9 +13,11 @@ import rclpy
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import BatteryState, Imu, JointState, Temperature
 
+from daydreamer.contract.signals import JOINT_EFFORT
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.so101.pick_place import PickPlace
 from ros_nodes import robot_state, topics
 from ros_nodes.robot_state import RobotState
 
@@ -283,3 +286,16 @@ def test_once_it_has_been_heard_whole_nothing_is_an_error(robot, monkeypatch):
     robot.imu(orientation=np.zeros(4))
     robot.state.require_usable()
     assert "no orientation" in robot.state.problem("/imu/data")
+
+
+def test_an_arm_says_what_its_motors_give_if_its_driver_does(node):
+    task = PickPlace(seed=0)
+    names, effort_n_m = list(task.spec.joint_names), np.linspace(-1.0, 1.0, 6)
+    with contextlib.closing(RobotState(node, task.spec, task.embodiment)) as state:
+        receive = state._subscriptions[topics.JOINT_STATES].callback
+        receive(topics.joint_state_message(Time(), names, np.zeros(6), np.zeros(6)))
+        assert state.measurement().get(JOINT_EFFORT) is None
+        receive(topics.joint_state_message(Time(), names[::-1], np.zeros(6), np.zeros(6), effort_n_m[::-1]))
+        np.testing.assert_allclose(state.measurement()[JOINT_EFFORT], effort_n_m)
+        receive(JointState(name=names, position=[0.0] * 6, effort=[0.0] * 5))
+        assert state.refused == {(topics.JOINT_STATES, "'effort' does not fit 'name'"): 1}

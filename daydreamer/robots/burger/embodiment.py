@@ -17,7 +17,8 @@ from daydreamer.contract.signals import (
     odometry_signals,
 )
 from daydreamer.robots.burger.constants import LIMITS
-from daydreamer.robots.burger.plausibility import CameraCheck, OdometryCheck, WheelsCheck
+from daydreamer.robots.burger.plausibility import OdometryCheck, WheelsCheck
+from daydreamer.robots.camera_check import CameraCheck
 from daydreamer.safety.twist_limiter import TwistLimiter
 
 ABOVE = "above"

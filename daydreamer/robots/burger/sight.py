@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.robots.burger.constants import ARENA_IN_PICTURE
-
-LEAST_LEVEL = 50
-"""Of 255, of the colour that is looked for: below it is too dark to tell colours."""
-
-TIMES_THE_OTHERS = 2.0
-"""Red or green that is so many times as bright as each of the other two."""
+from daydreamer.robots.colour import coloured
 
 LEAST_MARKER_PIXELS = 4
 
@@ -28,7 +23,7 @@ def find_post(picture: np.ndarray) -> np.ndarray:
       `[3]`: whether it is seen, 0 or 1; its bearing, from 1 at the left edge to -1 at the right one; its nearness, from
       0 to 1, which is reached when it takes up `NEAR_SHARE` of the width. Zeros if it is not seen.
     """
-    columns = np.flatnonzero(_coloured(picture, 0).any(axis=0))
+    columns = np.flatnonzero(coloured(picture, 0).any(axis=0))
     if not len(columns):
         return np.zeros(3)
     width = picture.shape[1]
@@ -45,15 +40,8 @@ def find_robot(picture: np.ndarray) -> np.ndarray | None:
     Returns:
       None if it is not seen.
     """
-    rows, columns = np.nonzero(_coloured(picture, 1))
+    rows, columns = np.nonzero(coloured(picture, 1))
     if len(rows) < LEAST_MARKER_PIXELS:
         return None
     first, last = ARENA_IN_PICTURE
     return (np.array((columns.mean(), rows.mean())) + 0.5 - first) / (last - first)
-
-
-def _coloured(picture: np.ndarray, channel: int) -> np.ndarray:
-    """`[height, width]`: which pixels are red (0) or green (1)."""
-    level = picture[..., channel].astype(np.float32)
-    others = np.delete(picture, channel, axis=-1).max(axis=-1)
-    return (level >= LEAST_LEVEL) & (level > TIMES_THE_OTHERS * others)

@@ -35,6 +35,7 @@ from daydreamer.robots.burger.embodiment import ABOVE
 from daydreamer.robots.burger.presets import IN_A_ROOM, IN_AN_ARENA
 from daydreamer.robots.burger.reach_from_above import DISTANCE
 from sim.description import Camera, InitialState, Randomised, Sensor, Stage, TwinDescription
+from sim.exposure import Exposure
 from sim.motors import VelocityMotors, speed_targets
 from sim.twin import Twin, TwinTruth
 
@@ -45,11 +46,6 @@ ARENA_MIDDLE_M = np.array((10.0, 0.0))
 ARENA_HALF_M = 0.35
 MARKER_AHEAD_M = -0.017
 """Of base_link, to the middle of the marker on top."""
-
-PICTURE_NOISE = 2.5
-EXPOSURE_STEP, EXPOSURE_RANGE = 0.02, 0.2
-"""White noise of each pixel, of 255; by how much the logarithm of the exposure wanders from one picture to the next,
-and at most. Ours: an automatic exposure is never quite at rest."""
 
 
 def _motors(config: TwinConfig) -> VelocityMotors:
@@ -162,17 +158,14 @@ class BurgerTwin(Twin):
         self._pose = np.zeros(3)
         self._wheels_rad: np.ndarray | None = None
         self._first_yaw_rad = 0.0
-        self._exposure = 0.0
-        self._drawn: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._exposure = Exposure()
         super().reset(state, seed)
 
     def read(self) -> dict[str, np.ndarray]:
         """See `Twin.read`."""
         signals = super().read()
         signals |= self._odometry(signals)
-        for camera in self.description.cameras:
-            if camera.signal in signals:
-                signals[camera.signal] = self._exposed(camera.signal, signals[camera.signal])
+        self._exposure.expose(self.description.cameras, signals, self._random)
         return signals
 
     def _odometry(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -189,20 +182,6 @@ class BurgerTwin(Twin):
         forward_m_s = float((TWIST_OF_WHEELS @ signals[JOINT_VELOCITY])[0])
         twist = np.array((forward_m_s, signals[ANGULAR_VELOCITY][2]))
         return {ODOMETRY_TWIST: twist, ODOMETRY_POSE: self._pose.copy()}
-
-    def _exposed(self, camera: str, drawn: np.ndarray) -> np.ndarray:
-        """A drawn picture as the camera sends it; the same object for the same picture."""
-        before = self._drawn.get(camera)
-        if before is not None and before[0] is drawn:
-            return before[1]
-        step = self._random.normal(0.0, EXPOSURE_STEP)
-        self._exposure = float(np.clip(self._exposure + step, -EXPOSURE_RANGE, EXPOSURE_RANGE))
-        noisy = drawn * math.exp(self._exposure) + PICTURE_NOISE * self._random.standard_normal(
-            drawn.shape, dtype=np.float32
-        )
-        picture = np.rint(noisy).clip(0, 255).astype(np.uint8)
-        self._drawn[camera] = drawn, picture
-        return picture
 
 
 def make_twin(config: TwinConfig, seed: int) -> Twin:

@@ -1,0 +1,31 @@
+"""TheRobotStudio's SO-101, an arm with a gripper, with a camera before its table."""
+
+from daydreamer.robots.registry import Interface, Robot, TaskEntry
+from daydreamer.robots.so101 import pick_place
+from daydreamer.robots.so101.portrayal import PORTRAYAL
+from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, TINY
+
+ROBOT = Robot(
+    name="so101",
+    summary="SO-101, an arm with a gripper, with a camera",
+    tasks={
+        "pick_place": TaskEntry(
+            make=pick_place.make,
+            summary="carry a cube from tray to tray, by a camera, as DayDreamer's arms did",
+            overrides=OVERRIDES,
+            presets={"default": PICK_PLACE_DEFAULT, "tiny": TINY},
+            portrayal=PORTRAYAL,
+        ),
+    },
+    twin="daydreamer.robots.so101.twin:make_twin",
+    interfaces={
+        "feetech": Interface(
+            driver="daydreamer.robots.so101.driver_node", executable="so101_node", parameters="so101.yaml"
+        ),
+        # As so101-ros-physical-ai brings the arm up.
+        "ros2_control": Interface(
+            parameters="so101_ros2_control.yaml", remappings=(("joint_command", "forward_controller/commands"),)
+        ),
+    },
+    tried="its twin; the driver on servos that were played on a pseudo-terminal, not on an arm",
+)

@@ -1,0 +1,203 @@
+"""Driver of the SO-101: Feetech's serial bus on one side, the topics of `ros_nodes.topics` on the other.
+
+Parameters: `port` of the adapter; `calibration`, LeRobot's file of this arm, to make sure that it is this one;
+`rate_hz` of bus and topics; `answer_timeout_s` in which servos answer; `command_timeout_s` without a command until the
+arm lies down; `interpolate_s` from one command to the next. When nobody commands it any more the arm folds, lies down,
+and only then has no torque. A driver that is killed outright cannot do that: its servos hold on. A software stop is not
+a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from sensor_msgs.msg import Temperature
+
+from daydreamer.errors import UserError
+from daydreamer.pacer import Pacer
+from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
+from daydreamer.robots.so101.constants import JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
+from daydreamer.robots.so101.embodiment import EMBODIMENT
+from daydreamer.robots.so101.lowering import Lowering
+from daydreamer.robots.so101.servos import ArmServos, ArmState
+from daydreamer.safety.motor_guard import MotorGuard
+from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
+from daydreamer.stop_request import StopRequest, run_process
+from ros_nodes import driver_parameters, runtime, topics
+from ros_nodes.command_intake import CommandIntake
+from ros_nodes.complaints import Complaints
+
+TEMPERATURE_PERIOD_S = 0.5
+
+HOT_MARGIN_C = 3.0
+"""Beyond the limit of the safety supervisor, from which on the driver lays the arm down whatever is commanded."""
+
+ENDING_S = 15.0
+"""Longest way to rest when the driver ends."""
+
+
+class ArmDriver:
+    """Publishes what the servos say, and turns commands into their targets, tick by tick.
+
+    Attributes:
+      guard: has the last word on targets.
+      lowers: whether the arm is on its way to rest, or lies.
+    """
+
+    def __init__(self, node, servos: ArmServos, *, rate_hz: float, command_timeout_s: float, interpolate_s: float):
+        self._node, self._servos = node, servos
+        self._complaints = Complaints(node, time.monotonic)
+        self._lowering = Lowering()
+        self._stopped: str | None = None
+        self._next_temperature_s = 0.0
+        self._position_rad: np.ndarray | None = None
+        self.lowers = True
+        self.guard = MotorGuard(
+            JOINTS,
+            LIMITS,
+            stiffness_n_m_rad=np.full(len(JOINTS), STIFFNESS_N_M_RAD),
+            max_target_error_rad=1.0,
+            interpolate_s=interpolate_s,
+            command_timeout_s=command_timeout_s,
+            period_s=1.0 / rate_hz,
+        )
+        self.intake = CommandIntake(
+            node,
+            topics.COMMAND_INTERFACES[0],
+            EMBODIMENT,
+            lambda target_rad: self.guard.command(target_rad, time.monotonic()),
+            begin_anew=self.guard.begin_anew,
+        )
+        self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
+        self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+
+    def tick(self, ends: bool = False) -> None:
+        """Asks the servos, and tells them where to be.
+
+        Args:
+          ends: nobody commands any more.
+
+        Raises:
+          UserError: the adapter is gone.
+        """
+        try:
+            state = self._servos.state()
+            now_s = time.monotonic()
+            if state is None:
+                silent = ", ".join(self._servos.silent)
+                self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
+            else:
+                self._take_in(state, now_s)
+            target_rad = None if ends else self.guard.target(now_s)
+            self._drive(target_rad, now_s)
+        except OSError as error:
+            raise UserError(
+                f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, "
+                "and start the driver again."
+            ) from error
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the arm lies, without torque."""
+        return self.lowers and self._target_rad is None
+
+    def _drive(self, target_rad: np.ndarray | None, now_s: float) -> None:
+        if self.guard.stopped is not None:
+            self._say_stopped(self.guard.stopped)
+        self.lowers = target_rad is None
+        if target_rad is not None:
+            self._lowering.stand_by()
+        elif self._position_rad is not None:
+            target_rad = self._lowering.target(now_s, self._position_rad)
+        self._target_rad = target_rad
+        self._servos.drive(None if target_rad is None else carried(target_rad))
+
+    def _take_in(self, state: ArmState, now_s: float) -> None:
+        believed = self.guard.measured(state.position_rad, state.velocity_rad_s, now_s)
+        hottest = int(state.temperature_c.argmax())
+        if state.temperature_c[hottest] > LIMITS.temperature_c + HOT_MARGIN_C:
+            self._say_stopped(f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C")
+            self.guard.command(None, now_s)
+        if state.faults:
+            said = "; ".join(f"{joint}: {text}" for joint, text in state.faults.items())
+            self._complaints.add("A servo says that something is wrong", lambda: said)
+        if not believed:
+            self._complaints.add("A joint's angle does not follow from those before; such a sample is not used")
+            return
+        self._position_rad = state.position_rad
+        self._publish(state, now_s)
+
+    def _publish(self, state: ArmState, now_s: float) -> None:
+        stamp = self._node.get_clock().now().to_msg()
+        self.joint_states.publish(
+            topics.joint_state_message(stamp, JOINTS, state.position_rad, state.velocity_rad_s, state.effort_n_m)
+        )
+        if now_s < self._next_temperature_s:
+            return
+        self._next_temperature_s = now_s + TEMPERATURE_PERIOD_S
+        for name, temperature_c in zip(JOINTS, state.temperature_c.tolist(), strict=True):
+            message = Temperature(temperature=temperature_c)
+            message.header.stamp, message.header.frame_id = stamp, name
+            self._temperature.publish(message)
+
+    def _say_stopped(self, why: str) -> None:
+        if why != self._stopped:
+            self._stopped = why
+            self._node.get_logger().error(
+                f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has told it to let go, as "
+                "the actor does when it is deactivated."
+            )
+
+
+def main(arguments: Sequence[str], stop: StopRequest) -> int:
+    runtime.parse_without_session("so101_node", __doc__, arguments)
+    with contextlib.ExitStack() as stack:
+        node = stack.enter_context(runtime.ros_node(lambda: runtime.Node("so101"), arguments))
+        spinner = stack.enter_context(runtime.Spinner(node))
+        runtime.refuse_file_for_others(node, arguments)
+        path = runtime.declare(node, "port", "/dev/ttyACM0")
+        calibration = runtime.declare(node, "calibration", "")
+        rate_hz = driver_parameters.number(node, "rate_hz", 1.0 / STATE_PERIOD_S, 10.0, 200.0)
+        # Never 0: an arm must not go on by itself for ever.
+        timeout_s = driver_parameters.number(node, "command_timeout_s", 0.25, 0.02, 2.0)
+        interpolate_s = driver_parameters.number(node, "interpolate_s", 0.05, 0.001, 0.5)
+        answer_s = driver_parameters.number(node, "answer_timeout_s", ANSWER_S, 0.002, 0.2)
+        runtime.refuse_unknown_parameters(node)
+        port = stack.enter_context(contextlib.closing(SerialPort(path)))
+        bus = ServoBus(port, answer_s)
+        servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
+        driver = ArmDriver(node, servos, rate_hz=rate_hz, command_timeout_s=timeout_s, interpolate_s=interpolate_s)
+        runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
+        servos.prepare()
+        node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
+        pacer = Pacer(1.0 / rate_hz, time.monotonic())
+
+        def tick(ends: bool) -> None:
+            spinner.until(pacer.tick_s)
+            pacer.begin(time.monotonic())
+            driver.tick(ends)
+            pacer.finish(time.monotonic())
+
+        while not stop:
+            tick(ends=False)
+        until_s = time.monotonic() + ENDING_S
+        while time.monotonic() < until_s:
+            tick(ends=True)
+            if driver.at_rest:
+                break
+        servos.drive(None)
+        print(
+            f"The bus: {bus.asked_again} requests again, {bus.damaged} packets damaged, {bus.unexpected} unexpected.",
+            file=sys.stderr,
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_process(main))

@@ -1,0 +1,79 @@
+"""How the SO-101 lets go: it lies down first, because without torque it falls, and what it holds with it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daydreamer.robots.so101.constants import GRIPPER, LOWERING_RAD_S, PAN, REST_RAD, WRIST_FLEX, carried
+from daydreamer.safety.ramp import Ramp
+from daydreamer.safety.target_stream import TargetStream
+
+RAISED_RAD = 0.2
+"""Of the wrist, with the arm folded: the gripper points ahead, above the trays."""
+
+
+class Lowering:
+    """The way of an arm that nobody commands any more: it folds, out of whatever it stands in, turns aside, and lies
+    down there.
+    """
+
+    def __init__(self) -> None:
+        self._ramp: Ramp | None = None
+        self.rest()
+
+    def rest(self) -> None:
+        """The arm is left as it is: it has never been commanded."""
+        self._legs: list[NDArray[np.float64]] | None = None
+
+    def stand_by(self) -> None:
+        """The arm is commanded; when it no longer is, the way begins."""
+        self._legs, self._ramp = [], None
+
+    def target(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Joint angles `[6]` at this time, for an arm that was at `position_rad` when it was commanded no more; None
+        once it lies, and for one that is left as it is.
+        """
+        if self._legs is None:
+            return None
+        if self._ramp is None:
+            self._legs = _way_to_rest(position_rad)
+            self._ramp = Ramp(position_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        elif self._ramp.is_done(time_s):
+            if not self._legs:
+                self.rest()
+                return None
+            self._ramp = Ramp(self._ramp.position_rad(time_s), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        return self._ramp.position_rad(time_s)
+
+
+class LoweringTargets(TargetStream):
+    """Targets of the servos: those that are commanded, and once there are none the way to rest, and then none.
+
+    So it is after a command to let go, and after the silence of whoever commands.
+    """
+
+    def reset(self) -> None:
+        """See `TargetStream.reset`; the arm is left as it is."""
+        super().reset()
+        self._lowering = Lowering()
+
+    def error(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """See `TargetStream.error`; None once the arm lies."""
+        error = super().error(time_s, position_rad)
+        if error is not None:
+            self._lowering.stand_by()
+            return error
+        target_rad = self._lowering.target(time_s, position_rad)
+        return None if target_rad is None else carried(target_rad) - position_rad
+
+
+def _way_to_rest(begin_rad: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Joint angles `[6]` on the way; what the gripper holds it keeps until the end."""
+    rest_rad = REST_RAD.copy()
+    rest_rad[GRIPPER] = begin_rad[GRIPPER]
+    aside_rad = rest_rad.copy()
+    aside_rad[WRIST_FLEX] = RAISED_RAD
+    folded_rad = aside_rad.copy()
+    folded_rad[PAN] = begin_rad[PAN]
+    return [folded_rad, aside_rad, rest_rad]

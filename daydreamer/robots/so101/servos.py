@@ -1,0 +1,254 @@
+"""The six servos of an SO-101: whether they are those that they should be, what they say, and what they are told.
+
+Nothing moves here before a target is given. NOT YET RUN ON AN ARM: units and signs are of the servo's memory table.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from daydreamer.errors import UserError
+from daydreamer.robots.so101 import feetech
+from daydreamer.robots.so101.bus import NoAnswer, ServoBus
+from daydreamer.robots.so101.constants import (
+    COUNT_RAD,
+    COUNTS_PER_TURN,
+    GRIPPER,
+    GRIPPER_TORQUE_N_M,
+    JOINTS,
+    LIMITS,
+    STALL_TORQUE_N_M,
+)
+
+SERVOS = (1, 2, 3, 4, 5, 6)
+"""Their ids, in the order of the joints, as the arm's owners give them."""
+
+ROLL = 4
+"""The joint that turns all around, of which a calibration has no range."""
+
+RANGE = (0.75, 1.2)
+"""Of a joint's published range, what the calibration of an arm can come to."""
+
+LEAST_V = 4.5
+"""Below it the servos have no power but that of the adapter."""
+
+STALL_A, AMPERE_COUNTS = 2.7, 0.0065
+"""Of a servo that gives its stall torque; and of the number that it says."""
+
+GAINS = {feetech.P_GAIN: 32, feetech.I_GAIN: 0, feetech.D_GAIN: 32}
+"""Of the servos' own control, which the twin's stiffness is that of."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArmState:
+    """What all servos say.
+
+    Attributes:
+      position_rad, velocity_rad_s, effort_n_m, temperature_c, voltage_v: `[6]`.
+      faults: of each that says that something is wrong, in words, by joint.
+    """
+
+    position_rad: NDArray[np.float64]
+    velocity_rad_s: NDArray[np.float64]
+    effort_n_m: NDArray[np.float64]
+    temperature_c: NDArray[np.float64]
+    voltage_v: NDArray[np.float64]
+    faults: dict[str, str]
+
+
+class _Calibrated(msgspec.Struct, frozen=True):
+    """Of one servo, as LeRobot keeps it; what else stands there is not looked at."""
+
+    id: int
+    homing_offset: int
+    range_min: int
+    range_max: int
+
+
+class ArmServos:
+    """The arm on its bus.
+
+    Attributes:
+      silent: joints that have not answered at the last tick.
+    """
+
+    def __init__(self, bus: ServoBus, calibration: Path | None = None) -> None:
+        """Makes sure that these are the servos of a calibrated SO-101; nothing moves.
+
+        Args:
+          calibration: LeRobot's file of this arm, to compare with what the servos have; None compares nothing.
+
+        Raises:
+          UserError: a servo is missing, there is another one with its id, it is none of this kind, has no power or no
+            calibration, or one of another arm.
+        """
+        self._bus = bus
+        self.silent: tuple[str, ...] = ()
+        self._find()
+        self._zero, ranges = self._calibration()
+        if calibration is not None:
+            self._compare(calibration, ranges)
+        self._torque_on = False
+
+    def prepare(self) -> None:
+        """Sets gains and torque limits, with torque off.
+
+        Raises:
+          UserError: a servo does not take them.
+        """
+        try:
+            for joint, servo in enumerate(SERVOS):
+                self._bus.write(servo, feetech.TORQUE_ENABLE, 0)
+                for register, value in GAINS.items():
+                    self._bus.write(servo, register, value)
+                limit = GRIPPER_TORQUE_N_M / STALL_TORQUE_N_M if joint == GRIPPER else 1.0
+                self._bus.write(servo, feetech.TORQUE_LIMIT, round(1000 * limit))
+        except NoAnswer as error:
+            raise self._unheard(error) from error
+
+    def state(self) -> ArmState | None:
+        """What the servos say now; None if one of them does not answer.
+
+        Raises:
+          OSError: the adapter is gone.
+        """
+        answers = self._bus.states(SERVOS)
+        self.silent = tuple(name for name, servo in zip(JOINTS, SERVOS, strict=True) if servo not in answers)
+        if self.silent:
+            return None
+        states = [feetech.state_of(answers[servo].content) for servo in SERVOS]
+        columns = {each: np.array([state[each] for state in states], np.float64) for each in feetech.STATE}
+        load_n_m = columns[feetech.LOAD] / 1000.0 * STALL_TORQUE_N_M
+        by_current_n_m = np.abs(columns[feetech.CURRENT]) * AMPERE_COUNTS / STALL_A * STALL_TORQUE_N_M
+        faults = {
+            name: feetech.fault_names(answers[servo].faults | int(columns[feetech.STATUS][joint]))
+            for joint, (name, servo) in enumerate(zip(JOINTS, SERVOS, strict=True))
+        }
+        return ArmState(
+            position_rad=(columns[feetech.POSITION] - self._zero) * COUNT_RAD,
+            velocity_rad_s=columns[feetech.VELOCITY] * COUNT_RAD,
+            # Duty without current is a joint that moves freely, and current without duty one that is moved.
+            effort_n_m=np.sign(load_n_m) * np.minimum(np.abs(load_n_m), by_current_n_m),
+            temperature_c=columns[feetech.TEMPERATURE],
+            voltage_v=columns[feetech.VOLTAGE] / 10.0,
+            faults={name: text for name, text in faults.items() if text},
+        )
+
+    def drive(self, target_rad: NDArray[np.float64] | None) -> None:
+        """Tells the servos where to be `[6]`; None takes their torque off.
+
+        Raises:
+          OSError: the adapter is gone.
+        """
+        if target_rad is None:
+            # Again at every tick: nobody answers to it.
+            self._bus.write_all(feetech.TORQUE_ENABLE, dict.fromkeys(SERVOS, 0))
+            self._torque_on = False
+            return
+        counts = np.rint(target_rad / COUNT_RAD + self._zero).clip(0, COUNTS_PER_TURN - 1)
+        self._bus.write_all(feetech.GOAL_POSITION, dict(zip(SERVOS, counts.astype(int).tolist(), strict=True)))
+        if not self._torque_on:
+            # Only once they know where: with torque they go where they were told last.
+            self._bus.write_all(feetech.TORQUE_ENABLE, dict.fromkeys(SERVOS, 1))
+            self._torque_on = True
+
+    def _find(self) -> None:
+        unheard: list[NoAnswer] = []
+        for servo in SERVOS:
+            try:
+                self._bus.ping(servo)
+            except NoAnswer as error:
+                unheard.append(error)
+        if doubled := [each for each in unheard if each.several or each.garbled]:
+            missing = ", ".join(_name(each.servo) for each in unheard if each not in doubled)
+            of_these = f", perhaps {missing}, which does not answer" if missing else ""
+            raise UserError(
+                f"Two servos of the arm seem to have the id of {_name(doubled[0].servo)}: both answer at once. Give "
+                f"one of them its own{of_these}: alone on the bus, with Feetech's program or lerobot-setup-motors."
+            )
+        if unheard:
+            if len(unheard) == len(SERVOS):
+                raise UserError(
+                    "No servo of the arm answers; switch its power on, and see whether its cable is in the adapter."
+                )
+            raise self._unheard(unheard[0])
+        try:
+            for servo in SERVOS:
+                if (model := self._bus.read(servo, feetech.MODEL)) != feetech.MODEL_STS3215:
+                    raise UserError(
+                        f"Servo {_name(servo)} is of model {model}, not an STS3215 ({feetech.MODEL_STS3215}); put one "
+                        "in its place, or give parameter port the adapter of the SO-101."
+                    )
+                if (volts := self._bus.read(servo, feetech.VOLTAGE) / 10.0) < LEAST_V:
+                    raise UserError(f"Servo {_name(servo)} has {volts:.1f} V; switch the arm's power on.")
+        except NoAnswer as error:
+            raise self._unheard(error) from error
+
+    def _calibration(self) -> tuple[NDArray[np.float64], list[tuple[int, int, int]]]:
+        """Counts at angle 0 `[6]`, and what the servos have: homing offset, lower and upper limit of each."""
+        zero, ranges = np.empty(len(SERVOS)), []
+        registers = (feetech.HOMING_OFFSET, feetech.LOWER_LIMIT, feetech.UPPER_LIMIT)
+        try:
+            for joint, servo in enumerate(SERVOS):
+                offset, lower, upper = (self._bus.read(servo, register) for register in registers)
+                ranges.append((offset, lower, upper))
+                width_rad = (upper - lower) * COUNT_RAD
+                published_rad = LIMITS.upper_rad[joint] - LIMITS.lower_rad[joint]
+                low, high = RANGE
+                if joint != ROLL and not low * published_rad <= width_rad <= high * published_rad:
+                    raise UserError(
+                        f"Servo {_name(servo)} has limits {width_rad:.2f} rad apart, where the joint has "
+                        f"{published_rad:.2f}: it has not been calibrated, or as another joint. Calibrate the arm, as "
+                        "with lerobot-calibrate."
+                    )
+                zero[joint] = (lower + upper) / 2
+                if joint == GRIPPER:
+                    zero[joint] = lower - LIMITS.lower_rad[GRIPPER] / COUNT_RAD
+        except NoAnswer as error:
+            raise self._unheard(error) from error
+        return zero, ranges
+
+    def _compare(self, path: Path, ranges: list[tuple[int, int, int]]) -> None:
+        file = read_calibration(path)
+        for name, servo, own in zip(JOINTS, SERVOS, ranges, strict=True):
+            said = file[name]
+            if (said.homing_offset, said.range_min, said.range_max) != own or said.id != servo:
+                raise UserError(
+                    f"{path} is the calibration of another arm: for {name} it has id {said.id}, homing offset "
+                    f"{said.homing_offset} and limits {said.range_min} to {said.range_max}, the servo {servo}, "
+                    f"{own[0]} and {own[1]} to {own[2]}. Give parameter calibration the file of this arm, or "
+                    "calibrate it."
+                )
+
+    def _unheard(self, error: NoAnswer) -> UserError:
+        return UserError(
+            f"Servo {_name(error.servo)} of the arm does not answer; see whether its cable is in, and whether it has "
+            "that id."
+        )
+
+
+def read_calibration(path: Path) -> Mapping[str, _Calibrated]:
+    """LeRobot's file of an arm's calibration, by joint.
+
+    Raises:
+      UserError: it cannot be read, is none, or lacks a joint.
+    """
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=dict[str, _Calibrated])
+    except OSError as error:
+        raise UserError(f"The calibration {path} cannot be read ({error.strerror}).") from error
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path} is no calibration as LeRobot keeps it ({error}).") from error
+    if missing := [name for name in JOINTS if name not in file]:
+        raise UserError(f"The calibration {path} is of another kind of arm: it lacks {', '.join(missing)}.")
+    return file
+
+
+def _name(servo: int) -> str:
+    return f"{servo} ({JOINTS[SERVOS.index(servo)]})"

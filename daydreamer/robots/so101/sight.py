@@ -1,0 +1,25 @@
+"""Finds the cube in the picture of the camera before and above the trays, by its colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.robots.colour import coloured
+
+LEAST_PIXELS = 4
+
+
+def find_cube(picture: np.ndarray) -> np.ndarray | None:
+    """Where the red cube is, `[2]` from 0 to 1, right and down.
+
+    Args:
+      picture: `[height, width, 3]`, uint8, RGB.
+
+    Returns:
+      None if it is not seen.
+    """
+    rows, columns = np.nonzero(coloured(picture, 0))
+    if len(rows) < LEAST_PIXELS:
+        return None
+    height, width, _ = picture.shape
+    return np.array(((columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height))

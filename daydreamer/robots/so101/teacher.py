@@ -1,0 +1,52 @@
+"""A scripted teacher that knows where the cube is, as only a twin does: it shows what the task can come to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, OVER_LEFT, OVER_RIGHT, RIGHT, nearest
+from daydreamer.robots.so101.pick_place import PickPlace
+
+JAWS_MIDDLE_M = np.array((0.0, 0.0325, 0.0))
+"""From the tool to the middle between the open jaws."""
+
+
+class Teacher:
+    """Chooses the action of `PickPlace` that brings the cube to the other tray.
+
+    A cube that lies between two cells slips out of the jaws; so after a grasp that failed it pushes somewhere.
+    """
+
+    def __init__(self, task: PickPlace, seed: int = 0) -> None:
+        """`seed` is of the pushes."""
+        self._task = task
+        self._random = np.random.default_rng(seed)
+        self._pushes = False
+
+    def action(self, cube_m: np.ndarray) -> np.ndarray:
+        """The action after the newest observation, with the cube's middle at `[3]`."""
+        return np.asarray(self._choose(cube_m), np.int32)
+
+    def _choose(self, cube_m: np.ndarray) -> int:
+        task = self._task
+        cell = task.cell
+        if task.held_from is not None:
+            if cell.low:
+                return LIFT
+            if cell.over_tray and cell.side != task.held_from:
+                return GRIP
+            return RIGHT if task.held_from == "left" else LEFT
+        if task.closed:
+            self._pushes = cell.low
+            return GRIP
+        if self._pushes:
+            self._pushes = False
+            return int(self._random.choice((FORWARD, BACK, LEFT, RIGHT)))
+        rows = OVER_LEFT if cell.side == "left" else OVER_RIGHT
+        wanted = nearest(cube_m - JAWS_MIDDLE_M)
+        ahead, left = wanted.x - cell.x, min(max(wanted.y, rows[0]), rows[1]) - cell.y
+        if ahead:
+            return FORWARD if ahead > 0 else BACK
+        if left:
+            return LEFT if left > 0 else RIGHT
+        return GRIP if cell.low else LIFT

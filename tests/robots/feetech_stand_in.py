@@ -1,0 +1,161 @@
+"""Six servos that speak Feetech's protocol on a real pseudo-terminal, on a thread; packets get lost and damaged."""
+
+import os
+import pty
+import select
+import threading
+import time
+import tty
+
+import numpy as np
+
+from daydreamer.robots.so101 import feetech
+from daydreamer.robots.so101.constants import COUNT_RAD, JOINTS, LIMITS, REST_RAD
+
+MIDDLE = 2048
+SPEED_COUNTS_S = 3000.0
+GRIPPER_LOWER = 1500
+
+
+def calibration():
+    """Homing offset, lower and upper limit of each joint, as an arm has them whose zeros are in the middle."""
+    half = (LIMITS.upper_rad - LIMITS.lower_rad) / COUNT_RAD / 2
+    ranges = [(MIDDLE - round(each), MIDDLE + round(each)) for each in half[:4]]
+    ranges += [(0, 4095), (GRIPPER_LOWER, GRIPPER_LOWER + round(2 * half[5]))]
+    return [(100 * joint - 250, *limits) for joint, limits in enumerate(ranges)]
+
+
+def counts(joints_rad):
+    """Where servos are whose joints are at these angles."""
+    found = np.rint(MIDDLE + np.asarray(joints_rad) / COUNT_RAD).astype(int)
+    found[4] = round(2047.5 + joints_rad[4] / COUNT_RAD)
+    found[5] = round(GRIPPER_LOWER + (joints_rad[5] - LIMITS.lower_rad[5]) / COUNT_RAD)
+    return found
+
+
+class Servo:
+    """What one servo has in its registers, and where it is."""
+
+    def __init__(self, joint, count):
+        self.memory = bytearray(128)
+        self.position = float(count)
+        offset, lower, upper = calibration()[joint]
+        for register, value in (
+            (feetech.MODEL, feetech.MODEL_STS3215),
+            (feetech.HOMING_OFFSET, offset),
+            (feetech.LOWER_LIMIT, lower),
+            (feetech.UPPER_LIMIT, upper),
+            (feetech.VOLTAGE, 121),
+            (feetech.TEMPERATURE, 30),
+            (feetech.GOAL_POSITION, 0),  # a servo with torque and no goal goes there
+        ):
+            self.set(register, value)
+        self.blocked = False
+
+    def get(self, register):
+        return register.decode(bytes(self.memory[register.address : register.address + register.size]))
+
+    def set(self, register, value):
+        self.memory[register.address : register.address + register.size] = register.encode(value)
+
+    def advance(self, seconds):
+        moves = 0.0
+        if self.get(feetech.TORQUE_ENABLE) and not self.blocked:
+            farthest = SPEED_COUNTS_S * seconds
+            moves = float(np.clip(self.get(feetech.GOAL_POSITION) - self.position, -farthest, farthest))
+        self.position += moves
+        self.set(feetech.POSITION, round(self.position))
+        self.set(feetech.VELOCITY, round(moves / max(seconds, 1e-6)))
+
+
+class FeetechStandIn:
+    """The bus.
+
+    Attributes:
+      port: path of the terminal that a driver opens.
+      servos: by id.
+      lost, damaged: probability that an answer is not sent, or has a wrong byte.
+      doubled: ids at which two servos answer.
+      silent: nobody answers.
+      received: packets that came, as bytes.
+    """
+
+    def __init__(self, joints_rad=REST_RAD, seed=0):
+        self.servos = {joint + 1: Servo(joint, count) for joint, count in enumerate(counts(joints_rad))}
+        self.lost = self.damaged = 0.0
+        self.doubled, self.silent, self.received = set(), False, []
+        self._random = np.random.default_rng(seed)
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        if not self._ends.is_set():
+            self._ends.set()
+            self._thread.join()
+            os.close(self._master)
+            os.close(self._slave)
+
+    def joints_rad(self):
+        at = np.array([self.servos[joint + 1].position for joint in range(len(JOINTS))])
+        zero = counts(np.zeros(len(JOINTS)))
+        return (at - zero) * COUNT_RAD
+
+    @property
+    def torque(self):
+        return [servo.get(feetech.TORQUE_ENABLE) for servo in self.servos.values()]
+
+    def _serve(self):
+        buffer, before_s = bytearray(), time.monotonic()
+        while not self._ends.is_set():
+            if select.select([self._master], [], [], 0.005)[0]:
+                buffer += os.read(self._master, 4096)
+            now_s = time.monotonic()
+            for servo in self.servos.values():
+                servo.advance(now_s - before_s)
+            before_s = now_s
+            while (request := self._taken(buffer)) is not None:
+                self.received.append(request)
+                self._obey(request)
+
+    @staticmethod
+    def _taken(buffer):
+        if len(buffer) < 6 or len(buffer) < buffer[3] + 4:
+            return None
+        assert buffer[:2] == feetech.HEADER
+        request = bytes(buffer[: buffer[3] + 4])
+        del buffer[: len(request)]
+        assert request[-1] == feetech.checksum(request[2:-1])
+        return request
+
+    def _obey(self, request):
+        servo, instruction, parameters = request[2], request[4], request[5:-1]
+        if instruction == feetech.SYNC_WRITE:
+            address, size = parameters[:2]
+            for begin in range(2, len(parameters), size + 1):
+                self._write(parameters[begin], address, parameters[begin + 1 : begin + 1 + size])
+        elif instruction == feetech.SYNC_READ:
+            address, size, *wanted = parameters
+            for each in wanted:
+                self._answer(each, address, size)
+        elif instruction == feetech.READ:
+            self._answer(servo, *parameters)
+        else:
+            if instruction == feetech.WRITE:
+                self._write(servo, parameters[0], parameters[1:])
+            self._answer(servo, 0, 0)
+
+    def _write(self, servo, address, content):
+        if servo in self.servos:
+            self.servos[servo].memory[address : address + len(content)] = content
+
+    def _answer(self, servo, address, size):
+        if servo not in self.servos or self.silent or self._random.random() < self.lost:
+            return
+        content = bytearray(feetech.answer(servo, bytes(self.servos[servo].memory[address : address + size])))
+        if self._random.random() < self.damaged:
+            content[self._random.integers(2, len(content))] ^= 1 << self._random.integers(8)
+        os.write(self._master, bytes(content) * (2 if servo in self.doubled else 1))

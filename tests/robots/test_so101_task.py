@@ -1,0 +1,179 @@
+"""Kinematics, cells, rewards and checks of the SO-101, against figures worked out by hand."""
+
+import numpy as np
+import pytest
+
+from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, Measurement
+from daydreamer.robots.so101 import kinematics
+from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Cell, cells_over, nearest
+from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, STALL_TORQUE_N_M
+from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.pick_place import PickPlace
+from daydreamer.robots.so101.plausibility import CubeCheck, EffortCheck
+from daydreamer.robots.so101.sight import find_cube
+
+HOLDING_RAD = CLOSED_RAD + 0.4 * (OPEN_RAD - CLOSED_RAD)
+GREY = np.full((64, 64, 3), 90, np.uint8)
+
+
+def measured(cell, gripper_rad=OPEN_RAD, picture=GREY, effort_n_m=np.zeros(6), speed_rad_s=0.0):
+    joints_rad = np.array((*kinematics.downwards(cell.tool_m), gripper_rad))
+    values = {JOINT_POSITION: joints_rad, JOINT_VELOCITY: np.full(6, speed_rad_s), ABOVE: picture}
+    return Measurement(0.0, values | {JOINT_EFFORT: np.array(effort_n_m)})
+
+
+def with_cube(columns):
+    picture = GREY.copy()
+    picture[30:34, columns] = (200, 10, 10)
+    return picture
+
+
+@pytest.fixture
+def task():
+    return PickPlace(seed=0)
+
+
+def act(task, action, measurement):
+    """What it observes, and where the action then leads to: the tool, and the gripper."""
+    state = task.observe(measurement, measurement[JOINT_POSITION])
+    setpoint = task.setpoint(np.int32(action), measurement, measurement[JOINT_POSITION])
+    return state, kinematics.tool_position_m(setpoint), setpoint[5]
+
+
+def test_backwards_and_forwards_is_the_same_place():
+    random = np.random.default_rng(0)
+    for tool_m in random.uniform((0.15, -0.12, 0.0), (0.23, 0.09, 0.07), (200, 3)):
+        joints_rad = kinematics.downwards(tool_m)
+        np.testing.assert_allclose(kinematics.tool_position_m(joints_rad), tool_m, atol=1e-12)
+        assert kinematics.pitch_rad(joints_rad) == pytest.approx(np.pi / 2)
+        assert np.all(joints_rad > LIMITS.lower_rad[:5]) and np.all(joints_rad < LIMITS.upper_rad[:5])
+    with pytest.raises(ValueError, match="does not reach"):
+        kinematics.downwards(np.array((0.5, 0.0, 0.0)))
+
+
+@pytest.mark.parametrize("bend", [0.8, -1.6])  # the elbow up, and beyond straight
+def test_joints_for_a_tool_keep_pitch_roll_and_elbow(bend):
+    joints_rad = np.array((0.3, 0.2, bend, 0.4, -0.5, 0.1))
+    again = kinematics.joints_for_tool(joints_rad, kinematics.tool_position_m(joints_rad))
+    np.testing.assert_allclose(again, joints_rad, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "begin, action, holds, end",
+    [
+        (Cell(0, 4, False), FORWARD, False, Cell(1, 4, False)),
+        (Cell(1, 4, False), FORWARD, True, Cell(1, 4, False)),
+        (Cell(1, 4, True), BACK, False, Cell(0, 4, True)),
+        (Cell(0, 4, False), LEFT, False, Cell(0, 5, False)),
+        (Cell(0, 4, False), RIGHT, False, Cell(0, 4, False)),  # to the other tray with nothing held
+        (Cell(0, 4, False), RIGHT, True, Cell(0, 3, False)),
+        (Cell(0, 4, True), RIGHT, True, Cell(0, 4, True)),  # nor low
+        (Cell(0, 3, False), LEFT, False, Cell(0, 4, False)),  # what was dropped on the ridge is no reason to stay there
+        (Cell(0, 1, False), LIFT, False, Cell(0, 1, True)),
+        (Cell(0, 1, True), LIFT, False, Cell(0, 1, True)),
+        (Cell(0, 1, True), LIFT, True, Cell(0, 1, False)),
+        (Cell(0, 2, False), LIFT, False, Cell(0, 2, False)),
+    ],
+)
+def test_where_actions_lead(begin, action, holds, end):
+    assert begin.after(action, holds) == end
+    assert nearest(end.tool_m + 0.01) == end
+
+
+def test_only_the_gripper_is_paid(task):
+    low, high = Cell(0, 4, True), Cell(0, 4, False)
+    state, tool_m, gripper_rad = act(task, GRIP, measured(low))
+    assert state.reward == 0.0 and gripper_rad == CLOSED_RAD
+    np.testing.assert_allclose(tool_m, low.tool_m, atol=1e-9)
+    # It closes still, and then holds something.
+    assert act(task, LIFT, measured(low, HOLDING_RAD, speed_rad_s=1.0))[0].reward == 0.0
+    state, tool_m, _ = act(task, LIFT, measured(low, HOLDING_RAD))
+    assert state.reward_terms == {"grasped": 1.0, "dropped": 0.0, "placed": 0.0} and tool_m[2] == pytest.approx(0.065)
+    assert list(state.observation["side"]) == [1, 0, 1, 0, 0]
+    state, _, gripper_rad = act(task, GRIP, measured(high, HOLDING_RAD))
+    assert state.reward == 0.0 and gripper_rad == OPEN_RAD
+    state, _, _ = act(task, LIFT, measured(high))
+    assert state.reward_terms == {"grasped": 0.0, "dropped": -1.0, "placed": 0.0}
+    assert list(state.observation["side"]) == [1, 0, 0, 0, 1]
+
+
+def test_what_is_carried_over_is_placed_and_counted(task):
+    act(task, GRIP, measured(Cell(0, 4, True)))
+    act(task, LIFT, measured(Cell(0, 4, True), HOLDING_RAD))
+    act(task, GRIP, measured(Cell(0, 1, False), HOLDING_RAD))
+    state, _, _ = act(task, LIFT, measured(Cell(0, 1, False)))
+    assert state.reward == 10.0 and state.info == {
+        "attempts_per_minute": 0.5,
+        "grasps_per_minute": 0.5,
+        "placements_per_minute": 0.5,
+        "success_percent": 100.0,
+    }
+
+
+def test_closed_jaws_with_nothing_between_them_are_paid_nothing(task):
+    act(task, GRIP, measured(Cell(0, 4, True)))
+    for gripper_rad in (CLOSED_RAD, OPEN_RAD):
+        assert act(task, LIFT, measured(Cell(0, 4, True), gripper_rad))[0].reward == 0.0
+
+
+@pytest.mark.parametrize("columns, side", [(slice(10, 14), "right"), (slice(50, 54), "left")])
+def test_it_begins_over_the_tray_where_it_sees_the_cube(task, columns, side):
+    cell, elapsed_s, gripper_rad = Cell(0, 5 if side == "right" else 0, True), 0.0, CLOSED_RAD
+    task.observe(measured(cell, gripper_rad), np.zeros(6))
+    tool_m, visited = cell.tool_m, []
+    while True:
+        measurement = measured(cell, gripper_rad, with_cube(columns))
+        measurement[JOINT_POSITION] = np.array((*kinematics.downwards(tool_m), gripper_rad))
+        setpoint = task.restart(measurement, elapsed_s)
+        if setpoint is None:
+            break
+        tool_m, gripper_rad = kinematics.tool_position_m(setpoint), setpoint[5]  # an arm that is there at once
+        visited.append(tool_m)
+        elapsed_s += 0.05
+    assert nearest(tool_m) in cells_over(side) and gripper_rad == OPEN_RAD
+    np.testing.assert_allclose(visited[0][:2], cell.tool_m[:2], atol=1e-9)  # straight up first
+
+
+def test_a_place_that_is_not_reached_is_given_up(task):
+    task.observe(measured(Cell(0, 4, True)), np.zeros(6))
+    seconds = np.arange(0.0, 20.0, 0.5)
+    setpoints = [task.restart(measured(Cell(0, 4, True)), elapsed_s) for elapsed_s in seconds]
+    assert setpoints[-1] is None and 6.0 < seconds[[each is None for each in setpoints].index(True)] < 14.0
+
+
+def watch(check, measurement, seconds):
+    for _ in range(round(seconds / 0.05)):
+        finding = check.update(0.05, measurement, None)
+    return finding
+
+
+@pytest.mark.parametrize(
+    "joint, torque_n_m, speed_rad_s, seconds, said",
+    [
+        (2, 0.7 * STALL_TORQUE_N_M, 0.0, 2.2, "elbow_flex is stalled"),
+        (2, 0.7 * STALL_TORQUE_N_M, 0.5, 9.0, None),  # it moves
+        (2, 0.5 * STALL_TORQUE_N_M, 0.0, 9.0, None),  # it carries
+        (5, 0.5 * STALL_TORQUE_N_M, 0.0, 9.0, None),  # it holds the cube
+        (5, 0.7 * STALL_TORQUE_N_M, 0.0, 0.7, "the gripper presses harder than it may"),
+    ],
+)
+def test_motors_that_give_too_much(joint, torque_n_m, speed_rad_s, seconds, said):
+    effort_n_m = np.where(np.arange(6) == joint, -torque_n_m, 0.1)
+    finding = watch(EffortCheck(), measured(Cell(0, 4, True), effort_n_m=effort_n_m, speed_rad_s=speed_rad_s), seconds)
+    assert finding.wrong == (said is not None) and (said is None or finding.subject == said and finding.cure)
+
+
+def test_a_cube_that_nobody_sees_is_asked_for():
+    check = CubeCheck(ABOVE)
+    assert not watch(check, measured(Cell(0, 4, True)), 59.0).wrong
+    finding = watch(check, measured(Cell(0, 4, True)), 2.0)
+    assert finding.wrong and "Put the cube back" in finding.cure
+    assert not watch(check, measured(Cell(0, 4, True), picture=with_cube(slice(10, 14))), 0.1).wrong
+    assert find_cube(with_cube(slice(10, 14))) == pytest.approx((12 / 64, 0.5))
+
+
+def test_a_gamepad_says_one_of_six(task):
+    for axes, action in (((0, 1), FORWARD), ((0, -1), BACK), ((1, 0), LEFT), ((-1, 0), RIGHT)):
+        assert task.operator_action(np.array((*axes, 0.0, 0.0))) == action
+    assert task.operator_action(np.array((0.0, 0.0, 1.0, 0.0))) == GRIP
+    assert task.operator_action(np.array((0.0, 0.0, 0.0, -1.0))) == LIFT

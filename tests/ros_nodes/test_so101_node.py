@@ -1,0 +1,114 @@
+"""The SO-101's driver as a process, with servos that are played on a pseudo-terminal."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from sensor_msgs.msg import Temperature
+
+sys.path.append(str(Path(__file__).parents[1] / "robots"))
+from feetech_stand_in import FeetechStandIn
+
+from daydreamer.robots.so101 import feetech
+from daydreamer.robots.so101.constants import JOINTS, REST_RAD
+from ros_nodes import topics
+
+RAISED_RAD = REST_RAD + (-0.2, 0.1, 0.0, -0.9, 0.0, 0.3)
+
+
+@pytest.fixture
+def arm():
+    with contextlib.closing(FeetechStandIn()) as arm:
+        yield arm
+
+
+def start(rig, arm):
+    # The servos live in this process, which may be busy.
+    parameters = ("-p", f"port:={arm.port}", "-p", "answer_timeout_s:=0.15")
+    command = [sys.executable, "-m", "daydreamer.robots.so101.driver_node", "--ros-args", *parameters]
+    with open(rig.directory / "driver.log", "wb") as log:
+        process = subprocess.Popen(command, env=rig.environment, stdout=log, stderr=log)
+    rig.processes.append(process)
+    return process
+
+
+class Commander:
+    """Commands a raised arm, as long as it is not silent; hears what the driver says."""
+
+    def __init__(self, rig):
+        self.silent, self.states, self.temperatures = False, [], {}
+        self._publisher = rig.node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+        self._pose = topics.JointState(name=JOINTS, position=RAISED_RAD.tolist())
+        rig.node.create_timer(0.03, self._command)
+        rig.node.create_subscription(topics.JointState, topics.JOINT_STATES, self.states.append, 100)
+        rig.node.create_subscription(Temperature, topics.TEMPERATURE, self._hear, 100)
+
+    def _command(self):
+        if not self.silent:
+            self._publisher.publish(self._pose)
+
+    def _hear(self, message):
+        self.temperatures[message.header.frame_id] = message.temperature
+
+
+def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(make_rig, arm):
+    rig = make_rig(46)
+    commander = Commander(rig)
+    commander.silent = True
+    arm.lost, arm.damaged = 0.01, 0.01
+    driver = start(rig, arm)
+    rig.until(lambda: len(commander.states) > 5 and len(commander.temperatures) == len(JOINTS))
+    assert not any(arm.torque)  # nobody has commanded yet
+    np.testing.assert_allclose(commander.states[-1].position, REST_RAD, atol=0.01)
+    assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
+
+    def raised():
+        return all(arm.torque) and np.abs(arm.joints_rad() - RAISED_RAD).max() < 0.06
+
+    def lies():
+        return not any(arm.torque) and np.abs(arm.joints_rad() - REST_RAD)[:5].max() < 0.06
+
+    commander.silent = False
+    rig.until(raised)
+    # Whoever commands is gone: the arm lies down, still with torque, and lets go only there.
+    commander.silent = True
+    rig.until(lambda: arm.joints_rad()[3] > RAISED_RAD[3] + 0.1)
+    assert all(arm.torque)
+    rig.until(lies)
+    # The bus is silent for a while, and the driver goes on by itself.
+    commander.silent = False
+    rig.until(raised)
+    arm.silent = True
+    rig.until(lambda: "Servos do not answer" in rig.output("driver"))
+    arm.silent = False
+    rig.until(raised)
+    # A servo gets hot.
+    arm.servos[2].set(feetech.TEMPERATURE, 66)
+    rig.until(lies)
+    assert "The arm lies down: shoulder_lift has 66 °C" in rig.output("driver")
+    arm.servos[2].set(feetech.TEMPERATURE, 40)
+    rig.until(raised)
+    # It ends: the arm lies down first.
+    driver.send_signal(signal.SIGTERM)
+    assert rig.until_exit(driver) == 0, rig.output("driver")
+    assert lies() and "requests again" in rig.output("driver")
+
+
+def test_an_adapter_that_is_gone_and_a_servo_that_is_missing_end_it_with_a_sentence(make_rig, arm):
+    rig = make_rig(47)
+    missing = arm.servos.pop(6)
+    assert rig.until_exit(start(rig, arm)) == 2
+    assert "Servo 6 (gripper) of the arm does not answer" in rig.output("driver")
+    arm.servos[6] = missing
+    driver, states = start(rig, arm), Commander(rig).states
+    rig.until(lambda: len(states) > 3)
+    arm.close()
+    assert rig.until_exit(driver) == 2
+    assert "The adapter of the arm is gone" in rig.output("driver")
