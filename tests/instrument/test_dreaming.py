@@ -159,7 +159,7 @@ def test_the_command_ends_by_itself_and_tells_programs(session, capsys):
     told = json.loads(output.out)
     assert (told["frames"], told["dreamed_s"], told["operated"]) == (20, 1.0, 0.0)
     assert told["minute"] == pytest.approx(0.2, abs=0.02) and told["frames_per_s"] > 0.0
-    assert "no better than 'nothing changes'" in told["warnings"][0] and "policy 1" in output.err
+    assert "no better than 'nothing changes'" in told["warnings"][0] and f"policy {told['policy']}" in output.err
 
 
 def test_a_speed_is_a_word_or_a_factor():
