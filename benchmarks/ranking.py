@@ -191,7 +191,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     """A point for each policy: what the model expected, and what came."""
     from matplotlib.figure import Figure
 
-    models = {name: model for name, model in results["models"].items() if name.endswith(CONTROLS[0])}
+    models = {name: model for name, model in results["models"].items() if name.endswith(f" {CONTROLS[0]}")}
     figure = Figure(figsize=(3.2 * len(models), 3.4), layout="constrained")
     axes = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
     for axis, (name, model) in zip(axes, models.items(), strict=True):
