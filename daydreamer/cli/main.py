@@ -405,7 +405,7 @@ def rank(
     have changed. A model whose predictions are no better than 'nothing changes' is not asked; and it is said of which
     policies it knows nothing, because they go where it has never been.
 
-    Of policies of other sessions it has ranked badly when that was measured: docs/ranking.md says how, before you choose.
+    Policies of other sessions it ranked badly when that was measured: read docs/ranking.md before you choose.
 
     As in: daydreamer rank sessions/monday all sessions/tuesday
     """
