@@ -20,7 +20,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import INHERITED_STEP, SET_ASIDE_SUFFIX, read_checkpoint
-from daydreamer.learner.inheritance import read_inherited_experience
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
