@@ -371,8 +371,8 @@ class LearnerConfig(_Config):
         (`--from`), from that one's experience; at the beginning, from where it falls evenly to 0.
       inherited_fade_s: robot time in which it does so: what happened to another robot is better than little, and worse
         than enough of one's own.
-      demonstration_share: of the replayed sequences that is drawn from what others have shown (`--demonstrations`), from
-        the first to the last gradient step: what was shown well stays worth imitating.
+      demonstration_share: of the replayed sequences that is drawn from demonstrations (`--demonstrations`), from the
+        first gradient step to the last: what was shown well stays worth imitating.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       image_shift: pixels by which the images of a replayed sequence are moved at random, up or down and left or right,
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.

@@ -75,13 +75,13 @@ def lockstep_status(
 ) -> ActorStatus:
     """What such a life reports, without a clock; `planning` is what `planning_status` says."""
     recent = loop.statistics.recent()
+    facts: dict[str, Any] = {**safety_status(loop), **planning}
     return ActorStatus(
         state=state,
         env_steps=loop.statistics.env_steps,
         episodes=loop.statistics.episodes,
         policy_version=loop.policy.version if loop.policy else 0,
-        **safety_status(loop),
-        **planning,
+        **facts,
         reward_recent=recent.get("reward"),
         figures_recent=recent_figures(session.presentation, recent),
         milestones_s=dict(milestones_s),

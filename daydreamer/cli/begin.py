@@ -66,7 +66,7 @@ class Beginning:
             self.overrides = (*self.overrides, f"learner.demonstration_share={share}")
         elif demonstration_share is not None:
             raise UserError(
-                f"A share of {demonstration_share:g} of which demonstrations? Name their sessions with --demonstrations."
+                f"A share of {demonstration_share:g} of which demonstrations? Name sessions with --demonstrations."
             )
 
     @property
@@ -93,11 +93,7 @@ class Beginning:
         if self.parent:
             console.print(f"Begins with {self.parent.parentage.sentence}.", soft_wrap=True)
         for each in shown:
-            console.print(
-                f"{config.learner.demonstration_share:.0%} of each batch: {each.sentence}.",
-                soft_wrap=True,
-                markup=False,
-            )
+            console.print(f"Learns from {each.sentence}.", soft_wrap=True)
         return session
 
     def _endow(self, session: Session) -> None:

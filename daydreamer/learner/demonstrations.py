@@ -39,31 +39,29 @@ class Demonstrations:
         """
         learner = config.learner
         if not learner.demonstration_share:
-            raise UserError(
-                "A share of 0 of the demonstrations teaches nothing; choose one above 0, or leave them out."
-            )
+            raise UserError("A share of 0 of demonstrations teaches nothing; choose one above 0, or leave them out.")
         if learner.inherited_share:
             raise UserError(
-                "Experience of the session that it begins with and demonstrations are not drawn side by side; leave out "
-                "--from-experience or --demonstrations."
+                "Demonstrations and the experience of the session that it begins with are not replayed side by side: "
+                "leave out --from-experience or --demonstrations."
             )
         for session in self._sessions:
             if session.spec.hash != spec.hash:
                 raise SpecMismatch(
                     f"The demonstrations in {session.path} are of robot specification {session.spec.hash}, the new "
-                    f"session's is {spec.hash}: {spec_difference(spec, session.spec)}. Take those of this robot and task."
+                    f"session's is {spec.hash}: {spec_difference(spec, session.spec)}. Take others."
                 )
         for each in self.demonstrated:
             if each.steps < learner.batch_length:
                 raise UserError(
-                    f"In {each.path} {each.steps} steps were shown, fewer than a sequence of {learner.batch_length}: only "
-                    "steps count whose action an operator or a teacher chose. Show more, or leave it out."
+                    f"In {each.path} {each.steps} steps were shown, fewer than a sequence of {learner.batch_length}; "
+                    "those count whose action an operator or a teacher chose. Show more, or leave it out."
                 )
         steps = sum(each.steps for each in self.demonstrated)
         if steps < learner.batch_size * learner.batch_length:
             raise UserError(
-                f"{steps} steps were shown in {', '.join(each.path for each in self.demonstrated)}, fewer than a batch of "
-                f"{learner.batch_size * learner.batch_length}. Show more."
+                f"In {', '.join(each.path for each in self.demonstrated)} {steps} steps were shown, fewer than a batch "
+                f"of {learner.batch_size * learner.batch_length}. Show more."
             )
 
     def endow(self, session: Session) -> None:
@@ -100,8 +98,8 @@ def _examine(session: Session) -> Demonstrated:
         count, total = count + len(shown), total + math.fsum(shown)
     if problems := [*session.problems, *(problem.text for problem in tail.problems)]:
         raise UserError(
-            f"The demonstrations in {session.path} are damaged: {problems[0]} Take a copy that is whole, or show it again; "
-            f"'daydreamer doctor {session.path}' says more."
+            f"The demonstrations in {session.path} are damaged: {problems[0]} Take a copy that is whole, or show it "
+            f"again; 'daydreamer doctor {session.path}' says more."
         )
     return Demonstrated(
         path=str(session.path),

@@ -226,10 +226,8 @@ def robots() -> dict[str, Robot]:
 
 def _taught() -> str:
     """What there is a teacher of, as a list for people."""
-    taught = [
-        f"{name} {task}" for name, robot in robots().items() for task, entry in robot.tasks.items() if entry.teacher
-    ]
-    return ", ".join(taught) or "nothing"
+    tasks = ((name, task, entry) for name, robot in robots().items() for task, entry in robot.tasks.items())
+    return ", ".join(f"{name} {task}" for name, task, entry in tasks if entry.teacher) or "nothing"
 
 
 def provider_of(name: str) -> str:

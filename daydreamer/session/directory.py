@@ -262,6 +262,13 @@ class Session:
         return self.plays is None and self.record.teacher is None
 
     @property
+    def driven_by(self) -> tuple[str, str] | None:
+        """What drives the robot where nobody learns, as ('plays', 'policy 431 of monday'); None if somebody does."""
+        if self.plays is not None:
+            return "plays", self.plays.words
+        return None if self.record.teacher is None else ("shown by", f"a {self.record.teacher} teacher")
+
+    @property
     def presentation(self) -> Presentation:
         """The task's own; for a session that was begun before there were any, that of the robots of that time."""
         if self.record.presentation is not None:
