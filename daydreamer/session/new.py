@@ -191,7 +191,7 @@ def resumable_session(directory: Path) -> Session:
     session.require_resumable()
     if session.record.teacher is not None:
         raise UserError(
-            f"In {directory} a {session.record.teacher} teacher has shown a task, and nobody learns. Learn from it with "
+            f"In {directory} a {session.record.teacher} teacher has shown a task; nobody learns. Learn from it with "
             "--demonstrations, or let it show more in another directory with 'daydreamer demonstrate'."
         )
     entry_of(session)
