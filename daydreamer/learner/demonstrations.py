@@ -83,9 +83,9 @@ def read_demonstrations(directories: Sequence[Path]) -> Demonstrations:
       UserError: one of them is none, is named twice, or is damaged.
     """
     sessions = list(map(Session.open, directories))
-    digests = [session.digest for session in sessions]
+    paths = [session.path for session in sessions]
     for session in sessions:
-        if digests.count(session.digest) > 1:
+        if paths.count(session.path) > 1:
             raise UserError(f"The demonstrations in {session.path} are named twice; name each session once.")
     return Demonstrations(sessions)
 

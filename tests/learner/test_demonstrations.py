@@ -39,7 +39,7 @@ def record(tmp_path, write_steps):
     """`record(name, count, first)`: a session in whose steps from `first` on an operator chose."""
 
     def make(name, count=60, first=20):
-        session = Session.create(tmp_path / name, resolve(merge(SETTINGS, {"seed": len(name)})), SPEC)
+        session = Session.create(tmp_path / name, resolve(SETTINGS), SPEC)
         write_steps(session, count, shown_from(first))
         return session
 
@@ -62,7 +62,7 @@ def test_what_was_shown_is_a_constant_share_of_each_batch(record, tmp_path, writ
         assert learner.updates == learner.env_steps == 0 and not events, "no model was taken over, and none is missed"
         logs = [ExperienceTail(session.experience, SPEC).read() for session in sessions]
         expected = [step.observation["x"] for log in logs for step in log if step.intervention]
-        rows = learner.replay.state.inherited.rows
+        rows = {name: np.asarray(values) for name, values in learner.replay.state.inherited.rows.items()}
         np.testing.assert_array_equal(rows["observation/x"], expected)
         assert rows["is_first"][[0, 40]].all() and not rows["by_policy"].any()
         for _ in range(2):
@@ -84,7 +84,9 @@ def test_record_status_and_doctor_say_what_was_shown(record, tmp_path):
 def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(record, tmp_path):
     session, few = record("one"), record("few", 60, 55)
     path = tmp_path / "child"
-    with pytest.raises(SpecMismatch, match=r"demonstrations in .*one are of robot.*observation 'x' is float32\[4\] here"):
+    with pytest.raises(
+        SpecMismatch, match=r"demonstrations in .*one are of robot.*observation 'x' is float32\[4\] here"
+    ):
         begin(path, session, spec=msgspec.structs.replace(SPEC, observation={"x": Space((4,))}))
     with pytest.raises(UserError, match="In .*few 5 steps were shown, fewer than a sequence of 8.*Show more"):
         begin(path, session, few)
