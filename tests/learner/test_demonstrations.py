@@ -85,7 +85,7 @@ def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(reco
     session, few = record("one"), record("few", 60, 55)
     path = tmp_path / "child"
     with pytest.raises(
-        SpecMismatch, match=r"demonstrations in .*one are of robot.*observation 'x' is float32\[4\] here"
+        SpecMismatch, match=r"in .*one are of robot.*observation 'x' is float32\[4\] here"
     ):
         begin(path, session, spec=msgspec.structs.replace(SPEC, observation={"x": Space((4,))}))
     with pytest.raises(UserError, match="In .*few 5 steps were shown, fewer than a sequence of 8.*Show more"):
