@@ -84,9 +84,7 @@ def test_record_status_and_doctor_say_what_was_shown(record, tmp_path):
 def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(record, tmp_path):
     session, few = record("one"), record("few", 60, 55)
     path = tmp_path / "child"
-    with pytest.raises(
-        SpecMismatch, match=r"in .*one are of robot.*observation 'x' is float32\[4\] here"
-    ):
+    with pytest.raises(SpecMismatch, match=r"in .*one are of robot.*observation 'x' is float32\[4\] here"):
         begin(path, session, spec=msgspec.structs.replace(SPEC, observation={"x": Space((4,))}))
     with pytest.raises(UserError, match="In .*few 5 steps were shown, fewer than a sequence of 8.*Show more"):
         begin(path, session, few)
