@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from daydreamer.cli.out_file import written
 from daydreamer.cli.report import require_report_extra
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
@@ -26,10 +27,8 @@ def compare(directories: Sequence[Path], out: Path, as_json: bool) -> None:
     if out.suffix.lower() != ".png":
         raise UserError(f"{out} would not be a PNG; choose a name that ends in .png.")
     sessions = comparison.read_sessions(directories)
-    try:
+    with written(out):
         write_anywhere(out, style.to_png(comparison.draw(sessions)))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:
         print(json.dumps({"picture": str(out), **comparison.figures(sessions)}, indent=2))
         return

@@ -15,11 +15,15 @@ from rich.table import Column, Table
 
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
+from daydreamer.cli.out_file import require_writable, written
+from daydreamer.cli.report import require_report_extra
 from daydreamer.cli.terminal import Terminal
+from daydreamer.errors import UserError
 from daydreamer.evaluation.contenders import find_contenders, trials_of
 from daydreamer.evaluation.crew import run_trials
 from daydreamer.evaluation.result import Evaluation, Judged, Worst, judge, table
 from daydreamer.evaluation.trial import KINDS, Outcome, Trial
+from daydreamer.storage.atomic import write_anywhere
 
 BROKEN_STATUS = 1
 WHO = {"nominal": "Robots as published", "random": "Robots drawn at random"}
@@ -38,13 +42,19 @@ def evaluate(
     samples: bool,
     twin_file: Path | None,
     overrides: Sequence[str],
+    out: Path | None,
     as_json: bool,
 ) -> int:
     """Judges a policy of each session on the same robots, and prints what they came to; returns the exit status.
 
+    Args:
+      out: a picture that is written of it, or None; the others are as in `find_contenders` and `trials_of`.
+
     Raises:
-      UserError: see `find_contenders` and `run_trials`.
+      UserError: see `find_contenders` and `run_trials`, or `out` cannot be written, which is found out first.
     """
+    if out is not None:
+        _require_drawable(out)
     begin_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="daydreamer-evaluate-") as folder:
         contenders = find_contenders(
@@ -70,10 +80,33 @@ def evaluate(
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(evaluation), indent=2).decode())
     else:
-        _show(evaluation, overrides, hint=twin_file is None)
+        _show(evaluation, twin_file, overrides)
+    if out is not None:
+        Terminal(stderr=as_json).print(_draw(evaluation, out), soft_wrap=True)
     if interrupted:
         return INTERRUPTED_STATUS
     return BROKEN_STATUS if any(judged.problems for judged in evaluation.policies) else 0
+
+
+def _require_drawable(out: Path) -> None:
+    require_report_extra()
+    from daydreamer.report.style import ENCODERS
+
+    if out.suffix.lower() not in ENCODERS:
+        raise UserError(f"{out} would be no picture; choose a name that ends in {' or '.join(ENCODERS)}.")
+    require_writable(out)
+
+
+def _draw(evaluation: Evaluation, out: Path) -> str:
+    """Writes the picture; returns what is to be said about it."""
+    from daydreamer.evaluation.picture import draw
+    from daydreamer.report.style import ENCODERS
+
+    if not evaluation.measures:
+        return f"{out} is not written: nothing is known of any robot."
+    with written(out):
+        write_anywhere(out, ENCODERS[out.suffix.lower()](draw(evaluation)))
+    return f"The picture is in {out}."
 
 
 def _run(trials: Sequence[Trial], workers: int, stop: Callable[[], bool], quiet: bool) -> list[Outcome]:
@@ -91,7 +124,7 @@ def _run(trials: Sequence[Trial], workers: int, stop: Callable[[], bool], quiet:
         return run_trials(trials, workers, on_outcome, stop)
 
 
-def _show(evaluation: Evaluation, overrides: Sequence[str], hint: bool) -> None:
+def _show(evaluation: Evaluation, twin_file: Path | None, overrides: Sequence[str]) -> None:
     console = Terminal()
 
     def say(text: str) -> None:
@@ -109,7 +142,12 @@ def _show(evaluation: Evaluation, overrides: Sequence[str], hint: bool) -> None:
     say("")
     for judged in evaluation.policies:
         if judged.worst is not None:
-            _show_worst(judged, judged.worst, say, overrides if hint else None)
+            say(
+                f"{judged.name} does worst on the random robot {judged.worst.seed}, reward {judged.worst.value:.2f}: "
+                f"{judged.worst.words}."
+            )
+            if not judged.other_twin:  # else play would take that one
+                say(f"  To see it: {_play_command(judged, judged.worst, twin_file, overrides)}")
     say(
         f"Each robot did {evaluation.episodes} episodes of {evaluation.episode_s:g} s, one after the other as in a "
         f"session: {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}, "
@@ -119,14 +157,12 @@ def _show(evaluation: Evaluation, overrides: Sequence[str], hint: bool) -> None:
         say("It was interrupted: robots are missing.")
 
 
-def _show_worst(judged: Judged, worst: Worst, say: Callable[[str], None], overrides: Sequence[str] | None) -> None:
-    """`overrides` are those with which it can be seen; None where there is no command to see it by."""
-    say(f"{judged.name} does worst on the random robot {worst.seed}, reward {worst.value:.2f}: {worst.words}.")
-    if overrides is not None:
-        settings = ("twin.randomisation.enabled=true", *overrides)
-        words = [word for setting in settings for word in ("--set", setting)]
-        play = ("daydreamer", "play", judged.policy.session, "--seed", str(worst.seed), *words)
-        say(f"  To see it: {shlex.join(play)}")
+def _play_command(judged: Judged, worst: Worst, twin_file: Path | None, overrides: Sequence[str]) -> str:
+    """How that robot can be seen."""
+    twin = () if twin_file is None else ("--twin", str(twin_file))
+    settings = ("twin.randomisation.enabled=true", *overrides)
+    words = [word for setting in settings for word in ("--set", setting)]
+    return shlex.join(("daydreamer", "play", judged.policy.session, "--seed", str(worst.seed), *twin, *words))
 
 
 def _remarks(judged: Judged, evaluation: Evaluation) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from daydreamer.cli.out_file import written
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
@@ -27,10 +28,8 @@ def export(directory: Path, form: str, out: Path, version: str | None, sampled: 
     if form != "onnx" and (version is not None or sampled):
         raise UserError(f"--version and --sampled are of policies, which --format {form} has none of; leave them out.")
     session = Session.open(directory)
-    try:
+    with written(out):
         lines = FORMATS[form](session, out, version or NEWEST, sampled)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     for line in lines:
         Terminal().print(line, soft_wrap=True)
 

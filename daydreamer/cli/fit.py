@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from daydreamer.cli.out_file import written
 from daydreamer.cli.terminal import Terminal
 from daydreamer.config import load_yaml
 from daydreamer.contract.signals import Measurement
@@ -68,10 +69,8 @@ def fit(directory: Path, out: Path, stretches: int, seed: int, as_json: bool) ->
         },
         "noise_scale": intervals.get("noise_scale", (None,))[0],
     }
-    try:
+    with written(out):
         write_anywhere(out, msgspec.yaml.encode({"twin": settings, "fit": result}))
-    except OSError as error:
-        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out.") from error
     if as_json:
         print(json.dumps(result, indent=2))
     else:

@@ -84,6 +84,7 @@ PLAY_ARGUMENTS = {
     "sample": "true acts with the noise that it learned with (default: false, which acts by the mean)",
     "session": WALK_ARGUMENTS["session"],
     "seed": "of twin and chance (default: that of the session that has learned it)",
+    "twin": WALK_ARGUMENTS["twin"],
     "set": 'settings in session.yaml, as set:="twin.random_incidents_per_minute=6"',
     "namespace": WALK_ARGUMENTS["namespace"],
     "parameters": WALK_ARGUMENTS["parameters"],
@@ -225,6 +226,7 @@ def prepare_play(arguments: Mapping[str, str]) -> Launch:
             minutes=_number("minutes", arguments["minutes"] or "10"),
             seed=_whole_number("seed", arguments["seed"]) if arguments["seed"] else None,
             samples=_yes_or_no("sample", arguments["sample"] or "false"),
+            twin_file=_path(arguments["twin"]),
             overrides=split_settings(arguments["set"]),
         )
 

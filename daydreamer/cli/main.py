@@ -225,6 +225,7 @@ def play(
     sample: Sample = False,
     session: NewSession = None,
     seed: Annotated[int | None, typer.Option(help="Of twin and chance; default: that of DIR.")] = None,
+    twin: TwinFile = None,
     overrides: Overrides = None,
     dashboard: Dashboard = True,
 ) -> None:
@@ -247,6 +248,7 @@ def play(
         minutes=minutes,
         seed=seed,
         samples=sample,
+        twin_file=twin,
         overrides=overrides or [],
         dashboard=dashboard,
     )
@@ -269,6 +271,10 @@ def evaluate(
     twin: TwinFile = None,
     overrides: Overrides = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: one for each core.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Picture to write, by its name a .png or .svg: each robot a dot."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say how good a session's policy is: on the robot as published, and on robots that differ from it at random.
@@ -284,7 +290,7 @@ def evaluate(
     truth where it knows better than the robot. Each with median, spread and a 95 % interval of the mean, and with the
     worst robot by name. Several sessions drive the same robots, and differences are taken robot by robot.
 
-    As in: daydreamer evaluate sessions/monday sessions/tuesday --set twin.randomisation.friction='[0.3, 0.5]'
+    As in: daydreamer evaluate sessions/monday sessions/tuesday --out monday-and-tuesday.png
 
     Exit status 1 if the physics of a robot broke down, 2 for a mistake in the command.
     """
@@ -301,6 +307,7 @@ def evaluate(
         samples=sample,
         twin_file=twin,
         overrides=overrides or [],
+        out=out,
         as_json=json,
     )
     raise typer.Exit(status)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
+from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.supervise import check_installation, run_session
 from daydreamer.config import Body
 from daydreamer.errors import UserError
@@ -26,6 +27,7 @@ def play(
     minutes: float,
     seed: int | None,
     samples: bool,
+    twin_file: Path | None,
     overrides: Sequence[str],
     dashboard: bool,
 ) -> int:
@@ -42,6 +44,7 @@ def play(
         minutes=minutes,
         seed=seed,
         samples=samples,
+        twin_file=twin_file,
         overrides=overrides,
     )
     print(f"Session {session.path} plays {describe_origin(session)}; stop with Ctrl-C.", flush=True)
@@ -58,6 +61,7 @@ def make_played_session(
     minutes: float,
     seed: int | None,
     samples: bool,
+    twin_file: Path | None,
     overrides: Sequence[str],
 ) -> Session:
     """A new session with the policy that it is to play; that in `directory` is only read, and may be running.
@@ -66,17 +70,25 @@ def make_played_session(
       directory: the session that has learned the policy.
       version: see `choose_policy`.
       session_directory: of the new one, see `new_session`.
+      twin_file: that `fit` wrote, or None.
       seed, samples, overrides: see `configure_played`.
 
     Raises:
-      UserError: `directory` is no session that can be gone on with, has no such policy, or its robot cannot be used
-        here. Nothing has been made then.
+      UserError: `directory` is no session that can be gone on with, has no such policy, its robot cannot be used here,
+        or `twin_file` is no such file. Nothing has been made then.
     """
     learned = Session.open(directory)
     learned.require_resumable()
     policy = choose_policy(learned, version)
     config = configure_played(
-        learned, policy.metadata, body=body, minutes=minutes, seed=seed, samples=samples, overrides=overrides
+        learned,
+        policy.metadata,
+        body=body,
+        minutes=minutes,
+        seed=seed,
+        samples=samples,
+        twin=fitted_twin(twin_file),
+        overrides=overrides,
     )
     check_installation(config)
     plays = policy.played(learned, version, samples)

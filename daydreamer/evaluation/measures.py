@@ -66,8 +66,8 @@ def _of_task(spec: RobotSpec, presentation: Presentation) -> Iterator[Measure]:
     if compared != "reward":
         yield Measure(key=compared, title=f"reward, {presentation.compared_as}".rstrip(", "))
     yield Measure(key="reward", title="reward")
-    yield Measure(key=SUCCESSES, title="succeeded (%)", decimals=0)
-    yield Measure(key=FAILURES, title="failed (%)", decimals=0)
+    yield Measure(key=SUCCESSES, title="episodes that succeeded (%)", decimals=0)
+    yield Measure(key=FAILURES, title="episodes that failed (%)", decimals=0)
     yield from map(_of_figure, known_figures(presentation, spec))
     for occurrence in known_occurrences(spec, presentation):
         yield Measure(key=rate_key(occurrence), title=f"{occurrence.did}, per minute", is_rate=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import matplotlib
 import numpy as np
@@ -37,6 +37,16 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
+
+
+def to_svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+ENCODERS: Mapping[str, Callable[[Figure], bytes]] = {".png": to_png, ".svg": to_svg}
+"""By the suffix of a file."""
 
 
 def mark_milestones(axes: Axes, milestones_s: Mapping[str, float], labels: bool) -> None:

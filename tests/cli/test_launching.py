@@ -128,6 +128,9 @@ def test_the_best_policy_of_a_session_is_played(learned):
     # It goes on as any other session does, over the same interface.
     assert walk(resume="two", robot="ros2_control").session.plays == launch.session.plays
     assert [process.name for process in resumed_processes(launch.session, 5.0)] == ["actor"]
+    Path("twin.yaml").write_text("twin: {randomisation: {enabled: true, friction: [0.3, 0.4]}}")
+    twin = play(**{"from": "learned"}, twin="twin.yaml", session="three").session.config.twin
+    assert twin.randomisation.enabled and twin.randomisation.friction == (0.3, 0.4)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +140,7 @@ def test_the_best_policy_of_a_session_is_played(learned):
         ({"from": "nowhere"}, ("does not exist",)),
         ({"from": "learned", "version": "5"}, ("no policy '5'", "3, 7")),
         ({"from": "learned", "sample": "perhaps"}, ("sample:=perhaps",)),
+        ({"from": "learned", "twin": "missing.yaml"}, ("missing.yaml cannot be read",)),
         ({"from": "learned", "interface": "unitree", "body": "twin"}, ("no interface:=unitree",)),
         ({"from": "learned", "set": "twin.camera=true"}, ("another robot", "'camera' exists only here")),
     ],

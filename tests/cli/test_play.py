@@ -62,7 +62,7 @@ def test_the_policy_acts_alone_from_the_first_step_on_and_a_resumed_session_goes
     output, _ = play.communicate(timeout=TIMEOUT_S)
     assert play.returncode == 0, output
     assert not learners and not processes_of(path)
-    assert f"plays policy 1 of {learner_compiled}" in output and f"daydreamer resume {path}" in output
+    assert f"plays policy 100 of {learner_compiled}" in output and f"daydreamer resume {path}" in output
     assert (status["learner_silence_s"], status["policy_age_s"], status["watchdogs_raised"]) == (None, None, {})
 
     resume = daydreamer(path.parent, "resume", path, "--minutes", "0.05", "--no-dashboard")
@@ -72,7 +72,7 @@ def test_the_policy_acts_alone_from_the_first_step_on_and_a_resumed_session_goes
     tail = ExperienceTail(session.experience, session.spec)
     steps = tail.read()
     assert {step.actor_life for step in steps} == {1, 2} and not tail.problems
-    assert {step.policy_version for step in steps} == {1}
+    assert {step.policy_version for step in steps} == {100}
     events = read_events(session.events)
     assert not [event for event in events if event["kind"] in ("fault", "policy_refused", "watchdog")]
     assert sorted(file.stat().st_mtime_ns for file in learner_compiled.rglob("*")) == before

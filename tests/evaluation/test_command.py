@@ -39,10 +39,12 @@ def works(process):
         return False
 
 
-def test_two_policies_on_the_same_robots(learned, learned_again):
+def test_two_policies_on_the_same_robots(learned, learned_again, tmp_path):
     before = sorted(file.stat().st_mtime_ns for file in learned.path.rglob("*"))
-    output, errors, status = run(learned.path, learned_again.path, *SHORT, "--workers", 2, "--json")
-    assert status == 0 and errors == ""
+    picture = tmp_path / "both.png"
+    output, errors, status = run(learned.path, learned_again.path, *SHORT, "--workers", 2, "--out", picture, "--json")
+    assert status == 0 and errors == f"The picture is in {picture}.\n"
+    assert picture.read_bytes().startswith(b"\x89PNG")
     found = json.loads(output)
     assert (found["robot"], found["task"], found["episodes"], found["episode_s"]) == ("a1", "walk", 1, 1.0)
     assert found["complete"] and found["interval"] == INTERVAL and found["robot_minutes"] == pytest.approx(12 / 60)

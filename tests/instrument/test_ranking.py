@@ -107,9 +107,9 @@ def test_a_model_that_knows_nothing_is_not_asked(session):
 
 def test_policies_are_named_in_many_ways_and_each_counts_once(session):
     (path,) = session.policy.glob("*.safetensors")
-    found = find_candidates(session, ["newest", "best", "1", "all", str(path), str(session.path)])
-    assert [each.metadata.version for each in found] == [1] and found[0].session == session.path
-    with pytest.raises(UserError, match="no policy '7'; choose best, newest, or one of 1"):
+    found = find_candidates(session, ["newest", "best", "100", "all", str(path), str(session.path)])
+    assert [each.metadata.version for each in found] == [100] and found[0].session == session.path
+    with pytest.raises(UserError, match="no policy '7'; choose best, newest, or one of 100"):
         find_candidates(session, ["7"])
     with pytest.raises(UserError, match="no policy 'tuesday'; name a version of"):
         find_candidates(session, ["tuesday"])
