@@ -68,9 +68,14 @@ class Demonstrations:
         """Puts as many of the steps as have room into the directory of a session that is being made.
 
         Raises:
-          UserError: the disk failed, or they cannot be read any more.
+          UserError: there is no room for a sequence, the disk failed, or they cannot be read any more.
         """
         writer, events = InheritedWriter(session), EventLog(session.events)
+        if writer.most < session.config.learner.batch_length:
+            raise UserError(
+                f"A replay of {session.config.learner.replay_capacity} steps has no room for demonstrations; raise "
+                "learner.replay_capacity, or learner.replay_bytes."
+            )
         for each, source in zip(self.demonstrated, self._sessions, strict=True):
             count = writer.copy(ExperienceTail(source.experience, source.spec), _is_shown)
             events.record("demonstrations", "learner", path=each.path, taken_steps=count, shown_steps=each.steps)

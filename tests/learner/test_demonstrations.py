@@ -94,6 +94,10 @@ def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(reco
         begin(path, session, session)
     with pytest.raises(UserError, match="not replayed side by side"):
         begin(path, session, settings=merge(SETTINGS, {"learner": {"inherited_share": 0.5}}))
+    with pytest.raises(UserError, match="A replay of 4096 steps has no room for demonstrations; raise learner.replay"):
+        begin(path, session, settings=merge(SETTINGS, {"learner": {"replay_capacity": 4096}}))
+    assert list(path.iterdir()) == []
+    path.rmdir()
     log = next(session.experience.iterdir())
     content = bytearray(log.read_bytes())
     content[len(content) // 2] ^= 1
