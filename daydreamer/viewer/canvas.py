@@ -40,7 +40,7 @@ class Canvas:
         """
         self._name = session.path.name
         self._identity = f"{session.path.name}-{session.record.started}"
-        self._blueprint = blueprint(session.spec, session.presentation, portrayal, learns=session.plays is None)
+        self._blueprint = blueprint(session.spec, session.presentation, portrayal, learns=session.learns)
         self._tracks: dict[str, Track] = {}
         self._statics: dict[str, rr.AsComponents] = {}
         self._live = self._open(NEVER_S, send_properties=False)

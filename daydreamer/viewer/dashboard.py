@@ -60,7 +60,7 @@ class Dashboard:
         plots = SignalPlots(self._canvas)
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal, plots)
-        learns = session.plays is None
+        learns = session.learns
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz, learns)
         self._telemetry = TelemetryReader(session)
         self._scalars = ScalarFeed(self._telemetry.scalars, self._canvas, self._clock)

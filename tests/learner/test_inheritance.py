@@ -13,7 +13,8 @@ from daydreamer.config import merge, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.checkpoint import INHERITED_STEP, KEPT, Checkpointer, read_checkpoint
-from daydreamer.learner.inheritance import read_inheritance, read_inherited_experience
+from daydreamer.learner.inheritance import read_inheritance
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
