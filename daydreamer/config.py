@@ -371,6 +371,8 @@ class LearnerConfig(_Config):
         (`--from`), from that one's experience; at the beginning, from where it falls evenly to 0.
       inherited_fade_s: robot time in which it does so: what happened to another robot is better than little, and worse
         than enough of one's own.
+      demonstration_share: of the replayed sequences that is drawn from demonstrations (`--demonstrations`), from the
+        first gradient step to the last: what was shown well stays worth imitating.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
       image_shift: pixels by which the images of a replayed sequence are moved at random, up or down and left or right,
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
@@ -431,6 +433,7 @@ class LearnerConfig(_Config):
     recent_s: Positive = 120.0
     inherited_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
     inherited_fade_s: Positive = 300.0
+    demonstration_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
     mirror: bool = True
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
@@ -475,6 +478,11 @@ class LearnerConfig(_Config):
     dream_horizon_s: Period = 2.5
     lockstep_publish_updates: Count = 1
     devices: Annotated[int, Meta(ge=0, le=1024)] = 1
+
+    @property
+    def replays_others(self) -> bool:
+        """Whether a share of what is replayed is of other sessions."""
+        return self.inherited_share > 0.0 or self.demonstration_share > 0.0
 
 
 Body = Literal["twin", "hardware"]

@@ -20,7 +20,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import INHERITED_STEP, SET_ASIDE_SUFFIX, read_checkpoint
-from daydreamer.learner.inheritance import read_inherited_experience
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
@@ -156,11 +156,15 @@ _CLOSING = "The next life of the actor, or 'daydreamer doctor --repair', closes 
 
 
 def _examine_inherited(session: Session) -> Iterator[Finding]:
-    """What a session has that began with another one; nothing of others."""
-    if (parent := session.record.parent) is None:
+    """What a session has of others; nothing of one that has nothing."""
+    parent, shown = session.record.parent, session.record.demonstrations
+    if parent is None and not shown:
         return
-    yield Finding(part="inherited", state="sound", text=f"It began with {parent.sentence}.")
-    if not (session.checkpoints / str(INHERITED_STEP)).is_dir():
+    if parent is not None:
+        yield Finding(part="inherited", state="sound", text=f"It began with {parent.sentence}.")
+    for each in shown:
+        yield Finding(part="inherited", state="sound", text=f"It learns also from {each.sentence}.")
+    if parent is not None and not (session.checkpoints / str(INHERITED_STEP)).is_dir():
         text = f"Checkpoint {INHERITED_STEP}, which it began with, is gone."
         cure = "Nothing, as long as there is a newer one; without any, learning begins at nothing."
         yield Finding(part="inherited", state="damaged", text=text, cure=cure)
@@ -171,10 +175,10 @@ def _examine_inherited(session: Session) -> Iterator[Finding]:
         yield Finding(part="inherited", state="damaged", text=str(error))
         return
     for problem in problems:
-        cure = "Nothing: less of the other session's experience is replayed."
+        cure = "Nothing: less of others' experience is replayed."
         yield Finding(part="inherited", state="damaged", text=problem, cure=cure)
     if rows is not None:
-        text = f"{len(rows['reward'])} steps of that session's experience; checksums fit."
+        text = f"{len(rows['reward'])} steps of others' experience; checksums fit."
         yield Finding(part="inherited", state="sound", text=text)
 
 
@@ -186,6 +190,10 @@ def _describe_event(kind: str, fields: dict[str, object]) -> str:
 def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Finding]:
     if session.plays:
         yield Finding(part="checkpoints", state="note", text=f"Nobody learns: it plays {session.plays.description}.")
+        return
+    if session.record.teacher:
+        text = f"Nobody learns: a {session.record.teacher} teacher shows a task."
+        yield Finding(part="checkpoints", state="note", text=text)
         return
     try:
         agent = Agent(session.spec, session.config.model, session.config.learner)
@@ -257,7 +265,7 @@ def _examine_policies(session: Session) -> Iterator[Finding]:
     elif session.plays:
         text = f"There is none to play; it was {session.plays.words}."
         yield Finding(part="policy", state="damaged", text=text, cure="Play it anew from the session that learned it.")
-    else:
+    elif session.learns:
         yield Finding(part="policy", state="note", text="There is none; the robot begins with random actions.")
     try:
         latest_snapshot(session.policy)

@@ -9,11 +9,9 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.simulated import SimulatedRobot, live_a_step
-from daydreamer.actor.telemetry import planning_status, safety_status
+from daydreamer.actor.simulated import SimulatedRobot, begin_life, live_a_step, lockstep_status
+from daydreamer.actor.telemetry import planning_status
 from daydreamer.contract.task import Task
-from daydreamer.experience.log import next_actor_life
-from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
 from daydreamer.policy.planning import make_planner
@@ -21,10 +19,9 @@ from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.status import ActorStatus, StatusWriter
+from daydreamer.session.status import StatusWriter
 from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
-from daydreamer.telemetry.quantities import recent_figures
 
 REPORT_STEPS = 200
 """Environment steps between two rows of metrics; ten seconds at 20 Hz."""
@@ -65,25 +62,11 @@ class LockstepSession:
             for role in ("actor", "learner", "twin"):
                 stack.enter_context(session.lock(role))
             metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "lockstep")))
-            life = next_actor_life(session.experience)
-            actor_config = session.config.actor
-            writer = RollingExperienceWriter(
-                session.experience,
-                session.spec,
-                life,
-                actor_config.fsync_period_s,
-                actor_config.log_roll_bytes,
-                session.digest,
-            )
-            stack.enter_context(writer)
-            loop = ControlLoop(
+            loop = begin_life(
+                stack,
+                session,
+                robot,
                 self._task,
-                actor_config,
-                writer,
-                actor_life=life,
-                seed=session.config.seed,
-                clock=lambda: robot.time_s,
-                on_event=functools.partial(self._events.record, source="actor"),
                 on_step=lambda step: self._milestones.add(step, robot.truth().quantities),
             )
             learner = stack.enter_context(
@@ -157,18 +140,8 @@ class LockstepSession:
         return {} if dream is None else dream.scalars()
 
     def _write_status(self, loop: ControlLoop, learner: Learner, state: str) -> None:
-        recent = loop.statistics.recent()
-        actor = ActorStatus(
-            state=state,
-            env_steps=loop.statistics.env_steps,
-            episodes=loop.statistics.episodes,
-            policy_version=loop.policy.version if loop.policy else 0,
-            **safety_status(loop),
-            **planning_status(self._planner),
-            reward_recent=recent.get("reward"),
-            figures_recent=recent_figures(self._session.presentation, recent),
-            milestones_s=self._milestones.reached_s,
-        )
+        planning = planning_status(self._planner)
+        actor = lockstep_status(self._session, loop, state, self._milestones.reached_s, **planning)
         StatusWriter(self._session, "actor").write(actor)
         StatusWriter(self._session, "learner").write(learner.status(state))
 

@@ -60,7 +60,7 @@ def session_processes(
         ros_arguments=ros_arguments,
     )
     twin = ProcessDescription("twin", "ros_nodes.twin_node", "twin_node", where, ros_arguments=ros_arguments)
-    learner = [] if session.plays else [learner_process(session)]
+    learner = [learner_process(session)] if session.learns else []
     return [actor, *([twin] if session.config.body == "twin" else []), *learner]
 
 

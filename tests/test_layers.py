@@ -27,7 +27,7 @@ FLOORS = (
     {"session", "replay"},
     {"telemetry", "processes"},
     {"actor", "learner"},
-    {"lockstep", "doctor", "export", "instrument", "report", "viewer"},
+    {"lockstep", "demonstration", "doctor", "export", "instrument", "report", "viewer"},
     {"conformance", "evaluation"},
     {"cli"},
 )

@@ -111,7 +111,7 @@ class ControlLoop:
         self._sequence = 0
         self._policy: ActingPolicy | None = None
         self._runs = 0
-        self._operator_action: np.ndarray | None = None
+        self._operator_action: np.ndarray | Callable[[], np.ndarray] | None = None
         self._sent: np.ndarray | None = None
         self._requested: np.ndarray | None = None
         self._episode_step = 0
@@ -136,8 +136,12 @@ class ControlLoop:
         # From here on by the steady clock; an older policy of an earlier life counts as new once.
         self.supervisor.watchdogs.heartbeats.policy_s = None if frozen else self._clock()
 
-    def intervene(self, action: np.ndarray | None) -> None:
-        """An operator chooses the action `[action]` from the next step on, in the policy's place; None ends it."""
+    def intervene(self, action: np.ndarray | Callable[[], np.ndarray] | None) -> None:
+        """An operator chooses from the next step on, in the policy's place; None ends it.
+
+        Args:
+          action: `[action]`, or what says which it is, asked at each step once the task has observed.
+        """
         self._operator_action = action
 
     @property
@@ -202,7 +206,8 @@ class ControlLoop:
         policy = self._policy  # read once: another thread may set a newer one at any time
         sent = self._task.embodiment.measured_setpoint(measurement) if self._sent is None else self._sent
         task_state = self._task.observe(measurement, sent)
-        operator_action = self._operator_action  # likewise
+        operator = self._operator_action  # likewise
+        operator_action = operator() if callable(operator) else operator
         action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         nothing = np.full(len(self._task.embodiment.setpoint_names), np.nan)

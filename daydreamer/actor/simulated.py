@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import contextlib
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.telemetry import safety_status
 from daydreamer.contract.signals import Measurement
+from daydreamer.contract.task import Task
+from daydreamer.experience.log import next_actor_life
+from daydreamer.experience.rolling import RollingExperienceWriter
+from daydreamer.experience.step import Step
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog
+from daydreamer.session.status import ActorStatus, ProcessState
+from daydreamer.telemetry.quantities import recent_figures
 
 
 class Truth(Protocol):
@@ -31,6 +43,49 @@ class SimulatedRobot(Protocol):
     def advance(self, seconds: float) -> None: ...
 
     def truth(self) -> Truth: ...
+
+
+def begin_life(
+    stack: contextlib.ExitStack, session: Session, robot: SimulatedRobot, task: Task, on_step: Callable[[Step], None]
+) -> ControlLoop:
+    """The loop of one more life of the actor, whose log is open as long as `stack` is.
+
+    Args:
+      on_step: see `ControlLoop`.
+    """
+    life, config = next_actor_life(session.experience), session.config.actor
+    writer = RollingExperienceWriter(
+        session.experience, session.spec, life, config.fsync_period_s, config.log_roll_bytes, session.digest
+    )
+    stack.enter_context(writer)
+    return ControlLoop(
+        task,
+        config,
+        writer,
+        actor_life=life,
+        seed=session.config.seed,
+        clock=lambda: robot.time_s,
+        on_event=functools.partial(EventLog(session.events).record, source="actor"),
+        on_step=on_step,
+    )
+
+
+def lockstep_status(
+    session: Session, loop: ControlLoop, state: ProcessState, milestones_s: Mapping[str, float], **planning: Any
+) -> ActorStatus:
+    """What such a life reports, without a clock; `planning` is what `planning_status` says."""
+    recent = loop.statistics.recent()
+    facts: dict[str, Any] = {**safety_status(loop), **planning}
+    return ActorStatus(
+        state=state,
+        env_steps=loop.statistics.env_steps,
+        episodes=loop.statistics.episodes,
+        policy_version=loop.policy.version if loop.policy else 0,
+        **facts,
+        reward_recent=recent.get("reward"),
+        figures_recent=recent_figures(session.presentation, recent),
+        milestones_s=dict(milestones_s),
+    )
 
 
 def live_a_step(loop: ControlLoop, robot: SimulatedRobot) -> None:

@@ -70,7 +70,7 @@ class ActorTelemetry:
             [(time.monotonic(), 0)], maxlen=round(RATE_WINDOW_S / STATUS_PERIOD_S)
         )
         self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
-        self._learner_pulse = None if session.plays else LearnerPulse(session)
+        self._learner_pulse = LearnerPulse(session) if session.learns else None
         self._starting_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
 
     def event(self, kind: str, **fields: object) -> None:

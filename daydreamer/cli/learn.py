@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from daydreamer.cli.begin import Beginning
@@ -30,17 +31,20 @@ def learn(
     dashboard: bool,
     parent: Path | None = None,
     experience_share: float | None = None,
+    demonstrations: Sequence[Path] = (),
+    demonstration_share: float | None = None,
 ) -> int:
     """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
     Args:
       parent: directory of the session that it begins with.
       experience_share: see `LearnerConfig.inherited_share`.
+      demonstrations, demonstration_share: see `Beginning`.
 
     Raises:
       UserError: see `Beginning`, `fitted_twin`, `configure`, `check_installation`, `Session.create` and `run_session`.
     """
-    beginning = Beginning(parent, experience_share)
+    beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
     config = configure(
         robot=robot,
         task=task,
@@ -51,6 +55,7 @@ def learn(
         twin=fitted_twin(twin_file),
         overrides=[*beginning.overrides, *overrides],
         parent=beginning.parent,
+        is_shown=beginning.is_shown,
     )
     check_installation(config)
     session = beginning.make(session_directory, config)

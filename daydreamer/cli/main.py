@@ -95,6 +95,24 @@ FromExperience = Annotated[
         "less and less until robot minute 5 (learner.inherited_fade_s).",
     ),
 ]
+Demonstrations = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--demonstrations",
+        metavar="DIR",
+        help="Learn from what was shown in this session as well, as 'daydreamer demonstrate' has recorded it, or an "
+        "operator who intervened: half of each batch is of it, to the end. May be repeated.",
+    ),
+]
+DemonstrationShare = Annotated[
+    float | None,
+    typer.Option(
+        "--demonstration-share",
+        metavar="SHARE",
+        help="With --demonstrations: this share of what is replayed, up to 0.75, in place of a half "
+        "(learner.demonstration_share).",
+    ),
+]
 Dashboard = Annotated[bool, typer.Option(help="Show the session in a browser, on this machine only.")]
 AddressOption = Annotated[
     str,
@@ -129,6 +147,8 @@ def learn(
     overrides: Overrides = None,
     parent: From = None,
     experience_share: FromExperience = None,
+    demonstrations: Demonstrations = None,
+    demonstration_share: DemonstrationShare = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a robot learn: twin or robot, actor and learner in real time over ROS 2.
@@ -153,6 +173,8 @@ def learn(
         dashboard=dashboard,
         parent=parent,
         experience_share=experience_share,
+        demonstrations=demonstrations or [],
+        demonstration_share=demonstration_share,
     )
     raise typer.Exit(status)
 
@@ -168,6 +190,8 @@ def walk(
     overrides: Overrides = None,
     parent: From = None,
     experience_share: FromExperience = None,
+    demonstrations: Demonstrations = None,
+    demonstration_share: DemonstrationShare = None,
     dashboard: Dashboard = True,
 ) -> None:
     """Let a quadruped learn to walk; without --robot the A1's twin. The same as learn with the task 'walk'.
@@ -195,6 +219,8 @@ def walk(
         dashboard=dashboard,
         parent=parent,
         experience_share=experience_share,
+        demonstrations=demonstrations or [],
+        demonstration_share=demonstration_share,
     )
     raise typer.Exit(status)
 
@@ -294,6 +320,43 @@ def evaluate(
         as_json=json,
     )
     raise typer.Exit(status)
+
+
+@app.command()
+def demonstrate(
+    robot: RobotName,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
+    task: TaskName = None,
+    episodes: Annotated[int, typer.Option(min=1, help="That are shown.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
+    twin: TwinFile = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Let a robot's scripted teacher show a task in its twin; others learn from it by --demonstrations DIR.
+
+    Nobody learns meanwhile: it runs in lock-step, in one process without ROS, as fast as the machine allows. Each
+    step is logged as an operator's intervention, so that status, report, dashboard and export have the session as any
+    other. A teacher comes with a robot's folder and may know what the robot does not, as where the cube is. Told is
+    the return of each episode. Ctrl-C keeps what was shown, and ends with exit status 130.
+
+    As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
+    --demonstrations shown --steps 12000 --out learned
+    """
+    from daydreamer.cli.demonstrate import demonstrate
+
+    raise typer.Exit(
+        demonstrate(
+            robot=robot,
+            task=task,
+            out=out,
+            episodes=episodes,
+            seed=seed,
+            twin_file=twin,
+            overrides=overrides or [],
+            as_json=json,
+        )
+    )
 
 
 @app.command()
@@ -511,6 +574,8 @@ def train(
     overrides: Overrides = None,
     parent: From = None,
     experience_share: FromExperience = None,
+    demonstrations: Demonstrations = None,
+    demonstration_share: DemonstrationShare = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
 
@@ -536,6 +601,8 @@ def train(
         overrides=overrides or [],
         parent=parent,
         experience_share=experience_share,
+        demonstrations=demonstrations or [],
+        demonstration_share=demonstration_share,
     )
     raise typer.Exit(status)
 

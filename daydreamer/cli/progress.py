@@ -30,8 +30,8 @@ def describe(status: Mapping[str, Any], session: Session, total_minutes: float) 
     """One line of figures from `read_status`; what is not known yet is left out."""
     minutes = (status["robot_seconds"] or 0.0) / 60.0
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
-    if session.plays:
-        parts.append(f"plays {session.plays.words}")
+    if session.driven_by:
+        parts.append(" ".join(session.driven_by))
     if why := _why_not_running(status):
         parts.append(why)
     if status["reward_recent"] is not None:
@@ -41,7 +41,7 @@ def describe(status: Mapping[str, Any], session: Session, total_minutes: float) 
         ("gradient_steps", "{} gradient steps"),
         ("imagined_per_real_step", "{:.0f} imagined per real step"),
         ("deadline_misses", "{} deadline misses"),
-        *([] if session.plays else [("policy_version", "policy {}"), ("policy_age_s", "{:.0f} s old")]),
+        *([] if session.driven_by else [("policy_version", "policy {}"), ("policy_age_s", "{:.0f} s old")]),
     ):
         if status[name] is not None:
             parts.append(template.format(status[name]))

@@ -45,9 +45,11 @@ def show_status(session_directory: Path, as_json: bool) -> None:
         )
         return
     table = Table(show_header=False, box=None)
-    left_out = OF_LEARNING if session.plays else {"plays"}
-    parent = session.record.parent
-    for name, value in {**telemetry.status, "parent": parent.sentence if parent else None}.items():
+    left_out = set() if session.learns else OF_LEARNING
+    left_out = left_out if session.plays else left_out | {"plays"}
+    parent, shown = session.record.parent, session.record.demonstrations
+    of_others = {"parent": parent.sentence if parent else None, "demonstrations": [each.sentence for each in shown]}
+    for name, value in {**telemetry.status, **of_others}.items():
         if name not in left_out:
             table.add_row(name, _describe(value))
     console = Terminal()

@@ -42,12 +42,15 @@ def train(
     overrides: Sequence[str],
     parent: Path | None = None,
     experience_share: float | None = None,
+    demonstrations: Sequence[Path] = (),
+    demonstration_share: float | None = None,
 ) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
     Args:
       parent: directory of the session that it begins with.
       experience_share: see `LearnerConfig.inherited_share`.
+      demonstrations, demonstration_share: see `Beginning`.
 
     Raises:
       UserError: unknown robot, task or preset, no twin, an unusable file of one, a parent that does not fit, or `out`
@@ -58,7 +61,7 @@ def train(
     keep_compilations()
     share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
-    beginning = Beginning(parent, experience_share)
+    beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
     chosen = functools.partial(
         configure,
         robot=robot,
@@ -68,6 +71,7 @@ def train(
         twin=fitted_twin(twin_file),
         overrides=[*ratio, *beginning.overrides, *overrides],
         parent=beginning.parent,
+        is_shown=beginning.is_shown,
     )
     rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
     config = chosen(minutes=steps / rate_hz / 60)

@@ -52,6 +52,13 @@ class Behavior(Protocol):
         """
 
 
+class Teacher(Protocol):
+    """Shows how a task is done; in a twin it may know what the robot does not."""
+
+    def action(self) -> np.ndarray:
+        """The action of this step `[action]`, after what the task has just observed."""
+
+
 class Task(abc.ABC):
     """One robot doing one task. Not thread-safe; called from the control loop only.
 

@@ -8,45 +8,30 @@ from a checkpoint or acts by the newest snapshot does as ever.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import jax
 import msgspec
 import numpy as np
-import safetensors.numpy
 
-from daydreamer.config import LearnerConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.inherited import InheritedWriter
 from daydreamer.learner.learned import read_learned
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
-from daydreamer.replay import Continuity, inheritable, row_layout, to_rows
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.parentage import Parent, Parentage
 from daydreamer.session.seal import Progress
-from daydreamer.spec import RobotSpec
-from daydreamer.storage.atomic import write_atomically
-from daydreamer.storage.files import make_folder, numbered_files
-from daydreamer.storage.tensors import decode_metadata, read_tensors
 from daydreamer.telemetry.columns import newest_steps, read_columns
 
-FORMAT_VERSION = 1
-BLOCK_STEPS = 4096
-"""Of a file: an hour of vectors has 18, and no file of pictures is larger than a snapshot may be."""
-BLOCK_BYTES = 1 << 30
 RECENT_S = 120.0
 """Robot time over which it is judged what a policy earns: long enough for a fall and a rescue."""
-_BLOCK = re.compile(r"(\d{6,9})\.safetensors", re.ASCII)
 
 
 class Inheritance:
@@ -147,80 +132,12 @@ def _copy_experience(parent: Session, session: Session) -> int:
     Raises:
       UserError: they are too few for a sequence, cannot be read, or the disk failed.
     """
-    most, spec = inheritable(session.spec, session.config.learner), session.spec
-    tail = ExperienceTail(parent.experience, spec, newest_steps(parent, most)[1])
-    continuity, count, number = Continuity(), 0, 0
-    while count < most and (steps := tail.read(min(BLOCK_STEPS, most - count))):
-        if sound := [step for step in steps if is_followed(step) and is_finite(step)]:
-            rows = to_rows(sound, spec)
-            continuity.mark(rows)
-            number, count = number + 1, count + len(sound)
-            _write_block(session.inherited / f"{number:06d}.safetensors", rows, spec)
+    spec, writer = session.spec, InheritedWriter(session)
+    tail = ExperienceTail(parent.experience, spec, newest_steps(parent, writer.most)[1])
+    count = writer.copy(tail, lambda step: is_followed(step) and is_finite(step))
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
             f"{session.config.learner.batch_length}; leave out --from-experience."
         )
     return count
-
-
-def _write_block(path: Path, rows: Mapping[str, np.ndarray], spec: RobotSpec) -> None:
-    header = {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(spec.hash)}
-    header["sha256"] = json.dumps(_digest(rows))
-    try:
-        make_folder(path.parent)
-        write_atomically(path, safetensors.numpy.save(dict(rows), metadata=header))
-    except OSError as error:
-        raise UserError(
-            f"Experience cannot be written to {path} ({error.strerror}); free some space or check the disk."
-        ) from error
-
-
-def read_inherited_experience(session: Session, on_event: Callable[..., None]) -> dict[str, np.ndarray] | None:
-    """The steps that a session has inherited, as `to_rows` makes them; None if there are none.
-
-    A file that is damaged is left out, which is an event; what follows does not follow from what precedes it.
-    """
-    config = session.config.learner
-    blocks: list[dict[str, np.ndarray]] = []
-    count, gap = 0, False
-    if config.inherited_share:
-        for path in numbered_files(session.inherited, _BLOCK).values():
-            try:
-                rows = _read_block(path, session.spec, config, inheritable(session.spec, config) - count)
-            except (OSError, ValueError, LookupError) as error:
-                on_event("inherited_experience_damaged", path=str(path), error=str(error))
-                gap = True
-                continue
-            rows["is_first"][0] |= gap
-            blocks.append(rows)
-            count, gap = count + len(rows["reward"]), False
-    if count < config.batch_length:
-        if config.inherited_share:
-            on_event("inherited_experience_missing", steps=count)
-        return None
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def _read_block(path: Path, spec: RobotSpec, config: LearnerConfig, most: int) -> dict[str, np.ndarray]:
-    """Raises OSError or ValueError for what is not such a file, and LookupError for one that is incomplete."""
-    rows, header = read_tensors(path, BLOCK_BYTES)
-    fields = decode_metadata(header)
-    if (fields["format_version"], fields["spec_hash"]) != (FORMAT_VERSION, spec.hash):
-        raise ValueError("it is of another format or robot")
-    layout, count = row_layout(spec), len(rows["reward"])
-    found = {name: (values.shape, str(values.dtype)) for name, values in rows.items()}
-    if not 0 < count <= most or found != {name: ((count, *shape), dtype) for name, (shape, dtype) in layout.items()}:
-        raise ValueError("its arrays are not those of this robot's steps")
-    if fields["sha256"] != _digest(rows):
-        raise ValueError("its checksum does not fit its content")
-    return rows
-
-
-def _digest(rows: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over name and bytes of all fields, in order of name."""
-    digest = hashlib.sha256()
-    for name, values in sorted(rows.items()):
-        digest.update(name.encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.devices import choose_devices
 from daydreamer.learner.dream import OpenLoopPredictor
-from daydreamer.learner.inheritance import read_inherited_experience
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import (
@@ -117,9 +117,11 @@ class Learner:
 
     @property
     def inherited_share(self) -> float:
-        """Of the replayed sequences that is drawn now from the experience of the session that this one began with."""
+        """Of the replayed sequences that is drawn now from the experience of others."""
         if self.replay.state.inherited is None:
             return 0.0
+        if self.config.demonstration_share:
+            return self.config.demonstration_share
         fade_steps = self._session.spec.steps(self.config.inherited_fade_s)
         return self.config.inherited_share * max(0.0, 1.0 - self.env_steps / max(1, fade_steps))
 

@@ -114,7 +114,7 @@ def write_report(session: Session) -> tuple[Path, Verdict]:
     history = read_history(session)
     make_folder(session.report)
     verdict = judge_session(history)
-    drawn = [_draw(picture, history) for picture in PICTURES if not (session.plays and picture.of_learning)]
+    drawn = [_draw(picture, history) for picture in PICTURES if session.learns or not picture.of_learning]
     page = _template().render(
         name=session.path.name,
         history=history,
@@ -154,9 +154,14 @@ def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     yield "robot and task", f"{history.session.spec.robot}, {history.session.spec.task}"
     if history.session.plays:
         yield "plays", history.session.plays.description
+    if history.session.record.teacher:
+        yield "chosen by", f"a {history.session.record.teacher} teacher"
     yield "started", history.session.record.started
     if (parent := history.session.record.parent) is not None:
         yield "began with", f"{parent.sentence}; session {parent.digest[:12]}, step {parent.env_steps}"
+    for shown in history.session.record.demonstrations:
+        share = history.session.config.learner.demonstration_share
+        yield "demonstrations", f"{share:.0%} of each batch; {shown.sentence}; session {shown.digest[:12]}"
     yield "state", status["state"]
     yield "robot time", f"{history.minutes:.1f} of {history.session.config.minutes:g} min, {len(history.steps)} steps"
     for name, key, template in (

@@ -22,7 +22,7 @@ from daydreamer import robots as folders
 from daydreamer.config import Body, SessionConfig, TwinConfig, merge
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.signals import Measurement
-from daydreamer.contract.task import Task
+from daydreamer.contract.task import Task, Teacher
 from daydreamer.errors import UserError
 
 ENTRY_POINTS = "daydreamer.robots"
@@ -52,6 +52,7 @@ class TaskEntry:
       portrayal: how the robot doing it is drawn; None for plots of what it observes.
       replayed: the measurement that an observation by key, taken at a time in s, must have come of, as far as it can be
         known; None if sessions cannot be played back.
+      teacher: 'module:function' that makes a `Teacher` of the task, its twin and a seed; None if there is none.
     """
 
     make: Callable[[SessionConfig], Task]
@@ -60,6 +61,7 @@ class TaskEntry:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     portrayal: Portrayal | None = None
     replayed: Callable[[Mapping[str, np.ndarray], float], Measurement] | None = None
+    teacher: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,19 @@ class Robot:
             others = ", ".join(name for name, robot in robots().items() if robot.twin is not None)
             raise UserError(f"There is no twin of '{self.name}'; there are those of {others}.")
         return load(self.twin)(config, seed)
+
+    def teacher(self, task: str | None = None) -> Callable[[Task, Any, int], Teacher]:
+        """What makes a teacher of a task, its twin and a seed.
+
+        Raises:
+          UserError: there is no such task, or nobody who teaches it; lists what is taught.
+        """
+        name = task or self.usual_task
+        where = self.task(name).teacher
+        if where is None:
+            raise UserError(f"Nobody teaches '{self.name}' the task '{name}'; there are teachers of {_taught()}.")
+        maker: Callable[[Task, Any, int], Teacher] = load(where)
+        return maker
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
         """Overrides of the robot in this body and of the named preset, for `daydreamer.config.resolve`.
@@ -207,6 +222,12 @@ def _brought(entry: importlib.metadata.EntryPoint, provider: str, other: Found |
 def robots() -> dict[str, Robot]:
     """Those that can be used, by name."""
     return {name: found.robot for name, found in discover().items() if found.robot is not None}
+
+
+def _taught() -> str:
+    """What there is a teacher of, as a list for people."""
+    tasks = ((name, task, entry) for name, robot in robots().items() for task, entry in robot.tasks.items())
+    return ", ".join(f"{name} {task}" for name, task, entry in tasks if entry.teacher) or "nothing"
 
 
 def provider_of(name: str) -> str:

@@ -12,7 +12,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unkn
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.presentation import Presentation
 from daydreamer.robots.quadruped.presentation import WALK
+from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.formats import FORMAT_VERSION, rename_settings, upgrade
 from daydreamer.session.parentage import Parentage
 from daydreamer.session.played import PlayedPolicy
@@ -59,6 +60,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       robot_package: the package that brought the robot.
       plays: the frozen policy that it plays; None for a session that learns.
       parent: the session that it began with; None for one that began with nothing learned.
+      demonstrations: the sessions that it was shown something in.
+      teacher: who chose in it, where nobody learns: 'scripted'; None where somebody learns, or a policy is played.
     """
 
     format_version: int
@@ -72,6 +75,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     robot_package: Annotated[str, msgspec.Meta(max_length=100)] = "daydreamer"
     plays: PlayedPolicy | None = None
     parent: Parentage | None = None
+    demonstrations: Annotated[tuple[Demonstrated, ...], msgspec.Meta(max_length=1000)] = ()
+    teacher: Literal["scripted"] | None = None
 
 
 class Session:
@@ -101,12 +106,16 @@ class Session:
         plays: PlayedPolicy | None = None,
         parent: Parentage | None = None,
         endow: Callable[[Session], object] = lambda session: None,
+        *,
+        demonstrations: tuple[Demonstrated, ...] = (),
+        teacher: Literal["scripted"] | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
 
         Args:
           parent: the session that it begins with.
-          endow: puts what comes of that one into the directory, before it becomes a session.
+          endow: puts what comes of others into the directory, before it becomes a session.
+          demonstrations, teacher: see `SessionRecord`.
 
         Raises:
           UserError: there is something at `path` already, or it cannot be written.
@@ -131,6 +140,8 @@ class Session:
             robot_package=robot_package,
             plays=plays,
             parent=parent,
+            demonstrations=demonstrations,
+            teacher=teacher,
         )
         content = encode_yaml(record)
         session = cls(path, record, _digest(content))
@@ -246,6 +257,18 @@ class Session:
         return self.record.plays
 
     @property
+    def learns(self) -> bool:
+        """Whether there is a learner: nobody learns where a frozen policy plays, or a teacher shows."""
+        return self.plays is None and self.record.teacher is None
+
+    @property
+    def driven_by(self) -> tuple[str, str] | None:
+        """What drives the robot where nobody learns, as ('plays', 'policy 431 of monday'); None if somebody does."""
+        if self.plays is not None:
+            return "plays", self.plays.words
+        return None if self.record.teacher is None else ("shown by", f"a {self.record.teacher} teacher")
+
+    @property
     def presentation(self) -> Presentation:
         """The task's own; for a session that was begun before there were any, that of the robots of that time."""
         if self.record.presentation is not None:
@@ -266,7 +289,7 @@ class Session:
 
     @property
     def inherited(self) -> Path:
-        """Experience of the session that it began with, if that was asked for."""
+        """Experience of the session that it began with, or demonstrations, if that was asked for."""
         return self.path / "inherited"
 
     @property

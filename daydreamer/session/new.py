@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from daydreamer.config import Body, SessionConfig, drop_retired, parse_overrides
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
+from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.directory import Session
 from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
@@ -31,6 +32,7 @@ def configure(
     twin: Mapping[str, Any] | None = None,
     overrides: Iterable[str] = (),
     parent: Parent | None = None,
+    is_shown: bool = False,
 ) -> SessionConfig:
     """The configuration of a new session: defaults, what suits this machine's GPU, preset, `section.key=value`.
 
@@ -38,6 +40,7 @@ def configure(
       task: None for the robot's usual one.
       twin: settings of its section of that name, as of a twin that was fitted.
       parent: the session that it begins with, whose settings of the networks it takes over.
+      is_shown: there are demonstrations.
 
     Raises:
       UserError: unknown robot, task, preset or key, a body that the robot does not have, an unusable value, or
@@ -57,6 +60,8 @@ def configure(
         parent.require_same_networks(config)
     elif config.learner.inherited_share:
         raise UserError("learner.inherited_share is of another session's experience; name that session with --from.")
+    if config.learner.demonstration_share and not is_shown:
+        raise UserError("learner.demonstration_share is of demonstrations; name their sessions with --demonstrations.")
     return config
 
 
@@ -122,18 +127,21 @@ def new_session(
     config: SessionConfig,
     parent: Parent | None = None,
     endow: Callable[[Session], object] = lambda session: None,
+    *,
+    demonstrations: tuple[Demonstrated, ...] = (),
+    teacher: Literal["scripted"] | None = None,
 ) -> Session:
     """A new session in `directory`; without one, in `sessions/` of the working directory, named by the local time.
 
     Args:
       parent: the session that it begins with.
-      endow: see `Session.create`.
+      endow, demonstrations, teacher: see `Session.create`.
 
     Raises:
       SpecMismatch: the parent is of another robot or task.
       UserError: see `Session.create`.
     """
-    return _create(directory, config, None, parent, endow)
+    return _create(directory, config, None, parent, endow, demonstrations, teacher)
 
 
 def new_played_session(directory: Path | None, config: SessionConfig, plays: PlayedPolicy, snapshot: Path) -> Session:
@@ -151,6 +159,8 @@ def _create(
     plays: PlayedPolicy | None,
     parent: Parent | None,
     endow: Callable[[Session], object],
+    demonstrations: tuple[Demonstrated, ...] = (),
+    teacher: Literal["scripted"] | None = None,
 ) -> Session:
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -166,6 +176,8 @@ def _create(
         plays,
         parent.parentage if parent else None,
         endow,
+        demonstrations=demonstrations,
+        teacher=teacher,
     )
 
 
@@ -177,6 +189,11 @@ def resumable_session(directory: Path) -> Session:
     """
     session = Session.open(directory)
     session.require_resumable()
+    if session.record.teacher is not None:
+        raise UserError(
+            f"In {directory} a {session.record.teacher} teacher has shown a task; nobody learns. Learn from it with "
+            "--demonstrations, or let it show more in another directory with 'daydreamer demonstrate'."
+        )
     entry_of(session)
     return session
 

@@ -26,6 +26,13 @@ no successor for `safety.policy_old_s` holds the robot, which then experiences n
 """
 
 
+CARRIED_NOISE = 0.3
+"""Share of its noise that a learned policy acts with on another robot, at most, see `ModelConfig.acting_noise`.
+
+A policy that walked acted with all of it on five robots, and walked on none of them within four minutes; with this much
+it walked on three of them within one (benchmarks/README.md). It has found its ways, and on another robot less to spare.
+"""
+
 SHORTFALL = 0.5
 """A policy whose mean reward is lower by this much than it was before does not do what it did."""
 
@@ -83,9 +90,9 @@ class Parent:
         Args:
           young: the settings that it would have otherwise, but for those that the operator names.
         """
-        reward = self.parentage.reward
+        reward, model = self.parentage.reward, self.config.model
         return {
-            "model": msgspec.to_builtins(self.config.model),
+            "model": msgspec.to_builtins(model) | {"acting_noise": min(model.acting_noise, CARRIED_NOISE)},
             # What the critic's values mean.
             "learner": {
                 "discount": self.config.learner.discount,

@@ -17,6 +17,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
+from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.directory import Session
 from daydreamer.session.parentage import Parentage
 from daydreamer.storage.atomic import write_atomically
@@ -273,6 +274,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     notices: list[str] = []
     processes: dict[str, ProcessSummary] = {}
     parent: Parentage | None = None
+    demonstrations: tuple[Demonstrated, ...] = ()
     problems: list[str] = []
 
 
@@ -347,6 +349,7 @@ def read_status(session: Session) -> dict[str, Any]:
         last_logged_sequence=logged,
         processes=processes,
         parent=session.record.parent,
+        demonstrations=session.record.demonstrations,
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
         **_known(actor, "policy_version policy_age_s"),

@@ -13,11 +13,11 @@ OF_LEARNING = {
     *(processes.learner_slow, processes.gpu_idle, processes.policy_old, experience.action_saturated),
     *(*model.RULES, *behavior.RULES),
 }
-"""Rules about what is learned, and how: where a frozen policy is played there is nothing to be cured."""
+"""Rules about what is learned, and how: where nobody learns there is nothing to be cured."""
 
 
 def judge(telemetry: SessionTelemetry) -> list[Advice]:
     """What the rules find, the worst first; empty if all is well."""
-    rules = [rule for rule in RULES if not (telemetry.session.plays and rule in OF_LEARNING)]
+    rules = [rule for rule in RULES if telemetry.session.learns or rule not in OF_LEARNING]
     found = [advice for rule in rules if (advice := rule(telemetry))]
     return sorted(found, key=lambda advice: advice.level != "bad")

@@ -82,13 +82,13 @@ def read_health(
         Reading("control rate", _text(rate_hz, "{:.1f} Hz"), level(slow)),
         Reading("deadline misses", _text(misses, "{:.0f}"), level(late, bool(misses))),
         Reading("control step p50, p99", f"{_text(step_ms.get('p50'), '{:.1f}')}, {_text(step_ms.get('p99'))} ms"),
-        Reading("plays", session.plays.words) if session.plays else old,
+        Reading(*session.driven_by) if session.driven_by else old,
         Reading(
             "watchdogs", ", ".join(name.replace("_", " ") for name in raised) or "quiet", level(False, bool(raised))
         ),
         Reading("safety interventions", _text(status["safety_events"], "{:.0f}")),
     ]
-    if session.plays:  # nobody learns
+    if not session.learns:
         return own
     return [
         *own,

@@ -57,13 +57,13 @@ class Dashboard:
         self._presentation = session.presentation
         self._minutes = minutes
         identity = f"{session.path.name}-{session.record.started}"
-        layout = blueprint(session.spec, session.presentation, portrayal, learns=session.plays is None)
+        layout = blueprint(session.spec, session.presentation, portrayal, learns=session.learns)
         self._canvas = Canvas(session.path.name, identity, layout, recording)
         self._clock = RobotClock(session.spec.control_period_s)
         plots = SignalPlots(self._canvas)
         self._experience = ExperienceFeed(session, self._canvas, self._clock, portrayal, plots)
         self._dreams = DreamFeed(session, self._canvas, self._clock, portrayal, plots)
-        learns = session.plays is None
+        learns = session.learns
         self._robot = RobotFeed(self._canvas, self._dreams, portrayal, session.spec.control_rate_hz, learns)
         self._telemetry = TelemetryReader(session)
         self._scalars = ScalarFeed(self._telemetry.scalars, self._canvas, self._clock)

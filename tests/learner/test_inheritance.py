@@ -13,7 +13,8 @@ from daydreamer.config import merge, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.checkpoint import INHERITED_STEP, KEPT, Checkpointer, read_checkpoint
-from daydreamer.learner.inheritance import read_inheritance, read_inherited_experience
+from daydreamer.learner.inheritance import read_inheritance
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
@@ -249,7 +250,7 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     parent = read_inheritance(taught[0].path).parent
     young = configure(robot="a1", minutes=1.0, seed=0)
     config = configure(robot="a1", minutes=1.0, seed=0, parent=parent)
-    assert config.model == parent.config.model != young.model
+    assert config.model == msgspec.structs.replace(parent.config.model, acting_noise=0.3) != young.model
     assert config.learner.minimum_s == EARLIEST_LEARNING_S < young.learner.minimum_s
     assert config.actor.random_s == young.actor.random_s - 5.0
     assert config.actor.rhythm_s == young.actor.rhythm_s and config.actor.rhythm_until_reward is None

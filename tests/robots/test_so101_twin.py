@@ -16,7 +16,7 @@ from daydreamer.robots.so101.constants import COUNT_RAD, GRIPPER_TORQUE_N_M, OPE
 from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.sight import find_cube
-from daydreamer.robots.so101.teacher import Teacher
+from daydreamer.robots.so101.teacher import PickPlaceTeacher
 from daydreamer.session.new import configure
 
 BLACK = np.zeros((64, 64, 3), np.uint8)
@@ -157,8 +157,8 @@ class Loop:
 def test_a_scripted_teacher_picks_and_places_and_the_gripper_knows():
     with make_twin() as twin:
         teacher = []
-        loop = Loop(twin, lambda task: teacher[0].action(twin.cube_m))
-        teacher.append(Teacher(loop.task))
+        loop = Loop(twin, lambda task: teacher[0].action())
+        teacher.append(PickPlaceTeacher(loop.task, twin))
         sides = []
         for _ in range(40):
             loop.run(0.5)

@@ -15,6 +15,7 @@ ROBOT = Robot(
             overrides=OVERRIDES,
             presets={"default": PICK_PLACE_DEFAULT, "tiny": TINY},
             portrayal=PORTRAYAL,
+            teacher="daydreamer.robots.so101.teacher:make_teacher",
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, OVER_LEFT, OVER_RIGHT, RIGHT, nearest
@@ -11,21 +13,30 @@ JAWS_MIDDLE_M = np.array((0.0, 0.0325, 0.0))
 """From the tool to the middle between the open jaws."""
 
 
-class Teacher:
+class HasCube(Protocol):
+    """A twin that knows where the cube is."""
+
+    @property
+    def cube_m(self) -> np.ndarray:
+        """`[3]` of its middle."""
+
+
+class PickPlaceTeacher:
     """Chooses the action of `PickPlace` that brings the cube to the other tray.
 
     A cube that lies between two cells slips out of the jaws; so after a grasp that failed it pushes somewhere.
     """
 
-    def __init__(self, task: PickPlace, seed: int = 0) -> None:
+    def __init__(self, task: PickPlace, twin: HasCube, seed: int = 0) -> None:
         """`seed` is of the pushes."""
         self._task = task
+        self._twin = twin
         self._random = np.random.default_rng(seed)
         self._pushes = False
 
-    def action(self, cube_m: np.ndarray) -> np.ndarray:
-        """The action after the newest observation, with the cube's middle at `[3]`."""
-        return np.asarray(self._choose(cube_m), np.int32)
+    def action(self) -> np.ndarray:
+        """See `Teacher.action`."""
+        return np.asarray(self._choose(self._twin.cube_m), np.int32)
 
     def _choose(self, cube_m: np.ndarray) -> int:
         task = self._task
@@ -50,3 +61,8 @@ class Teacher:
         if left:
             return LEFT if left > 0 else RIGHT
         return GRIP if cell.low else LIFT
+
+
+def make_teacher(task: PickPlace, twin: HasCube, seed: int) -> PickPlaceTeacher:
+    """Of `pick_place` in the arm's twin."""
+    return PickPlaceTeacher(task, twin, seed)

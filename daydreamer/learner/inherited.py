@@ -1,0 +1,119 @@
+"""The files in which a session keeps steps of others, which are replayed beside its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from daydreamer.config import LearnerConfig
+from daydreamer.errors import UserError
+from daydreamer.experience.step import Step
+from daydreamer.experience.tail import ExperienceTail
+from daydreamer.replay import Continuity, inheritable, row_layout, to_rows
+from daydreamer.session.directory import Session
+from daydreamer.spec import RobotSpec
+from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.files import make_folder, numbered_files
+from daydreamer.storage.tensors import decode_metadata, read_tensors
+
+FORMAT_VERSION = 1
+BLOCK_STEPS = 4096
+"""Of a file: an hour of vectors has 18, and no file of pictures is larger than a snapshot may be."""
+BLOCK_BYTES = 1 << 30
+_BLOCK = re.compile(r"(\d{6,9})\.safetensors", re.ASCII)
+
+
+class InheritedWriter:
+    """Copies steps of other sessions into one that is being made.
+
+    Attributes:
+      most: steps that go into it yet.
+    """
+
+    def __init__(self, session: Session):
+        self._session = session
+        self._number = 0
+        self.most = inheritable(session.spec, session.config.learner)
+
+    def copy(self, tail: ExperienceTail, wanted: Callable[[Step], bool]) -> int:
+        """Of the steps that a log has from where `tail` is, those that are wanted and have room; how many.
+
+        Raises:
+          UserError: they cannot be read, or the disk failed.
+        """
+        spec, continuity, count = self._session.spec, Continuity(), 0
+        while self.most and (steps := tail.read(min(BLOCK_STEPS, self.most))):
+            if chosen := [step for step in steps if wanted(step)]:
+                rows = to_rows(chosen, spec)
+                continuity.mark(rows)
+                self._number, self.most, count = self._number + 1, self.most - len(chosen), count + len(chosen)
+                _write_block(self._session.inherited / f"{self._number:06d}.safetensors", rows, spec)
+        return count
+
+
+def _write_block(path: Path, rows: Mapping[str, np.ndarray], spec: RobotSpec) -> None:
+    header = {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(spec.hash)}
+    header["sha256"] = json.dumps(_digest(rows))
+    try:
+        make_folder(path.parent)
+        write_atomically(path, safetensors.numpy.save(dict(rows), metadata=header))
+    except OSError as error:
+        raise UserError(
+            f"Experience cannot be written to {path} ({error.strerror}); free some space or check the disk."
+        ) from error
+
+
+def read_inherited_experience(session: Session, on_event: Callable[..., None]) -> dict[str, np.ndarray] | None:
+    """The steps that a session has inherited, as `to_rows` makes them; None if there are none.
+
+    A file that is damaged is left out, which is an event; what follows does not follow from what precedes it.
+    """
+    config = session.config.learner
+    blocks: list[dict[str, np.ndarray]] = []
+    count, gap = 0, False
+    if config.replays_others:
+        for path in numbered_files(session.inherited, _BLOCK).values():
+            try:
+                rows = _read_block(path, session.spec, config, inheritable(session.spec, config) - count)
+            except (OSError, ValueError, LookupError) as error:
+                on_event("inherited_experience_damaged", path=str(path), error=str(error))
+                gap = True
+                continue
+            rows["is_first"][0] |= gap
+            blocks.append(rows)
+            count, gap = count + len(rows["reward"]), False
+    if count < config.batch_length:
+        if config.replays_others:
+            on_event("inherited_experience_missing", steps=count)
+        return None
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _read_block(path: Path, spec: RobotSpec, config: LearnerConfig, most: int) -> dict[str, np.ndarray]:
+    """Raises OSError or ValueError for what is not such a file, and LookupError for one that is incomplete."""
+    rows, header = read_tensors(path, BLOCK_BYTES)
+    fields = decode_metadata(header)
+    if (fields["format_version"], fields["spec_hash"]) != (FORMAT_VERSION, spec.hash):
+        raise ValueError("it is of another format or robot")
+    layout, count = row_layout(spec), len(rows["reward"])
+    found = {name: (values.shape, str(values.dtype)) for name, values in rows.items()}
+    if not 0 < count <= most or found != {name: ((count, *shape), dtype) for name, (shape, dtype) in layout.items()}:
+        raise ValueError("its arrays are not those of this robot's steps")
+    if fields["sha256"] != _digest(rows):
+        raise ValueError("its checksum does not fit its content")
+    return rows
+
+
+def _digest(rows: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over name and bytes of all fields, in order of name."""
+    digest = hashlib.sha256()
+    for name, values in sorted(rows.items()):
+        digest.update(name.encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
