@@ -31,7 +31,7 @@ from daydreamer.session.new import configure
 
 TICK_HZ = 20.0
 HELD_SHARE = 0.8
-"""Of ticks, at which the same is asked for again."""
+"""Share of the ticks at which the same is asked for again."""
 ERROR_RAD = 0.05
 """Standard deviation of how far joints are from where they were told to be."""
 

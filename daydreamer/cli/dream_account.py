@@ -12,7 +12,7 @@ import numpy as np
 from daydreamer.instrument.dreaming import Frame, Imagined
 
 RECENT_S = 2.0
-"""Of real time, over which the rate of frames is told."""
+"""Real time over which the rate of frames is told."""
 
 
 class Account:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from daydreamer.viewer.server import ViewerServer
 
 DRAWN_HZ = 10.0
-"""Of dreamed time; more often would be more than a browser without a GPU takes in."""
+"""Drawings in a second of dreamed time; more would be more than a browser without a GPU takes in."""
 LINE_HZ, PLAIN_PERIOD_S = 5.0, 10.0
-"""Of the line in a terminal, and between two of them where there is none."""
+"""How often the line in a terminal changes, and the time between two lines where there is no terminal."""
 
 
 class Screen:
@@ -86,7 +86,7 @@ class Stage:
         self._every = max(1, round(1.0 / (DRAWN_HZ * period_s)))
 
     def show(self, frames: int, frame: Frame) -> None:
-        """Of the frames that have come one after the other, the newest."""
+        """The newest of the frames that have come one after the other."""
         if frames % self._every:
             return
         robot, other = frame.robot, frame.other
