@@ -10,6 +10,7 @@ import pytest
 
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import LogTail
+from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import read_status
 
@@ -90,6 +91,16 @@ class Rig:
         tail, steps = self._read[life]
         steps += tail.read()
         return list(steps)
+
+    def gaps(self):
+        """Steps that begin an episode without a stop before it that has been told; the first step needs none.
+
+        On a busy machine a state may grow old in any test. That is told, and ends the episode.
+        """
+        begun = [step.wall_ns / 1e9 for step in self.steps()[1:] if step.is_first]
+        events = read_events(self.session.events)
+        stops = [event["wall_s"] for event in events if event["kind"] == "safety_state" and event["before"] == "running"]
+        return [wall_s for number, wall_s in enumerate(begun) if number >= len(stops) or stops[number] > wall_s]
 
     def close(self):
         for process in self.processes:
