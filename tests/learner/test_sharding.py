@@ -36,6 +36,8 @@ SETTINGS = merge(
 )
 PROGRAMS = Path(__file__).with_name("several_devices.py")
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def make_session(path, devices):
     return Session.create(path, resolve(merge(SETTINGS, {"learner": {"devices": devices}})), SPEC)
