@@ -68,8 +68,8 @@ LANES = {
     for prefix in prefixes
 }
 START_LEARNERS = {
-    *("cli/test_keeper.py", "cli/test_supervise.py", "launch/test_walk_launch.py"),
-    *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
+    *("test_lockstep.py", "benchmarks/test_learning_curves.py", "launch/test_walk_launch.py"),
+    *("test_walk.py", "test_full_disk.py", "test_kills.py"),
 }
 LEARNER_TIMEOUT_S = 900.0
 """Of a test that starts a learner and says nothing itself: it may wait until the learner has been compiled."""
