@@ -359,7 +359,7 @@ class LearnerConfig(_Config):
 
     Attributes:
       batch_size, batch_length: sequences per batch and steps per sequence.
-      train_ratio: ceiling on replayed steps per environment step; there is no floor.
+      train_ratio: ceiling on replayed steps per environment step; there is no floor. With 0 nothing is learned.
       updates_per_dispatch: gradient steps in one program on the device, for GPUs, which otherwise wait for whoever
         dispatches; nothing is gained on a CPU.
       minimum_s: training starts when so much robot time has been experienced.

@@ -16,7 +16,7 @@ from daydreamer.spec import RobotSpec
 
 @pytest.fixture(autouse=True, scope="module")
 def learners_share_their_programs():
-    """What learners of equal settings do is traced and compiled once for all tests, and for what they have in common."""
+    """What learners of equal settings do is traced and compiled once, for all tests and for what a file's share."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learner, "Agent", shared_agent)
         patch.setattr(learner, "OpenLoopPredictor", _shared_predictor)
