@@ -133,7 +133,8 @@ def pytest_collection_modifyitems(items):
 
     for item in items:
         within = item.path.relative_to(TESTS).as_posix()
-        item.add_marker(lane_of(within)[1])
+        kind = lane_of(within)[1]
+        item.add_marker("computing" if kind == "fast" and item.get_closest_marker("long") else kind)
         if within in START_LEARNERS:  # a mark of the test's own comes before it
             item.add_marker(pytest.mark.timeout(LEARNER_TIMEOUT_S))
     items.sort(key=place)
