@@ -6,9 +6,9 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.follow import (
     FORWARD_M_S,
-    MISSES,
     TERMS,
     TURN_RAD_S,
+    WISH_SCALE,
     QuadrupedFollowTask,
     Wishes,
     follow_reward,
@@ -33,11 +33,41 @@ def standing_measurement(turn_rad_s=0.0, wish=None):
 
 
 def test_following_pays_what_walking_pays_and_half_for_each_of_both():
-    best, terms = follow_reward(STANDING, (0.0, 0.0))
+    def paid(done, wish, **terms):
+        return follow_reward(STANDING | terms, np.array(done), np.array(wish))
+
+    best, terms = paid((0.3, -0.5), (0.3, -0.5))
     assert best == 14.0 and tuple(terms) == TERMS
-    assert follow_reward(STANDING, (MISSES[0], 0.0))[0] == 11.5
-    assert follow_reward(STANDING, 10 * MISSES)[0] == 9.0
-    assert follow_reward(STANDING | {"r_knee": 0.4}, (0.0, 0.0))[0] == pytest.approx(8.4)  # not on its feet
+    assert paid((0.15, -0.5), (0.3, -0.5))[0] == pytest.approx(12.75)
+    assert paid((0.3, 0.3), (0.3, -0.5))[0] == 11.5
+    # Standing is not paid for a wish to go, and is for one to stand; a little beside it pays a little less.
+    assert paid((0.0, 0.0), (0.3, -0.5))[0] == 9.0
+    assert paid((0.0, 0.0), (0.0, 0.0))[0] == 14.0
+    assert paid((0.1, 0.0), (0.0, 0.0))[0] == pytest.approx(12.75)
+    assert paid((0.3, -0.5), (0.3, -0.5), r_knee=0.4)[0] == pytest.approx(8.4)  # not on its feet
+
+
+def test_what_was_done_is_replayed_as_if_it_had_been_wished_for():
+    task = QuadrupedFollowTask(A1)
+    wish = (0.0, 0.5)
+    states = [task.observe(standing_measurement(turn_rad_s=0.5, wish=wish), A1.stand_pose_rad) for _ in range(30)][10:]
+    crouching = standing_measurement(turn_rad_s=0.5, wish=wish)
+    crouching["joint_position_rad"] = 0.4 * A1.stand_pose_rad
+    states += [task.observe(crouching, A1.stand_pose_rad) for _ in range(20)]
+    logged = {key: np.stack([state.observation[key] for state in states])[None] for key in states[0].observation}
+    other = logged | {"wish": np.full_like(logged["wish"], -0.3)}
+    wished, paid = task.hindsight(other)
+    np.testing.assert_allclose(wished["wish"][0, :, 1], 0.5, atol=0.01)
+    still = logged | {"wish": np.asarray(wished["wish"])}
+    assert {key for key in still if still[key] is not wished.get(key)} <= {"wish"}
+    expected = [follow_reward(state.reward_terms, *done_and_wish(state, wished["wish"][0, 0]))[0] for state in states]
+    np.testing.assert_allclose(paid[0], expected, atol=2e-5)
+    assert np.ptp(expected) > 0.5
+
+
+def done_and_wish(state, observed_wish):
+    done = np.array((state.info["forward_velocity_m_s"], state.info["turn_rate_rad_s"]))
+    return done, np.asarray(observed_wish, np.float64) * WISH_SCALE
 
 
 def test_a_wish_that_is_said_takes_the_place_of_drawn_ones():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
+from typing import Any
 
+import jax.numpy as jnp
 import msgspec
 import numpy as np
 
@@ -15,7 +18,7 @@ from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, WALK
 from daydreamer.robots.quadruped.task import INFO as WALK_INFO
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
 from daydreamer.spec import Space
 
 FORWARD_M_S, TURN_RAD_S = (-0.2, 0.5), (-0.8, 0.8)
@@ -26,8 +29,9 @@ STAND_SHARE = 0.2
 """Of the sampled wishes, those to stand still."""
 WISH_SCALE = np.array((0.5, 1.0))
 """Units of the observed wish: 0.5 m/s, as of the observed velocity, and 1 rad/s."""
-MISSES = np.array((0.6, 1.2))
-"""What a wish may be missed by, in m/s and rad/s, until nothing is paid for it any more."""
+LEAST_MISSES = np.array((0.2, 0.4))
+"""What a wish may be missed by, in m/s and rad/s, until nothing is paid for it any more; a larger wish by its own size,
+so that standing instead is never paid for it."""
 CLOSE = np.array((0.1, 0.2))
 """Within which a wish counts as followed."""
 
@@ -105,25 +109,32 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
     def __init__(self, robot: Quadruped, camera: bool = False, *, seed: int | None = 0) -> None:
         """Makes the task; `seed` is of the wishes that are drawn, None for standing while nobody says one."""
         super().__init__(robot, camera)
-        observation = self.spec.observation | {"wish": Space((2,))}
+        observation = self.spec.observation | {"turn_rate": Space((1,)), "wish": Space((2,))}
         # Left for right the robot turns the other way.
-        mirror = self.spec.mirror | {"wish": (1, -2)}
+        mirror = self.spec.mirror | {"turn_rate": (-1,), "wish": (1, -2)}
         self.spec = msgspec.structs.replace(
             self.spec, task="follow", observation=observation, mirror=mirror, reward_terms=TERMS, info=INFO
         )
         signals = {**self.embodiment.signals, **wish_signal()}
         self.embodiment = dataclasses.replace(self.embodiment, signals=signals)
         self.presentation = FOLLOW
+        self.hindsight = functools.partial(as_wished, stand_pose=robot.reward_stand_pose)
         self._wishes = None if seed is None else Wishes(self.spec.control_period_s, seed)
         self._wish = np.zeros(2)
+
+    def reset(self) -> None:
+        super().reset()
+        self._turns_rad_s = np.zeros(VELOCITY_WINDOW_STEPS)
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         state = super().observe(measurement, sent)
         up = state.observation["gravity_up"].astype(np.float64)
-        turn_rad_s = float(up @ measurement[ANGULAR_VELOCITY])
+        self._turns_rad_s = np.append(self._turns_rad_s[1:], up @ measurement[ANGULAR_VELOCITY])
+        turn_rad_s = float(self._turns_rad_s.mean())
+        done = np.array((state.info["forward_velocity_m_s"], turn_rad_s))
         # The one before is what the last action was to answer.
-        misses = np.abs((state.info["forward_velocity_m_s"], turn_rad_s) - self._wish)
-        state.reward, state.reward_terms = follow_reward(state.reward_terms, misses)
+        misses = np.abs(done - self._wish)
+        state.reward, state.reward_terms = follow_reward(state.reward_terms, done, self._wish)
         state.info |= {
             "turn_rate_rad_s": turn_rad_s,
             "forward_error_m_s": float(misses[0]),
@@ -131,6 +142,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
             "follows": float((misses <= CLOSE).all() and up[2] > reward.STAGE_THRESHOLD),
         }
         self._wish = self._next_wish(measurement)
+        state.observation["turn_rate"] = np.array((turn_rad_s / WISH_SCALE[1],), np.float32)
         state.observation["wish"] = (self._wish / WISH_SCALE).astype(np.float32)
         return state
 
@@ -141,19 +153,57 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
 
 
 def follow_reward(
-    walk_terms: Mapping[str, float], misses: np.ndarray | Sequence[float]
+    walk_terms: Mapping[str, float], done: np.ndarray, wish: np.ndarray
 ) -> tuple[float, dict[str, float]]:
     """The reward of following, and its terms.
 
     As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
-    forward speed and half for the turn rate, less the more they are missed by, and only on the feet.
+    forward speed and half for the turn rate, see `paid_for`, and only on the feet.
 
     Args:
       walk_terms: of `reward.walk_reward`.
-      misses: `[2]`, by how much forward speed and turn rate differ from the wish, in m/s and rad/s.
+      done, wish: `[2]`, forward speed in m/s and turn rate in rad/s.
     """
     standing = {name: walk_terms[name] for name in reward.TERMS[:-1]}
-    on_feet = reward.ramp(standing["r_knee"])
-    paid = on_feet * np.maximum(1.0 - np.asarray(misses) / MISSES, 0.0)
-    total = sum(standing.values()) + reward.VELOCITY_WEIGHT * (float(paid.mean()) + 1.0)
-    return total, standing | {"r_forward": float(paid[0]), "r_turn": float(paid[1])}
+    forward, turn = (reward.ramp(standing["r_knee"]) * paid_for(done, wish)).tolist()
+    total = sum(standing.values()) + reward.VELOCITY_WEIGHT * ((forward + turn) / 2.0 + 1.0)
+    return total, standing | {"r_forward": forward, "r_turn": turn}
+
+
+def paid_for(done: Any, wish: Any) -> Any:
+    """1 for what was wished for, less in proportion to what it is missed by; arrays `[..., 2]` of NumPy or JAX."""
+    return (1.0 - abs(done - wish) / abs(wish).clip(LEAST_MISSES)).clip(0.0)
+
+
+def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict[str, Any], Any]:
+    """Sequences as if the robot had been asked for what it did, and what that would have paid.
+
+    However little of what was wished for a robot can do yet, it has always done something: so it learns from the first
+    minute on what its actions are good for (Andrychowicz et al. 2017, Hindsight Experience Replay). The mean of what
+    was done over a sequence is its wish.
+
+    Args:
+      observation: `[batch, time, ...]`, JAX.
+      stand_pose: see `reward.pose_errors`.
+
+    Returns:
+      The observation with another wish, and the reward `[batch, time]`.
+    """
+    going, turning = observation["velocity"][..., :1], observation["turn_rate"]
+    done = jnp.concatenate((VELOCITY_SCALE_M_S * going, WISH_SCALE[1] * turning), -1)
+    wish = done.mean(1, keepdims=True).clip(*np.transpose((FORWARD_M_S, TURN_RAD_S)))
+    errors = abs(observation["joint_position"] - stand_pose) / (1.0 + abs(stand_pose))
+    hip, shoulder, knee = jnp.moveaxis(errors.clip(max=1.0).reshape(*errors.shape[:-1], 4, 3).mean(-2), -1, 0)
+    upright = observation["gravity_up"][..., 2] / 2 + 0.5
+    hip = ramp(upright, reward.UPRIGHT_RAMP) * (1.0 - hip)
+    shoulder = ramp(hip) * (1.0 - shoulder)
+    knee = ramp(shoulder) * (1.0 - knee)
+    paid = ramp(knee) * paid_for(done, wish).mean(-1)
+    total = upright + hip + shoulder + knee + reward.VELOCITY_WEIGHT * (paid + 1.0)
+    return observation | {"wish": jnp.broadcast_to(wish / WISH_SCALE, done.shape)}, total
+
+
+def ramp(term: Any, ends: tuple[float, float] = reward.RAMP) -> Any:
+    """`reward.ramp` of arrays."""
+    begin, end = ends
+    return ((term - begin) / (end - begin)).clip(0.0, 1.0)
