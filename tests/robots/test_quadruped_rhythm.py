@@ -103,7 +103,7 @@ def test_a_fall_ends_a_bout_and_counts():
     assert run(fell, 20, 5.0, fallen=True)[-1] is None
     run(fell, 100, 9.0)
     run(stood, 150, 9.0)
-    assert fell._best[-1].score < 7.0 < stood._best[-1].score
+    assert fell._best[0][-1].scores[0] < 7.0 < stood._best[0][-1].scores[0]
 
 
 def test_what_pays_is_found_and_kept_until_the_policy_does_as_well():
@@ -114,7 +114,7 @@ def test_what_pays_is_found_and_kept_until_the_policy_does_as_well():
         return policy[0] if action is None else 9.0 + 4.0 * min(1.0, float(np.abs(action[2])))
 
     run(rhythms, 20 * 300, reward)
-    scores = [found.score for found in rhythms._best]
+    scores = [found.scores[0] for found in rhythms._best[0]]
     assert len(scores) == KEPT and min(scores) > 10.0
     policy[0] = 13.0
     assert not any(action is not None for action in run(rhythms, 1000, reward)[500:])

@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
+from daydreamer.config import ActorConfig
 from daydreamer.contract.signals import ANGULAR_VELOCITY, WISHED_TWIST, Measurement, wish_signal
 from daydreamer.contract.task import TaskState
 from daydreamer.presentation import Figure, Level, Milestone, Presentation
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.exploration import Explorer
 from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, WALK
 from daydreamer.robots.quadruped.task import INFO as WALK_INFO
 from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
@@ -98,6 +100,26 @@ class Wishes:
         return self._wish
 
 
+class DirectionsToGo:
+    """Forwards, backwards, turning, and a curve: what rhythms are looked for, see `Aims`.
+
+    To the left only: the learner replays what was found to the right as well (`learner.mirror`).
+    """
+
+    WISHES = ((0.4, 0.0), (-0.2, 0.0), (0.0, 0.7), (0.3, 0.5))
+    alternate = (True, True, False, False)
+
+    def __init__(self) -> None:
+        self._rewards = [0.0] * len(self.WISHES)
+
+    def count(self, walk_terms: Mapping[str, float], done: np.ndarray) -> None:
+        """Takes a step in; see `follow_reward`."""
+        self._rewards = [follow_reward(walk_terms, done, np.array(wish))[0] for wish in self.WISHES]
+
+    def rewards(self) -> list[float]:
+        return self._rewards
+
+
 class QuadrupedFollowTask(QuadrupedWalkTask):
     """A quadruped that stands up as in `QuadrupedWalkTask`, and then goes as is wished for.
 
@@ -121,6 +143,10 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         self.hindsight = functools.partial(as_wished, stand_pose=robot.reward_stand_pose)
         self._wishes = None if seed is None else Wishes(self.spec.control_period_s, seed)
         self._wish = np.zeros(2)
+        self._directions = DirectionsToGo()
+
+    def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Explorer:
+        return Explorer(self.spec, config, generator, self.get_up_actions, self._directions)
 
     def reset(self) -> None:
         super().reset()
@@ -134,6 +160,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         done = np.array((state.info["forward_velocity_m_s"], turn_rad_s))
         # The one before is what the last action was to answer.
         misses = np.abs(done - self._wish)
+        self._directions.count(state.reward_terms, done)
         state.reward, state.reward_terms = follow_reward(state.reward_terms, done, self._wish)
         state.info |= {
             "turn_rate_rad_s": turn_rad_s,
