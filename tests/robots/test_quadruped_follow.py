@@ -32,18 +32,19 @@ def standing_measurement(turn_rad_s=0.0, wish=None):
     return Measurement(0.0, values | ({} if wish is None else {WISHED_TWIST: np.array(wish)}))
 
 
-def test_following_pays_what_walking_pays_and_half_for_each_of_both():
+def test_following_pays_what_walking_pays_and_every_step_towards_the_wish():
     def paid(done, wish, **terms):
         return follow_reward(STANDING | terms, np.array(done), np.array(wish))
 
     best, terms = paid((0.3, -0.5), (0.3, -0.5))
     assert best == 14.0 and tuple(terms) == TERMS
-    assert paid((0.15, -0.5), (0.3, -0.5))[0] == pytest.approx(12.75)
-    assert paid((0.3, 0.3), (0.3, -0.5))[0] == 11.5
+    assert paid((0.15, 0.0), (0.3, 0.0))[0] == paid((0.0, -0.4), (0.0, -0.8))[0] == pytest.approx(11.5)
+    rewards = [paid(done, (0.3, -0.5))[0] for done in ((0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.3, -0.3), (0.3, -0.5))]
+    assert np.diff(rewards).min() > 0.5
     # Standing is not paid for a wish to go, and is for one to stand; a little beside it pays a little less.
-    assert paid((0.0, 0.0), (0.3, -0.5))[0] == 9.0
+    assert paid((0.0, 0.0), (0.3, -0.5))[0] == paid((-0.3, 0.5), (0.3, -0.5))[0] == 9.0
     assert paid((0.0, 0.0), (0.0, 0.0))[0] == 14.0
-    assert paid((0.1, 0.0), (0.0, 0.0))[0] == pytest.approx(12.75)
+    assert paid((0.1, 0.0), (0.0, 0.0))[0] == pytest.approx(11.5)
     assert paid((0.3, -0.5), (0.3, -0.5), r_knee=0.4)[0] == pytest.approx(8.4)  # not on its feet
 
 

@@ -31,13 +31,13 @@ STAND_SHARE = 0.2
 """Of the sampled wishes, those to stand still."""
 WISH_SCALE = np.array((0.5, 1.0))
 """Units of the observed wish: 0.5 m/s, as of the observed velocity, and 1 rad/s."""
-LEAST_MISSES = np.array((0.2, 0.4))
-"""What a wish may be missed by, in m/s and rad/s, until nothing is paid for it any more; a larger wish by its own size,
-so that standing instead is never paid for it."""
+MISSES = np.array((0.2, 0.4))
+"""What a wish to stand may be missed by, in m/s and rad/s, until nothing is paid for it any more: units in which going
+and turning are told against each other."""
 CLOSE = np.array((0.1, 0.2))
 """Within which a wish counts as followed."""
 
-TERMS = (*reward.TERMS[:-1], "r_forward", "r_turn")
+TERMS = (*reward.TERMS[:-1], "r_follow")
 INFO = (*WALK_INFO, "turn_rate_rad_s", "forward_error_m_s", "turn_error_rad_s", "follows")
 
 FOLLOW = Presentation(
@@ -184,22 +184,32 @@ def follow_reward(
 ) -> tuple[float, dict[str, float]]:
     """The reward of following, and its terms.
 
-    As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
-    forward speed and half for the turn rate, see `paid_for`, and only on the feet.
+    As that of walking, but the five that going forwards pays there are paid here for what was wished for, see
+    `paid_for`, and only on the feet.
 
     Args:
       walk_terms: of `reward.walk_reward`.
       done, wish: `[2]`, forward speed in m/s and turn rate in rad/s.
     """
     standing = {name: walk_terms[name] for name in reward.TERMS[:-1]}
-    forward, turn = (reward.ramp(standing["r_knee"]) * paid_for(done, wish)).tolist()
-    total = sum(standing.values()) + reward.VELOCITY_WEIGHT * ((forward + turn) / 2.0 + 1.0)
-    return total, standing | {"r_forward": forward, "r_turn": turn}
+    follow = float(reward.ramp(standing["r_knee"]) * paid_for(done, wish))
+    return sum(standing.values()) + reward.VELOCITY_WEIGHT * (follow + 1.0), standing | {"r_follow": follow}
 
 
 def paid_for(done: Any, wish: Any) -> Any:
-    """1 for what was wished for, less in proportion to what it is missed by; arrays `[..., 2]` of NumPy or JAX."""
-    return (1.0 - abs(done - wish) / abs(wish).clip(LEAST_MISSES)).clip(0.0)
+    """How near what was done is to the wish: 1 for the same, 0 from where it is as far as standing still is.
+
+    In the plane of forward speed and turn rate, in units of `MISSES`; of a wish that is smaller than these, from one of
+    them on. So standing is paid for no wish to go, and every step towards the wish is paid.
+
+    Args:
+      done, wish: `[..., 2]`, of NumPy or JAX.
+
+    Returns:
+      `[...]`.
+    """
+    missed, wished = ((each**2).sum(-1) ** 0.5 for each in ((done - wish) / MISSES, wish / MISSES))
+    return (1.0 - missed / wished.clip(1.0)).clip(0.0)
 
 
 def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict[str, Any], Any]:
@@ -225,7 +235,7 @@ def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict
     hip = ramp(upright, reward.UPRIGHT_RAMP) * (1.0 - hip)
     shoulder = ramp(hip) * (1.0 - shoulder)
     knee = ramp(shoulder) * (1.0 - knee)
-    paid = ramp(knee) * paid_for(done, wish).mean(-1)
+    paid = ramp(knee) * paid_for(done, wish)
     total = upright + hip + shoulder + knee + reward.VELOCITY_WEIGHT * (paid + 1.0)
     return observation | {"wish": jnp.broadcast_to(wish / WISH_SCALE, done.shape)}, total
 
