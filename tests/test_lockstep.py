@@ -18,6 +18,7 @@ from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, UP
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
+from daydreamer.session.known_motions import read_known_motions
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_process_status, read_status
@@ -58,6 +59,8 @@ def test_is_repeatable_for_a_seed(sessions):
     for one, other in zip(*logs, strict=True):
         np.testing.assert_array_equal(one.action_requested, other.action_requested)
         assert one.reward == other.reward
+    known = [read_known_motions(session) for session in sessions]
+    assert known[0] == known[1] != ()
     one, other = (load_file(latest_snapshot(session.policy)) for session in sessions)
     assert one.keys() == other.keys()
     for name in one:
