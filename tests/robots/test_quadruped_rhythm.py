@@ -129,9 +129,12 @@ def test_each_aim_has_its_own_best():
         alternate = (True, False)
         action = None
 
-        def rewards(self):
-            third, fourth = (0.0, 0.0) if self.action is None else np.minimum(np.abs(self.action[2:]), 1.0)
-            return 9.0 + 4.0 * third, 9.0 + 4.0 * max(0.0, fourth - third)
+        def last_step(self):
+            return np.zeros(2) if self.action is None else np.minimum(np.abs(self.action[2:]), 1.0)
+
+        def scores(self, steps):
+            third, fourth = steps.mean(0)
+            return [9.0 + 4.0 * third, 9.0 + 4.0 * max(0.0, fourth - third)]
 
     aims = Swinging()
     rhythms = Rhythms(MIRRORED, RANGE_HZ, np.random.default_rng(0), aims=aims)

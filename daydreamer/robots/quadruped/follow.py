@@ -20,7 +20,7 @@ from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.exploration import Explorer
 from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, WALK
 from daydreamer.robots.quadruped.task import INFO as WALK_INFO
-from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S, VELOCITY_WINDOW_STEPS, QuadrupedWalkTask
+from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S, QuadrupedWalkTask
 from daydreamer.spec import Space
 
 FORWARD_M_S, TURN_RAD_S = (-0.2, 0.5), (-0.8, 0.8)
@@ -34,6 +34,8 @@ WISH_SCALE = np.array((0.5, 1.0))
 MISSES = np.array((0.2, 0.4))
 """What a wish to stand may be missed by, in m/s and rad/s, until nothing is paid for it any more: units in which going
 and turning are told against each other."""
+TURN_WINDOW_STEPS = 10
+"""The turn rate is a mean over 0.5 s, about two steps' length: a trunk that goes straight ahead turns to and fro."""
 CLOSE = np.array((0.1, 0.2))
 """Within which a wish counts as followed."""
 
@@ -110,14 +112,21 @@ class DirectionsToGo:
     alternate = (True, True, False, False)
 
     def __init__(self) -> None:
-        self._rewards = [0.0] * len(self.WISHES)
+        self._last_step = np.zeros(4)
 
-    def count(self, walk_terms: Mapping[str, float], done: np.ndarray) -> None:
-        """Takes a step in; see `follow_reward`."""
-        self._rewards = [follow_reward(walk_terms, done, np.array(wish))[0] for wish in self.WISHES]
+    def add(self, state: TaskState, done: np.ndarray) -> None:
+        """Takes a step in; `done` is what it did, `[2]` in m/s and rad/s."""
+        standing = sum(state.reward_terms[name] for name in reward.TERMS[:-1])
+        self._last_step = np.array((standing, reward.ramp(state.reward_terms["r_knee"]), *done))
 
-    def rewards(self) -> list[float]:
-        return self._rewards
+    def last_step(self) -> np.ndarray:
+        return self._last_step
+
+    def scores(self, steps: np.ndarray) -> list[float]:
+        """What the mean of what was done would pay: how a robot sways on its way is left to the policy."""
+        standing, on_feet, *done = steps.mean(0)
+        paid = on_feet * paid_for(np.array(done), np.array(self.WISHES))
+        return (standing + reward.VELOCITY_WEIGHT * (paid + 1.0)).tolist()
 
 
 class QuadrupedFollowTask(QuadrupedWalkTask):
@@ -150,7 +159,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
 
     def reset(self) -> None:
         super().reset()
-        self._turns_rad_s = np.zeros(VELOCITY_WINDOW_STEPS)
+        self._turns_rad_s = np.zeros(TURN_WINDOW_STEPS)
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         state = super().observe(measurement, sent)
@@ -160,7 +169,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
         done = np.array((state.info["forward_velocity_m_s"], turn_rad_s))
         # The one before is what the last action was to answer.
         misses = np.abs(done - self._wish)
-        self._directions.count(state.reward_terms, done)
+        self._directions.add(state, done)
         state.reward, state.reward_terms = follow_reward(state.reward_terms, done, self._wish)
         state.info |= {
             "turn_rate_rad_s": turn_rad_s,

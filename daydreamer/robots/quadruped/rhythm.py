@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -68,8 +68,11 @@ class Aims(Protocol):
 
     alternate: Sequence[bool]
 
-    def rewards(self) -> Sequence[float]:
-        """What the last step would have paid, had each of them been what was wanted."""
+    def last_step(self) -> np.ndarray:
+        """What of the last step a bout is judged by, `[quantities]`."""
+
+    def scores(self, steps: np.ndarray) -> list[float]:
+        """How well each of them was met by steps `[steps, quantities]`, as a mean reward."""
 
 
 class Rhythms:
@@ -125,7 +128,7 @@ class Rhythms:
         self._tried = 0
         self._rhythm: Rhythm | None = None
         self._parent: Rhythm | None = None
-        self._rewards: list[Sequence[float]] = []
+        self._seen: list[Any] = []
         self._paused_s = PAUSE_S
         self._until_reward = until_reward
         self._policy_reward: float | None = None
@@ -144,7 +147,7 @@ class Rhythms:
           may_begin: a bout at all.
         """
         if self._rhythm is not None:
-            self._rewards.append((reward,) if self._aims is None else self._aims.rewards())
+            self._seen.append(reward if self._aims is None else self._aims.last_step())
             if fallen or self._time_s >= BOUT_S:
                 self._judge()
         elif policy_acts and not fallen:
@@ -156,7 +159,7 @@ class Rhythms:
 
     @property
     def _time_s(self) -> float:
-        return len(self._rewards) * self._period_s
+        return len(self._seen) * self._period_s
 
     def _watch_policy(self, reward: float) -> None:
         self._paused_s += self._period_s
@@ -174,7 +177,7 @@ class Rhythms:
         return np.mean(found) > self._policy_reward + PROMISE
 
     def _begin(self) -> None:
-        self._rewards, self._paused_s = [], 0.0
+        self._seen, self._paused_s = [], 0.0
         self._aim = (self._aim + 1) % len(self._best)
         best = self._best[self._aim]
         rhythm, self._parent = self._draw(), None
@@ -194,12 +197,12 @@ class Rhythms:
         return Rhythm(float(self._random.uniform(*self._frequency_hz)), AMPLITUDE * (parts[0] + 1j * parts[1]))
 
     def _judge(self) -> None:
-        """By the mean reward since full amplitude; what a fall has cut off counts as the last step before."""
+        """By all steps since full amplitude; what a fall has cut off counts as the last step before."""
         rhythm, self._rhythm = self._rhythm, None
         self._tried += 1
-        missing = [self._rewards[-1]] * (round(BOUT_S / self._period_s) - len(self._rewards))
-        counted = [*self._rewards, *missing][round(2 * STILL_S / self._period_s) :]
-        rhythm.scores = [float(np.mean(rewards)) for rewards in zip(*counted, strict=True)]
+        missing = [self._seen[-1]] * (round(BOUT_S / self._period_s) - len(self._seen))
+        counted = [*self._seen, *missing][round(2 * STILL_S / self._period_s) :]
+        rhythm.scores = [float(np.mean(counted))] if self._aims is None else self._aims.scores(np.array(counted))
         aim, parent = self._aim, self._parent
         if parent is not None and rhythm.scores[aim] < parent.scores[aim]:
             parent.scores[aim] += DISAPPOINTMENT * (rhythm.scores[aim] - parent.scores[aim])
