@@ -60,13 +60,11 @@ class Rhythm:
 
 
 class Aims(Protocol):
-    """What rhythms are looked for beside one another, as for going forwards and for turning.
+    """What rhythms are looked for beside one another, as for going forwards and for turning."""
 
-    Attributes:
-      alternate: for each, whether left and right take turns.
-    """
-
-    alternate: Sequence[bool]
+    @property
+    def alternate(self) -> Sequence[bool]:
+        """For each, whether left and right take turns."""
 
     def last_step(self) -> np.ndarray:
         """What of the last step a bout is judged by, `[quantities]`."""
@@ -206,7 +204,7 @@ class Rhythms:
         aim, parent = self._aim, self._parent
         if parent is not None and rhythm.scores[aim] < parent.scores[aim]:
             parent.scores[aim] += DISAPPOINTMENT * (rhythm.scores[aim] - parent.scores[aim])
-        self._best = [
-            sorted([*best, rhythm], key=lambda each, aim=aim: each.scores[aim], reverse=True)[:KEPT]
-            for aim, best in enumerate(self._best)
-        ]
+        for aim, best in enumerate(self._best):
+            best.append(rhythm)
+            best.sort(key=lambda each: each.scores[aim], reverse=True)
+            del best[KEPT:]
