@@ -9,7 +9,7 @@ import numpy as np
 from daydreamer.config import ActorConfig
 from daydreamer.contract.motions import KnownMotion
 from daydreamer.random_actions import random_action
-from daydreamer.robots.quadruped.rhythm import Rhythms
+from daydreamer.robots.quadruped.rhythm import Aims, Rhythms
 from daydreamer.spec import RobotSpec
 
 RANDOM_ACTIONS = 2
@@ -87,8 +87,14 @@ class Explorer:
         config: ActorConfig,
         generator: np.random.Generator,
         get_up_actions: np.ndarray | None = None,
+        aims: Aims | None = None,
     ):
-        """`get_up_actions`: see `QuadrupedWalkTask`; None to rest at the action 0."""
+        """An explorer that has found nothing yet.
+
+        Args:
+          get_up_actions: see `QuadrupedWalkTask`; None to rest at the action 0.
+          aims: of rhythms, see `Rhythms`.
+        """
         self._spec = spec
         self._get_up_actions = [spec.action.zeros()] if get_up_actions is None else list(get_up_actions)
         self._config = config
@@ -111,7 +117,7 @@ class Explorer:
         self.known_motions: tuple[KnownMotion, ...] = ()
         self._rhythms = None
         if config.rhythm_hz:
-            self._rhythms = Rhythms(spec, config.rhythm_hz, generator, config.rhythm_until_reward)
+            self._rhythms = Rhythms(spec, config.rhythm_hz, generator, config.rhythm_until_reward, aims)
 
     @property
     def fallen(self) -> bool:
