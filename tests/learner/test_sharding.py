@@ -112,6 +112,7 @@ def test_as_many_devices_as_divide_the_batch_are_chosen(found):
     assert found["refused"] == "devices=8 does not divide both batch_size=12 and imagination_starts=24"
 
 
+@pytest.mark.long
 def test_two_processes_learn_what_one_does(session, found):
     with socket.socket() as free:
         free.bind(("localhost", 0))
