@@ -15,7 +15,7 @@ import numpy as np
 from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.simulated import SimulatedRobot, live_a_step
 from daydreamer.experience.step import Step
-from daydreamer.instrument.wish_planning import WishingPolicy
+from daydreamer.policy.planning import PlanningPolicy
 from daydreamer.instrument.wishing import WishedReward
 from daydreamer.learner.learned import Learned
 from daydreamer.models.codecs import vector_keys
@@ -125,7 +125,7 @@ class TwinTrial:
             for attempt in range(attempts):
                 twin.reset(self._reward.begins, seed=seed + attempt)
                 rows.append(self._attempt(twin, policy, seconds, seed + attempt, on_step))
-        latency = policy.latency.summary() if isinstance(policy, WishingPolicy) else None
+        latency = policy.planner.latency.summary() if isinstance(policy, PlanningPolicy) else None
         return Came(
             driver,
             Spread.of([row.reward for row in rows]),

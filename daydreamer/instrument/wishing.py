@@ -28,6 +28,12 @@ from daydreamer.spec import RobotSpec
 
 PYTHON_FUNCTION = "reward"
 """What the function in a file is called."""
+CAUTION = 1.0
+"""See `WishedWorldModel`."""
+MOMENTS = 1024
+"""Of the log, at random, that stand for all of it."""
+FAR_QUANTILE = 0.95
+"""Of the distances of the log's other moments to them: beyond it is where nobody has been."""
 _SMALLEST_DEVIATION = 1e-6
 
 
@@ -80,21 +86,46 @@ class KnownSignals(dict[str, Array]):
 class WishedWorldModel(WorldModel):
     """A world model whose reward is what is wished for, told of what it imagines that is measured.
 
-    What is measured is kept within what ever was in the log: beyond, a reward would be made of what is made up.
+    What is measured is kept within what ever was in the log, and costs what it has of novelty: a plan else goes where
+    the model was never corrected, and promises anything.
     """
 
-    def __init__(self, model: WorldModel, reward: WishedReward, steps: LoggedSteps):
-        """The networks are those of `model`, the bounds those of a log."""
+    def __init__(self, model: WorldModel, reward: WishedReward, steps: LoggedSteps, caution: float = CAUTION, seed: int = 0):
+        """The networks are those of `model`.
+
+        Args:
+          steps: the log that it has learned from.
+          caution: what a step costs that is twice as far from the log as it is from itself, in deviations of the wished
+            reward over the log.
+          seed: of which moments of the log stand for it.
+        """
         super().__init__(model.spec, model.config)
         self._reward = reward
-        measured = symlog(jnp.asarray(steps.vectors()))
-        self._lowest, self._highest = np.asarray(measured.min(0)), np.asarray(measured.max(0))
+        measured = np.asarray(symlog(jnp.asarray(steps.vectors())))
+        self._lowest, self._highest = measured.min(0), measured.max(0)
+        self._deviation = np.maximum(measured.std(0), _SMALLEST_DEVIATION)
+        others, kept = np.array_split(np.random.default_rng(seed).permutation(measured / self._deviation)[: 2 * MOMENTS], 2)
+        self._moments, self._far = kept, 1.0
+        self._far = float(np.quantile(self._novelty(others * self._deviation), FAR_QUANTILE))
+        self._cost = caution * float(require_reward(reward, steps).std())
 
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
-        """Wished reward, and probability to continue as the model has learned it; see `WorldModel.outcomes`."""
+        """Wished reward less what novelty costs, and probability to continue; see `WorldModel.outcomes`."""
         _, continues = super().outcomes(parameters, features)
-        vector = jnp.clip(features[..., -self.rssm.vector_size :], self._lowest, self._highest)
-        return self._reward(split_vectors(vector, self.spec.observation)), continues
+        vector = features[..., -self.rssm.vector_size :]
+        reward = self._reward(split_vectors(jnp.clip(vector, self._lowest, self._highest), self.spec.observation))
+        return reward - self._cost * jnp.maximum(self._novelty(vector) - 1.0, 0.0), continues
+
+    def _novelty(self, vector: Array | np.ndarray) -> Array:
+        """Distance `[...]` to the nearest moment of the log; 1 is as far as few of its own are."""
+        return nearest(vector / self._deviation, self._moments) / self._far
+
+
+def nearest(points: Array | np.ndarray, moments: np.ndarray) -> Array:
+    """Root mean square over elements, `[...]`, from `[..., elements]` to the nearest of `[moments, elements]`."""
+    squared = jnp.square(moments).sum(-1) - 2.0 * points @ moments.T
+    squared = squared.min(-1) + jnp.square(points).sum(-1)
+    return jnp.sqrt(jnp.maximum(squared, 1e-9) / moments.shape[-1])
 
 
 def find_wishables(session: Session) -> Wishables:

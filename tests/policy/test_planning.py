@@ -11,6 +11,7 @@ from daydreamer.config import LearnerConfig, ModelConfig, PlanConfig, SessionCon
 from daydreamer.errors import UserError
 from daydreamer.learner.agent import Agent
 from daydreamer.models.rssm import imagine_step
+from daydreamer.models.world_model import WorldModel
 from daydreamer.policy.planning import PlanFunction, Planner, make_planner
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
@@ -106,7 +107,7 @@ def test_a_plan_is_carried_out_with_a_share_of_the_noise_of_the_policy(parameter
 
 
 def test_a_rollout_is_worth_its_rewards_and_what_the_critic_says_of_its_end(parameters):
-    function = PlanFunction(SPEC, MODEL, LEARNER, PlanConfig(**SMALL))
+    function = PlanFunction(WorldModel(SPEC, MODEL), LEARNER, PlanConfig(**SMALL))
     model, actor_critic = function._world_model, function._actor_critic
     drawn = np.random.default_rng(1)
     shapes = jax.eval_shape(lambda: model.rssm.initial_state((16,)))
