@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from daydreamer.contract.wishes import Wishables
-from daydreamer.errors import UserError
 from daydreamer.instrument.logged import read_logged
 from daydreamer.instrument.trust import Trust, measure_trust, require_trust
-from daydreamer.instrument.wish_planning import (
-    HORIZON_S,
-    SAMPLES,
-    Proposal,
-    WishingPolicy,
-    WishPlanFunction,
-    make_policy,
-)
-from daydreamer.instrument.wish_trials import Came, TwinTrial
-from daydreamer.instrument.wishing import WishedReward, WishedWorldModel, find_wishables, require_reward
+from daydreamer.instrument.wish_planning import PLAN, Proposal, make_planner, make_policy, without_policy
+from daydreamer.instrument.wish_trials import SETTLE_S, Came, TwinTrial
+from daydreamer.instrument.wishing import CAUTION, WishedReward, WishedWorldModel, find_wishables, require_reward
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.session.directory import Session
 
@@ -35,14 +29,16 @@ class PlanSettings:
     """How a wish is planned.
 
     Attributes:
-      proposal: whether what the policy would do is among what is tried.
+      proposal: what is varied: what the policy would do, or the action 0.
       horizon_s: how far ahead.
-      samples: sequences of actions at a time, twice each control step.
+      samples: sequences of actions at a time, several times each control step.
+      caution: see `WishedWorldModel`.
     """
 
-    proposal: Proposal = "policy"
-    horizon_s: float = HORIZON_S
-    samples: int = SAMPLES
+    proposal: Proposal = "none"
+    horizon_s: float = PLAN.horizon_s
+    samples: int = PLAN.samples
+    caution: float = CAUTION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +65,11 @@ class Granted:
     came: list[Came]
 
     @property
+    def settle_s(self) -> float:
+        """After the wish, which is not measured."""
+        return min(SETTLE_S, self.seconds / 2.0)
+
+    @property
     def warnings(self) -> list[str]:
         """One sentence each."""
         period_ms = 1e3 * self.learned.session.spec.control_period_s
@@ -89,7 +90,7 @@ def grant(
     attempts: int = ATTEMPTS,
     seed: int = 0,
     overrides: Sequence[str] = (),
-    on_step: Callable[[int, int], None] = lambda done, of: None,
+    on_step: Callable[[str, int, int], None] = lambda driver, done, of: None,
 ) -> Granted:
     """Drives the twin of a session's robot by a wish, and by the session's policy alone.
 
@@ -100,7 +101,7 @@ def grant(
       attempts: from different beginnings, the same for both.
       seed: of the first beginning, and of chance.
       overrides: of the session's settings, `section.key=value`.
-      on_step: called as `on_step(done, of)` after each control step.
+      on_step: called as `on_step(driver, done, of)` after each control step.
 
     Raises:
       UserError: there is no such session or wish, its log is too short, its model knows nothing, or its robot has no
@@ -114,31 +115,23 @@ def grant(
     logged = require_reward(reward, steps)
     trust = measure_trust(learned, steps)
     require_trust(learned, trust, "plan by")
-    model = WishedWorldModel(learned.agent.world_model, reward, steps)
-    function = WishPlanFunction(
-        model,
-        session.config.learner.discount,
-        proposal=plan.proposal,
-        horizon_s=plan.horizon_s,
-        samples=plan.samples,
-    )
-    policy = make_policy(learned.parameters, model, int(learned.state.updates), seed)
-    wishing = WishingPolicy(policy, learned.parameters, function)
-    wishing.warm_up({key: space.zeros() for key, space in session.spec.observation.items()})
-    drivers = {BY_PLAN: wishing, BY_POLICY: policy}
-    total, done = len(drivers) * attempts * max(1, session.spec.steps(seconds)), 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_step(done, total)
-
-    came = [
-        trial.run(driver, each, seconds=seconds, attempts=attempts, seed=seed, on_step=count)
-        for driver, each in drivers.items()
-    ]
+    model = WishedWorldModel(learned.agent.world_model, reward, steps, plan.caution)
+    planner = make_planner(model, learned.session.config, horizon_s=plan.horizon_s, samples=plan.samples)
+    policy, version = learned.parameters, int(learned.state.updates)
+    varied = make_policy(policy if plan.proposal == "policy" else without_policy(policy), model, version, seed)
+    planner.warm_up(varied, {key: space.zeros() for key, space in session.spec.observation.items()})
+    drivers = {BY_PLAN: planner.equip(varied), BY_POLICY: make_policy(policy, model, version, seed)}
+    steps_each = attempts * max(1, session.spec.steps(seconds))
+    came = []
+    for driver, each in drivers.items():
+        count = functools.partial(_count, on_step, driver, itertools.count(len(came) * steps_each + 1), 2 * steps_each)
+        came.append(trial.run(driver, each, seconds=seconds, attempts=attempts, seed=seed, on_step=count))
     best = float(np.quantile(logged, 0.99))
     return Granted(learned, trust, reward, (float(logged.mean()), best), seconds, attempts, plan, came)
+
+
+def _count(on_step: Callable[[str, int, int], None], driver: str, done: Iterator[int], of: int) -> None:
+    on_step(driver, next(done), of)
 
 
 def to_json(granted: Granted) -> dict[str, Any]:
@@ -153,6 +146,7 @@ def to_json(granted: Granted) -> dict[str, Any]:
         "targets": dict(granted.reward.targets),
         "reward_logged": {"mean": granted.logged[0], "best_hundredth": granted.logged[1]},
         "seconds": granted.seconds,
+        "settle_s": granted.settle_s,
         "attempts": granted.attempts,
         "plan": dataclasses.asdict(granted.plan),
         "control_period_ms": 1e3 * session.spec.control_period_s,

@@ -6,7 +6,7 @@ what comes after the horizon does not count.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +14,15 @@ import msgspec
 import numpy as np
 from jax import Array
 
-from daydreamer.config import LearnerConfig, PlanConfig, SessionConfig
+from daydreamer.config import PlanConfig, SessionConfig
 from daydreamer.instrument.wishing import WishedWorldModel
 from daydreamer.policy.planning import PlanFunction, Planner
 from daydreamer.policy.policy import Policy
 
 Proposal = Literal["policy", "none"]
+PROPOSALS: tuple[Proposal, ...] = get_args(Proposal)
 
-PLAN = PlanConfig(samples=64, horizon_s=0.6, iterations=2, spread=1.0, temperature=0.3, exploration=0.0)
+PLAN = PlanConfig(samples=40, horizon_s=0.6, iterations=2, temperature=0.5, exploration=0.0)
 """How a wish is planned, unless somebody says otherwise."""
 SPREAD = 0.2
 """Deviation of what is tried from the policy, or from the action 0, before squashing."""
@@ -39,14 +40,15 @@ class WishPlanFunction(PlanFunction):
         return jnp.zeros(features.shape[:-1])
 
 
-def make_planner(model: WishedWorldModel, config: SessionConfig) -> Planner:
-    """What plans a wish as `config.actor.plan` says.
+def make_planner(model: WishedWorldModel, config: SessionConfig, *, horizon_s: float, samples: int) -> Planner:
+    """What plans a wish in a session's model, with its discount.
 
     Raises:
       UserError: actions are discrete.
     """
-    function = WishPlanFunction(model, config.learner, config.actor.plan)
-    return Planner(model.spec, config, function=function)
+    plan = msgspec.structs.replace(PLAN, horizon_s=horizon_s, samples=samples)
+    config = msgspec.structs.replace(config, actor=msgspec.structs.replace(config.actor, plan=plan))
+    return Planner(model.spec, config, function=WishPlanFunction(model, config.learner, plan))
 
 
 def make_policy(parameters: dict[str, Any], model: WishedWorldModel, version: int, seed: int) -> Policy:

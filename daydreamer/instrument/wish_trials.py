@@ -25,7 +25,8 @@ from daydreamer.session.new import configure_played
 from daydreamer.telemetry.quantities import is_known, occurs, of_step
 
 SETTLE_S = 2.0
-"""After the wish was made, in which it may still be on its way; what comes then is measured."""
+"""After the wish was made, in which the robot is on its way to it, or half of a shorter attempt; what comes then is
+measured."""
 
 
 class TrialTwin(SimulatedRobot, Protocol):
@@ -154,7 +155,7 @@ class TwinTrial:
         loop.set_policy(policy, frozen=True)
         for _ in range(max(1, spec.steps(seconds))):
             live_a_step(loop, twin)
-        settled = slice(min(spec.steps(SETTLE_S), len(kept) - 1), None)
+        settled = slice(spec.steps(min(SETTLE_S, seconds / 2.0)), None)
         observed = {key: jnp.stack([step.observation[key] for step in kept]) for key in vector_keys(spec.observation)}
         reward, signals = jax.device_get(self._signals(observed))
         true, shown = true_signals(truths, spec.control_period_s), self._reward.shown
@@ -163,7 +164,9 @@ class TwinTrial:
             {name: float(signals[name][settled].mean()) for name in shown},
             {name: float(true[name][settled].mean()) for name in shown if name in true},
             {
-                each.did: 60.0 / seconds * float(occurs(each, np.array([of_step(step, each.quantity) for step in kept])).sum())
+                each.did: 60.0
+                / seconds
+                * float(occurs(each, np.array([of_step(step, each.quantity) for step in kept])).sum())
                 for each in told.occurrences
                 if is_known(each.quantity, spec)
             },

@@ -28,7 +28,7 @@ from daydreamer.spec import RobotSpec
 
 PYTHON_FUNCTION = "reward"
 """What the function in a file is called."""
-CAUTION = 1.0
+CAUTION = 5.0
 """See `WishedWorldModel`."""
 MOMENTS = 1024
 """Of the log, at random, that stand for all of it."""
@@ -90,7 +90,9 @@ class WishedWorldModel(WorldModel):
     the model was never corrected, and promises anything.
     """
 
-    def __init__(self, model: WorldModel, reward: WishedReward, steps: LoggedSteps, caution: float = CAUTION, seed: int = 0):
+    def __init__(
+        self, model: WorldModel, reward: WishedReward, steps: LoggedSteps, caution: float = CAUTION, seed: int = 0
+    ):
         """The networks are those of `model`.
 
         Args:
@@ -104,7 +106,9 @@ class WishedWorldModel(WorldModel):
         measured = np.asarray(symlog(jnp.asarray(steps.vectors())))
         self._lowest, self._highest = measured.min(0), measured.max(0)
         self._deviation = np.maximum(measured.std(0), _SMALLEST_DEVIATION)
-        others, kept = np.array_split(np.random.default_rng(seed).permutation(measured / self._deviation)[: 2 * MOMENTS], 2)
+        others, kept = np.array_split(
+            np.random.default_rng(seed).permutation(measured / self._deviation)[: 2 * MOMENTS], 2
+        )
         self._moments, self._far = kept, 1.0
         self._far = float(np.quantile(self._novelty(others * self._deviation), FAR_QUANTILE))
         self._cost = caution * float(require_reward(reward, steps).std())

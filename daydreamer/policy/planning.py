@@ -141,6 +141,7 @@ class PlanningPolicy:
 
     Attributes:
       version, created_wall_s: see `Policy`.
+      planner: that it plans with.
     """
 
     def __init__(self, policy: Policy, planner: Planner):

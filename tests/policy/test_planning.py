@@ -136,7 +136,7 @@ def test_plans_are_repeatable_and_counted_and_the_model_is_told_what_was_done(pa
     np.testing.assert_array_equal(actions, rollout(policies[1]))
     assert not np.array_equal(actions, rollout(Policy(parameters, SPEC, MODEL, version=1)))
     assert np.abs(actions).max() <= 1.0
-    planner = policies[0]._planner
+    planner = policies[0].planner
     assert (planner.plans, planner.late) == (6, 0)
     assert planner.imagined_steps == 6 * 16 * 3
     assert planner.latency.count == 6

@@ -99,7 +99,9 @@ class Rig:
         """
         begun = [step.wall_ns / 1e9 for step in self.steps()[1:] if step.is_first]
         events = read_events(self.session.events)
-        stops = [event["wall_s"] for event in events if event["kind"] == "safety_state" and event["before"] == "running"]
+        stops = [
+            event["wall_s"] for event in events if event["kind"] == "safety_state" and event["before"] == "running"
+        ]
         return [wall_s for number, wall_s in enumerate(begun) if number >= len(stops) or stops[number] > wall_s]
 
     def close(self):
