@@ -545,18 +545,14 @@ def wish(
         str,
         typer.Option(
             metavar="policy|none",
-            help="What plans vary: what the policy would do, or the action 0 (a quadruped stands).",
+            help="What plans vary: what the policy would do, or the action 0, with which a quadruped stands.",
         ),
     ] = "none",
-    horizon: Annotated[
-        float | None, typer.Option(min=0.05, max=10.0, metavar="SECONDS", help="How far a plan goes; default: 0.6.")
-    ] = None,
-    samples: Annotated[
-        int | None, typer.Option(min=2, max=65_536, help="Sequences of actions that it tries at a time; default: 40.")
-    ] = None,
+    horizon: Annotated[float, typer.Option(min=0.05, max=10.0, metavar="SECONDS", help="How far a plan goes.")] = 0.6,
+    samples: Annotated[int, typer.Option(min=2, max=65_536, help="Sequences of actions that are tried.")] = 96,
     caution: Annotated[
-        float | None, typer.Option(min=0.0, max=1e6, help="How dear it is to go where the log was not; default: 5.")
-    ] = None,
+        float, typer.Option(min=0.0, max=1e6, help="What it costs to go where the log was not; 0 is fearless.")
+    ] = 5.0,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="Of each attempt, in the twin.")] = 10.0,
     attempts: Annotated[int, typer.Option(min=1, max=1000, help="Each from another beginning.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of beginnings and chance.")] = 0,
@@ -565,9 +561,10 @@ def wish(
 ) -> None:
     """Wish for something that a session's robot has not learned: its twin is driven by planning in the model it has.
 
-    Nothing is trained: before each control step, sequences of actions are tried in DIR's world model, and what earns most
-    of the wished reward is done. Told is what came in the twin, beside the policy alone, and how long a plan takes. DIR is
-    only read, and may be running. What the log has nothing of, the model knows nothing of: read docs/wishes.md.
+    Nothing is trained: before each control step, sequences of actions are tried in DIR's world model, and what earns
+    most of the wished reward is done. Told is what came in the twin, beside the policy alone, and how long a plan
+    takes. DIR is only read, and may be running. What the log has nothing of, the model knows nothing of: read
+    docs/wishes.md.
 
     'daydreamer wish DIR' lists the wishes of DIR's robot, and the signals that rewards are made of. A formula has
     numbers, signals, + - * / ** and comparisons, and abs, min, max, clip, where, exp, log, sqrt, sin, cos, tanh; it can
@@ -575,7 +572,6 @@ def wish(
 
     As in: daydreamer wish sessions/monday 'backwards 0.3'
     """
-    from daydreamer.cli.wish import plan_settings
     from daydreamer.cli.wish import wish as run
 
     run(
@@ -583,7 +579,10 @@ def wish(
         wish,
         formula=reward,
         python=python,
-        plan=plan_settings(proposal, horizon, samples, caution),
+        proposal=proposal,
+        horizon_s=horizon,
+        samples=samples,
+        caution=caution,
         seconds=seconds,
         attempts=attempts,
         seed=seed,

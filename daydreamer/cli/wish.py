@@ -19,7 +19,7 @@ from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 
 if TYPE_CHECKING:
-    from daydreamer.instrument.granting import Granted, PlanSettings
+    from daydreamer.instrument.granting import Granted
     from daydreamer.instrument.wish_trials import Spread
     from daydreamer.instrument.wishing import WishedReward
 
@@ -32,7 +32,10 @@ def wish(
     *,
     formula: str | None,
     python: Path | None,
-    plan: PlanSettings,
+    proposal: str,
+    horizon_s: float,
+    samples: int,
+    caution: float,
     seconds: float,
     attempts: int,
     seed: int,
@@ -43,11 +46,13 @@ def wish(
 
     Args:
       named, formula, python: the wish, one of them.
+      proposal, horizon_s, samples, caution: see `PlanSettings`.
 
     Raises:
       UserError: there are two of them, or see `daydreamer.instrument.granting.grant`.
     """
     from daydreamer.instrument import granting, wishing
+    from daydreamer.instrument.wish_planning import find_proposal
 
     said = [each for each in (named, formula, python) if each is not None]
     if len(said) > 1:
@@ -67,15 +72,14 @@ def wish(
         console.print(Text(OWN.format(path=python), style="yellow"), soft_wrap=True)
         make = functools.partial(_python, python)
     keep_compilations()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=Terminal(stderr=True), disable=as_json, transient=True
-    ) as bar:
+    percent = TextColumn("{task.percentage:.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), percent, TimeRemainingColumn())
+    with Progress(*columns, console=Terminal(stderr=True), disable=as_json, transient=True) as bar:
         task = bar.add_task("Reading what was learned", total=None)
         granted = granting.grant(
             directory,
             make,
-            plan=plan,
+            plan=granting.PlanSettings(find_proposal(proposal), horizon_s, samples, caution),
             seconds=seconds,
             attempts=attempts,
             seed=seed,
@@ -86,21 +90,6 @@ def wish(
         print(json.dumps(granting.to_json(granted), indent=2))
     else:
         _show(granted, console)
-
-
-def plan_settings(proposal: str, horizon_s: float | None, samples: int | None, caution: float | None) -> PlanSettings:
-    """How to plan; what is None is as usual.
-
-    Raises:
-      UserError: there is no such proposal.
-    """
-    from daydreamer.instrument.granting import PlanSettings
-    from daydreamer.instrument.wish_planning import PROPOSALS
-
-    if proposal not in PROPOSALS:
-        raise UserError(f"--proposal is '{proposal}'; choose {' or '.join(PROPOSALS)}.")
-    said = {"proposal": proposal, "horizon_s": horizon_s, "samples": samples, "caution": caution}
-    return PlanSettings(**{name: value for name, value in said.items() if value is not None})
 
 
 def _python(path: Path, wishables: Wishables, session: Session) -> WishedReward:
@@ -156,8 +145,8 @@ def _show(granted: Granted, console: Terminal) -> None:
     for each in granted.came:
         if each.latency_ms:
             console.print(
-                f"A plan took {each.latency_ms['p50']:.0f} ms (p50), {each.latency_ms['p99']:.0f} ms (p99) of a control "
-                f"period of {1e3 * session.spec.control_period_s:g} ms.",
+                f"A plan took {each.latency_ms['p50']:.0f} ms (p50), {each.latency_ms['p99']:.0f} ms (p99) of a "
+                f"control period of {1e3 * session.spec.control_period_s:g} ms.",
                 soft_wrap=True,
             )
     for warning in granted.warnings:

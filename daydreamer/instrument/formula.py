@@ -129,8 +129,8 @@ def _operands(node: ast.expr) -> list[ast.expr]:
 
 
 _MADE_OF = (
-    f"it may be made of numbers, signals, + - * / ** < <= > >=, brackets, and {', '.join(_FUNCTIONS)}; what takes more is "
-    "for a file of your own, see --python"
+    f"it may be made of numbers, signals, + - * / ** < <= > >=, brackets, and {', '.join(_FUNCTIONS)}; what takes more "
+    "is for a file of your own, see --python"
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from daydreamer.actor.control_loop import ActingPolicy
 from daydreamer.contract.wishes import Wishables
 from daydreamer.instrument.logged import read_logged
 from daydreamer.instrument.trust import Trust, measure_trust, require_trust
@@ -115,14 +116,17 @@ def grant(
     logged = require_reward(reward, steps)
     trust = measure_trust(learned, steps)
     require_trust(learned, trust, "plan by")
-    model = WishedWorldModel(learned.agent.world_model, reward, steps, plan.caution)
+    model = WishedWorldModel(learned.agent.world_model, reward, steps, logged, plan.caution)
     planner = make_planner(model, learned.session.config, horizon_s=plan.horizon_s, samples=plan.samples)
     policy, version = learned.parameters, int(learned.state.updates)
     varied = make_policy(policy if plan.proposal == "policy" else without_policy(policy), model, version, seed)
     planner.warm_up(varied, {key: space.zeros() for key, space in session.spec.observation.items()})
-    drivers = {BY_PLAN: planner.equip(varied), BY_POLICY: make_policy(policy, model, version, seed)}
+    drivers: dict[str, ActingPolicy] = {
+        BY_PLAN: planner.equip(varied),
+        BY_POLICY: make_policy(policy, model, version, seed),
+    }
     steps_each = attempts * max(1, session.spec.steps(seconds))
-    came = []
+    came: list[Came] = []
     for driver, each in drivers.items():
         count = functools.partial(_count, on_step, driver, itertools.count(len(came) * steps_each + 1), 2 * steps_each)
         came.append(trial.run(driver, each, seconds=seconds, attempts=attempts, seed=seed, on_step=count))

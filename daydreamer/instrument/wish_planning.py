@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from daydreamer.config import PlanConfig, SessionConfig
+from daydreamer.errors import UserError
 from daydreamer.instrument.wishing import WishedWorldModel
 from daydreamer.policy.planning import PlanFunction, Planner
 from daydreamer.policy.policy import Policy
@@ -22,19 +23,34 @@ from daydreamer.policy.policy import Policy
 Proposal = Literal["policy", "none"]
 PROPOSALS: tuple[Proposal, ...] = get_args(Proposal)
 
-PLAN = PlanConfig(samples=40, horizon_s=0.6, iterations=2, temperature=0.5, exploration=0.0)
+PLAN = PlanConfig(samples=96, horizon_s=0.6, iterations=1, temperature=0.5, exploration=0.0)
 """How a wish is planned, unless somebody says otherwise."""
 SPREAD = 0.2
 """Deviation of what is tried from the policy, or from the action 0, before squashing."""
 
 
+def find_proposal(name: str) -> Proposal:
+    """The proposal of this name.
+
+    Raises:
+      UserError: there is none; says what there is.
+    """
+    for each in PROPOSALS:
+        if each == name:
+            return each
+    raise UserError(f"--proposal is '{name}'; choose {' or '.join(PROPOSALS)}.")
+
+
 class WishPlanFunction(PlanFunction):
-    """As `PlanFunction`, for a wish: nothing is known of what comes after the horizon, and a policy that is sure of what
-    it does for its task is not therefore for the wish, so that its own deviation does not count.
+    """As `PlanFunction`, for a wish: nothing is known of what comes after the horizon.
+
+    A policy that is sure of what it does for its task is not so for the wish: its own deviation does not count.
     """
 
     def _action(self, parameters, features: Array, deviations: Array) -> Array:
-        return jnp.tanh(self._actor_critic.actor(parameters["actor"], features).mean + SPREAD * deviations)
+        mean = self._actor_critic.actor(parameters["actor"], features).mean
+        assert mean is not None, "a planner has no discrete actions"
+        return jnp.tanh(mean + SPREAD * deviations)
 
     def _value(self, parameters, features: Array) -> Array:
         return jnp.zeros(features.shape[:-1])

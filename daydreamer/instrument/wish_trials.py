@@ -15,11 +15,12 @@ import numpy as np
 from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.simulated import SimulatedRobot, live_a_step
 from daydreamer.experience.step import Step
-from daydreamer.policy.planning import PlanningPolicy
 from daydreamer.instrument.wishing import WishedReward
 from daydreamer.learner.learned import Learned
 from daydreamer.models.codecs import vector_keys
+from daydreamer.policy.planning import PlanningPolicy
 from daydreamer.policy.snapshot import SnapshotMetadata
+from daydreamer.presentation import Occurrence
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.new import configure_played
 from daydreamer.telemetry.quantities import is_known, occurs, of_step
@@ -164,13 +165,15 @@ class TwinTrial:
             {name: float(signals[name][settled].mean()) for name in shown},
             {name: float(true[name][settled].mean()) for name in shown if name in true},
             {
-                each.did: 60.0
-                / seconds
-                * float(occurs(each, np.array([of_step(step, each.quantity) for step in kept])).sum())
+                each.did: 60.0 / seconds * _count(each, kept)
                 for each in told.occurrences
                 if is_known(each.quantity, spec)
             },
         )
+
+
+def _count(occurrence: Occurrence, steps: Sequence[Step]) -> int:
+    return int(occurs(occurrence, np.array([of_step(step, occurrence.quantity) for step in steps])).sum())
 
 
 def _spreads(attempts: Sequence[Mapping[str, float]]) -> dict[str, Spread]:

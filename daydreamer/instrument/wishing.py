@@ -91,27 +91,25 @@ class WishedWorldModel(WorldModel):
     """
 
     def __init__(
-        self, model: WorldModel, reward: WishedReward, steps: LoggedSteps, caution: float = CAUTION, seed: int = 0
+        self, model: WorldModel, reward: WishedReward, steps: LoggedSteps, logged: np.ndarray, caution: float = CAUTION
     ):
         """The networks are those of `model`.
 
         Args:
           steps: the log that it has learned from.
-          caution: what a step costs that is twice as far from the log as it is from itself, in deviations of the wished
-            reward over the log.
-          seed: of which moments of the log stand for it.
+          logged: what each of them would have earned, `[steps]`.
+          caution: what a step costs that is twice as far from the log as it is from itself, in deviations of `logged`.
         """
         super().__init__(model.spec, model.config)
         self._reward = reward
         measured = np.asarray(symlog(jnp.asarray(steps.vectors())))
         self._lowest, self._highest = measured.min(0), measured.max(0)
         self._deviation = np.maximum(measured.std(0), _SMALLEST_DEVIATION)
-        others, kept = np.array_split(
-            np.random.default_rng(seed).permutation(measured / self._deviation)[: 2 * MOMENTS], 2
-        )
-        self._moments, self._far = kept, 1.0
-        self._far = float(np.quantile(self._novelty(others * self._deviation), FAR_QUANTILE))
-        self._cost = caution * float(require_reward(reward, steps).std())
+        drawn = np.random.default_rng(0).permutation(len(measured))[: 2 * MOMENTS]
+        others, kept = np.array_split(measured[drawn], 2)
+        self._moments, self._far = kept / self._deviation, 1.0
+        self._far = float(np.quantile(self._novelty(others), FAR_QUANTILE))
+        self._cost = caution * float(logged.std())
 
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
         """Wished reward less what novelty costs, and probability to continue; see `WorldModel.outcomes`."""
@@ -147,7 +145,7 @@ def find_wishables(session: Session) -> Wishables:
 
 def observed_signals(spec: RobotSpec, observation: Mapping[str, Array]) -> dict[str, Array]:
     """The elements of what a robot observes, as it observes them: of one whose folder names no signals."""
-    told = {}
+    told: dict[str, Array] = {}
     for key in vector_keys(spec.observation):
         size = spec.observation[key].size
         flat = observation[key].reshape(*observation[key].shape[: -len(spec.observation[key].shape) or None], size)
@@ -228,8 +226,8 @@ def python_wish(wishables: Wishables, path: Path, session: Session) -> WishedRew
             raise
         except jax.errors.ConcretizationTypeError as error:
             raise UserError(
-                f"{PYTHON_FUNCTION} in {path} decides by a signal, which is many numbers at once; write jax.numpy.where, "
-                "minimum and maximum in the place of if, min and max."
+                f"{PYTHON_FUNCTION} in {path} decides by a signal, which is many numbers at once; write "
+                "jax.numpy.where, jax.numpy.minimum and maximum in the place of if, min and max."
             ) from error
         except Exception as error:
             raise UserError(f"{PYTHON_FUNCTION} in {path} fails ({error!r}); mend it.") from error
@@ -282,7 +280,7 @@ def require_reward(reward: WishedReward, steps: LoggedSteps) -> np.ndarray:
         )
     if earned.std() < _SMALLEST_DEVIATION:
         raise UserError(
-            f"The reward is {earned[0]:g} at all {len(steps)} logged steps, so that nothing can be told apart by it; let "
-            "it change with a signal."
+            f"The reward is {earned[0]:g} at all {len(steps)} logged steps, so that nothing can be told apart by it; "
+            "let it change with a signal."
         )
     return earned
