@@ -11,6 +11,7 @@ from jax import Array
 
 from daydreamer.contract.wishes import Signals
 from daydreamer.errors import UserError
+from daydreamer.texts import printable_line
 
 LONGEST, DEEPEST = 2000, 50
 """Characters of a formula, and levels of brackets in it."""
@@ -60,17 +61,17 @@ class Formula:
         Raises:
           UserError: it is no formula, names a signal that there is not, or none; says what there is.
         """
-        self._text = text
+        self._text = printable_line(text)
         try:
             if len(text) > LONGEST:
                 raise ValueError(f"it is longer than {LONGEST} characters")
             self._root = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise UserError(f"The reward '{text[:80]}' is no formula ({error}); {_MADE_OF}.") from error
+            raise UserError(f"The reward '{self._text}' is no formula ({error}); {_MADE_OF}.") from error
         self.names: list[str] = []
         self._check(self._root, signals, 0)
         if not self.names:
-            raise UserError(f"The reward '{text[:80]}' names no signal; it is to be made of {', '.join(signals)}.")
+            raise UserError(f"The reward '{self._text}' names no signal; 'daydreamer wish DIR' lists them.")
 
     def __call__(self, signals: Signals) -> Array:
         """The reward `[...]` of signals `[...]`."""
@@ -78,7 +79,7 @@ class Formula:
 
     def _check(self, node: ast.expr, signals: Collection[str], depth: int) -> None:
         if depth > DEEPEST:
-            raise UserError(f"The reward '{self._text[:80]}' has more than {DEEPEST} levels; write it shorter.")
+            raise UserError(f"The reward '{self._text}' has more than {DEEPEST} levels; write it shorter.")
         match node:
             case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
                 return
@@ -96,8 +97,8 @@ class Formula:
             ):
                 pass
             case _:
-                part = ast.unparse(node)
-                raise UserError(f"The reward holds '{part[:80]}', which no formula may; {_MADE_OF}.")
+                part = printable_line(ast.unparse(node))
+                raise UserError(f"The reward holds '{part}', which no formula may; {_MADE_OF}.")
         for operand in _operands(node):
             self._check(operand, signals, depth + 1)
 
@@ -138,4 +139,4 @@ def unknown_signal(name: str, signals: Collection[str]) -> str:
     """One sentence for whoever named a signal that there is not."""
     near = difflib.get_close_matches(name, signals, 1)
     meant = f"; did you mean '{near[0]}'?" if near else "."
-    return f"There is no signal '{name}'{meant} This robot's model predicts {', '.join(signals)}."
+    return f"This robot's model predicts no signal '{printable_line(name)}'{meant} 'daydreamer wish DIR' lists them."

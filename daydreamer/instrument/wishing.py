@@ -25,6 +25,7 @@ from daydreamer.models.world_model import WorldModel
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec
+from daydreamer.texts import printable_line
 
 PYTHON_FUNCTION = "reward"
 """What the function in a file is called."""
@@ -75,7 +76,7 @@ class KnownSignals(dict[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if name not in self:
-            raise UserError(unknown_signal(name, list(self)))
+            raise UserError(unknown_signal(name, self))
         self.used[name] = None
         return super().__getitem__(name)
 
@@ -156,7 +157,7 @@ def observed_signals(spec: RobotSpec, observation: Mapping[str, Array]) -> dict[
 def signal_names(wishables: Wishables, spec: RobotSpec) -> list[str]:
     """Of all signals there are."""
     seen = {key: jnp.zeros((1, *spec.observation[key].shape)) for key in vector_keys(spec.observation)}
-    return list(jax.eval_shape(wishables.signals, seen))
+    return list(wishables.signals(seen))
 
 
 def named_wish(wishables: Wishables, text: str) -> WishedReward:
@@ -175,7 +176,9 @@ def named_wish(wishables: Wishables, text: str) -> WishedReward:
         near = difflib.get_close_matches(name, wishables.wishes, 1)
         meant = f"; did you mean '{near[0]}'?" if near else "."
         there = f"It has {', '.join(wishables.wishes)}" if wishables.wishes else "Its folder names none"
-        raise UserError(f"There is no wish '{name}' of this robot{meant} {there}; or say a formula with --reward.")
+        raise UserError(
+            f"There is no wish '{printable_line(name)}' of this robot{meant} {there}; or say a formula with --reward."
+        )
     wish = wishables.wishes[name]
     value = wish.usual if value is None else value
     low, high = wish.limits
