@@ -256,7 +256,7 @@ def _require_own(path: Path, session: Session) -> None:
 
 def _shape_of(of_signals: Callable[[Signals], Array], wishables: Wishables, spec: RobotSpec) -> None:
     """Runs a reward once without numbers, for its mistakes."""
-    seen = {key: jnp.zeros((2, *spec.observation[key].shape)) for key in vector_keys(spec.observation)}
+    seen = {key: jnp.zeros(spec.observation[key].shape) for key in vector_keys(spec.observation)}
     jax.eval_shape(lambda observation: of_signals(wishables.signals(observation)), seen)
 
 

@@ -78,7 +78,7 @@ def test_plans_find_the_best_that_is_known(parameters):
 
     def function(**plan):
         config = msgspec.convert(SMALL | {"samples": 256, "temperature": 0.3} | plan, PlanConfig)
-        return KnownWorld(SPEC, MODEL, LEARNER, config).plan
+        return KnownWorld(WorldModel(SPEC, MODEL), LEARNER, config).plan
 
     def left(plan, previous=nothing):
         """Distance to the best as a share of that of the policy, which does not deviate from itself."""
