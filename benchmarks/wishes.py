@@ -15,6 +15,7 @@ import argparse
 import functools
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,32 +94,42 @@ def told(result: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Of each wish: what was wished, and what came in the mean of each session."""
+    """Of each wish: what was wished, and what came in each session, with the worst and the best attempt."""
     from matplotlib.figure import Figure
 
     wishes = results["wishes"]
     figure = Figure(figsize=(3.0 * len(wishes), 3.0), layout="constrained")
     axes = figure.subplots(1, len(wishes), squeeze=False)[0]
     for axis, (wish, sessions) in zip(axes, wishes.items(), strict=True):
-        any_result = next(iter(next(iter(sessions.values())).values()))
-        ((signal, target),) = any_result["targets"].items()
-        columns = {f"planned,\nabout {proposal}": (proposal, 0) for proposal in PROPOSALS}
-        columns["policy\nalone"] = (PROPOSALS[0], 1)
-        for place, (proposal, driver) in enumerate(columns.values()):
-            for number, session in enumerate(sessions.values()):
-                if proposal not in session:
-                    continue
-                came = session[proposal]["came"][driver]
-                assert driver == 0 or came["driver"] == BY_POLICY
-                value = came["truth"].get(signal, came["signals"][signal])
+        columns: dict[str, None] = {}
+        for number, (name, session) in enumerate(sessions.items()):
+            for signal, target, column, value in _came(session):
+                place = list(columns | {column: None}).index(column)
+                columns[column] = None
                 at = place + 0.12 * (number - (len(sessions) - 1) / 2)
                 axis.plot([at, at], [value["low"], value["high"]], color=f"C{number}", linewidth=1.5)
-                axis.plot(at, value["mean"], "o", color=f"C{number}", markersize=5)
+                label = name if place == 0 else None
+                axis.plot(at, value["mean"], "o", color=f"C{number}", markersize=5, label=label)
         axis.axhline(target, color="0.3", linestyle="--", linewidth=0.9)
+        axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_xticks(range(len(columns)), list(columns), fontsize=7)
         axis.set_title(wish, fontsize=9)
         axis.set_ylabel(signal, fontsize=8)
+    axes[0].legend(fontsize=6)
     figure.savefig(path, dpi=110)
+
+
+def _came(session: dict[str, Any]) -> Iterator[tuple[str, float, str, dict[str, float]]]:
+    """Signal, what it was to be, who drove, and what came, of each driver once."""
+    seen = set()
+    for proposal, result in session.items():
+        ((signal, target),) = result["targets"].items()
+        for each in result["came"]:
+            about = {"policy": "the policy", "none": "standing"}[proposal]
+            column = "policy alone" if each["driver"] == BY_POLICY else f"planned,\nabout {about}"
+            if column not in seen:
+                seen.add(column)
+                yield signal, target, column, each["truth"].get(signal, each["signals"][signal])
 
 
 if __name__ == "__main__":
