@@ -103,13 +103,14 @@ def draw(results: dict[str, Any], path: Path) -> None:
     for axis, (wish, sessions) in zip(axes, wishes.items(), strict=True):
         columns: dict[str, None] = {}
         for number, (name, session) in enumerate(sessions.items()):
-            for signal, target, column, value in _came(session):
+            for column, value in _came(session):
                 place = list(columns | {column: None}).index(column)
                 columns[column] = None
                 at = place + 0.12 * (number - (len(sessions) - 1) / 2)
                 axis.plot([at, at], [value["low"], value["high"]], color=f"C{number}", linewidth=1.5)
                 label = name if place == 0 else None
                 axis.plot(at, value["mean"], "o", color=f"C{number}", markersize=5, label=label)
+        ((signal, target),) = next(iter(next(iter(sessions.values())).values()))["targets"].items()
         axis.axhline(target, color="0.3", linestyle="--", linewidth=0.9)
         axis.set_xlim(-0.5, len(columns) - 0.5)
         axis.set_xticks(range(len(columns)), list(columns), fontsize=7)
@@ -119,17 +120,17 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _came(session: dict[str, Any]) -> Iterator[tuple[str, float, str, dict[str, float]]]:
-    """Signal, what it was to be, who drove, and what came, of each driver once."""
+def _came(session: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Who drove, and what came, of each driver once."""
     seen = set()
     for proposal, result in session.items():
-        ((signal, target),) = result["targets"].items()
+        (signal,) = result["targets"]
         for each in result["came"]:
             about = {"policy": "the policy", "none": "standing"}[proposal]
             column = "policy alone" if each["driver"] == BY_POLICY else f"planned,\nabout {about}"
             if column not in seen:
                 seen.add(column)
-                yield signal, target, column, each["truth"].get(signal, each["signals"][signal])
+                yield column, each["truth"].get(signal, each["signals"][signal])
 
 
 if __name__ == "__main__":
