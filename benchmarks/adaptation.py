@@ -5,8 +5,8 @@
 
 PARENT is a session in which it has learned to walk, as of `daydreamer train walk --steps 12000 --seed 0`. Each arm
 begins with it (`--from`, half of what is replayed at first is its experience), on its feet; after a minute the change
-comes, and stays. Time passes in lock-step. Judged is the published reward: how much of what was earned before the
-change is left, and how long it took until thirty seconds had 90 % of it again.
+comes, and stays. Time passes in lock-step. Judged is the published reward: how much is left of what the best thirty
+seconds before the change earned, and how long it took until thirty seconds had 90 % of that again.
 
 - pushes: 60 N for 0.2 s from any side, every five seconds (DayDreamer's authors pushed by hand)
 - payload: a fifth of the robot's mass on the trunk
@@ -178,8 +178,9 @@ def judge(session: Session) -> dict[str, Any]:
     reward = np.array([step.info["published_reward"] for step in steps])
     up_z = np.array([step.info["up_z"] for step in steps])
     at, held = round(CHANGE_S * RATE_HZ), round(HELD_S * RATE_HZ)
-    before = float(reward[:at].mean())
-    after = np.convolve(reward[at:], np.full(held, 1.0 / held), "valid")
+    stretches = np.full(held, 1.0 / held)
+    before = float(np.convolve(reward[:at], stretches, "valid").max())
+    after = np.convolve(reward[at:], stretches, "valid")
     again = np.flatnonzero(after >= RECOVERED * before)
     return {
         "before": round(before, 3),

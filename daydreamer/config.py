@@ -359,7 +359,7 @@ class LearnerConfig(_Config):
 
     Attributes:
       batch_size, batch_length: sequences per batch and steps per sequence.
-      train_ratio: ceiling on replayed steps per environment step; there is no floor.
+      train_ratio: ceiling on replayed steps per environment step; there is no floor. With 0 nothing is learned.
       updates_per_dispatch: gradient steps in one program on the device, for GPUs, which otherwise wait for whoever
         dispatches; nothing is gained on a CPU.
       minimum_s: training starts when so much robot time has been experienced.
@@ -374,6 +374,8 @@ class LearnerConfig(_Config):
       demonstration_share: of the replayed sequences that is drawn from demonstrations (`--demonstrations`), from the
         first gradient step to the last: what was shown well stays worth imitating.
       mirror: half of the replayed sequences are mirror images, if the robot is symmetric.
+      hindsight_share: of the replayed sequences, of a task in which something is wished for, that are replayed as if
+        what the robot did had been the wish.
       image_shift: pixels by which the images of a replayed sequence are moved at random, up or down and left or right,
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
@@ -435,6 +437,7 @@ class LearnerConfig(_Config):
     inherited_fade_s: Positive = 300.0
     demonstration_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
     mirror: bool = True
+    hindsight_share: float = 0.5
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5

@@ -68,7 +68,7 @@ class NotExamined(Exception):
     """Something could not be looked at here; says why, and what it takes."""
 
 
-def examine(robot: Robot, task: str | None, directory: Path) -> list[Check]:
+def examine(robot: Robot, task: str | None, directory: Path, learns: bool = True) -> list[Check]:
     """Looks at everything that a robot doing one of its tasks promises, and runs a short session of it.
 
     In a process that has compiled nothing yet, nothing will be optimised, unless XLA_FLAGS is set.
@@ -77,6 +77,7 @@ def examine(robot: Robot, task: str | None, directory: Path) -> list[Check]:
       robot: as of the registry; it need not be installed.
       task: None for its usual one.
       directory: empty, or not there yet; gets the sessions.
+      learns: makes gradient steps, whose compilation takes most of the time; without, all else is looked at.
 
     Returns:
       One check for each promise, in order. What follows from one that failed is left out.
@@ -87,7 +88,7 @@ def examine(robot: Robot, task: str | None, directory: Path) -> list[Check]:
     task = task or robot.usual_task
     entry = robot.task(task)
     with quick_compilation(), contextlib.ExitStack() as stack:
-        return _Examination(robot, task, entry, directory, stack).run()
+        return _Examination(robot, task, entry, directory, learns, stack).run()
 
 
 def failures(checks: Sequence[Check]) -> list[Check]:
@@ -131,9 +132,17 @@ class StandIn:
 class _Examination:
     """The checks of one robot and task, which build on one another."""
 
-    def __init__(self, robot: Robot, task: str, entry: TaskEntry, directory: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        robot: Robot,
+        task: str,
+        entry: TaskEntry,
+        directory: Path,
+        learns: bool,
+        stack: contextlib.ExitStack,
+    ) -> None:
         self._robot, self._task_name, self._entry = robot, task, entry
-        self._directory = directory
+        self._directory, self._learns = directory, learns
         self._stack = stack
         self._random = np.random.default_rng(0)
 
@@ -199,6 +208,7 @@ class _Examination:
         rate_hz = self._entry.make(config).spec.control_rate_hz
         replayed = config.learner.batch_size * config.learner.batch_length
         pace = {"minimum_s": REPORT_STEPS / 4 / rate_hz, "train_ratio": 2.2 * replayed / REPORT_STEPS}
+        pace |= {} if self._learns else {"train_ratio": 0.0}
         return resolve(
             msgspec.to_builtins(config), {"learner": pace, "actor": {"random_s": REPORT_STEPS / 2 / rate_hz}}
         )
@@ -361,6 +371,8 @@ class _Examination:
         return f"{len(self._steps)} steps in lock-step, {endings}"
 
     def _gradient_steps(self) -> str:
+        if not self._learns:
+            raise NotExamined("they were not asked for")
         losses = {name: value for name, value in self._figures.items() if name.startswith("learner/loss/")}
         if not losses or not np.all(np.isfinite(list(losses.values()))):
             raise Broken(f"losses are not finite: {losses}")

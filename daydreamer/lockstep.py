@@ -19,6 +19,7 @@ from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.known_motions import KnownMotions
 from daydreamer.session.status import StatusWriter
 from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
@@ -45,6 +46,9 @@ class LockstepSession:
             Milestones(session.presentation.milestones, session.spec.control_period_s),
             functools.partial(self._events.record, source="twin"),
         )
+        self._known_motions = KnownMotions(session)
+        if self._known_motions.problem:
+            self._events.record("known_motions_refused", "actor", error=self._known_motions.problem)
         self._planner = make_planner(
             session.spec, session.config, functools.partial(self._events.record, source="actor")
         )
@@ -72,6 +76,7 @@ class LockstepSession:
             learner = stack.enter_context(
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
+            loop.recall(self._known_motions.motions)
             if (inherited := latest_snapshot(session.policy)) is not None:
                 self._act_by(loop, Policy.load(inherited, session.spec, session.config.seed))
             window = _Window()
@@ -144,6 +149,7 @@ class LockstepSession:
         actor = lockstep_status(self._session, loop, state, self._milestones.reached_s, **planning)
         StatusWriter(self._session, "actor").write(actor)
         StatusWriter(self._session, "learner").write(learner.status(state))
+        self._known_motions.keep(loop.known_motions)
 
 
 class _Window:

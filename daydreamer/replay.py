@@ -12,11 +12,15 @@ import numpy as np
 from jax import Array
 
 from daydreamer.config import LearnerConfig
+from daydreamer.contract.task import Hindsight
 from daydreamer.experience.step import Step
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.spec import RobotSpec
 
 APPEND_SIZES = (16, 256, 4096)  # rows per device call; few sizes, few compilations
+
+HINDSIGHT = 0x41D
+"""Keeps the choice of sequences that are replayed with hindsight apart from all other randomness."""
 
 _FLAGS = ("is_first", "is_last", "is_terminal", "by_policy")
 """Fields of a `Batch` that are true or false, in its order."""
@@ -204,6 +208,8 @@ def sample(
     recent_steps: int = 1,
     mirrored: bool = False,
     image_shift: int = 0,
+    hindsight: Hindsight | None = None,
+    hindsight_share: float = 0.0,
 ) -> Batch:
     """Sequences of consecutive steps, drawn uniformly over their starts.
 
@@ -217,6 +223,8 @@ def sample(
     in place of the last ones, so that what has just gone wrong gives way last.
 
     Images are moved by up to `image_shift` pixels, see `shift_images`.
+
+    With `hindsight` this share of the sequences, drawn one by one, is what it makes of them.
 
     A sequence may run over an episode boundary or into another actor life; `is_first` marks where, and its own
     beginning, before which nothing is known of what led there. The ring must hold at least `batch_length` steps.
@@ -247,7 +255,24 @@ def sample(
             key: shift_images(values, image_shift, jax.random.fold_in(mirror_key, number))
             for number, (key, values) in enumerate(images.items(), 1)
         }
-    return Batch(observation, to_action_vector(rows["action"], spec.action), rows["reward"], *flags)
+    reward = rows["reward"]
+    if hindsight is not None:
+        chosen = jax.random.bernoulli(jax.random.fold_in(key, HINDSIGHT), hindsight_share, (batch_size, 1))
+        observation, reward = _with_hindsight(observation, reward, hindsight, chosen)
+    return Batch(observation, to_action_vector(rows["action"], spec.action), reward, *flags)
+
+
+def _with_hindsight(
+    observation: dict[str, Array], reward: Array, hindsight: Hindsight, chosen: Array
+) -> tuple[dict[str, Array], Array]:
+    """Some of the sequences `[batch, time, ...]` with other wishes; `chosen` are `[batch, 1]`."""
+    wished, paid = hindsight(observation)
+    changed = {
+        key: jnp.where(chosen.reshape(-1, *[1] * (values.ndim - 1)), values, observation[key])
+        for key, values in wished.items()
+        if values is not observation[key]
+    }
+    return observation | changed, jnp.where(chosen, paid, reward)
 
 
 def _with_inherited(rows: dict[str, Array], inherited: InheritedExperience, key: Array) -> dict[str, Array]:

@@ -141,6 +141,7 @@ class LiveActor:
                 on_event=self._telemetry.event,
                 on_step=self._telemetry.on_step,
             )
+            self.loop.recall(self._telemetry.known_motions.motions)
             self._latch = StopLatch(session)
             if self._latch.stopped:
                 self.loop.supervisor.emergency_stop("an earlier life of the actor")

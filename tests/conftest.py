@@ -68,9 +68,8 @@ LANES = {
     for prefix in prefixes
 }
 START_LEARNERS = {
-    *("cli/test_keeper.py", "cli/test_supervise.py", "launch/test_walk_launch.py"),
-    *("test_walk.py", "test_full_disk.py", "test_kills.py", "test_lockstep.py", "benchmarks/test_learning_curves.py"),
-    *("test_conformance.py", "examples/test_new_robot.py", "learner/test_sharding.py"),
+    *("test_lockstep.py", "benchmarks/test_learning_curves.py", "launch/test_walk_launch.py"),
+    *("test_walk.py", "test_full_disk.py", "test_kills.py"),
 }
 LEARNER_TIMEOUT_S = 900.0
 """Of a test that starts a learner and says nothing itself: it may wait until the learner has been compiled."""
@@ -94,6 +93,7 @@ def pytest_configure(config):
         ("fast", "all others"),
     ):
         config.addinivalue_line("markers", f"{marker}: {meaning}; by file, see docs/testing.md")
+    config.addinivalue_line("markers", "long: only before a release, `pytest -m long`; see docs/testing.md")
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     # For all workers and what they start. Nothing is compiled twice in a run, and a run begins cold, as CI does.
@@ -133,7 +133,8 @@ def pytest_collection_modifyitems(items):
 
     for item in items:
         within = item.path.relative_to(TESTS).as_posix()
-        item.add_marker(lane_of(within)[1])
+        kind = lane_of(within)[1]
+        item.add_marker("computing" if kind == "fast" and item.get_closest_marker("long") else kind)
         if within in START_LEARNERS:  # a mark of the test's own comes before it
             item.add_marker(pytest.mark.timeout(LEARNER_TIMEOUT_S))
     items.sort(key=place)

@@ -32,15 +32,33 @@ BUILT_IN = {
     for name, found in registry.discover().items()
     if found.provider == "daydreamer" and name not in SEEING
 }
+WHOLE = ("a1", "walk")
+OTHERS = [(name, task) for name, robot in BUILT_IN.items() for task in robot.tasks if (name, task) != WHOLE]
 
 
-@pytest.mark.parametrize("robot, task", [(name, task) for name, robot in BUILT_IN.items() for task in robot.tasks])
-def test_every_robot_keeps_the_contract(robot, task, tmp_path):
-    checks = examine(find_robot(robot), task, tmp_path)
+def contract_is_kept(robot, task, directory, learns):
+    checks = examine(find_robot(robot), task, directory, learns)
     assert not failures(checks), describe(checks)
     assert {"log", "gradient steps", "report", "dashboard", "read elsewhere"} <= {check.name for check in checks}
     notes = {check.name for check in checks if check.verdict is Verdict.NOTE}
-    assert notes == (set() if find_robot(robot).twin else {"twin", "signals"})
+    left_out = set() if learns else {"gradient steps"}
+    assert notes == left_out | (set() if find_robot(robot).twin else {"twin", "signals"})
+
+
+def test_the_first_robot_keeps_the_whole_contract(tmp_path):
+    contract_is_kept(*WHOLE, tmp_path, learns=True)
+
+
+@pytest.mark.parametrize("robot, task", OTHERS)
+def test_every_other_robot_keeps_its_own(robot, task, tmp_path):
+    """All but gradient steps: the learner knows no robot, and compiles anew for every specification."""
+    contract_is_kept(robot, task, tmp_path, learns=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("robot, task", OTHERS)
+def test_every_other_robot_keeps_the_whole_contract(robot, task, tmp_path):
+    contract_is_kept(robot, task, tmp_path, learns=True)
 
 
 def walking(make, **changes):

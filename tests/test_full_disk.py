@@ -33,8 +33,8 @@ TIMEOUT_S = 150.0
 LEARNING_TIMEOUT_S = 600.0  # the learner is niced, and may have to compile
 DAYDREAMER = [sys.executable, "-m", "daydreamer.cli.main"]
 FAST = ["--preset", "tiny", "--set", "learner.checkpoint_period_s=1"]
-LITTLE = ["--set", "learner.train_ratio=8"]
-"""To learn, where nothing is looked at that the learner does."""
+NOTHING = ["--set", "learner.train_ratio=0", "--set", "learner.dream_period_s=0"]
+"""Is to be learned, and so nothing compiled, where nothing is looked at that the learner does."""
 
 
 class SmallDisk:
@@ -245,7 +245,7 @@ def ends_whole(session, before, minutes):
 
 @pytest.mark.timeout(900)
 def test_a_disk_that_is_full_or_read_only_stops_the_robot_before_a_step_is_lost(disk, listener):
-    walk = start("walk", "--session", disk.session, "--no-dashboard", *FAST, *LITTLE)
+    walk = start("walk", "--session", disk.session, "--no-dashboard", *FAST, *NOTHING)
     wait_for(lambda: logged(disk.session) >= 40, walk)
     disk.fill([process for process in processes_of(disk.session) if process.pid != walk.pid])
     output = ends_for_lack_of(disk.full_message, walk, listener)

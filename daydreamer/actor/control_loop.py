@@ -22,6 +22,7 @@ import numpy as np
 from daydreamer.actor.statistics import ActorStatistics
 from daydreamer.config import ActorConfig, SafetyConfig
 from daydreamer.contract.embodiment import Command
+from daydreamer.contract.motions import KnownMotion, RemembersMotions
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task, TaskState
 from daydreamer.experience.step import Step
@@ -121,6 +122,16 @@ class ControlLoop:
         self._restart_begin_s: float | None = None
         self._state: Any = None
         self._begin_episode()
+
+    @property
+    def known_motions(self) -> tuple[KnownMotion, ...]:
+        """What the robot knows of getting out of trouble; any thread may ask."""
+        return self._behavior.known_motions if isinstance(self._behavior, RemembersMotions) else ()
+
+    def recall(self, motions: tuple[KnownMotion, ...]) -> None:
+        """Begins with what an earlier life has known; before the first step."""
+        if motions and isinstance(self._behavior, RemembersMotions):
+            self._behavior.recall(motions)
 
     @property
     def policy(self) -> ActingPolicy | None:

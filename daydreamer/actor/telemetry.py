@@ -20,6 +20,7 @@ from daydreamer.periodic import Schedule, periodically
 from daydreamer.policy.planning import Planner
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.known_motions import KnownMotions
 from daydreamer.session.status import ActorStatus, StatusWriter, has_ended, read_process_status
 from daydreamer.telemetry.metrics import MetricsWriter
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
@@ -42,6 +43,7 @@ class ActorTelemetry:
       tick_jitter: how late ticks begin; likewise.
       camera: asked, on any thread, for what the camera sends, see `ActorStatus`.
       planner: reported about, too, if there is one.
+      known_motions: kept in the session, with those that earlier lives have left.
       notices: asked, on any thread, for sentences about what the operator should know now.
     """
 
@@ -71,6 +73,9 @@ class ActorTelemetry:
         )
         self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
         self._learner_pulse = LearnerPulse(session) if session.learns else None
+        self.known_motions = KnownMotions(session)
+        if self.known_motions.problem:
+            self.event("known_motions_refused", error=self.known_motions.problem)
         self._starting_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
 
     def event(self, kind: str, **fields: object) -> None:
@@ -96,6 +101,7 @@ class ActorTelemetry:
                 self.event("fault", error=str(error))
                 raise
             finally:
+                self.known_motions.keep(loop.known_motions)
                 self.event("stop", actor_life=self._actor_life, env_steps=loop.statistics.env_steps)
                 self._write(self.current(loop, pacer))
 
@@ -107,6 +113,7 @@ class ActorTelemetry:
             heartbeats.learner_starting_s = self._starting_s if self._learner_pulse.starting else None
         self._ticks.append((time.monotonic(), self.step_latency.count))
         self._write(self.current(loop, pacer))
+        self.known_motions.keep(loop.known_motions)
         if self._metrics.due():
             self._add_scalars(metrics, loop, pacer)
 

@@ -92,7 +92,7 @@ def make_played_session(
     )
     check_installation(config)
     plays = policy.played(learned, version, samples)
-    return new_played_session(session_directory, config, plays, policy.path)
+    return new_played_session(session_directory, config, learned, plays, policy.path)
 
 
 def describe_origin(session: Session) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -59,6 +59,17 @@ class Teacher(Protocol):
         """The action of this step `[action]`, after what the task has just observed."""
 
 
+class Hindsight(Protocol):
+    """What was done, as if it had been what was wished for."""
+
+    def __call__(self, observation: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        """Observations with other wishes in them, and what they would have paid `[batch, time]`; a pure JAX function.
+
+        Args:
+          observation: replayed sequences by key, `[batch, time, ...]`.
+        """
+
+
 class Task(abc.ABC):
     """One robot doing one task. Not thread-safe; called from the control loop only.
 
@@ -66,11 +77,13 @@ class Task(abc.ABC):
       spec: what the learner is to know.
       embodiment: the robot.
       presentation: what it is judged by, and what is shown of it; by default the reward alone.
+      hindsight: of a task that is wished for, how its experience is replayed with other wishes; None for others.
     """
 
     spec: RobotSpec
     embodiment: Embodiment
     presentation: Presentation = Presentation()
+    hindsight: Hindsight | None = None
 
     @abc.abstractmethod
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:

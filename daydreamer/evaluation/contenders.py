@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from daydreamer.config import RandomisationConfig, SessionConfig, TwinConfig
+from daydreamer.contract.motions import KnownMotion
 from daydreamer.errors import UserError
 from daydreamer.evaluation.trial import KINDS, Trial
 from daydreamer.policy.snapshot import copy_snapshot
 from daydreamer.session.directory import Session
+from daydreamer.session.known_motions import read_known_motions
 from daydreamer.session.new import configure_played
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.session.several import open_sessions, short_names
@@ -34,6 +36,7 @@ class Contender:
       name: of its directory, with as many of its parents as it takes.
       plays: which policy it is.
       snapshot: a copy of it, which stays though the session may go on.
+      known_motions: what its robot knew of getting up.
       config: with which it acts; its twin is that of all contenders.
       running: whether the session still runs.
       other_twin: whether it was learned in another twin than that of all contenders.
@@ -43,6 +46,7 @@ class Contender:
     name: str
     plays: PlayedPolicy
     snapshot: Path
+    known_motions: tuple[KnownMotion, ...]
     config: SessionConfig
     running: bool
     other_twin: bool
@@ -94,6 +98,7 @@ def find_contenders(
                 name=name,
                 plays=policy.played(session, version, samples),
                 snapshot=copy_snapshot(policy.path, folder / str(len(contenders))),
+                known_motions=read_known_motions(session),
                 config=msgspec.structs.replace(config, twin=same_twin),
                 running=is_running(session),
                 other_twin=same_twin != twin,
@@ -136,6 +141,7 @@ def trials_of(
                         spec=spec,
                         presentation=contender.session.presentation,
                         snapshot=str(contender.snapshot),
+                        known_motions=contender.known_motions,
                         episodes=episodes,
                         episode_steps=spec.episode_steps if seconds is None else max(1, spec.steps(seconds)),
                     )

@@ -16,6 +16,7 @@ from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.simulated import SimulatedRobot, Truth, live_a_step
 from daydreamer.config import SessionConfig
 from daydreamer.contract.frames import GRAVITY_M_S2
+from daydreamer.contract.motions import KnownMotion
 from daydreamer.errors import SimulationUnstable
 from daydreamer.evaluation import measures
 from daydreamer.experience.step import Step
@@ -66,6 +67,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
       snapshot: file of the policy.
       episodes: that it does one after the other; nobody picks it up in between.
       episode_steps: of each of them at most.
+      known_motions: that the session has found to get the robot up.
     """
 
     contender: int
@@ -76,6 +78,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str
     episodes: int
     episode_steps: int
+    known_motions: tuple[KnownMotion, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -134,6 +137,7 @@ def _live(trial: Trial, twin: MeteredRobot, outcome: Outcome) -> Outcome:
         on_event=record.on_event,
         on_step=record.on_step,
     )
+    loop.recall(trial.known_motions)
     policy = Policy.load(Path(trial.snapshot), trial.spec, config.seed, config.model.acting_noise)
     loop.set_policy(policy, frozen=True)
     begin_s, work_j = twin.time_s, twin.count_work()

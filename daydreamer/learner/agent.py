@@ -12,6 +12,7 @@ from jax import Array
 from daydreamer import replay as replay_lib
 from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
 from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.contract.task import Hindsight
 from daydreamer.learner.devices import DeviceGroup
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.policy.policy import acting_parameters, planning_parameters
@@ -108,8 +109,23 @@ class Agent:
       devices: that make its gradient steps; train state and replay lie whole on each.
     """
 
-    def __init__(self, spec: RobotSpec, model: ModelConfig, config: LearnerConfig, devices: DeviceGroup | None = None):
-        """Without `devices` it is JAX's first. Raises ValueError for settings that do not fit each other."""
+    def __init__(
+        self,
+        spec: RobotSpec,
+        model: ModelConfig,
+        config: LearnerConfig,
+        devices: DeviceGroup | None = None,
+        hindsight: Hindsight | None = None,
+    ):
+        """Networks that have learned nothing.
+
+        Args:
+          devices: JAX's first without.
+          hindsight: of the task, see there.
+
+        Raises:
+          ValueError: settings do not fit each other.
+        """
         self.devices = devices or DeviceGroup(jax.devices()[:1])
         if config.batch_size % len(self.devices) or config.imagination_starts % len(self.devices):
             raise ValueError(
@@ -123,6 +139,7 @@ class Agent:
             )
         self.spec = spec
         self.config = config
+        self._hindsight = hindsight
         self.world_model = WorldModel(spec, model)
         self.actor_critic = ActorCritic(self.world_model, config, self.devices.divide)
         self.optimizer = make_optimizer(config)
@@ -189,6 +206,8 @@ class Agent:
             recent_steps=max(1, self.spec.steps(config.recent_s)),
             mirrored=config.mirror and bool(self.spec.mirror),
             image_shift=config.image_shift,
+            hindsight=self._hindsight,
+            hindsight_share=config.hindsight_share,
         )
         batch = self.devices.divide(batch)
         gradient, (behavior, metrics) = jax.grad(self.loss, has_aux=True)(

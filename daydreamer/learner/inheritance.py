@@ -26,6 +26,7 @@ from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent, Parentage
 from daydreamer.session.seal import Progress
 from daydreamer.telemetry.columns import newest_steps, read_columns
@@ -70,6 +71,7 @@ class Inheritance:
         progress = Progress(spec_hash=session.spec.hash, env_steps=0, cursors={}, policy_version=metadata.version)
         with contextlib.closing(Checkpointer(session.checkpoints)) as checkpointer:
             checkpointer.save(_begin_anew(self._state, config.seed), progress)
+        hand_down(self._session, session)
         count = _copy_experience(self._session, session) if config.learner.inherited_share else 0
         parentage = msgspec.to_builtins(self.parent.parentage)
         EventLog(session.events).record("inherited", "learner", experience_steps=count, **parentage)

@@ -28,6 +28,7 @@ from daydreamer.policy.snapshot import (
     write_snapshot,
 )
 from daydreamer.replay import APPEND_SIZES, Replay, ReplayState, affordable
+from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress
 from daydreamer.session.status import LearnerStatus, ProcessState
@@ -68,7 +69,7 @@ class Learner:
         self._on_event = on_event
         try:
             devices = choose_devices(config.learner)
-            self.agent = Agent(session.spec, config.model, config.learner, devices)
+            self.agent = Agent(session.spec, config.model, config.learner, devices, make_task(config).hindsight)
             self.replay = self._make_replay()
         except ValueError as error:
             raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error

@@ -157,7 +157,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         try:
             learner = Learner(session, on_event)
             with contextlib.closing(learner):
-                learner.compile()  # before the first step is there to learn from
+                if session.config.learner.train_ratio:
+                    learner.compile()  # before the first step is there to learn from
                 process = LearnerProcess(session, learner, metrics, status)
                 process.run(stop)
             state = "stopped"

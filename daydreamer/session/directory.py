@@ -234,6 +234,11 @@ class Session:
         """Over which interface and topics the robot is driven."""
         return self.path / "wiring.json"
 
+    @property
+    def known_motions(self) -> Path:
+        """What the robot knows of getting up."""
+        return self.path / "known_motions.json"
+
     def resume_command(self, further_minutes: float | None = None) -> str:
         """What an operator types to go on with it, by the command that it was begun with."""
         if os.path.lexists(self.launch_record):

@@ -16,6 +16,7 @@ from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.directory import Session
+from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
@@ -144,13 +145,20 @@ def new_session(
     return _create(directory, config, None, parent, endow, demonstrations, teacher)
 
 
-def new_played_session(directory: Path | None, config: SessionConfig, plays: PlayedPolicy, snapshot: Path) -> Session:
-    """As `new_session`, with a copy of the snapshot that it plays: it is complete without the session that learned it.
+def new_played_session(
+    directory: Path | None, config: SessionConfig, learned: Session, plays: PlayedPolicy, snapshot: Path
+) -> Session:
+    """As `new_session`, with a copy of the snapshot that it plays: it is complete without `learned`, the session of it.
 
     Raises:
       UserError: see `Session.create` and `copy_snapshot`.
     """
-    return _create(directory, config, plays, None, lambda session: copy_snapshot(snapshot, session.policy))
+
+    def endow(session: Session) -> None:
+        copy_snapshot(snapshot, session.policy)
+        hand_down(learned, session)
+
+    return _create(directory, config, plays, None, endow)
 
 
 def _create(

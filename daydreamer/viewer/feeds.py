@@ -67,6 +67,7 @@ EVENT_LEVELS = {
     "publish_failed": "ERROR",
     "dream_failed": "ERROR",
     "policy_refused": "ERROR",
+    "known_motions_refused": "WARN",
     "action_not_finite": "ERROR",
     "steps_not_finite": "ERROR",
     "watchdog_stall": "ERROR",

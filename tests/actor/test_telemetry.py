@@ -11,6 +11,7 @@ import pytest
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
 from daydreamer.config import STARTING_PATIENCE
+from daydreamer.contract.motions import KnownMotion
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
@@ -19,6 +20,7 @@ from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.presentation import UPRIGHT, UPRIGHT_HOLD_S
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.session.events import read_events
+from daydreamer.session.known_motions import KnownMotions, read_known_motions
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import LearnerStatus, StatusWriter, read_status
 from daydreamer.telemetry.milestones import Milestones
@@ -55,6 +57,7 @@ def live(session, life, steps, earlier_steps=0, until=lambda loop: True):
             on_event=telemetry.event,
             on_step=telemetry.on_step,
         )
+        loop.recall(telemetry.known_motions.motions)
         with telemetry.running(loop, Pacer(period_s, 0.0)):
             for _ in range(steps):
                 command = loop.step(twin.measure(), twin.time_s)
@@ -80,6 +83,18 @@ def test_milestones_become_events_and_status_and_outlive_the_actor(session):
     live(session, 3, hold_steps, earlier_steps=2 * hold_steps - 1)
     assert len(milestone_events(session)) == 1
     assert read_status(session)["milestones_s"] == {UPRIGHT: robot_seconds}
+
+
+def test_what_is_known_of_getting_up_outlives_the_actor(session):
+    known = (KnownMotion(actions=((1.0,) * 12, (-1.0,) * 12), successes=2.0, failures=1.0),)
+    KnownMotions(session).keep(known)
+    live(session, 1, 1)
+    untried = KnownMotion(actions=None, successes=1.0, failures=10.0)
+    assert read_known_motions(session) == (untried, *known)
+    session.known_motions.write_text("{")
+    live(session, 2, 1)
+    (event,) = [event for event in read_events(session.events) if event["kind"] == "known_motions_refused"]
+    assert "damaged" in event["error"]
 
 
 DAMAGE = [b"", b"\xff\xfe\x00", b'{"state":"\xff"}', b"[" * 100_000, b'{"state":"running","pid":1e999}', b"\x00" * 100]

@@ -18,7 +18,9 @@ TIMEOUT_S = 250.0
 
 @pytest.fixture
 def session(tmp_path):
-    return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0, preset="tiny"))
+    nothing_to_learn = ["learner.train_ratio=0", "learner.dream_period_s=0"]  # and so nothing to compile
+    config = configure(robot="a1", minutes=1.0, seed=0, preset="tiny", overrides=nothing_to_learn)
+    return new_session(tmp_path / "session", config)
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 
 TIMEOUT_S = 250.0
-LITTLE = ("--preset", "tiny", "--set", "learner.train_ratio=8")
-"""To learn; what is looked at here are the processes."""
+NOTHING = ("--preset", "tiny", "--set", "learner.train_ratio=0", "--set", "learner.dream_period_s=0")
+"""Is to be learned, and so nothing compiled; what is looked at here are the processes."""
 
 
 class Command:
@@ -79,7 +79,7 @@ def command(tmp_path, request):
 @pytest.mark.parametrize("command", [92], indirect=True)
 def test_a_hanging_learner_is_replaced_and_a_dead_actor_ends_the_session(command):
     silence = "learner.silence_timeout_s=4"
-    walk = command.start("walk", "--session", command.session_path, *LITTLE, "--set", silence)
+    walk = command.start("walk", "--session", command.session_path, *NOTHING, "--set", silence)
     command.wait_for_steps(10)
     learner, actor = command.pid_of("daydreamer.learner.process"), command.pid_of("ros_nodes.actor_node")
     os.kill(learner, signal.SIGSTOP)
@@ -102,7 +102,7 @@ def test_a_hanging_learner_is_replaced_and_a_dead_actor_ends_the_session(command
 
 @pytest.mark.parametrize("command", [93], indirect=True)
 def test_nothing_outlives_a_killed_supervisor(command):
-    walk = command.start("walk", "--session", command.session_path, *LITTLE)
+    walk = command.start("walk", "--session", command.session_path, *NOTHING)
     command.wait_for_steps(10)
     walk.kill()
     walk.communicate()

@@ -273,18 +273,42 @@ def test_cameras_are_named_among_the_signals():
 # Learning.
 
 
-@pytest.mark.parametrize(
+# One layer each and two imagined steps: what takes its time is to compile them.
+LAYERS = {"encoder_layers": 1, "actor_layers": 1, "critic_layers": 1}
+MODEL = ModelConfig(deterministic=16, hidden=16, stochastic=4, classes=4, units=16, **LAYERS)
+LEARNER = LearnerConfig(batch_size=2, batch_length=8, imagination_starts=4, imagination_horizon=2)
+TOYS = pytest.mark.parametrize(
     "task, action", [(ArmTask(), FORWARD), (CartTask(), [0.5, 0.1])], ids=["choices", "camera alone"]
 )
-def test_a_model_and_a_policy_are_learned_from_what_was_logged(task, action):
-    # One layer each and two imagined steps: what takes its time is to compile them.
-    layers = {"encoder_layers": 1, "actor_layers": 1, "critic_layers": 1}
-    model = ModelConfig(deterministic=16, hidden=16, stochastic=4, classes=4, units=16, **layers)
-    settings = LearnerConfig(batch_size=2, batch_length=8, imagination_starts=4, imagination_horizon=2)
+
+
+def lived(task, action):
+    """Steps that were logged, and a replay of them."""
     rig = Rig(task, action, random_s=10.0, random_hold_s=0.5).live(60.0)
     replay = Replay(task.spec, 4096)
     replay.append(rig.steps)
-    agent = Agent(task.spec, model, settings)
+    return rig.steps, replay
+
+
+@TOYS
+def test_a_gradient_step_fits_what_was_logged_and_the_policy_what_is_seen(task, action):
+    """Traced, and not compiled, which takes long."""
+    steps, replay = lived(task, action)
+    agent = Agent(task.spec, MODEL, LEARNER)
+    state = jax.eval_shape(lambda: agent.initialize(0))
+    after, metrics = jax.eval_shape(agent.update, state, replay.state)
+    assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, state)
+    assert metrics["loss/total"].shape == ()
+    policy = Policy.untrained(task.spec, MODEL)
+    chosen, _ = policy(steps[-1].observation, policy.initial_state(), True)
+    assert_may_be_done(task, chosen)
+
+
+@pytest.mark.long
+@TOYS
+def test_a_model_and_a_policy_are_learned_from_what_was_logged(task, action):
+    steps, replay = lived(task, action)
+    agent = Agent(task.spec, MODEL, LEARNER)
     state = jax.jit(agent.initialize, static_argnums=0)(0)
     before = jax.tree.map(np.array, state.parameters)
     for _ in range(2):
@@ -293,8 +317,12 @@ def test_a_model_and_a_policy_are_learned_from_what_was_logged(task, action):
     assert all(np.isfinite(value).all() for value in metrics.values())
     changed = jax.tree.map(lambda old, new: bool((old != new).any()), before, state.parameters)
     assert sum(jax.tree.leaves(changed)) > len(jax.tree.leaves(changed)) / 2
-    policy = Policy(agent.policy_parameters(state), task.spec, model, version=1, seed=0)
-    chosen, _ = policy(rig.steps[-1].observation, policy.initial_state(), True)
+    policy = Policy(agent.policy_parameters(state), task.spec, MODEL, version=1, seed=0)
+    chosen, _ = policy(steps[-1].observation, policy.initial_state(), True)
+    assert_may_be_done(task, chosen)
+
+
+def assert_may_be_done(task, chosen):
     if task.spec.action.is_discrete:
         assert int(chosen) in range(task.spec.action.classes)
     else:

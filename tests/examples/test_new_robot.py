@@ -40,7 +40,8 @@ def test_what_it_makes_is_found_and_keeps_the_contract(
             state = made_task.observe(measurement, made_task.embodiment.measured_setpoint(measurement))
             assert state.observation.keys() == made_task.spec.observation.keys()
         else:
-            checks = examine(robot, task, tmp_path / "examined")
+            # As the cart of this task learns: test_cart.py.
+            checks = examine(robot, task, tmp_path / "examined", learns=False)
             assert not failures(checks), describe(checks)
     finally:
         registry.discover.cache_clear()

@@ -1,5 +1,7 @@
 import functools
+import types
 
+import jax
 import msgspec
 import numpy as np
 import pytest
@@ -12,21 +14,43 @@ from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.spec import RobotSpec
 
 
-@pytest.fixture(autouse=True)
-def learners_share_their_programs(monkeypatch):
-    """What learners of equal settings do is traced and compiled once for all tests."""
-    monkeypatch.setattr(learner, "Agent", shared_agent)
-    monkeypatch.setattr(learner, "OpenLoopPredictor", _shared_predictor)
+@pytest.fixture(autouse=True, scope="module")
+def learners_share_their_programs():
+    """What learners of equal settings do is traced and compiled once, for all tests and for what a file's share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learner, "Agent", shared_agent)
+        patch.setattr(learner, "OpenLoopPredictor", _shared_predictor)
+        yield
 
 
-def shared_agent(spec, model, config, devices):
+def shared_agent(spec, model, config, devices, hindsight=None):
     del devices  # the same for equal settings
+    assert hindsight is None, "tests of tasks that are wished for make their own"
     return _agent(msgspec.json.encode(spec), model, config)
 
 
 @functools.lru_cache
 def _agent(spec_json, model, config):
-    return Agent(msgspec.json.decode(spec_json, type=RobotSpec), model, config)
+    agent = Agent(msgspec.json.decode(spec_json, type=RobotSpec), model, config)
+    agent.update, agent.initialize = CompiledOnce(agent.update), jax.jit(agent.initialize, static_argnums=0)
+    return agent
+
+
+class CompiledOnce:
+    """A jitted function, which is compiled once for arguments of the same types, whoever asks."""
+
+    def __init__(self, function):
+        self._function, self._compiled = function, {}
+
+    def __call__(self, *arguments):
+        return self._function(*arguments)
+
+    def lower(self, *arguments):
+        leaves, tree = jax.tree.flatten(arguments)
+        types_of = tree, *map(jax.typeof, leaves)
+        if types_of not in self._compiled:
+            self._compiled[types_of] = self._function.lower(*arguments).compile()
+        return types.SimpleNamespace(compile=lambda: self._compiled[types_of])
 
 
 _shared_predictor = functools.lru_cache(OpenLoopPredictor)

@@ -19,7 +19,8 @@ from daydreamer.spec import RobotSpec, Space
 SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Space((2,), low=-1.0, high=1.0), ("r",))
 SETTINGS = merge(
     find_robot("a1").preset("walk", "tiny", "twin"),
-    {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0}},
+    # As in test_survival.py, whose program this so is.
+    {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0, "fall_back_updates": 3}},
 )
 
 

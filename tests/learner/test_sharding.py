@@ -36,6 +36,8 @@ SETTINGS = merge(
 )
 PROGRAMS = Path(__file__).with_name("several_devices.py")
 
+pytestmark = pytest.mark.timeout(900)
+
 
 def make_session(path, devices):
     return Session.create(path, resolve(merge(SETTINGS, {"learner": {"devices": devices}})), SPEC)
@@ -110,6 +112,7 @@ def test_as_many_devices_as_divide_the_batch_are_chosen(found):
     assert found["refused"] == "devices=8 does not divide both batch_size=12 and imagination_starts=24"
 
 
+@pytest.mark.long
 def test_two_processes_learn_what_one_does(session, found):
     with socket.socket() as free:
         free.bind(("localhost", 0))

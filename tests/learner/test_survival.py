@@ -25,7 +25,7 @@ SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Spa
 PATIENCE = 3
 SETTINGS = merge(
     find_robot("a1").preset("walk", "tiny", "twin"),
-    # But for the patience as in test_learner.py, so that both compile the same program.
+    # As in test_learner.py, so that both have the same program.
     {
         "learner": {
             "replay_capacity": 4096,

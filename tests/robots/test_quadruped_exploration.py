@@ -132,6 +132,26 @@ def test_the_mirror_image_of_what_helped_is_known_too():
     np.testing.assert_array_equal(found[1], found[0][[1, 0, 3, 2]] * [-1, -1, 1, 1])
 
 
+def test_what_was_known_is_known_to_a_later_life():
+    explorer, later = make(MIRRORED), make(MIRRORED, seed=1)
+    assert explorer.known_motions == ()
+    seconds_until_up(explorer, Robot())
+    known = explorer.known_motions
+    # The policy, which may have been tried, what helped, and its mirror image.
+    assert [motion.actions is None for motion in known] == [True, False, False]
+    later.recall(known)
+    assert later.known_motions == known
+    found = [seconds_until_up(explorer, Robot()) for explorer in (later, make(MIRRORED, seed=1))]
+    assert found[0] < 20.0 and found[0] < found[1]
+    explorer.choose(UP, 20_000, True)
+    assert explorer.known_motions is known or explorer.known_motions == known
+    # Whatever is of another shape than what is tried now is passed over.
+    longer = msgspec.structs.replace(known[1], actions=known[1].actions * 2)
+    stranger = make(MIRRORED)
+    stranger.recall((longer, known[0]))
+    assert stranger.known_motions == (known[0],)
+
+
 def test_what_has_just_failed_gives_way_to_something_else():
     """From where a robot lies now what has often helped may fail for ever, as with its legs crossed under it."""
     explorer, robot = make(random_s=0), Robot()

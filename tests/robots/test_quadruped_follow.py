@@ -6,9 +6,9 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.follow import (
     FORWARD_M_S,
-    MISSES,
     TERMS,
     TURN_RAD_S,
+    WISH_SCALE,
     QuadrupedFollowTask,
     Wishes,
     follow_reward,
@@ -32,21 +32,55 @@ def standing_measurement(turn_rad_s=0.0, wish=None):
     return Measurement(0.0, values | ({} if wish is None else {WISHED_TWIST: np.array(wish)}))
 
 
-def test_following_pays_what_walking_pays_and_half_for_each_of_both():
-    best, terms = follow_reward(STANDING, (0.0, 0.0))
+def test_following_pays_what_walking_pays_and_every_step_towards_the_wish():
+    def paid(done, wish, **terms):
+        return follow_reward(STANDING | terms, np.array(done), np.array(wish))
+
+    best, terms = paid((0.3, -0.5), (0.3, -0.5))
     assert best == 14.0 and tuple(terms) == TERMS
-    assert follow_reward(STANDING, (MISSES[0], 0.0))[0] == 11.5
-    assert follow_reward(STANDING, 10 * MISSES)[0] == 9.0
-    assert follow_reward(STANDING | {"r_knee": 0.4}, (0.0, 0.0))[0] == pytest.approx(8.4)  # not on its feet
+    assert paid((0.15, 0.0), (0.3, 0.0))[0] == paid((0.0, -0.4), (0.0, -0.8))[0] == pytest.approx(11.5)
+    rewards = [paid(done, (0.3, -0.5))[0] for done in ((0.0, 0.0), (0.1, 0.0), (0.3, 0.0), (0.3, -0.3), (0.3, -0.5))]
+    assert np.diff(rewards).min() > 0.5
+    # Standing is not paid for a wish to go, and is for one to stand; a little beside it pays a little less.
+    assert paid((0.0, 0.0), (0.3, -0.5))[0] == paid((-0.3, 0.5), (0.3, -0.5))[0] == 9.0
+    assert paid((0.0, 0.0), (0.0, 0.0))[0] == 14.0
+    assert paid((0.1, 0.0), (0.0, 0.0))[0] == pytest.approx(11.5)
+    assert paid((0.3, -0.5), (0.3, -0.5), r_knee=0.4)[0] == pytest.approx(8.4)  # not on its feet
+
+
+def test_what_was_done_is_replayed_as_if_it_had_been_wished_for():
+    task = QuadrupedFollowTask(A1)
+    wish = (0.0, 0.5)
+    states = [task.observe(standing_measurement(turn_rad_s=0.5, wish=wish), A1.stand_pose_rad) for _ in range(30)][10:]
+    crouching = standing_measurement(turn_rad_s=0.5, wish=wish)
+    crouching["joint_position_rad"] = 0.4 * A1.stand_pose_rad
+    states += [task.observe(crouching, A1.stand_pose_rad) for _ in range(20)]
+    logged = {key: np.stack([state.observation[key] for state in states])[None] for key in states[0].observation}
+    other = logged | {"wish": np.full_like(logged["wish"], -0.3)}
+    wished, paid = task.hindsight(other)
+    np.testing.assert_allclose(wished["wish"][0, :, 1], 0.5, atol=0.01)
+    still = logged | {"wish": np.asarray(wished["wish"])}
+    assert {key for key in still if still[key] is not wished.get(key)} <= {"wish"}
+    expected = [follow_reward(state.reward_terms, *done_and_wish(state, wished["wish"][0, 0]))[0] for state in states]
+    np.testing.assert_allclose(paid[0], expected, atol=2e-5)
+    assert np.ptp(expected) > 0.5
+
+
+def done_and_wish(state, observed_wish):
+    done = np.array((state.info["forward_velocity_m_s"], state.info["turn_rate_rad_s"]))
+    return done, np.asarray(observed_wish, np.float64) * WISH_SCALE
 
 
 def test_a_wish_that_is_said_takes_the_place_of_drawn_ones():
     task = QuadrupedFollowTask(A1)
     state = task.observe(standing_measurement(wish=(0.25, -0.5)), A1.stand_pose_rad)
     np.testing.assert_allclose(state.observation["wish"], (0.5, -0.5))
-    turning = task.observe(standing_measurement(turn_rad_s=-0.5, wish=(9.0, 9.0)), A1.stand_pose_rad)
-    assert turning.info["turn_error_rad_s"] == pytest.approx(0.0, abs=1e-6)
+    turning = task.observe(standing_measurement(turn_rad_s=-0.5, wish=(0.25, -0.5)), A1.stand_pose_rad)
+    assert turning.info["turn_error_rad_s"] == pytest.approx(0.45, abs=1e-6)  # a mean over 0.5 s
     assert turning.info["forward_error_m_s"] == pytest.approx(0.25, abs=0.05)
+    for _ in range(9):
+        turning = task.observe(standing_measurement(turn_rad_s=-0.5, wish=(9.0, 9.0)), A1.stand_pose_rad)
+    np.testing.assert_allclose(turning.observation["turn_rate"], -0.5)
     np.testing.assert_allclose(turning.observation["wish"], (FORWARD_M_S[1] / 0.5, TURN_RAD_S[1]))
     assert set(turning.reward_terms) == set(task.spec.reward_terms) and set(turning.info) == set(task.spec.info)
 

@@ -103,7 +103,7 @@ def test_a_fall_ends_a_bout_and_counts():
     assert run(fell, 20, 5.0, fallen=True)[-1] is None
     run(fell, 100, 9.0)
     run(stood, 150, 9.0)
-    assert fell._best[-1].score < 7.0 < stood._best[-1].score
+    assert fell._best[0][-1].scores[0] < 7.0 < stood._best[0][-1].scores[0]
 
 
 def test_what_pays_is_found_and_kept_until_the_policy_does_as_well():
@@ -114,12 +114,36 @@ def test_what_pays_is_found_and_kept_until_the_policy_does_as_well():
         return policy[0] if action is None else 9.0 + 4.0 * min(1.0, float(np.abs(action[2])))
 
     run(rhythms, 20 * 300, reward)
-    scores = [found.score for found in rhythms._best]
+    scores = [found.scores[0] for found in rhythms._best[0]]
     assert len(scores) == KEPT and min(scores) > 10.0
     policy[0] = 13.0
     assert not any(action is not None for action in run(rhythms, 1000, reward)[500:])
     policy[0] = 8.0  # it forgets how: help comes back
     assert any(action is not None for action in run(rhythms, 1000, reward)[500:])
+
+
+def test_each_aim_has_its_own_best():
+    """Here the first is that the third element swings, and the second that the fourth does and the third does not."""
+
+    class Swinging:
+        alternate = (True, False)
+        action = None
+
+        def last_step(self):
+            return np.zeros(2) if self.action is None else np.minimum(np.abs(self.action[2:]), 1.0)
+
+        def scores(self, steps):
+            third, fourth = steps.mean(0)
+            return [9.0 + 4.0 * third, 9.0 + 4.0 * max(0.0, fourth - third)]
+
+    aims = Swinging()
+    rhythms = Rhythms(MIRRORED, RANGE_HZ, np.random.default_rng(0), aims=aims)
+    for _ in range(20 * 300):
+        aims.action = rhythms.choose(9.0, stands=True, fallen=False, policy_acts=True, may_begin=True)
+    scores = np.array([np.mean([found.scores for found in best], axis=0) for best in rhythms._best])
+    assert scores[0, 0] > scores[1, 0] + 0.5 and scores[1, 1] > scores[0, 1] + 0.5
+    # Sides that take turns swing alike, so that only the second aim can find what it is after.
+    assert scores[0, 1] < 9.1 and scores.min() >= 9.0
 
 
 def test_what_never_pays_is_given_up():

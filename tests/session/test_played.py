@@ -51,7 +51,9 @@ def test_on_hardware_there_is_what_hardware_asks_for(learned):
 def test_it_is_complete_without_the_session_that_learned_it(learned, tmp_path):
     policy = choose_policy(learned)
     plays = policy.played(learned, "best", samples=False)
-    session = Session.open(new_played_session(tmp_path / "played", configure(learned), plays, policy.path).path)
+    session = Session.open(
+        new_played_session(tmp_path / "played", configure(learned), learned, plays, policy.path).path
+    )
     assert session.plays == plays and session.plays.session == str(learned.path)
     assert (session.plays.version, session.plays.chosen) == (policy.version, "best")
     assert session.plays.session_digest == learned.digest

@@ -13,7 +13,7 @@ from daydreamer.contract.task import Task
 from daydreamer.contract.wishes import Wishables
 from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.follow import QuadrupedFollowTask
-from daydreamer.robots.quadruped.presets import OVERRIDES, PRESETS
+from daydreamer.robots.quadruped.presets import FOLLOW_OVERRIDES, OVERRIDES, PRESETS
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.signals import signals
 from daydreamer.robots.quadruped.skeleton import skeleton_m
@@ -51,7 +51,7 @@ def follow_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -
             robot, camera=config.twin.camera, seed=config.seed if config.actor.draws_wishes else None
         )
 
-    walk = walk_entry(robot, overrides)
+    walk = walk_entry(robot, merge(FOLLOW_OVERRIDES, overrides or {}))
     return dataclasses.replace(walk, make=make, summary="stand up, and go as cmd_vel says")
 
 

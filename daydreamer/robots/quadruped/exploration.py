@@ -7,8 +7,9 @@ import dataclasses
 import numpy as np
 
 from daydreamer.config import ActorConfig
+from daydreamer.contract.motions import KnownMotion
 from daydreamer.random_actions import random_action
-from daydreamer.robots.quadruped.rhythm import Rhythms
+from daydreamer.robots.quadruped.rhythm import Aims, Rhythms
 from daydreamer.spec import RobotSpec
 
 RANDOM_ACTIONS = 2
@@ -72,6 +73,8 @@ class Explorer:
     motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves it to the
     policy as soon as that does better.
 
+    What is known of getting up outlives it, see `RemembersMotions`.
+
     On its feet it may try rhythms, see `Rhythms`.
 
     Actions are held because white noise hardly gets through the low-pass filter of the commands (Dabney et al. 2021
@@ -84,8 +87,14 @@ class Explorer:
         config: ActorConfig,
         generator: np.random.Generator,
         get_up_actions: np.ndarray | None = None,
+        aims: Aims | None = None,
     ):
-        """`get_up_actions`: see `QuadrupedWalkTask`; None to rest at the action 0."""
+        """An explorer that has found nothing yet.
+
+        Args:
+          get_up_actions: see `QuadrupedWalkTask`; None to rest at the action 0.
+          aims: of rhythms, see `Rhythms`.
+        """
         self._spec = spec
         self._get_up_actions = [spec.action.zeros()] if get_up_actions is None else list(get_up_actions)
         self._config = config
@@ -105,15 +114,38 @@ class Explorer:
         self._reward_before = 0.0
         self._at_first = False
         self._reward: float | None = None
+        self.known_motions: tuple[KnownMotion, ...] = ()
         self._rhythms = None
         if config.rhythm_hz:
-            self._rhythms = Rhythms(spec, config.rhythm_hz, generator, config.rhythm_until_reward)
+            self._rhythms = Rhythms(spec, config.rhythm_hz, generator, config.rhythm_until_reward, aims)
 
     @property
     def fallen(self) -> bool:
         """Whether the robot needs help."""
         fallen_reward = self._config.fallen_reward
         return None not in (self._reward, fallen_reward) and self._reward < fallen_reward
+
+    def recall(self, motions: tuple[KnownMotion, ...]) -> None:
+        """See `RemembersMotions`; motions of another shape than those of now are passed over."""
+        for motion in motions:
+            counts = motion.successes, motion.failures
+            if motion.actions is None:
+                self._policy = RecoveryPlan(None, *counts)
+            elif len(motion.actions) == RANDOM_ACTIONS:
+                self._remembered.append(RecoveryPlan(np.array(motion.actions, np.float32), *counts))
+        del self._remembered[KEPT:]
+        self._publish()
+
+    def _publish(self) -> None:
+        """For another thread to look at."""
+        self.known_motions = tuple(
+            KnownMotion(
+                actions=None if plan.actions is None else tuple(map(tuple, plan.actions.tolist())),
+                successes=plan.successes,
+                failures=plan.failures,
+            )
+            for plan in (self._policy, *self._remembered)
+        )
 
     def choose(self, reward: float, env_steps: int, has_policy: bool) -> np.ndarray | None:
         """The action of this step `[action]`; None if the policy is to act.
@@ -173,13 +205,14 @@ class Explorer:
             return  # there was nothing to get out of
         succeeded = self._reward >= self._config.recovered_reward
         (self._novelty if self._is_new else trial).count(succeeded)
-        if not succeeded:
+        if succeeded:
+            for plan in (self._policy, *self._remembered):
+                plan.in_vain = 0
+            if self._is_new:
+                self._keep(trial.actions)
+        else:
             trial.in_vain += 1
-            return
-        for plan in (self._policy, *self._remembered):
-            plan.in_vain = 0
-        if self._is_new:
-            self._keep(trial.actions)
+        self._publish()
 
     def _keep(self, actions: np.ndarray) -> None:
         found = [RecoveryPlan(actions, successes=2.0)]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
+from typing import Any
 
+import jax.numpy as jnp
 import msgspec
 import numpy as np
 
+from daydreamer.config import ActorConfig
 from daydreamer.contract.signals import ANGULAR_VELOCITY, WISHED_TWIST, Measurement, wish_signal
 from daydreamer.contract.task import TaskState
 from daydreamer.presentation import Figure, Level, Milestone, Presentation
 from daydreamer.robots.quadruped import reward
 from daydreamer.robots.quadruped.description import Quadruped
+from daydreamer.robots.quadruped.exploration import Explorer
 from daydreamer.robots.quadruped.presentation import HOLD_S, MEAN_S, UPRIGHT, WALK
 from daydreamer.robots.quadruped.task import INFO as WALK_INFO
-from daydreamer.robots.quadruped.task import QuadrupedWalkTask
+from daydreamer.robots.quadruped.task import VELOCITY_SCALE_M_S, QuadrupedWalkTask
 from daydreamer.spec import Space
 
 FORWARD_M_S, TURN_RAD_S = (-0.2, 0.5), (-0.8, 0.8)
@@ -26,12 +31,15 @@ STAND_SHARE = 0.2
 """Of the sampled wishes, those to stand still."""
 WISH_SCALE = np.array((0.5, 1.0))
 """Units of the observed wish: 0.5 m/s, as of the observed velocity, and 1 rad/s."""
-MISSES = np.array((0.6, 1.2))
-"""What a wish may be missed by, in m/s and rad/s, until nothing is paid for it any more."""
+MISSES = np.array((0.2, 0.4))
+"""What a wish to stand may be missed by, in m/s and rad/s, until nothing is paid for it any more: units in which going
+and turning are told against each other."""
+TURN_WINDOW_STEPS = 10
+"""The turn rate is a mean over 0.5 s, about two steps' length: a trunk that goes straight ahead turns to and fro."""
 CLOSE = np.array((0.1, 0.2))
 """Within which a wish counts as followed."""
 
-TERMS = (*reward.TERMS[:-1], "r_forward", "r_turn")
+TERMS = (*reward.TERMS[:-1], "r_follow")
 INFO = (*WALK_INFO, "turn_rate_rad_s", "forward_error_m_s", "turn_error_rad_s", "follows")
 
 FOLLOW = Presentation(
@@ -94,6 +102,33 @@ class Wishes:
         return self._wish
 
 
+class DirectionsToGo:
+    """Forwards, backwards, turning, and a curve: what rhythms are looked for, see `Aims`.
+
+    To the left only: the learner replays what was found to the right as well (`learner.mirror`).
+    """
+
+    WISHES = ((0.4, 0.0), (-0.2, 0.0), (0.0, 0.7), (0.3, 0.5))
+    alternate = (True, True, False, False)
+
+    def __init__(self) -> None:
+        self._last_step = np.zeros(4)
+
+    def add(self, state: TaskState, done: np.ndarray) -> None:
+        """Takes a step in; `done` is what it did, `[2]` in m/s and rad/s."""
+        standing = sum(state.reward_terms[name] for name in reward.TERMS[:-1])
+        self._last_step = np.array((standing, reward.ramp(state.reward_terms["r_knee"]), *done))
+
+    def last_step(self) -> np.ndarray:
+        return self._last_step
+
+    def scores(self, steps: np.ndarray) -> list[float]:
+        """What the mean of what was done would pay: how a robot sways on its way is left to the policy."""
+        standing, on_feet, *done = steps.mean(0)
+        paid = on_feet * paid_for(np.array(done), np.array(self.WISHES))
+        return (standing + reward.VELOCITY_WEIGHT * (paid + 1.0)).tolist()
+
+
 class QuadrupedFollowTask(QuadrupedWalkTask):
     """A quadruped that stands up as in `QuadrupedWalkTask`, and then goes as is wished for.
 
@@ -105,25 +140,37 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
     def __init__(self, robot: Quadruped, camera: bool = False, *, seed: int | None = 0) -> None:
         """Makes the task; `seed` is of the wishes that are drawn, None for standing while nobody says one."""
         super().__init__(robot, camera)
-        observation = self.spec.observation | {"wish": Space((2,))}
+        observation = self.spec.observation | {"turn_rate": Space((1,)), "wish": Space((2,))}
         # Left for right the robot turns the other way.
-        mirror = self.spec.mirror | {"wish": (1, -2)}
+        mirror = self.spec.mirror | {"turn_rate": (-1,), "wish": (1, -2)}
         self.spec = msgspec.structs.replace(
             self.spec, task="follow", observation=observation, mirror=mirror, reward_terms=TERMS, info=INFO
         )
         signals = {**self.embodiment.signals, **wish_signal()}
         self.embodiment = dataclasses.replace(self.embodiment, signals=signals)
         self.presentation = FOLLOW
+        self.hindsight = functools.partial(as_wished, stand_pose=robot.reward_stand_pose)
         self._wishes = None if seed is None else Wishes(self.spec.control_period_s, seed)
         self._wish = np.zeros(2)
+        self._directions = DirectionsToGo()
+
+    def make_behavior(self, config: ActorConfig, generator: np.random.Generator) -> Explorer:
+        return Explorer(self.spec, config, generator, self.get_up_actions, self._directions)
+
+    def reset(self) -> None:
+        super().reset()
+        self._turns_rad_s = np.zeros(TURN_WINDOW_STEPS)
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         state = super().observe(measurement, sent)
         up = state.observation["gravity_up"].astype(np.float64)
-        turn_rad_s = float(up @ measurement[ANGULAR_VELOCITY])
+        self._turns_rad_s = np.append(self._turns_rad_s[1:], up @ measurement[ANGULAR_VELOCITY])
+        turn_rad_s = float(self._turns_rad_s.mean())
+        done = np.array((state.info["forward_velocity_m_s"], turn_rad_s))
         # The one before is what the last action was to answer.
-        misses = np.abs((state.info["forward_velocity_m_s"], turn_rad_s) - self._wish)
-        state.reward, state.reward_terms = follow_reward(state.reward_terms, misses)
+        misses = np.abs(done - self._wish)
+        self._directions.add(state, done)
+        state.reward, state.reward_terms = follow_reward(state.reward_terms, done, self._wish)
         state.info |= {
             "turn_rate_rad_s": turn_rad_s,
             "forward_error_m_s": float(misses[0]),
@@ -131,6 +178,7 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
             "follows": float((misses <= CLOSE).all() and up[2] > reward.STAGE_THRESHOLD),
         }
         self._wish = self._next_wish(measurement)
+        state.observation["turn_rate"] = np.array((turn_rad_s / WISH_SCALE[1],), np.float32)
         state.observation["wish"] = (self._wish / WISH_SCALE).astype(np.float32)
         return state
 
@@ -141,19 +189,67 @@ class QuadrupedFollowTask(QuadrupedWalkTask):
 
 
 def follow_reward(
-    walk_terms: Mapping[str, float], misses: np.ndarray | Sequence[float]
+    walk_terms: Mapping[str, float], done: np.ndarray, wish: np.ndarray
 ) -> tuple[float, dict[str, float]]:
     """The reward of following, and its terms.
 
-    As that of walking, but the five that going forwards pays there are paid here for what was wished for: half for the
-    forward speed and half for the turn rate, less the more they are missed by, and only on the feet.
+    As that of walking, but the five that going forwards pays there are paid here for what was wished for, see
+    `paid_for`, and only on the feet.
 
     Args:
       walk_terms: of `reward.walk_reward`.
-      misses: `[2]`, by how much forward speed and turn rate differ from the wish, in m/s and rad/s.
+      done, wish: `[2]`, forward speed in m/s and turn rate in rad/s.
     """
     standing = {name: walk_terms[name] for name in reward.TERMS[:-1]}
-    on_feet = reward.ramp(standing["r_knee"])
-    paid = on_feet * np.maximum(1.0 - np.asarray(misses) / MISSES, 0.0)
-    total = sum(standing.values()) + reward.VELOCITY_WEIGHT * (float(paid.mean()) + 1.0)
-    return total, standing | {"r_forward": float(paid[0]), "r_turn": float(paid[1])}
+    follow = float(reward.ramp(standing["r_knee"]) * paid_for(done, wish))
+    return sum(standing.values()) + reward.VELOCITY_WEIGHT * (follow + 1.0), standing | {"r_follow": follow}
+
+
+def paid_for(done: Any, wish: Any) -> Any:
+    """How near what was done is to the wish: 1 for the same, 0 from where it is as far as standing still is.
+
+    In the plane of forward speed and turn rate, in units of `MISSES`; of a wish that is smaller than these, from one of
+    them on. So standing is paid for no wish to go, and every step towards the wish is paid.
+
+    Args:
+      done, wish: `[..., 2]`, of NumPy or JAX.
+
+    Returns:
+      `[...]`.
+    """
+    missed, wished = ((each**2).sum(-1) ** 0.5 for each in ((done - wish) / MISSES, wish / MISSES))
+    return (1.0 - missed / wished.clip(1.0)).clip(0.0)
+
+
+def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict[str, Any], Any]:
+    """Sequences as if the robot had been asked for what it did, and what that would have paid.
+
+    However little of what was wished for a robot can do yet, it has always done something: so it learns from the first
+    minute on what its actions are good for (Andrychowicz et al. 2017, Hindsight Experience Replay). The mean of what
+    was done over a sequence is its wish.
+
+    Args:
+      observation: `[batch, time, ...]`, JAX.
+      stand_pose: see `reward.pose_errors`.
+
+    Returns:
+      The observation with another wish, and the reward `[batch, time]`.
+    """
+    going, turning = observation["velocity"][..., :1], observation["turn_rate"]
+    done = jnp.concatenate((VELOCITY_SCALE_M_S * going, WISH_SCALE[1] * turning), -1)
+    wish = done.mean(1, keepdims=True).clip(*np.transpose((FORWARD_M_S, TURN_RAD_S)))
+    errors = abs(observation["joint_position"] - stand_pose) / (1.0 + abs(stand_pose))
+    hip, shoulder, knee = jnp.moveaxis(errors.clip(max=1.0).reshape(*errors.shape[:-1], 4, 3).mean(-2), -1, 0)
+    upright = observation["gravity_up"][..., 2] / 2 + 0.5
+    hip = ramp(upright, reward.UPRIGHT_RAMP) * (1.0 - hip)
+    shoulder = ramp(hip) * (1.0 - shoulder)
+    knee = ramp(shoulder) * (1.0 - knee)
+    paid = ramp(knee) * paid_for(done, wish)
+    total = upright + hip + shoulder + knee + reward.VELOCITY_WEIGHT * (paid + 1.0)
+    return observation | {"wish": jnp.broadcast_to(wish / WISH_SCALE, done.shape)}, total
+
+
+def ramp(term: Any, ends: tuple[float, float] = reward.RAMP) -> Any:
+    """`reward.ramp` of arrays."""
+    begin, end = ends
+    return ((term - begin) / (end - begin)).clip(0.0, 1.0)

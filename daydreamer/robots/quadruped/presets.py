@@ -13,6 +13,9 @@ OVERRIDES: dict[str, Any] = {
 """For every preset. The A1's reward is about 5 on the back, at most 6.7 on the belly, 9 on the feet; the Go2's is
 the same to a tenth in the same poses. Rhythms: see `ActorConfig.rhythm_hz`."""
 
+FOLLOW_OVERRIDES: dict[str, Any] = {"actor": {"rhythm_s": 600.0}}
+"""Of the task `follow`, beside those: there are four ways to go to be found, and not one."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "image": {"twin": {"camera": True}, "model": {"stochastic": 16, "classes": 16}},

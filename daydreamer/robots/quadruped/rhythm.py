@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -43,18 +45,32 @@ class Rhythm:
 
     Attributes:
       amplitude: complex `[action]`.
-      score: mean reward of its bout.
+      scores: mean reward of its bout, for each aim.
     """
 
     frequency_hz: float
     amplitude: np.ndarray
-    score: float = -np.inf
+    scores: list[float] = dataclasses.field(default_factory=list)
 
     def action(self, time_s: float) -> np.ndarray:
         """In [-1, 1] `[action]`, `time_s` after the beginning of a bout."""
         wave = (self.amplitude * np.exp(2j * np.pi * self.frequency_hz * time_s)).real
         rise = min(max(time_s / STILL_S - 1.0, 0.0), 1.0)
         return np.clip(rise * wave, -1.0, 1.0).astype(np.float32)
+
+
+class Aims(Protocol):
+    """What rhythms are looked for beside one another, as for going forwards and for turning."""
+
+    @property
+    def alternate(self) -> Sequence[bool]:
+        """For each, whether left and right take turns."""
+
+    def last_step(self) -> np.ndarray:
+        """What of the last step a bout is judged by, `[quantities]`."""
+
+    def scores(self, steps: np.ndarray) -> list[float]:
+        """How well each of them was met by steps `[steps, quantities]`, as a mean reward."""
 
 
 class Rhythms:
@@ -67,6 +83,9 @@ class Rhythms:
 
     That gaits are periodic and alternate is prior knowledge, as are the pattern generators through which robots act in
     Bohlinger et al. 2025, Gait in Eight; here only the exploration has it, and the policy is free.
+
+    With several aims the bouts look for each of them in turn, as long as there are bouts, and what one comes upon is
+    remembered for all of them.
     """
 
     def __init__(
@@ -75,12 +94,14 @@ class Rhythms:
         frequency_hz: tuple[float, float],
         generator: np.random.Generator,
         until_reward: float | None = None,
+        aims: Aims | None = None,
     ):
         """No rhythm yet.
 
         Args:
           frequency_hz: lowest and highest.
           until_reward: see `ActorConfig.rhythm_until_reward`.
+          aims: None for the reward alone.
 
         Raises:
           UserError: the robot cannot follow them.
@@ -99,11 +120,14 @@ class Rhythms:
         self._frequency_hz = frequency_hz
         self._random = generator
         self._period_s = spec.control_period_s
-        self._best: list[Rhythm] = []
+        self._aims = aims
+        self._alternate = (True,) if aims is None else tuple(aims.alternate)
+        self._aim = -1
+        self._best: list[list[Rhythm]] = [[] for _ in self._alternate]
         self._tried = 0
         self._rhythm: Rhythm | None = None
         self._parent: Rhythm | None = None
-        self._rewards: list[float] = []
+        self._seen: list[Any] = []
         self._paused_s = PAUSE_S
         self._until_reward = until_reward
         self._policy_reward: float | None = None
@@ -122,7 +146,7 @@ class Rhythms:
           may_begin: a bout at all.
         """
         if self._rhythm is not None:
-            self._rewards.append(reward)
+            self._seen.append(reward if self._aims is None else self._aims.last_step())
             if fallen or self._time_s >= BOUT_S:
                 self._judge()
         elif policy_acts and not fallen:
@@ -134,7 +158,7 @@ class Rhythms:
 
     @property
     def _time_s(self) -> float:
-        return len(self._rewards) * self._period_s
+        return len(self._seen) * self._period_s
 
     def _watch_policy(self, reward: float) -> None:
         self._paused_s += self._period_s
@@ -146,35 +170,41 @@ class Rhythms:
         if self._until_reward is not None:
             if self._watched_s < SHOWING_S or self._policy_reward is None or self._policy_reward >= self._until_reward:
                 return False
-        if self._tried < TRIED_AT_LEAST or self._policy_reward is None:
-            return True
-        return np.mean([rhythm.score for rhythm in self._best]) > self._policy_reward + PROMISE
+        if self._tried < TRIED_AT_LEAST or self._policy_reward is None or self._aims is not None:
+            return True  # with several aims, what a policy earns says nothing of those that nobody asks it for now
+        return np.mean([each.scores[0] for each in self._best[0]]) > self._policy_reward + PROMISE
 
     def _begin(self) -> None:
-        self._rewards, self._paused_s = [], 0.0
+        self._seen, self._paused_s = [], 0.0
+        self._aim = (self._aim + 1) % len(self._best)
+        best = self._best[self._aim]
         rhythm, self._parent = self._draw(), None
-        if self._best and self._random.random() >= FRESH:
-            ranks = np.arange(len(self._best), 0, -1)
-            self._parent = parent = self._best[self._random.choice(len(ranks), p=ranks / ranks.sum())]
+        if best and self._random.random() >= FRESH:
+            ranks = np.arange(len(best), 0, -1)
+            self._parent = parent = best[self._random.choice(len(ranks), p=ranks / ranks.sum())]
             factor = np.exp(0.1 * self._random.normal())
             rhythm.frequency_hz = float(np.clip(factor * parent.frequency_hz, *self._frequency_hz))
             rhythm.amplitude = parent.amplitude + VARIATION * rhythm.amplitude
         self._rhythm = rhythm
 
     def _draw(self) -> Rhythm:
-        """A random rhythm in which each side does, half a period later, what the other one did."""
+        """A random rhythm; where the aim asks for it, each side does, half a period later, what the other one did."""
         parts = self._random.normal(size=(2, self._spec.action.size)) * np.sqrt(0.5)
-        if self._spec.mirror:
+        if self._spec.mirror and self._alternate[self._aim]:
             parts = (parts - self._spec.mirror_image("action", parts)) * np.sqrt(0.5)
         return Rhythm(float(self._random.uniform(*self._frequency_hz)), AMPLITUDE * (parts[0] + 1j * parts[1]))
 
     def _judge(self) -> None:
-        """By the mean reward since full amplitude; what a fall has cut off counts as the last step before."""
+        """By all steps since full amplitude; what a fall has cut off counts as the last step before."""
         rhythm, self._rhythm = self._rhythm, None
         self._tried += 1
-        missing = [self._rewards[-1]] * (round(BOUT_S / self._period_s) - len(self._rewards))
-        counted = [*self._rewards, *missing][round(2 * STILL_S / self._period_s) :]
-        rhythm.score = float(np.mean(counted))
-        if self._parent is not None and rhythm.score < self._parent.score:
-            self._parent.score += DISAPPOINTMENT * (rhythm.score - self._parent.score)
-        self._best = sorted([*self._best, rhythm], key=lambda rhythm: rhythm.score, reverse=True)[:KEPT]
+        missing = [self._seen[-1]] * (round(BOUT_S / self._period_s) - len(self._seen))
+        counted = [*self._seen, *missing][round(2 * STILL_S / self._period_s) :]
+        rhythm.scores = [float(np.mean(counted))] if self._aims is None else self._aims.scores(np.array(counted))
+        aim, parent = self._aim, self._parent
+        if parent is not None and rhythm.scores[aim] < parent.scores[aim]:
+            parent.scores[aim] += DISAPPOINTMENT * (rhythm.scores[aim] - parent.scores[aim])
+        for aim, best in enumerate(self._best):
+            best.append(rhythm)
+            best.sort(key=lambda each: each.scores[aim], reverse=True)
+            del best[KEPT:]
