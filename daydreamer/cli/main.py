@@ -525,6 +525,73 @@ def dream(
 
 
 @app.command()
+def wish(
+    session: Annotated[Path, typer.Argument(metavar="DIR", help="Session whose world model plans.")],
+    wish: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[WISH]", help="As 'backwards 0.3', 'turn -0.6' or 'crouch'; without one, those that there are."
+        ),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(metavar="FORMULA", help="Wish for this instead, as '2*up_z - abs(forward_velocity_m_s + 0.3)'."),
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Or for what reward(signals) in this file of your own returns; it is run."),
+    ] = None,
+    proposal: Annotated[
+        str,
+        typer.Option(
+            metavar="policy|none",
+            help="What plans vary: what the policy would do, or the action 0, with which a quadruped stands.",
+        ),
+    ] = "none",
+    horizon: Annotated[float, typer.Option(min=0.05, max=10.0, metavar="SECONDS", help="How far a plan goes.")] = 0.6,
+    samples: Annotated[int, typer.Option(min=2, max=65_536, help="Sequences of actions that are tried.")] = 96,
+    caution: Annotated[
+        float, typer.Option(min=0.0, max=1e6, help="What it costs to go where the log was not; 0 is fearless.")
+    ] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="Of each attempt, in the twin.")] = 10.0,
+    attempts: Annotated[int, typer.Option(min=1, max=1000, help="Each from another beginning.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of beginnings and chance.")] = 0,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Wish for something that a session's robot has not learned: its twin is driven by planning in the model it has.
+
+    Nothing is trained: before each control step, sequences of actions are tried in DIR's world model, and what earns
+    most of the wished reward is done. Told is what came in the twin, beside the policy alone, and how long a plan
+    takes. DIR is only read, and may be running. What the log has nothing of, the model knows nothing of: read
+    docs/wishes.md.
+
+    'daydreamer wish DIR' lists the wishes of DIR's robot, and the signals that rewards are made of. A formula has
+    numbers, signals, + - * / ** and comparisons, and abs, min, max, clip, where, exp, log, sqrt, sin, cos, tanh; it can
+    do nothing else, so that it may come from anybody. A Python file can do all that you may: take only your own.
+
+    As in: daydreamer wish sessions/monday 'backwards 0.3'
+    """
+    from daydreamer.cli.wish import wish as run
+
+    run(
+        session,
+        wish,
+        formula=reward,
+        python=python,
+        proposal=proposal,
+        horizon_s=horizon,
+        samples=samples,
+        caution=caution,
+        seconds=seconds,
+        attempts=attempts,
+        seed=seed,
+        overrides=overrides or [],
+        as_json=json,
+    )
+
+
+@app.command()
 def export(
     session: SessionArgument,
     form: Annotated[str, typer.Option("--format", metavar="onnx|csv|lerobot", help="See below.")],

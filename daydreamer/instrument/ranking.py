@@ -12,7 +12,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged
 from daydreamer.instrument.rollouts import DreamWorld
-from daydreamer.instrument.trust import Trust, measure_trust
+from daydreamer.instrument.trust import Trust, measure_trust, require_trust
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import SnapshotMetadata, read_snapshot_metadata
@@ -196,11 +196,7 @@ def rank(
     policies = [Policy.load(each.path, session.spec, seed, noise) for each in candidates]
     steps = read_logged(session)
     trust = measure_trust(learned, steps)
-    if not trust.is_earned:
-        raise UserError(
-            f"The model of {session.path} knows too little to rank policies: {trust.words}, and has to be below 1. Let "
-            f"it learn on: '{session.resume_command()}'; or ask the model of another session."
-        )
+    require_trust(learned, trust, "rank policies")
     world = make_world(learned, steps, starts, seed)
     dreams = []
     for candidate, policy in zip(candidates, policies, strict=True):

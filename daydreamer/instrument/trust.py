@@ -48,6 +48,22 @@ class Trust:
         return f"its open-loop error is {each}, in units of that of 'nothing changes'"
 
 
+def require_trust(learned: Learned, trust: Trust, purpose: str) -> None:
+    """Refuses a model that knows nothing.
+
+    Args:
+      purpose: what it is asked for, as 'rank policies'.
+
+    Raises:
+      UserError: its predictions are no better than 'nothing changes'.
+    """
+    if not trust.is_earned:
+        raise UserError(
+            f"The model of {learned.session.path} knows too little to {purpose}: {trust.words}, and has to be below 1. "
+            f"Let it learn on: '{learned.session.resume_command()}'; or ask the model of another session."
+        )
+
+
 def measure_trust(learned: Learned, steps: LoggedSteps) -> Trust:
     """Lets the model predict stretches of the log that are spread over all of it.
 

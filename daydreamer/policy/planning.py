@@ -58,14 +58,15 @@ class Plan(NamedTuple):
 class PlanFunction:
     """The jitted planner of one robot and one set of sizes, shared by all versions of the parameters."""
 
-    def __init__(self, spec: RobotSpec, model: ModelConfig, learner: LearnerConfig, config: PlanConfig):
-        self._world_model = WorldModel(spec, model)
-        self._actor_critic = ActorCritic(self._world_model, learner)
+    def __init__(self, world_model: WorldModel, learner: LearnerConfig, config: PlanConfig):
+        model = world_model.config
+        self._world_model = world_model
+        self._actor_critic = ActorCritic(world_model, learner)
         self._discount = learner.discount
         self._correlation = model.noise_correlation
         self._exploration = config.exploration * model.acting_noise
         self._config = config
-        self._horizon = horizon_steps(spec, config)
+        self._horizon = horizon_steps(world_model.spec, config)
         self._size = self._world_model.action_size
         self.plan = jax.jit(self._plan)
 
@@ -85,9 +86,12 @@ class PlanFunction:
             deviations = jnp.einsum("n,hna->ha", weight, tried)
             variance = jnp.einsum("n,hna->ha", weight, jnp.square(tried - deviations[:, None]))
             centre, spread = deviations[:, None], jnp.maximum(jnp.sqrt(variance), SMALLEST_SPREAD)
-        distribution = self._actor_critic.actor(parameters["actor"], latent.features)
-        action = distribution.at(deviations[:1] + self._exploration * noise).action[0]
+        action = self._action(parameters, latent.features, deviations[:1] + self._exploration * noise)[0]
         return Plan(action, deviations)
+
+    def _action(self, parameters, features: Array, deviations: Array) -> Array:
+        """What is done `[..., size]` at features `[..., features]`, if it deviates so from the policy."""
+        return self._actor_critic.actor(parameters["actor"], features).at(deviations).action
 
     def _noise(self, key: Array) -> Array:
         """Standard normal noise `[horizon, samples, size]`, as correlated as that of acting."""
@@ -104,17 +108,20 @@ class PlanFunction:
 
         def step(state, inputs):
             noise, key = inputs
-            action = self._actor_critic.actor(parameters["actor"], state.features).at(noise).action
+            action = self._action(parameters, state.features, noise)
             state = imagine_step(self._world_model.rssm, parameters["rssm"], state, action, key)
             return state, state.features
 
         end, features = jax.lax.scan(step, start, (tried, jax.random.split(key, self._horizon)))
         reward, continues = self._world_model.outcomes(parameters, features)
-        statistics = ReturnStatistics(**parameters["returns"])
-        total = self._actor_critic.value(parameters["critic"], end.features, statistics)
+        total = self._value(parameters, end.features)
         for step_reward, step_continues in zip(reward[::-1], continues[::-1], strict=True):
             total = step_reward + self._discount * step_continues * total
         return total
+
+    def _value(self, parameters, features: Array) -> Array:
+        """What comes after the horizon, `[samples]`."""
+        return self._actor_critic.value(parameters["critic"], features, ReturnStatistics(**parameters["returns"]))
 
 
 class PlanningState(NamedTuple):
@@ -134,26 +141,27 @@ class PlanningPolicy:
 
     Attributes:
       version, created_wall_s: see `Policy`.
+      planner: that it plans with.
     """
 
     def __init__(self, policy: Policy, planner: Planner):
         self.version, self.created_wall_s = policy.version, policy.created_wall_s
         self._policy = policy
-        self._planner = planner
+        self.planner = planner
 
     def initial_state(self) -> PlanningState:
         """See `Policy.initial_state`."""
-        return PlanningState(self._policy.initial_state(), self._planner.nothing)
+        return PlanningState(self._policy.initial_state(), self.planner.nothing)
 
     def __call__(
         self, observation: dict[str, np.ndarray], state: PlanningState, is_first: bool
     ) -> tuple[np.ndarray, PlanningState]:
         """See `Policy.__call__`; an episode begins without a plan."""
         action, following = self._policy(observation, state.policy, is_first)
-        previous = self._planner.nothing if is_first else state.deviations
-        plan = self._planner.plan(self._policy, following, previous)
+        previous = self.planner.nothing if is_first else state.deviations
+        plan = self.planner.plan(self._policy, following, previous)
         if plan is None:
-            return action, PlanningState(following, self._planner.nothing)
+            return action, PlanningState(following, self.planner.nothing)
         # What the model is told was done must be what was.
         return np.asarray(plan.action), PlanningState(following._replace(action=plan.action[None]), plan.deviations)
 
@@ -181,12 +189,14 @@ class Planner:
         *,
         budget_s: float | None = None,
         on_event: Callable[..., None] = lambda kind, **fields: None,
+        function: PlanFunction | None = None,
     ):
         """A planner of `config.actor.plan`.
 
         Args:
           budget_s: what `plan` may take at most; None waits for every plan, so that the same seed gives the same ones.
           on_event: called as `on_event(kind, **fields)` when a policy comes that cannot plan.
+          function: in the place of that which plans for the session's own reward.
 
         Raises:
           UserError: the actions are discrete, or the budget does not fit into a control period.
@@ -203,7 +213,7 @@ class Planner:
         self.latency = LatencyStatistics()
         self._spec_json, self._budget_s = msgspec.json.encode(spec), budget_s
         self._learner, self._config = config.learner, config.actor.plan
-        self._on_event = on_event
+        self._on_event, self._given = on_event, function
         self._lacks_networks = False
         self._worker = ThreadPoolExecutor(1, "planner")
         self._under_way: Future[Plan] | None = None
@@ -263,7 +273,7 @@ class Planner:
         return jax.tree.map(np.asarray, plan)
 
     def _function(self, policy: Policy) -> PlanFunction:
-        return _plan_function(self._spec_json, policy.model, self._learner, self._config)
+        return self._given or _plan_function(self._spec_json, policy.model, self._learner, self._config)
 
 
 def make_planner(
@@ -275,7 +285,8 @@ def make_planner(
 
 @functools.lru_cache(maxsize=4)
 def _plan_function(spec_json: bytes, model: ModelConfig, learner: LearnerConfig, config: PlanConfig) -> PlanFunction:
-    return PlanFunction(msgspec.json.decode(spec_json, type=RobotSpec), model, learner, config)
+    spec = msgspec.json.decode(spec_json, type=RobotSpec)
+    return PlanFunction(WorldModel(spec, model), learner, config)
 
 
 def run_side_by_side() -> None:

@@ -23,6 +23,7 @@ from daydreamer.config import Body, SessionConfig, TwinConfig, merge
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task, Teacher
+from daydreamer.contract.wishes import Wishables
 from daydreamer.errors import UserError
 
 ENTRY_POINTS = "daydreamer.robots"
@@ -53,6 +54,7 @@ class TaskEntry:
       replayed: the measurement that an observation by key, taken at a time in s, must have come of, as far as it can be
         known; None if sessions cannot be played back.
       teacher: 'module:function' that makes a `Teacher` of the task, its twin and a seed; None if there is none.
+      wishables: makes what may be wished of the robot beside, see there; None for what it observes, by key.
     """
 
     make: Callable[[SessionConfig], Task]
@@ -62,6 +64,7 @@ class TaskEntry:
     portrayal: Portrayal | None = None
     replayed: Callable[[Mapping[str, np.ndarray], float], Measurement] | None = None
     teacher: str | None = None
+    wishables: Callable[[], Wishables] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from daydreamer.config import LearnerConfig, ModelConfig, PlanConfig, SessionCon
 from daydreamer.errors import UserError
 from daydreamer.learner.agent import Agent
 from daydreamer.models.rssm import imagine_step
+from daydreamer.models.world_model import WorldModel
 from daydreamer.policy.planning import PlanFunction, Planner, make_planner
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
@@ -77,7 +78,7 @@ def test_plans_find_the_best_that_is_known(parameters):
 
     def function(**plan):
         config = msgspec.convert(SMALL | {"samples": 256, "temperature": 0.3} | plan, PlanConfig)
-        return KnownWorld(SPEC, MODEL, LEARNER, config).plan
+        return KnownWorld(WorldModel(SPEC, MODEL), LEARNER, config).plan
 
     def left(plan, previous=nothing):
         """Distance to the best as a share of that of the policy, which does not deviate from itself."""
@@ -106,7 +107,7 @@ def test_a_plan_is_carried_out_with_a_share_of_the_noise_of_the_policy(parameter
 
 
 def test_a_rollout_is_worth_its_rewards_and_what_the_critic_says_of_its_end(parameters):
-    function = PlanFunction(SPEC, MODEL, LEARNER, PlanConfig(**SMALL))
+    function = PlanFunction(WorldModel(SPEC, MODEL), LEARNER, PlanConfig(**SMALL))
     model, actor_critic = function._world_model, function._actor_critic
     drawn = np.random.default_rng(1)
     shapes = jax.eval_shape(lambda: model.rssm.initial_state((16,)))
@@ -135,7 +136,7 @@ def test_plans_are_repeatable_and_counted_and_the_model_is_told_what_was_done(pa
     np.testing.assert_array_equal(actions, rollout(policies[1]))
     assert not np.array_equal(actions, rollout(Policy(parameters, SPEC, MODEL, version=1)))
     assert np.abs(actions).max() <= 1.0
-    planner = policies[0]._planner
+    planner = policies[0].planner
     assert (planner.plans, planner.late) == (6, 0)
     assert planner.imagined_steps == 6 * 16 * 3
     assert planner.latency.count == 6

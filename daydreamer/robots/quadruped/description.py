@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ LEG_NAMES = ("FR", "FL", "RR", "RL")
 JOINT_NAMES = tuple(f"{leg}_{part}_joint" for leg in LEG_NAMES for part in ("hip", "thigh", "calf"))
 FOOT_NAMES = tuple(f"{leg}_foot" for leg in LEG_NAMES)
 JOINTS = len(JOINT_NAMES)
+
+_Angles = TypeVar("_Angles", bound=Any)
 
 
 def constant(values: object) -> np.ndarray:
@@ -56,13 +59,15 @@ class JointRange:
     def _half_rad(self) -> np.ndarray:
         return (self.upper_rad - self.lower_rad) / 2
 
-    def normalise(self, joint_position_rad: np.ndarray) -> np.ndarray:
-        """Joint angles `[..., 12]` in units of the range."""
-        return (joint_position_rad - self._centre_rad) / self._half_rad
+    def normalise(self, joint_position_rad: _Angles) -> _Angles:
+        """Joint angles `[..., 12]`, of NumPy or of JAX, in units of the range."""
+        normalised: _Angles = (joint_position_rad - self._centre_rad) / self._half_rad
+        return normalised
 
-    def denormalise(self, joint_position: np.ndarray) -> np.ndarray:
+    def denormalise(self, joint_position: _Angles) -> _Angles:
         """Joint angles `[..., 12]` in rad: the inverse of `normalise`."""
-        return self._centre_rad + self._half_rad * joint_position
+        angles_rad: _Angles = self._centre_rad + self._half_rad * joint_position
+        return angles_rad
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from daydreamer.config import SessionConfig, merge
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.task import Task
+from daydreamer.contract.wishes import Wishables
 from daydreamer.robots.quadruped.description import Quadruped
 from daydreamer.robots.quadruped.follow import QuadrupedFollowTask
 from daydreamer.robots.quadruped.presets import FOLLOW_OVERRIDES, OVERRIDES, PRESETS
@@ -33,6 +34,13 @@ def portrayal(robot: Quadruped) -> Portrayal:
         single_lines=frozenset({"speed"}),
         needs=frozenset({"gravity_up", "joint_position", "velocity"}),
     )
+
+
+def wishables(robot: Quadruped) -> Wishables:
+    """See `make_wishables`."""
+    from daydreamer.robots.quadruped.wishes import make_wishables  # JAX, which only those who wish need
+
+    return make_wishables(robot)
 
 
 def follow_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -> TaskEntry:
@@ -60,4 +68,5 @@ def walk_entry(robot: Quadruped, overrides: Mapping[str, Any] | None = None) -> 
         overrides=merge(OVERRIDES, overrides or {}),
         portrayal=portrayal(robot),
         replayed=functools.partial(replayed_measurement, robot),
+        wishables=functools.partial(wishables, robot),
     )
