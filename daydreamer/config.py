@@ -437,7 +437,7 @@ class LearnerConfig(_Config):
     inherited_fade_s: Positive = 300.0
     demonstration_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
     mirror: bool = True
-    hindsight_share: float = 0.5
+    hindsight_share: Share = 0.5
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
