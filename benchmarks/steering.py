@@ -173,7 +173,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
             said, driven = (np.array([each[key][index] for each in result["said"]]) for key in ("said", "driven"))
             axis.plot(said, driven, ".", alpha=0.7, label=result["session"])
         axis.set(xlabel=f"said: {name}", ylabel="driven, mean of six seconds")
-    axes[0].legend(frameon=False)
+        axis.legend(frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
