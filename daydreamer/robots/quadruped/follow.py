@@ -256,18 +256,8 @@ def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict
     going, turning = observation["velocity"][..., :1], observation["turn_rate"]
     done = jnp.concatenate((VELOCITY_SCALE_M_S * going, WISH_SCALE[1] * turning), -1)
     wish = done.mean(1, keepdims=True).clip(*np.transpose((FORWARD_M_S, TURN_RAD_S)))
-    errors = abs(observation["joint_position"] - stand_pose) / (1.0 + abs(stand_pose))
-    hip, shoulder, knee = jnp.moveaxis(errors.clip(max=1.0).reshape(*errors.shape[:-1], 4, 3).mean(-2), -1, 0)
-    upright = observation["gravity_up"][..., 2] / 2 + 0.5
-    hip = ramp(upright, reward.UPRIGHT_RAMP) * (1.0 - hip)
-    shoulder = ramp(hip) * (1.0 - shoulder)
-    knee = ramp(shoulder) * (1.0 - knee)
-    paid = ramp(knee) * paid_for(done, wish)
-    total = upright + hip + shoulder + knee + reward.VELOCITY_WEIGHT * (paid + 1.0)
+    up_z = observation["gravity_up"][..., 2]
+    posture = reward.posture_terms(up_z, observation["joint_position"], stand_pose)
+    paid = reward.ramps(posture[-1]) * paid_for(done, wish)
+    total = sum(posture) + reward.VELOCITY_WEIGHT * (paid + 1.0)
     return observation | {"wish": jnp.broadcast_to(wish / WISH_SCALE, done.shape)}, total
-
-
-def ramp(term: Any, ends: tuple[float, float] = reward.RAMP) -> Any:
-    """`reward.ramp` of arrays."""
-    begin, end = ends
-    return ((term - begin) / (end - begin)).clip(0.0, 1.0)
