@@ -67,10 +67,14 @@ class OperatorInput:
         # only what it asks for, and gets only what the publisher offers.
         self._node = node
         self._speakers: dict[tuple[str, bytes], str] = {}
+        subscribe = functools.partial(node.create_subscription, event_callbacks=topics.UNOBSERVED)
         self._subscriptions = [
-            node.create_subscription(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
-            for quality in topics.FROM_ANYBODY
-        ] + [node.create_subscription(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY)]
+            *(
+                subscribe(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
+                for quality in topics.FROM_ANYBODY
+            ),
+            subscribe(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY),
+        ]
         self._stop_topic = self._subscriptions[0].topic_name
         self._gamepad_topic = self._subscriptions[-1].topic_name
         self._guard = node.create_guard_condition(self._take_lines)
