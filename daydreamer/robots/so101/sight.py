@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.robots.colour import coloured
+from daydreamer.robots.so101.cells import Side
 
 LEAST_PIXELS = 4
 
@@ -23,3 +24,19 @@ def find_cube(picture: np.ndarray) -> np.ndarray | None:
         return None
     height, width, _ = picture.shape
     return np.array(((columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height))
+
+
+def side_of_cube(picture: np.ndarray, clear: float = 0.0) -> Side | None:
+    """In which tray the cube is seen; in the picture left and right are exchanged.
+
+    Args:
+      picture: see `find_cube`.
+      clear: of the picture's width, by which it must be beside the middle.
+
+    Returns:
+      None if it is not seen there.
+    """
+    found = find_cube(picture)
+    if found is None or abs(found[0] - 0.5) < clear:
+        return None
+    return "left" if found[0] > 0.5 else "right"
