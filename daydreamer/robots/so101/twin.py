@@ -125,6 +125,15 @@ class So101Twin(Twin):
         """`[3]` of its middle."""
         return self.data.joint("cube").qpos[:3].copy()
 
+    @property
+    def cube_yaw_rad(self) -> float:
+        """By how much one of the cube's upright faces is turned about the upright, if the cube lies flat: within a
+        quarter turn, after which it looks the same.
+        """
+        axes = self.data.body("cube").xmat.reshape(3, 3)
+        level = axes[:, int(np.abs(axes[2]).argmin())]
+        return math.atan2(level[1], level[0]) % (math.pi / 2)
+
     def _warm(self, effort_n_m: np.ndarray) -> None:
         elapsed_s, self._read_s = self.data.time - self._read_s, self.data.time
         end_c = ROOM_C + (STALLED_C - ROOM_C) * (effort_n_m / STALL_TORQUE_N_M) ** 2
