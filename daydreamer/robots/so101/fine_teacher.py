@@ -12,11 +12,11 @@ from daydreamer.robots.so101.cells import Side
 from daydreamer.robots.so101.constants import CUBE_M, JAWS_MIDDLE_M, TRAY_X_M, TRAY_Y_M
 from daydreamer.robots.so101.pick_place_fine import (
     BEGIN_YAW_RAD,
-    REACH_LOWER_M,
-    REACH_UPPER_M,
     STEP_M,
     STEP_YAW_RAD,
+    YAW_RAD,
     PickPlaceFine,
+    within_reach,
 )
 
 HIGH_M, LOW_M = 0.062, 0.014
@@ -67,7 +67,7 @@ class FineTeacher:
             return self._towards(np.array((*task.tool_m[:2], HIGH_M)), task.yaw_rad, OPEN)
         yaw_rad = _turned_to(self._twin.cube_yaw_rad)
         aim_m = cube_m - JAWS_MIDDLE_M * kinematics.jaw_direction(yaw_rad)
-        aim_m = np.clip((*aim_m[:2], LOW_M), REACH_LOWER_M, REACH_UPPER_M)
+        aim_m = within_reach(np.array((*aim_m[:2], LOW_M)), yaw_rad)
         if self._closing:
             self._closing = (self._closing + 1) % CLOSING_STEPS
             self._lets_go = self._closing == 0
@@ -99,9 +99,10 @@ class FineTeacher:
 
 
 def _turned_to(cube_yaw_rad: float) -> float:
-    """The nearest to the middle of its range of those yaws at which the jaws are turned to faces of the cube."""
+    """The yaw at which the jaws are turned to faces of the cube, or as nearly as they can be."""
     quarter = math.pi / 2
-    return cube_yaw_rad + quarter * round((BEGIN_YAW_RAD - cube_yaw_rad) / quarter)
+    yaw_rad = cube_yaw_rad + quarter * round((BEGIN_YAW_RAD - cube_yaw_rad) / quarter)
+    return min(max(yaw_rad, YAW_RAD[0]), YAW_RAD[1])
 
 
 def make_teacher(task: PickPlaceFine, twin: HasTurnedCube, seed: int) -> FineTeacher:
