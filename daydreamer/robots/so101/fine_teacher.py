@@ -14,10 +14,9 @@ from daydreamer.robots.so101.pick_place_fine import (
     BEGIN_YAW_RAD,
     STEP_M,
     STEP_YAW_RAD,
-    YAW_RAD,
     PickPlaceFine,
-    within_reach,
 )
+from daydreamer.robots.so101.reach import YAW_RAD, within_reach
 
 HIGH_M, LOW_M = 0.062, 0.014
 """Of the tool: above the trays' sides with a cube, and about a cube that lies."""

@@ -32,6 +32,7 @@ from daydreamer.robots.so101.constants import (
 from daydreamer.robots.so101.embodiment import ABOVE, EMBODIMENT
 from daydreamer.robots.so101.grip import Hold
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
+from daydreamer.robots.so101.reach import YAW_RAD, slid, within_reach
 from daydreamer.robots.so101.sensed import OWN_SPACES, sense, share
 from daydreamer.robots.so101.sight import side_of_cube
 from daydreamer.spec import RobotSpec, Space
@@ -42,16 +43,6 @@ EPISODE_STEPS = 150
 STEP_M, STEP_YAW_RAD, STEP_GRIPPER_RAD = 0.01, 0.15, 0.15
 """Largest motion in a step: of the tool along each axis, about the upright, and of the gripper. The guard lets the arm
 follow all of them at once within the step."""
-
-REACH_LOWER_M, REACH_UPPER_M = np.array((0.15, -0.13, 0.010)), np.array((0.22, 0.10, 0.066))
-YAW_RAD = (-1.0, 0.2)
-"""Where the tool moves, within its workspace, and how it may be turned: everywhere there it can point at the table,
-turned in any way. Farther to the left the wrist's roll ends when the tool is in the right-hand corner; farther to the
-right the jaw opens across the trays' shorter side. A cube looks the same after a quarter turn, and jaws that are turned
-to it but for 0.2 rad turn it as they close."""
-
-JAW_UPPER_M = (0.234, 0.140)
-"""Farthest forward and left of the jaw that moves, wide open: what it pushes stays on the trays' slopes."""
 
 BEGIN_YAW_RAD = (YAW_RAD[0] + YAW_RAD[1]) / 2
 BEGIN_OFF_M, BEGIN_HEIGHT_M = 0.02, (0.050, 0.065)
@@ -179,9 +170,10 @@ class PickPlaceFine(Task):
     def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
         """What has been told is moved on from, not where the arm is: its servos give way, and it would sink."""
         step = np.clip(action, -1.0, 1.0).astype(np.float64)
-        tool_m = kinematics.tool_position_m(sent) + STEP_M * step[:3]
+        begin_m = kinematics.tool_position_m(sent)
         yaw_rad = float(np.clip(kinematics.yaw_rad(sent) + STEP_YAW_RAD * step[3], *YAW_RAD))
-        joints_rad = kinematics.downwards(within_reach(tool_m, yaw_rad), yaw_rad)
+        tool_m = slid(begin_m, within_reach(begin_m + STEP_M * step[:3], yaw_rad), self.holds)
+        joints_rad = kinematics.downwards(tool_m, yaw_rad)
         return np.array((*joints_rad, np.clip(sent[GRIPPER] + STEP_GRIPPER_RAD * step[4], CLOSED_RAD, OPEN_RAD)))
 
     def restart(self, measurement: Measurement, elapsed_s: float) -> np.ndarray | None:
@@ -235,14 +227,6 @@ class PickPlaceFine(Task):
         middle_m = np.array((np.mean(TRAY_X_M) + ahead_m, np.mean(y_m) + left_m, self._random.uniform(*BEGIN_HEIGHT_M)))
         tool_m = middle_m - JAWS_MIDDLE_M * kinematics.jaw_direction(BEGIN_YAW_RAD)
         return within_reach(tool_m, BEGIN_YAW_RAD)
-
-
-def within_reach(tool_m: np.ndarray, yaw_rad: float) -> np.ndarray:
-    """The nearest place of the tool `[3]`, so turned, that is within its reach, and its jaw, too."""
-    upper_m = REACH_UPPER_M.copy()
-    jaw_m = 2.0 * JAWS_MIDDLE_M * np.maximum(kinematics.jaw_direction(yaw_rad)[:2], 0.0)
-    upper_m[:2] = np.minimum(upper_m[:2], JAW_UPPER_M - jaw_m)
-    return np.clip(tool_m, REACH_LOWER_M, upper_m)
 
 
 def _is_over_tray(grasp_m: np.ndarray, side: Side) -> bool:
