@@ -14,7 +14,9 @@ from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import SIDES, Cell, cells_over
 from daydreamer.robots.so101.constants import COUNT_RAD, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD
 from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
+from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 from daydreamer.robots.so101.sight import find_cube
 from daydreamer.robots.so101.teacher import PickPlaceTeacher
 from daydreamer.session.new import configure
@@ -117,10 +119,10 @@ def test_a_gripper_on_a_rigid_bar_presses_no_harder_than_it_may_and_warms_a_litt
 class Loop:
     """The control loop over a twin, in simulated time; on hardware's settings if it is watched."""
 
-    def __init__(self, twin, choose, safety=False):
+    def __init__(self, twin, choose, safety=False, task=None):
         config = configure(robot="so101", task="pick_place", body="hardware", minutes=1.0, seed=0)
         self.twin, self.steps, self.raised = twin, [], []
-        self.task = PickPlace(seed=0)
+        self.task = task or PickPlace(seed=0)
         self.change = lambda measurement: None
         self.loop = ControlLoop(
             self.task,
@@ -167,6 +169,21 @@ def test_a_scripted_teacher_picks_and_places_and_the_gripper_knows():
         placed = sum(step.reward_terms["placed"] > 0 for step in loop.steps)
         assert placed >= 3 and abs(placed - crossings) <= 1
         assert sum(step.reward for step in loop.steps) >= 33
+
+
+def test_a_scripted_teacher_places_by_small_motions_from_either_tray():
+    with make_twin() as twin:
+        task = PickPlaceFine(seed=0)
+        loop = Loop(twin, None, task=task)
+        loop.loop.intervene(FineTeacher(task, twin).action)
+        sides = [np.sign(twin.cube_m[1])]
+        while len(sides) < 4 and twin.time_s < 60.0:
+            steps = len(loop.steps)
+            loop.run(0.1)
+            if any(step.is_terminal for step in loop.steps[steps:]):
+                sides.append(np.sign(twin.cube_m[1]))
+        assert sides[1:] == [-side for side in sides[:-1]]
+        assert sum(step.reward for step in loop.steps) == 3.0 and len(loop.steps) < 200
 
 
 def test_the_camera_sees_the_cube_on_the_side_where_it_is():
