@@ -109,6 +109,8 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
+      extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the policy
+        sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
@@ -132,6 +134,7 @@ class TwinConfig(_Config):
     angular_velocity_noise_rad_s: NotNegative = 0.02
     linear_acceleration_noise_m_s2: NotNegative = 0.1
     camera: bool = False
+    extra_cameras: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
     initial_state: Name | None = None
     randomisation: RandomisationConfig = RandomisationConfig()
     distractors: DistractorConfig = DistractorConfig()

@@ -9,11 +9,12 @@ import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, TEMPERATURE
+from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import SIDES, Cell, cells_over
 from daydreamer.robots.so101.constants import COUNT_RAD, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.embodiment import ABOVE, WRIST
 from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
@@ -192,6 +193,25 @@ def test_the_camera_sees_the_cube_on_the_side_where_it_is():
             twin.reset("at_rest")
             right, _ = find_cube(twin.read()[ABOVE])
             assert (right > 0.5) == (twin.cube_m[1] > 0)
+
+
+def test_a_camera_on_the_wrist_is_seen_and_watched_if_it_is_wanted():
+    with make_twin(extra_cameras="[wrist]") as twin:
+        task = PickPlaceFine(0, ("wrist",))
+        tool_m = twin.cube_m * (1, 1, 0) + (0.0, -0.0325, 0.06)
+        hold(twin, np.array((*kinematics.downwards(tool_m), OPEN_RAD)), 2.0)
+        measurement = twin.measure()
+        state = task.observe(measurement, measurement[JOINT_POSITION])
+        assert find_cube(state.observation[WRIST])[0] == pytest.approx(0.6, abs=0.2)
+        assert list(state.observation) == list(task.spec.observation) and task.spec != PickPlaceFine(0).spec
+        assert len(task.embodiment.make_checks(None)) == 4
+    with (
+        pytest.raises(UserError, match=r"no camera 'front' for twin.extra_cameras; it has wrist"),
+        make_twin(extra_cameras="[front]"),
+    ):
+        pass
+    with pytest.raises(UserError, match=r"no camera 'front' for twin.extra_cameras; choose \[wrist\]"):
+        PickPlaceFine(0, ("front",))
 
 
 def dark(measurement):

@@ -7,6 +7,8 @@ closing, drops, and carries over. Nobody tells it where the cube is, and nobody 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from daydreamer.config import SessionConfig
@@ -18,9 +20,9 @@ from daydreamer.robots.so101.beginning import Beginning
 from daydreamer.robots.so101.carrying import Carrying
 from daydreamer.robots.so101.cells import ACTIONS, BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Side, cells_over, nearest
 from daydreamer.robots.so101.constants import CLOSED_RAD, CONTROL_RATE_HZ, EPISODE_STEPS, JOINTS, OPEN_RAD
-from daydreamer.robots.so101.embodiment import ABOVE, EMBODIMENT
+from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
-from daydreamer.robots.so101.sensed import OWN_SPACES, sense
+from daydreamer.robots.so101.sensed import sense, spaces
 from daydreamer.spec import RobotSpec, Space
 
 GRASPED, DROPPED, PLACED = 1.0, -1.0, 10.0
@@ -89,25 +91,22 @@ class PickPlace(Task):
     """
 
     presentation = PICKS
-    spec = RobotSpec(
-        robot="so101",
-        task="pick_place",
-        control_rate_hz=CONTROL_RATE_HZ,
-        episode_steps=EPISODE_STEPS,
-        joint_names=JOINTS,
-        foot_names=(),
-        observation={
-            ABOVE: Space((64, 64, 3), "uint8", 0, 255),
-            **OWN_SPACES,
-        },
-        action=Space((), classes=ACTIONS),
-        reward_terms=("grasped", "dropped", "placed"),
-        info=("attempts_per_minute", "grasps_per_minute", "placements_per_minute", "success_percent"),
-    )
 
-    def __init__(self, seed: int) -> None:
-        """`seed` is of the cells in which episodes begin."""
-        self.embodiment = EMBODIMENT
+    def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
+        """`seed` is of the cells in which episodes begin, `extra_cameras` as of `make_embodiment`."""
+        self.embodiment = make_embodiment(extra_cameras)
+        self.spec = RobotSpec(
+            robot="so101",
+            task="pick_place",
+            control_rate_hz=CONTROL_RATE_HZ,
+            episode_steps=EPISODE_STEPS,
+            joint_names=JOINTS,
+            foot_names=(),
+            observation=spaces(self.embodiment),
+            action=Space((), classes=ACTIONS),
+            reward_terms=("grasped", "dropped", "placed"),
+            info=("attempts_per_minute", "grasps_per_minute", "placements_per_minute", "success_percent"),
+        )
         self._random = np.random.default_rng(seed)
         self._recent = Recent(CONTROL_RATE_HZ)
         self._carrying = Carrying()
@@ -131,7 +130,7 @@ class PickPlace(Task):
             self.closed = grip.opening(measurement) < grip.HELD[1]
         terms = self._judge(self.closed and grip.holds(measurement))
         over = self.cell.side if self.cell.over_tray else None
-        observation = {ABOVE: measurement[ABOVE], **sense(measurement, over, self.held_from)}
+        observation = sense(self.embodiment, measurement, over, self.held_from)
         return TaskState(observation, sum(terms.values()), terms, self._rates())
 
     def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
@@ -187,4 +186,4 @@ class PickPlace(Task):
 
 def make(config: SessionConfig) -> Task:
     """The task of a session."""
-    return PickPlace(config.seed)
+    return PickPlace(config.seed, config.twin.extra_cameras)

@@ -8,6 +8,7 @@ say so, as they do in `pick_place`; nobody carries anything back, as the next ep
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -29,11 +30,11 @@ from daydreamer.robots.so101.constants import (
     TRAY_X_M,
     TRAY_Y_M,
 )
-from daydreamer.robots.so101.embodiment import ABOVE, EMBODIMENT
+from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
 from daydreamer.robots.so101.grip import Hold
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.reach import YAW_RAD, slid, within_reach
-from daydreamer.robots.so101.sensed import OWN_SPACES, sense, share
+from daydreamer.robots.so101.sensed import sense, share, spaces
 from daydreamer.robots.so101.sight import side_of_cube
 from daydreamer.spec import RobotSpec, Space
 
@@ -113,22 +114,22 @@ class PickPlaceFine(Task):
     """
 
     presentation = PLACES
-    spec = RobotSpec(
-        robot="so101",
-        task="pick_place_fine",
-        control_rate_hz=CONTROL_RATE_HZ,
-        episode_steps=EPISODE_STEPS,
-        joint_names=JOINTS,
-        foot_names=(),
-        observation={ABOVE: Space((64, 64, 3), "uint8", 0, 255), **OWN_SPACES, "yaw": Space((1,))},
-        action=Space((5,), low=-1.0, high=1.0),
-        reward_terms=("placed",),
-        info=("grasps_per_minute", "placements_per_minute", "success_percent"),
-    )
 
-    def __init__(self, seed: int) -> None:
-        """`seed` is of where episodes begin."""
-        self.embodiment = EMBODIMENT
+    def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
+        """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`."""
+        self.embodiment = make_embodiment(extra_cameras)
+        self.spec = RobotSpec(
+            robot="so101",
+            task="pick_place_fine",
+            control_rate_hz=CONTROL_RATE_HZ,
+            episode_steps=EPISODE_STEPS,
+            joint_names=JOINTS,
+            foot_names=(),
+            observation=spaces(self.embodiment) | {"yaw": Space((1,))},
+            action=Space((5,), low=-1.0, high=1.0),
+            reward_terms=("placed",),
+            info=("grasps_per_minute", "placements_per_minute", "success_percent"),
+        )
         self._random = np.random.default_rng(seed)
         self._recent = Recent(CONTROL_RATE_HZ)
         self._outcomes: collections.deque[bool] = collections.deque(maxlen=RECENT_EPISODES)
@@ -159,9 +160,9 @@ class PickPlaceFine(Task):
         change = self._carrying.update(self.holds, side)
         ending: Ending | None = "success" if self._is_placed(change, side, measurement[ABOVE]) else None
         self._count(change, ending)
+        over = side if _is_over_tray(grasp_m, side) else None
         observation = {
-            ABOVE: measurement[ABOVE],
-            **sense(measurement, side if _is_over_tray(grasp_m, side) else None, self.held_from),
+            **sense(self.embodiment, measurement, over, self.held_from),
             "yaw": share(np.array((self.yaw_rad,)), *np.array(YAW_RAD)),
         }
         reward = PLACED * (ending == "success")
@@ -237,4 +238,4 @@ def _is_over_tray(grasp_m: np.ndarray, side: Side) -> bool:
 
 def make(config: SessionConfig) -> Task:
     """The task of a session."""
-    return PickPlaceFine(config.seed)
+    return PickPlaceFine(config.seed, config.twin.extra_cameras)
