@@ -140,6 +140,6 @@ def _copy_experience(parent: Session, session: Session) -> int:
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
-            f"{session.config.learner.batch_length}; leave out --from-experience."
+            f"{session.config.learner.batch_length}; begin without: --from-experience 0."
         )
     return count

@@ -26,6 +26,16 @@ no successor for `safety.policy_old_s` holds the robot, which then experiences n
 """
 
 
+CARRIED_EXPERIENCE = 0.75
+"""Share of what is replayed at first that is of the other session's experience, see `LearnerConfig.inherited_share`.
+
+A robot that gets up and sets out has experienced half a minute. Networks that went on learning from that alone lost in
+another half what ten minutes had taught them (benchmarks/README.md).
+"""
+
+LEAST_CAPACITY = 8192
+"""Steps, of a replay in which there is room for the experience of another session."""
+
 CARRIED_NOISE = 0.3
 """Share of its noise that a learned policy acts with on another robot, at most, see `ModelConfig.acting_noise`.
 
@@ -88,15 +98,17 @@ class Parent:
         """What a session that begins with learned networks has in place of the settings of a young learner.
 
         Args:
-          young: the settings that it would have otherwise, but for those that the operator names.
+          young: the settings that it would have otherwise.
         """
-        reward, model = self.parentage.reward, self.config.model
+        reward, model, learner = self.parentage.reward, self.config.model, young.learner
+        there_is = self.parentage.env_steps >= learner.batch_length and learner.replay_capacity >= LEAST_CAPACITY
         return {
             "model": msgspec.to_builtins(model) | {"acting_noise": min(model.acting_noise, CARRIED_NOISE)},
             # What the critic's values mean.
             "learner": {
                 "discount": self.config.learner.discount,
-                "minimum_s": min(young.learner.minimum_s, EARLIEST_LEARNING_S),
+                "minimum_s": min(learner.minimum_s, EARLIEST_LEARNING_S),
+                "inherited_share": CARRIED_EXPERIENCE if there_is else 0.0,
             },
             "actor": {
                 "random_s": max(0.0, young.actor.random_s - self.parentage.lived_s),

@@ -22,7 +22,7 @@ from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure
-from daydreamer.session.parentage import EARLIEST_LEARNING_S
+from daydreamer.session.parentage import CARRIED_EXPERIENCE, EARLIEST_LEARNING_S, LEAST_CAPACITY
 from daydreamer.session.seal import Progress, checkpoint_paths
 from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec, Space
@@ -252,6 +252,7 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     config = configure(robot="a1", minutes=1.0, seed=0, parent=parent)
     assert config.model == msgspec.structs.replace(parent.config.model, acting_noise=0.3) != young.model
     assert config.learner.minimum_s == EARLIEST_LEARNING_S < young.learner.minimum_s
+    assert config.learner.inherited_share == CARRIED_EXPERIENCE > young.learner.inherited_share == 0.0
     assert config.actor.random_s == young.actor.random_s - 5.0
     assert config.actor.rhythm_s == young.actor.rhythm_s and config.actor.rhythm_until_reward is None
     kept = msgspec.structs.replace(config, model=young.model, learner=young.learner, actor=young.actor)
@@ -261,6 +262,21 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     assert config.actor.random_s == 7.0 and config.model.acting_noise == 0.5
     with pytest.raises(UserError, match="model.deterministic is 64 here and 32 there"):
         configure(robot="a1", minutes=1.0, seed=0, overrides=["model.deterministic=64"], parent=parent)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_shown"),
+    [
+        (["learner.inherited_share=0"], False),
+        (["learner.demonstration_share=0.5"], True),
+        (["learner.batch_length=101"], False),
+        ([f"learner.replay_capacity={LEAST_CAPACITY - 1}"], False),
+    ],
+)
+def test_experience_is_taken_along_unless_there_is_none_no_room_or_something_else(taught, overrides, is_shown):
+    parent = read_inheritance(taught[0].path).parent
+    config = configure(robot="a1", minutes=1.0, seed=0, overrides=overrides, parent=parent, is_shown=is_shown)
+    assert config.learner.inherited_share == 0.0
 
 
 def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, parent, write_steps):
