@@ -18,9 +18,10 @@ from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventLog, read_events
 from daydreamer.session.new import configure
 from daydreamer.session.parentage import CARRIED_EXPERIENCE, EARLIEST_LEARNING_S, LEAST_CAPACITY
 from daydreamer.session.seal import Progress, checkpoint_paths
@@ -58,7 +59,7 @@ WITH_EXPERIENCE = merge(
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory, write_steps):
     """A session that has learned a little; nobody changes it. With the state that it came to."""
-    session = Session.create(tmp_path_factory.mktemp("taught") / "session", resolve(SETTINGS), SPEC)
+    session = Session.create(tmp_path_factory.mktemp("taught") / "session", resolve(SETTINGS), SPEC, WALK)
     write_steps(session, 100)
     with contextlib.closing(Learner(session)) as learner:
         for _ in range(4):
@@ -290,7 +291,12 @@ def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, par
     write_steps(parent, 100, chosen)
     learned = read_inheritance(parent.path).parent
     assert learned.parentage.reward == 12.5
-    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward == 12.0
+    # It never did what the task is for, and rhythms are what it would learn that from.
+    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward is None
+
+    EventLog(parent.events).record("milestone", "actor", name=WALK.goal.name, robot_seconds=4.0)
+    learned = read_inheritance(parent.path).parent
+    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward == 11.0
 
 
 def test_experience_of_no_session_is_refused():
