@@ -18,7 +18,7 @@ from daydreamer.robots.so101.embodiment import ABOVE, WRIST
 from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
-from daydreamer.robots.so101.sight import find_cube
+from daydreamer.robots.so101.sight import find_cube, is_out_of_reach
 from daydreamer.robots.so101.teacher import PickPlaceTeacher
 from daydreamer.session.new import configure
 
@@ -193,6 +193,10 @@ def test_the_camera_sees_the_cube_on_the_side_where_it_is():
             twin.reset("at_rest")
             right, _ = find_cube(twin.read()[ABOVE])
             assert (right > 0.5) == (twin.cube_m[1] > 0)
+        for x_m, y_m, reached in ((0.169, 0.113, True), (0.211, -0.113, True), (0.28, 0.0, False), (0.19, 0.19, False)):
+            twin.data.joint("cube").qpos[:2] = x_m, y_m
+            twin.advance(0.2)
+            assert is_out_of_reach(find_cube(twin.read()[ABOVE])) != reached
 
 
 def test_a_camera_on_the_wrist_is_seen_and_watched_if_it_is_wanted():
