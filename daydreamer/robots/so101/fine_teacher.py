@@ -16,7 +16,7 @@ from daydreamer.robots.so101.pick_place_fine import (
     STEP_YAW_RAD,
     PickPlaceFine,
 )
-from daydreamer.robots.so101.reach import YAW_RAD, within_reach
+from daydreamer.robots.so101.reach import RIDGE_X_M, RIDGE_Y_M, YAW_RAD, within_reach
 
 HIGH_M, LOW_M = 0.062, 0.014
 """Of the tool: above the trays' sides with a cube, and about a cube that lies."""
@@ -88,6 +88,8 @@ class FineTeacher:
         aim_m = np.array((*self._drop_m, HIGH_M)) - kinematics.jaw_direction(BEGIN_YAW_RAD) * CUBE_M / 2
         if task.tool_m[2] < HIGH_M - STEP_M:
             aim_m[:2] = task.tool_m[:2]
+        elif task.tool_m[1] < RIDGE_Y_M[1] if side == "left" else task.tool_m[1] > RIDGE_Y_M[0]:
+            aim_m[0] = np.mean(RIDGE_X_M)
         self._lets_go = math.dist(aim_m, task.tool_m) < NEAR_M * 2
         return self._towards(aim_m, BEGIN_YAW_RAD, OPEN if self._lets_go else CLOSE)
 

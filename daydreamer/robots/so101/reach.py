@@ -9,7 +9,8 @@ import numpy as np
 from daydreamer.robots.so101.constants import JAWS_MIDDLE_M
 from daydreamer.robots.so101.kinematics import jaw_direction
 
-LOWER_M, UPPER_M = np.array((0.15, -0.13, 0.010)), np.array((0.22, 0.10, 0.066))
+LOWER_M, UPPER_M = np.array((0.155, -0.122, 0.010)), np.array((0.22, 0.10, 0.066))
+"""Nearer to the base, and farther to the right, its back would push a cube over a tray's side."""
 YAW_RAD = (-1.0, 0.2)
 """Farther to the left the wrist's roll ends when the tool is in the right-hand corner; farther to the right the jaw
 opens across the trays' shorter side. A cube looks the same after a quarter turn, and jaws that are turned to it but for
