@@ -16,7 +16,7 @@ YAW_RAD = (-1.0, 0.2)
 opens across the trays' shorter side. A cube looks the same after a quarter turn, and jaws that are turned to it but for
 0.2 rad turn it as they close."""
 
-JAW_UPPER_M = (0.234, 0.140)
+JAW_UPPER_M = (0.226, 0.128)
 """Farthest forward and left of the jaw that moves, wide open: what it pushes stays on the trays' slopes."""
 
 RIDGE_Y_M = (-0.045, 0.024)
