@@ -133,18 +133,16 @@ class Logs:
         logs = " and ".join(str(log.session.path) for log in self._logs)
         if _width(log.actions for log in self._logs) < LEAST_CHANGE:
             raise UserError(
-                f"In {logs} the action is always the same: what others would do cannot be learned from it. Name a log "
-                "with other actions beside, as one at random."
+                f"In {logs} the action is always the same: what others would do cannot be learned from it. Name "
+                "another log beside, as one with random actions."
             )
         if 0.0 <= _width(log.measurements for log in self._logs) < LEAST_CHANGE:
             raise UserError(
-                f"In {logs} the robot never moved: all that it measured stayed as it was. Name a log beside in which it "
+                f"In {logs} the robot never moved: all that it measured stayed as it was. Name another in which it "
                 "moves."
             )
         if not _width(log.rewards for log in self._logs):
-            raise UserError(
-                f"In {logs} each step earned the same: nothing says what is better. Name a log with other rewards beside."
-            )
+            raise UserError(f"In {logs} each step earned the same: nothing says what is better. Name another beside.")
 
     def recorded(self, config: SessionConfig) -> tuple[Recorded, ...]:
         """What the session that learns from them is to know of each."""

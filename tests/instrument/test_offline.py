@@ -1,0 +1,61 @@
+"""`daydreamer train --from-logs` for real, on the log of a short session."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from daydreamer.cli.main import app
+from daydreamer.instrument import offline
+from daydreamer.learner.learned import read_learned
+from daydreamer.policy.policy import Policy, flatten_parameters
+from daydreamer.policy.snapshot import read_snapshot
+from daydreamer.report.history import read_history
+from daydreamer.report.verdict import judge_session
+from daydreamer.session.directory import Session
+from daydreamer.session.seal import checkpoint_paths
+from daydreamer.session.status import read_status
+from daydreamer.telemetry.measured_policies import choose_policy
+from daydreamer.telemetry.scalars import ScalarReader
+
+MOST = 40
+
+
+@pytest.fixture(scope="module")
+def trained(learner_compiled, tmp_path_factory):
+    """What the command said, and the session it made: each gradient step is measured, until the first that is worse."""
+    out = tmp_path_factory.mktemp("offline") / "session"
+    command = ["train", "walk", "--preset", "tiny", "--from-logs", str(learner_compiled), "--out", str(out)]
+    # Every imagined step is compiled.
+    settings = ["--set", "learner.imagination_horizon=1", "--set", "learner.warmup_updates=1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(offline.OfflineTraining.__init__, "__defaults__", (1, 1))
+        patch.setattr(offline, "AS_GOOD", 1.0)
+        result = CliRunner().invoke(app, [*command, "--gradient-steps", str(MOST), *settings])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output, Session.open(out)
+
+
+def test_it_ends_when_the_model_is_not_better_any_more_and_keeps_what_was_best(trained):
+    said, session = trained
+    errors = ScalarReader(session.metrics).read()["held_out/error"]
+    made, kept = int(errors.step[-1]), int(errors.step[np.argmin(errors.value)])
+    assert made < MOST and kept == made - 1, "the last one was worse"
+    assert "ended early" in said and f"by gradient step {kept}," in said and f"{made:6d} of {MOST}" in said
+    assert int(checkpoint_paths(session.checkpoints)[-1].name) == kept
+    learned = read_learned(session.path)
+    assert int(learned.state.updates) == kept
+    chosen = choose_policy(session)
+    assert chosen.metadata.gradient_step == kept and chosen.version == made + 1, "published at each measurement"
+    stored, _ = read_snapshot(chosen.path, session.spec)
+    for name, values in flatten_parameters(learned.agent.policy_parameters(learned.state)).items():
+        np.testing.assert_array_equal(stored[name], values)
+    Policy.load(chosen.path, session.spec)
+
+
+def test_no_robot_has_moved_and_the_status_and_the_report_know(trained, learner_compiled):
+    _, session = trained
+    status = read_status(session)
+    assert status["state"] == "stopped" and not status["env_steps"] and status["gradient_steps"]
+    assert [log["path"] for log in status["logs"]] == [str(learner_compiled)]
+    verdict = judge_session(read_history(session))
+    assert "It learned offline from" in verdict.learned[0] and "daydreamer evaluate" in verdict.advice[-1]
