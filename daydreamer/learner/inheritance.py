@@ -91,7 +91,8 @@ def read_inheritance(directory: Path) -> Inheritance:
 
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:
     before = session.record.parent
-    lived_s = progress.env_steps * session.spec.control_period_s
+    steps = progress.env_steps + sum(log.steps for log in session.record.logs)
+    lived_s = steps * session.spec.control_period_s
     return Parentage(
         path=str(session.path),
         digest=session.digest,

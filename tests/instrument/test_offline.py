@@ -6,6 +6,9 @@ from typer.testing import CliRunner
 
 from daydreamer.cli.main import app
 from daydreamer.instrument import offline
+from daydreamer.instrument.logged import read_logged
+from daydreamer.instrument.ranking import make_world
+from daydreamer.learner.inheritance import read_inheritance
 from daydreamer.learner.learned import read_learned
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import read_snapshot
@@ -59,3 +62,14 @@ def test_no_robot_has_moved_and_the_status_and_the_report_know(trained, learner_
     assert [log["path"] for log in status["logs"]] == [str(learner_compiled)]
     verdict = judge_session(read_history(session))
     assert "It learned offline from" in verdict.learned[0] and "daydreamer evaluate" in verdict.advice[-1]
+
+
+def test_others_begin_with_it_and_its_model_can_be_asked(trained):
+    _, session = trained
+    (log,) = session.record.logs
+    parentage = read_inheritance(session.path).parent.parentage
+    assert parentage.lived_s == log.steps * session.spec.control_period_s and parentage.env_steps == 0
+    steps = read_logged(session)
+    assert len(steps) == log.steps + log.held_out_steps == 400 and steps.rows["is_first"][log.steps]
+    world = make_world(read_learned(session.path), steps, 16, seed=0)
+    assert world.count == 16
