@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
+from daydreamer.models.codecs import vector_size
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.new import configure, new_session
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 INTERRUPTED = "Stopping after this gradient step, and keeping what was learned; once more ends at once."
 GRADIENT_STEPS = 10_000
 """About as many as the default settings allow a robot of half an hour."""
+MEMBERS = 5
+"""By which imagination is guarded, unless `learner.members` says otherwise."""
 LEAST_MINUTES = 1e-3
 
 
@@ -55,7 +59,8 @@ def train_offline(
     if wanted < 1:
         raise UserError(f"{wanted} gradient steps learn nothing; choose --gradient-steps above 0.")
     entry, recorded = find_robot(robot), read_logs(logs)
-    config = configure(
+    chosen = functools.partial(
+        configure,
         robot=robot,
         task=task,
         body="twin" if entry.twin else "hardware",
@@ -63,8 +68,9 @@ def train_offline(
         seed=seed,
         preset=preset,
         twin=fitted_twin(twin_file),
-        overrides=overrides,
     )
+    has_vectors = vector_size(make_task(chosen(overrides=overrides)).spec.observation)
+    config = chosen(overrides=[f"learner.members={MEMBERS if has_vectors else 0}", *overrides])
     recorded.require_fit(make_task(config).spec, config)
     session = new_session(out, config, endow=recorded.endow, logs=recorded.recorded(config))
     console, begin_s = Terminal(), time.monotonic()

@@ -56,6 +56,8 @@ class Inheritance:
         """
         config = session.config
         agent = Agent(session.spec, config.model, config.learner)
+        if config.learner.members != self.parent.config.learner.members:
+            self._state = _with_members_of(agent, config.seed, self._state)
         parameters = agent.policy_parameters(self._state, plans=config.actor.plan.samples > 0)
         metadata = SnapshotMetadata(
             version=1,
@@ -127,6 +129,17 @@ def _begin_anew(state: TrainState, seed: int) -> TrainState:
     counts = {name: np.int32(0) for name in ("updates", "skipped", "skipped_in_a_row")}
     values: dict[str, Any] = {"key": np.asarray(jax.random.key_data(jax.random.key(seed))), **counts}
     return state._replace(**values, usual_log_norm=cast(jax.Array, np.float32(0.0)))
+
+
+def _with_members_of(agent: Agent, seed: int, state: TrainState) -> TrainState:
+    """What was learned, for an agent with another number of members: these begin at nothing, or are left behind."""
+    learned = dict(jax.tree.leaves_with_path(state))
+
+    def choose(path: tuple[Any, ...], fresh: jax.Array) -> np.ndarray:
+        found = learned.get(path)
+        return np.asarray(fresh if found is None or found.shape != fresh.shape else found)
+
+    return jax.tree.map_with_path(choose, jax.jit(agent.initialize, static_argnums=0)(seed))
 
 
 def _copy_experience(parent: Session, session: Session) -> int:
