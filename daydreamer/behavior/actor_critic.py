@@ -381,7 +381,7 @@ class ActorCritic:
             metrics |= guard_metrics | {"loss/members": self.members.loss(parameters["members"], batch)}
             total += metrics["loss/members"]
         if config.cloning_scale:
-            metrics["loss/cloning"] = (replayed.weight * self._distance(parameters, replayed)).mean()
+            metrics["loss/cloning"] = self.cloning_loss(parameters, replayed)
             total += config.cloning_scale * metrics["loss/cloning"]
         if config.plan_imitation_scale:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
@@ -459,6 +459,10 @@ class ActorCritic:
         nearer both keep to each other, the less (Lin et al. 2025, TD-M(PC)^2, who hold the policy to their planner's).
         """
         return (replayed.by_policy * self._distance(parameters, replayed)).mean()
+
+    def cloning_loss(self, parameters, replayed: Replayed) -> Array:
+        """Distance of the actor to all replayed actions, whoever chose them and whatever they led to."""
+        return (replayed.weight * self._distance(parameters, replayed)).mean()
 
     def _distance(self, parameters, replayed: Replayed) -> Array:
         """How far the actor is from the replayed actions, `[time, batch]`."""

@@ -653,7 +653,7 @@ def train(
         ),
     ] = None,
     gradient_steps: Annotated[
-        int | None, typer.Option(help="With --from-logs: at most so many; default 10000. It ends by itself, see below.")
+        int | None, typer.Option(help="With --from-logs: at most so many; default 10000. It ends by itself, see above.")
     ] = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.

@@ -1,5 +1,6 @@
 """`daydreamer train --from-logs` for real, on the log of a short session."""
 
+import jax
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from daydreamer.policy.snapshot import read_snapshot
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
 from daydreamer.session.directory import Session
+from daydreamer.session.new import configure
 from daydreamer.session.seal import checkpoint_paths
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.measured_policies import choose_policy
@@ -40,7 +42,9 @@ def trained(learner_compiled, tmp_path_factory):
 
 def test_it_ends_when_the_model_is_not_better_any_more_and_keeps_what_was_best(trained):
     said, session = trained
-    errors = ScalarReader(session.metrics).read()["held_out/error"]
+    scalars = ScalarReader(session.metrics).read()
+    assert session.config.learner.members == 5 and np.isfinite(scalars["learner/guard/cost"].value).all()
+    errors = scalars["held_out/error"]
     made, kept = int(errors.step[-1]), int(errors.step[np.argmin(errors.value)])
     assert made < MOST and kept == made - 1, "the last one was worse"
     assert "ended early" in said and f"by gradient step {kept}," in said and f"{made:6d} of {MOST}" in said
@@ -64,12 +68,22 @@ def test_no_robot_has_moved_and_the_status_and_the_report_know(trained, learner_
     assert "It learned offline from" in verdict.learned[0] and "daydreamer evaluate" in verdict.advice[-1]
 
 
-def test_others_begin_with_it_and_its_model_can_be_asked(trained):
+def test_others_begin_with_it_without_its_guard_and_its_model_can_be_asked(trained, tmp_path):
     _, session = trained
     (log,) = session.record.logs
-    parentage = read_inheritance(session.path).parent.parentage
+    inheritance = read_inheritance(session.path)
+    parentage = inheritance.parent.parentage
     assert parentage.lived_s == log.steps * session.spec.control_period_s and parentage.env_steps == 0
+    config = configure(robot="a1", minutes=1.0, seed=1, preset="tiny")
+    child = Session.create(tmp_path / "child", config, session.spec, parent=parentage, endow=inheritance.endow)
+    begun, learned = read_learned(child.path).state, read_learned(session.path)
+    assert "members" not in begun.parameters and learned.parameters.keys() - begun.parameters.keys() == {"members"}
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        begun.parameters,
+        {name: learned.parameters[name] for name in begun.parameters},
+    )
     steps = read_logged(session)
     assert len(steps) == log.steps + log.held_out_steps == 400 and steps.rows["is_first"][log.steps]
-    world = make_world(read_learned(session.path), steps, 16, seed=0)
+    world = make_world(learned, steps, 16, seed=0)
     assert world.count == 16

@@ -8,6 +8,7 @@ import pytest
 
 from daydreamer.behavior.actor_critic import ActionSample, ActorCritic, Imagined
 from daydreamer.config import LearnerConfig, ModelConfig
+from daydreamer.learner.agent import Agent
 from daydreamer.models.members import Members
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.spec import RobotSpec, Space
@@ -122,12 +123,12 @@ def test_an_actor_is_drawn_back_to_what_members_agree_about(learned):
 
 
 def test_without_members_nothing_is_there_of_them():
-    plain, guarded = (ActorCritic(WorldModel(SPEC, MODEL), LearnerConfig(members=count)) for count in (0, 3))
-    assert plain.members is None
-    key = jax.random.key(0)
-    fresh, more = (jax.jit(each.initialize)(key) for each in (plain, guarded))
-    assert more.keys() - fresh.keys() == {"members"} and "members" not in fresh
-    jax.tree.map(np.testing.assert_array_equal, fresh, {name: more[name] for name in fresh})
+    plain, guarded = (Agent(SPEC, MODEL, LearnerConfig(members=count)) for count in (0, 3))
+    assert plain.actor_critic.members is None
+    fresh, more = (jax.eval_shape(lambda agent=agent: agent.initialize(0)) for agent in (plain, guarded))
+    assert more.parameters.keys() - fresh.parameters.keys() == {"members"}
+    paths = [{jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(each)} for each in (fresh, more)]
+    assert paths[0] < paths[1] and all("'members'" in path for path in paths[1] - paths[0])
 
 
 def test_who_cannot_disagree_or_predict_is_refused():
