@@ -23,6 +23,7 @@ from daydreamer.replay import inheritable
 from daydreamer.session.demonstrated import Recorded
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.known_motions import hand_down
 from daydreamer.spec import RobotSpec
 
 HELD_OUT_SHARE = 0.1
@@ -163,6 +164,8 @@ class Logs:
     def endow(self, session: Session) -> None:
         """Puts their steps into the directory of a session that is being made, the held-out ones apart.
 
+        With them goes what the first that knows it knows of getting up.
+
         Raises:
           UserError: the disk failed, or they cannot be read any more.
         """
@@ -174,6 +177,8 @@ class Logs:
             if taken != (each.steps, each.held_out_steps):
                 raise UserError(f"The logs in {each.path} have become shorter while they were read; try again.")
             events.record("logs", "learner", path=each.path, taken_steps=taken[0], held_out_steps=taken[1])
+        for log in reversed(self._logs):  # so that what the first of them knows stays
+            hand_down(log.session, session)
 
 
 def read_logs(directories: Sequence[Path]) -> Logs:
