@@ -91,8 +91,8 @@ FromExperience = Annotated[
     typer.Option(
         "--from-experience",
         metavar="SHARE",
-        help="With --from: this share of what is replayed (0 to 0.75) is of that session's experience at first, and "
-        "less and less until robot minute 5 (learner.inherited_fade_s).",
+        help="With --from: this share of what is replayed, 0 to 0.75, is of that session's experience at first, and "
+        "less and less until robot minute 5 (learner.inherited_fade_s).  [default: 0.75]",
     ),
 ]
 Demonstrations = Annotated[

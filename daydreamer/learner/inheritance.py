@@ -25,7 +25,7 @@ from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
-from daydreamer.session.events import EventLog
+from daydreamer.session.events import EventLog, read_events
 from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent, Parentage
 from daydreamer.session.seal import Progress
@@ -44,7 +44,7 @@ class Inheritance:
 
     def __init__(self, session: Session, state: TrainState, parentage: Parentage):
         """Holds `state`, of `session`, in arrays of numpy; see `read_inheritance`."""
-        self.parent = Parent(parentage, session.spec, session.config)
+        self.parent = Parent(parentage, session.spec, session.config, _has_achieved_goal(session))
         self._session = session
         self._state = state
 
@@ -109,6 +109,13 @@ def _parentage(session: Session, state: TrainState, progress: Progress, content:
     )
 
 
+def _has_achieved_goal(session: Session) -> bool:
+    """Whether its robot has done at some time what the task is for, as far as the session tells."""
+    reached = {event["name"] for event in read_events(session.events) if event["kind"] == "milestone"}
+    goal = session.presentation.goal
+    return goal is not None and goal.name in reached
+
+
 def _recent_reward(session: Session) -> float | None:
     """Median of the steps that the policy chose in the last `RECENT_S`; None if there are none that can be read."""
     try:
@@ -154,6 +161,6 @@ def _copy_experience(parent: Session, session: Session) -> int:
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
-            f"{session.config.learner.batch_length}; leave out --from-experience."
+            f"{session.config.learner.batch_length}; begin without: --from-experience 0."
         )
     return count

@@ -55,8 +55,11 @@ def configure(
     settings = entry.preset(task, preset, body)
     fitted = {} if twin is None else {"twin": twin}
     usual = (accelerators.settings(settings), settings, arguments, fitted)
-    taken_over = parent.settings(resolve(*usual)) if parent else {}
-    config = resolve(*usual, taken_over, parse_overrides(overrides))
+    said = parse_overrides(overrides)
+    taken_over = parent.settings(resolve(*usual, said)) if parent else {}
+    # Of others there is either what they have shown or what one of them has experienced.
+    shown = {"learner": {"inherited_share": 0.0}} if is_shown else {}
+    config = resolve(*usual, taken_over, shown, said)
     if parent:
         parent.require_same_networks(config)
     elif config.learner.inherited_share:
