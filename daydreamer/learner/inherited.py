@@ -57,9 +57,25 @@ class InheritedWriter:
             if chosen := [step for step in steps if wanted(step)]:
                 rows = to_rows(chosen, spec)
                 continuity.mark(rows)
-                self._number, self.most, count = self._number + 1, self.most - len(chosen), count + len(chosen)
-                _write_block(self._folder / f"{self._number:06d}.safetensors", rows, spec)
+                self._write(rows)
+                count += len(chosen)
         return count
+
+    def put(self, rows: Mapping[str, np.ndarray]) -> int:
+        """Of steps as `to_rows` makes them, the last ones that have room; how many.
+
+        Raises:
+          UserError: the disk failed.
+        """
+        whole = len(rows["reward"])
+        begin = max(0, whole - self.most)
+        for start in range(begin, whole, BLOCK_STEPS):
+            self._write({name: values[start : start + BLOCK_STEPS] for name, values in rows.items()})
+        return whole - begin
+
+    def _write(self, rows: Mapping[str, np.ndarray]) -> None:
+        self._number, self.most = self._number + 1, self.most - len(rows["reward"])
+        _write_block(self._folder / f"{self._number:06d}.safetensors", rows, self._session.spec)
 
 
 def _write_block(path: Path, rows: Mapping[str, np.ndarray], spec: RobotSpec) -> None:
@@ -90,6 +106,15 @@ def read_held_out_experience(session: Session, on_event: Callable[..., None]) ->
     """The steps by which a session that learns offline is judged; else see `read_inherited_experience`."""
     most = inheritable(session.spec, session.config.learner, alone=True)
     return _read_folder(session, session.held_out, most, 1, on_event)
+
+
+def read_logged_by_others(session: Session) -> dict[str, np.ndarray] | None:
+    """All that a session which learns offline has of its logs, also what is held out; None if there is nothing."""
+    found = [
+        read(session, lambda kind, **fields: None) for read in (read_inherited_experience, read_held_out_experience)
+    ]
+    blocks = [rows for rows in found if rows is not None]
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else None
 
 
 def _read_folder(
