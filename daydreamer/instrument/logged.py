@@ -12,7 +12,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.dream import spread_windows
-from daydreamer.learner.inherited import read_held_out_experience, read_inherited_experience
+from daydreamer.learner.inherited import read_logged_by_others
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.replay import Continuity, row_bytes, to_rows
@@ -115,15 +115,11 @@ def read_logged(session: Session) -> LoggedSteps:
 
 def _read_others(session: Session) -> LoggedSteps:
     """What a session that has no steps of its own learns from, and what is held out."""
-    found = [
-        read(session, lambda kind, **fields: None) for read in (read_inherited_experience, read_held_out_experience)
-    ]
-    blocks = [rows for rows in found if rows is not None]
-    if not blocks:
+    rows = read_logged_by_others(session)
+    if rows is None:
         raise UserError(f"{session.path} has lost the steps that it learned from; restore {session.inherited}.")
     most = min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(session.spec)))
-    rows = {name: np.concatenate([block[name] for block in blocks])[-most:] for name in blocks[0]}
-    return LoggedSteps(session.spec, rows, {})
+    return LoggedSteps(session.spec, {name: values[-most:] for name, values in rows.items()}, {})
 
 
 def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:

@@ -110,10 +110,8 @@ def read_held_out_experience(session: Session, on_event: Callable[..., None]) ->
 
 def read_logged_by_others(session: Session) -> dict[str, np.ndarray] | None:
     """All that a session which learns offline has of its logs, also what is held out; None if there is nothing."""
-    found = [
-        read(session, lambda kind, **fields: None) for read in (read_inherited_experience, read_held_out_experience)
-    ]
-    blocks = [rows for rows in found if rows is not None]
+    readers = read_inherited_experience, read_held_out_experience
+    blocks = [rows for read in readers if (rows := read(session, lambda kind, **fields: None)) is not None]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else None
 
 

@@ -10,6 +10,7 @@ from daydreamer.instrument import offline
 from daydreamer.instrument.logged import read_logged
 from daydreamer.instrument.ranking import make_world
 from daydreamer.learner.inheritance import read_inheritance
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learned import read_learned
 from daydreamer.policy.policy import Policy, flatten_parameters
 from daydreamer.policy.snapshot import read_snapshot
@@ -74,7 +75,7 @@ def test_others_begin_with_it_without_its_guard_and_its_model_can_be_asked(train
     inheritance = read_inheritance(session.path)
     parentage = inheritance.parent.parentage
     assert parentage.lived_s == log.steps * session.spec.control_period_s and parentage.env_steps == 0
-    config = configure(robot="a1", minutes=1.0, seed=1, preset="tiny")
+    config = configure(robot="a1", minutes=1.0, seed=1, preset="tiny", parent=inheritance.parent)
     child = Session.create(tmp_path / "child", config, session.spec, parent=parentage, endow=inheritance.endow)
     begun, learned = read_learned(child.path).state, read_learned(session.path)
     assert "members" not in begun.parameters and learned.parameters.keys() - begun.parameters.keys() == {"members"}
@@ -83,7 +84,8 @@ def test_others_begin_with_it_without_its_guard_and_its_model_can_be_asked(train
         begun.parameters,
         {name: learned.parameters[name] for name in begun.parameters},
     )
-    steps = read_logged(session)
+    steps, replayed = read_logged(session), read_inherited_experience(child, pytest.fail)
+    np.testing.assert_array_equal(replayed["observation/joint_position"], steps.rows["observation/joint_position"])
     assert len(steps) == log.steps + log.held_out_steps == 400 and steps.rows["is_first"][log.steps]
     world = make_world(learned, steps, 16, seed=0)
     assert world.count == 16
