@@ -9,13 +9,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from daydreamer.errors import UserError
 from daydreamer.instrument.trust import WINDOWS, Trust, trust_of
-from daydreamer.learner.dream import dreamed_steps, spread_windows
-from daydreamer.learner.inherited import read_held_out_experience
 from daydreamer.learner.learner import Learner
+from daydreamer.learner.logs import find_held_out
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter
@@ -83,10 +79,11 @@ class OfflineTraining:
         self._patience = patience
         self._events = EventLog(session.events)
         self._record = functools.partial(self._events.record, source="learner")
-        self._rows, self._starts = _held_out(session, self._record)
+        self._rows, self._starts = find_held_out(session, WINDOWS, self._record)
         self._measured: list[Measurement] = []
         self._lowest = math.inf
         self._since_better = 0
+        self._ended = False
 
     def run(
         self,
@@ -104,24 +101,38 @@ class OfflineTraining:
             stack.enter_context(session.lock("learner"))
             metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "learner")))
             learner = stack.enter_context(contextlib.closing(Learner(session, self._record)))
-            status, begin_s, kept = StatusWriter(session, "learner"), time.monotonic(), None
-            while learner.updates < gradient_steps and self._since_better < self._patience and not stop():
-                before = learner.updates
-                learner.update()
-                done = learner.updates >= gradient_steps or stop()
-                if done or before // self._every < learner.updates // self._every:
-                    kept = self._measure(learner, metrics) or kept
-                    on_measurement(self._measured[-1])
-                    rate = learner.updates / (time.monotonic() - begin_s)
-                    status.attempt(learner.status("running", rate))
+            status = StatusWriter(session, "learner")
+            stack.callback(lambda: status.attempt(learner.status("stopped" if self._ended else "failed")))
+            kept = self._learn(learner, metrics, status, gradient_steps, on_measurement, stop)
             made = learner.updates
             if kept is not None and kept.gradient_step != made:
                 learner.go_back()
                 learner.publish()
-            status.attempt(learner.status("stopped"))
+            self._ended = True
         ended_early = self._since_better >= self._patience
         self._record("learned_offline", gradient_steps=made, kept=kept and kept.gradient_step, ended_early=ended_early)
         return Outcome(kept, made, ended_early)
+
+    def _learn(
+        self,
+        learner: Learner,
+        metrics: MetricsWriter,
+        status: StatusWriter,
+        gradient_steps: int,
+        on_measurement: Callable[[Measurement], object],
+        stop: Callable[[], bool],
+    ) -> Measurement | None:
+        """Makes the gradient steps; what was measured of what is kept."""
+        begin_s, kept = time.monotonic(), None
+        while learner.updates < gradient_steps and self._since_better < self._patience and not stop():
+            before = learner.updates
+            learner.update()
+            done = learner.updates >= gradient_steps or stop()
+            if done or before // self._every < learner.updates // self._every:
+                kept = self._measure(learner, metrics) or kept
+                on_measurement(self._measured[-1])
+                status.attempt(learner.status("running", learner.updates / (time.monotonic() - begin_s)))
+        return kept
 
     def _measure(self, learner: Learner, metrics: MetricsWriter) -> Measurement | None:
         """Measures and publishes; what was measured if it is what the session would end with now."""
@@ -136,16 +147,3 @@ class OfflineTraining:
         self._since_better = 0 if error < self._lowest else self._since_better + 1
         self._lowest = min(error, self._lowest)
         return self._measured[-1] if error <= AS_GOOD * self._lowest and learner.checkpoint() else None
-
-
-def _held_out(session: Session, on_event: Callable[..., None]) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-    """The steps by which is judged, and where stretches of them begin."""
-    rows = read_held_out_experience(session, on_event)
-    length = sum(dreamed_steps(session.spec, session.config.learner))
-    starts = np.zeros(0, int) if rows is None else spread_windows(rows["is_first"], length, WINDOWS)
-    if rows is None or not len(starts):
-        raise UserError(
-            f"The end of the logs, which is held out, has no stretch of {length * session.spec.control_period_s:.1f} s "
-            "without a gap or the start of an episode: let them run on, or set a shorter learner.dream_horizon_s."
-        )
-    return rows, starts

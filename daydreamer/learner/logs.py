@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.learner.dream import dreamed_steps
-from daydreamer.learner.inherited import InheritedWriter
+from daydreamer.learner.dream import dreamed_steps, spread_windows
+from daydreamer.learner.inherited import InheritedWriter, read_held_out_experience
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.learner.sources import describe_source, open_sources, require_same_robot, total_reward, wanted_steps
 from daydreamer.models.members import Members
@@ -167,7 +167,7 @@ class Logs:
         With them goes what the first that knows it knows of getting up.
 
         Raises:
-          UserError: the disk failed, or they cannot be read any more.
+          UserError: the disk failed, they cannot be read any more, or see `find_held_out`.
         """
         learned, held_out = InheritedWriter(session), InheritedWriter(session, session.held_out)
         events = EventLog(session.events)
@@ -177,6 +177,7 @@ class Logs:
             if taken != (each.steps, each.held_out_steps):
                 raise UserError(f"The logs in {each.path} have become shorter while they were read; try again.")
             events.record("logs", "learner", path=each.path, taken_steps=taken[0], held_out_steps=taken[1])
+        find_held_out(session, 1)
         for log in reversed(self._logs):  # so that what the first of them knows stays
             hand_down(log.session, session)
 
@@ -188,6 +189,24 @@ def read_logs(directories: Sequence[Path]) -> Logs:
       UserError: one of them is none, is named twice, or is damaged.
     """
     return Logs(open_sources(directories, _WHAT))
+
+
+def find_held_out(
+    session: Session, most: int, on_event: Callable[..., None] = lambda kind, **fields: None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The steps by which a session is judged, and where stretches of them begin that are spread evenly, at most so many.
+
+    Raises:
+      UserError: there is no stretch without a gap that is as long as what is predicted.
+    """
+    rows = read_held_out_experience(session, on_event)
+    length = sum(dreamed_steps(session.spec, session.config.learner))
+    if rows is None or not len(starts := spread_windows(rows["is_first"], length, most)):
+        raise UserError(
+            f"The end of the logs, which is held out, has no stretch of {length * session.spec.control_period_s:.1f} s "
+            "without a gap or the start of an episode: let them run on, or set a shorter learner.dream_horizon_s."
+        )
+    return rows, starts
 
 
 def _examine(session: Session) -> _Log:

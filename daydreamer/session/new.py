@@ -209,11 +209,10 @@ def resumable_session(directory: Path) -> Session:
             "--demonstrations, or let it show more in another directory with 'daydreamer demonstrate'."
         )
     if session.is_offline:
-        config = session.config
         raise UserError(
             f"{directory} learned from what other sessions have recorded, and has no robot to go on with. Begin a "
-            f"session with what it has learned: 'daydreamer learn {config.robot} {config.task} --from {directory}'; or "
-            "learn from the logs again, into another directory."
+            f"session with what it has learned: '{session.resume_command()}'; or learn from the logs again, into "
+            "another directory."
         )
     entry_of(session)
     return session

@@ -117,6 +117,12 @@ def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(reco
         begin(path, session, session)
     with pytest.raises(UserError, match="nowhere does not exist"):
         read_logs([tmp_path / "nowhere"])
+    with pytest.raises(
+        UserError, match="no stretch of 0.8 s without a gap or the start of an episode.*dream_horizon_s"
+    ):
+        begin(path, session, settings=merge(SETTINGS, {"learner": {"dream_horizon_s": 0.7}}))
+    assert not list(path.iterdir())
+    path.rmdir()
     log = next(session.experience.iterdir())
     content = bytearray(log.read_bytes())
     content[len(content) // 2] ^= 1
