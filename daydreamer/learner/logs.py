@@ -194,7 +194,7 @@ def read_logs(directories: Sequence[Path]) -> Logs:
 def find_held_out(
     session: Session, most: int, on_event: Callable[..., None] = lambda kind, **fields: None
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The steps by which a session is judged, and where stretches of them begin that are spread evenly, at most so many.
+    """The steps by which a session is judged, and where at most so many stretches of them begin, spread evenly.
 
     Raises:
       UserError: there is no stretch without a gap that is as long as what is predicted.
