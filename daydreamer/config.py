@@ -400,6 +400,12 @@ class LearnerConfig(_Config):
         `ActorCritic.imitation_loss`.
       plan_imitation_scale: weight of imitating what the policy and its plans have carried out, whatever it led to, see
         `ActorCritic.plan_imitation_loss`; meant for sessions with `actor.plan`.
+      cloning_scale: weight of imitating all replayed actions, whoever chose them and whatever they led to: behaviour
+        cloning, to compare with.
+      members: small models beside the world model, none or from 2 on, which predict the next vectors, each with weights
+        of its own; where they disagree nothing is known, see `models.members`. 0 without `--from-logs`, 5 with it.
+      guard_scale: what it costs in imagination to go where members disagree, for each time as much again as usual, in
+        units of the deviation of the rewards: an actor otherwise learns to go where the model is wrong.
       dynamics_scale, representation_scale, vector_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
       image_scale: weight of drawing the images; one of 128 counts an image as much as 128 numbers that are measured.
@@ -464,6 +470,9 @@ class LearnerConfig(_Config):
     replay_value_scale: NotNegative = 1.0
     imitation_scale: NotNegative = 3.0
     plan_imitation_scale: NotNegative = 0.0
+    cloning_scale: NotNegative = 0.0
+    members: Annotated[int, Meta(ge=0, le=64)] = 0
+    guard_scale: NotNegative = 1.0
     learning_rate: NotNegative = 1e-3
     actor_learning_rate: NotNegative = 1e-3
     critic_learning_rate: NotNegative = 1e-3

@@ -19,7 +19,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
-from daydreamer.learner.inherited import InheritedWriter
+from daydreamer.learner.inherited import InheritedWriter, read_logged_by_others
 from daydreamer.learner.learned import read_learned
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import flatten_parameters
@@ -44,7 +44,9 @@ class Inheritance:
 
     def __init__(self, session: Session, state: TrainState, parentage: Parentage):
         """Holds `state`, of `session`, in arrays of numpy; see `read_inheritance`."""
-        self.parent = Parent(parentage, session.spec, session.config, _has_achieved_goal(session))
+        self.parent = Parent(
+            parentage, session.spec, session.config, _has_achieved_goal(session), _steps_of_others(session)
+        )
         self._session = session
         self._state = state
 
@@ -56,6 +58,8 @@ class Inheritance:
         """
         config = session.config
         agent = Agent(session.spec, config.model, config.learner)
+        if config.learner.members != self.parent.config.learner.members:
+            self._state = _with_members_of(agent, config.seed, self._state)
         parameters = agent.policy_parameters(self._state, plans=config.actor.plan.samples > 0)
         metadata = SnapshotMetadata(
             version=1,
@@ -91,7 +95,7 @@ def read_inheritance(directory: Path) -> Inheritance:
 
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:
     before = session.record.parent
-    lived_s = progress.env_steps * session.spec.control_period_s
+    lived_s = (progress.env_steps + _steps_of_others(session)) * session.spec.control_period_s
     return Parentage(
         path=str(session.path),
         digest=session.digest,
@@ -104,6 +108,11 @@ def _parentage(session: Session, state: TrainState, progress: Progress, content:
         lived_s=lived_s + (before.lived_s if before else 0.0),
         reward=_recent_reward(session),
     )
+
+
+def _steps_of_others(session: Session) -> int:
+    """That it learned from offline, in place of its own."""
+    return sum(log.steps for log in session.record.logs)
 
 
 def _has_achieved_goal(session: Session) -> bool:
@@ -135,6 +144,17 @@ def _begin_anew(state: TrainState, seed: int) -> TrainState:
     return state._replace(**values, usual_log_norm=cast(jax.Array, np.float32(0.0)))
 
 
+def _with_members_of(agent: Agent, seed: int, state: TrainState) -> TrainState:
+    """What was learned, for an agent with another number of members: these begin at nothing, or are left behind."""
+    learned = dict(jax.tree.leaves_with_path(state))
+
+    def choose(path: tuple[Any, ...], fresh: jax.Array) -> np.ndarray:
+        found = learned.get(path)
+        return np.asarray(fresh if found is None or found.shape != fresh.shape else found)
+
+    return jax.tree.map_with_path(choose, jax.jit(agent.initialize, static_argnums=0)(seed))
+
+
 def _copy_experience(parent: Session, session: Session) -> int:
     """Writes the newest steps of one session that something can be learned from into another; how many.
 
@@ -142,8 +162,12 @@ def _copy_experience(parent: Session, session: Session) -> int:
       UserError: they are too few for a sequence, cannot be read, or the disk failed.
     """
     spec, writer = session.spec, InheritedWriter(session)
-    tail = ExperienceTail(parent.experience, spec, newest_steps(parent, writer.most)[1])
-    count = writer.copy(tail, lambda step: is_followed(step) and is_finite(step))
+    if parent.is_offline:  # it was others that experienced
+        rows = read_logged_by_others(parent)
+        count = 0 if rows is None else writer.put(rows)
+    else:
+        tail = ExperienceTail(parent.experience, spec, newest_steps(parent, writer.most)[1])
+        count = writer.copy(tail, lambda step: is_followed(step) and is_finite(step))
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
