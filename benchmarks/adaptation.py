@@ -4,8 +4,8 @@
     python benchmarks/adaptation.py --out DIR --table
 
 PARENT is a session in which it has learned to walk, as of `daydreamer train walk --steps 12000 --seed 0`. Each arm
-begins with it (`--from`), on its feet; after a minute the change comes, and stays. Time passes in lock-step. Judged is the
-published reward: how much is left of what the best thirty seconds before the change earned, and how long it took until
+begins with it (`--from`), on its feet; after a minute the change comes, and stays. Time passes in lock-step. Judged is
+the published reward: how much is left of what the best thirty seconds before it earned, and how long it took until
 thirty seconds had 90 % of that again.
 
 - pushes: 60 N for 0.2 s from any side, every five seconds (DayDreamer's authors pushed by hand)
