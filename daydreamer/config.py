@@ -109,8 +109,8 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
-      extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the policy
-        sees them, too, on hardware as well.
+      extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the
+        SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.

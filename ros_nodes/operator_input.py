@@ -21,6 +21,7 @@ from std_srvs.srv import Trigger
 from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
+from ros_nodes.graph_checks import type_name
 from ros_nodes.runtime import UNKNOWN_NAME
 
 SERVICES = {
@@ -78,6 +79,12 @@ class OperatorInput:
         self._stop_topic = self._subscriptions[0].topic_name
         self._gamepad_topic = self._subscriptions[-1].topic_name
         self._guard = node.create_guard_condition(self._take_lines)
+
+    @staticmethod
+    def heard_types(node: Node) -> dict[str, str]:
+        """By resolved topic, the type that is heard there, as the graph writes it."""
+        heard = {topics.EMERGENCY_STOP: Bool, topics.GAMEPAD: Joy}
+        return {node.resolve_topic_name(topic): type_name(kind) for topic, kind in heard.items()}
 
     @contextlib.contextmanager
     def reading(self, file=sys.stdin) -> Iterator[None]:

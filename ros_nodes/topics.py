@@ -83,7 +83,8 @@ Deep enough not to lose a message to its successor, as an emergency stop to its 
 
 UNOBSERVED = SubscriptionEventCallbacks(use_default_callbacks=False)
 """For subscriptions that accept every publisher. rclpy looks after two events of each at every wait, a sixth of the
-actor's processor time, only to warn of publishers that are not accepted; of a wrong type `why_silent` tells.
+actor's processor time, only to warn of publishers that are not accepted. Of a wrong type `why_silent` and `GraphWatch`
+tell.
 """
 
 

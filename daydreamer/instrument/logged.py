@@ -115,11 +115,10 @@ def read_logged(session: Session) -> LoggedSteps:
 
 def _read_others(session: Session) -> LoggedSteps:
     """What a session that has no steps of its own learns from, and what is held out."""
-    rows = read_logged_by_others(session)
+    rows = read_logged_by_others(session, min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(session.spec))))
     if rows is None:
         raise UserError(f"{session.path} has lost the steps that it learned from; restore {session.inherited}.")
-    most = min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(session.spec)))
-    return LoggedSteps(session.spec, {name: values[-most:] for name, values in rows.items()}, {})
+    return LoggedSteps(session.spec, rows, {})
 
 
 def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from daydreamer.errors import UserError
 from daydreamer.instrument.trust import WINDOWS, Trust, trust_of
 from daydreamer.learner.learner import Learner
 from daydreamer.learner.logs import find_held_out
@@ -108,6 +109,11 @@ class OfflineTraining:
             if kept is not None and kept.gradient_step != made:
                 learner.go_back()
                 learner.publish()
+                if learner.updates != kept.gradient_step:
+                    raise UserError(
+                        f"What was learned by gradient step {kept.gradient_step} could not be written to "
+                        f"{session.checkpoints}, and is lost: free some space or check the disk."
+                    )
             self._ended = True
         ended_early = self._since_better >= self._patience
         self._record("learned_offline", gradient_steps=made, kept=kept and kept.gradient_step, ended_early=ended_early)

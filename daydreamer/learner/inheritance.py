@@ -1,4 +1,4 @@
-"""A session that begins with what another one has learned: its networks, and its experience if that is asked for.
+"""A session that begins with what another one has learned: its networks, and, unless that is declined, its experience.
 
 All of it is copied when the session is made, which needs nothing of the other one afterwards. The networks lie there as
 the checkpoint of gradient step 0, which is kept for good, and the policy as the first of its snapshots: whoever goes on
@@ -19,7 +19,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
-from daydreamer.learner.inherited import InheritedWriter, read_logged_by_others
+from daydreamer.learner.inherited import InheritedWriter, has_steps_of_others, read_logged_by_others
 from daydreamer.learner.learned import read_learned
 from daydreamer.learner.sound import is_finite, is_followed
 from daydreamer.policy.policy import flatten_parameters
@@ -28,6 +28,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog, read_events
 from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent, Parentage
+from daydreamer.session.progress import logged_steps
 from daydreamer.session.seal import Progress
 from daydreamer.telemetry.columns import newest_steps, read_columns
 
@@ -45,7 +46,7 @@ class Inheritance:
     def __init__(self, session: Session, state: TrainState, parentage: Parentage):
         """Holds `state`, of `session`, in arrays of numpy; see `read_inheritance`."""
         self.parent = Parent(
-            parentage, session.spec, session.config, _has_achieved_goal(session), _steps_of_others(session)
+            parentage, session.spec, session.config, _has_achieved_goal(session), has_steps_of_others(session)
         )
         self._session = session
         self._state = state
@@ -57,7 +58,10 @@ class Inheritance:
           UserError: the disk failed, there is too little experience, or the policy cannot be one.
         """
         config = session.config
-        agent = Agent(session.spec, config.model, config.learner)
+        try:
+            agent = Agent(session.spec, config.model, config.learner)
+        except ValueError as error:
+            raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
         if config.learner.members != self.parent.config.learner.members:
             self._state = _with_members_of(agent, config.seed, self._state)
         parameters = agent.policy_parameters(self._state, plans=config.actor.plan.samples > 0)
@@ -162,15 +166,18 @@ def _copy_experience(parent: Session, session: Session) -> int:
       UserError: they are too few for a sequence, cannot be read, or the disk failed.
     """
     spec, writer = session.spec, InheritedWriter(session)
-    if parent.is_offline:  # it was others that experienced
-        rows = read_logged_by_others(parent)
-        count = 0 if rows is None else writer.put(rows)
-    else:
-        tail = ExperienceTail(parent.experience, spec, newest_steps(parent, writer.most)[1])
-        count = writer.copy(tail, lambda step: is_followed(step) and is_finite(step))
+    skipped, cursors = newest_steps(parent, writer.most)
+    count, own = 0, logged_steps(parent) - skipped
+    # Of others it has, too: the logs that it learned from offline, or the experience of the one that it began with.
+    if (room := writer.most - own) > 0 and (rows := read_logged_by_others(parent, room)) is not None:
+        count = writer.put(rows)
+    count += writer.copy(
+        ExperienceTail(parent.experience, spec, cursors), lambda step: is_followed(step) and is_finite(step)
+    )
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
-            f"{session.config.learner.batch_length}; begin without: --from-experience 0."
+            f"{session.config.learner.batch_length}; begin without: --from-experience 0, under ros2 launch "
+            "from_experience:=0."
         )
     return count

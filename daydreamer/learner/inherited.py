@@ -108,11 +108,37 @@ def read_held_out_experience(session: Session, on_event: Callable[..., None]) ->
     return _read_folder(session, session.held_out, most, 1, on_event)
 
 
-def read_logged_by_others(session: Session) -> dict[str, np.ndarray] | None:
-    """All that a session which learns offline has of its logs, also what is held out; None if there is nothing."""
-    readers = read_inherited_experience, read_held_out_experience
-    blocks = [rows for read in readers if (rows := read(session, lambda kind, **fields: None)) is not None]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else None
+def read_logged_by_others(session: Session, most: int) -> dict[str, np.ndarray] | None:
+    """The last `most` steps that a session has of others, also what is held out of logs; None if there are none.
+
+    Files that are damaged are left out.
+    """
+    blocks: list[dict[str, np.ndarray]] = []
+    paths = [
+        path for folder in (session.inherited, session.held_out) for path in numbered_files(folder, _BLOCK).values()
+    ]
+    gap = False
+    for path in reversed(paths):
+        try:
+            rows = _read_block(path, session.spec, BLOCK_STEPS)
+        except (OSError, ValueError, LookupError):
+            gap = True
+            continue
+        if blocks:
+            blocks[-1]["is_first"][0] |= gap
+        blocks.append({name: values[-most:] for name, values in rows.items()})
+        most, gap = most - len(rows["reward"]), False
+        if most <= 0:
+            break
+    if not blocks:
+        return None
+    blocks[-1]["is_first"][0] = True
+    return {name: np.concatenate([block[name] for block in reversed(blocks)]) for name in blocks[0]}
+
+
+def has_steps_of_others(session: Session) -> bool:
+    """Whether there are files of such steps."""
+    return bool(numbered_files(session.inherited, _BLOCK))
 
 
 def _read_folder(
@@ -147,6 +173,8 @@ def _read_block(path: Path, spec: RobotSpec, most: int) -> dict[str, np.ndarray]
     found = {name: (values.shape, str(values.dtype)) for name, values in rows.items()}
     if not 0 < count <= most or found != {name: ((count, *shape), dtype) for name, (shape, dtype) in layout.items()}:
         raise ValueError("its arrays are not those of this robot's steps")
+    if not all(np.isfinite(values).all() for values in rows.values() if values.dtype.kind == "f"):
+        raise ValueError("it holds numbers that are not finite")
     if fields["sha256"] != _digest(rows):
         raise ValueError("its checksum does not fit its content")
     return rows

@@ -156,7 +156,7 @@ class Logs:
         described = []
         for log in self._logs:
             window = sum(dreamed_steps(log.session.spec, config.learner))
-            held_out = min(log.steps, max(window, round(HELD_OUT_SHARE * log.steps)))
+            held_out = max(window, round(HELD_OUT_SHARE * log.steps))
             fields = describe_source(log.session, log.steps, log.reward) | {"steps": log.steps - held_out}
             described.append(Recorded(**fields, held_out_steps=held_out))
         return tuple(described)

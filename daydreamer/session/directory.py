@@ -246,7 +246,8 @@ class Session:
     def resume_command(self, further_minutes: float | None = None) -> str:
         """What an operator types to go on with it, by the command that it was begun with; offline, with a robot."""
         if self.is_offline:
-            return f"daydreamer learn {self.config.robot} {self.config.task} --from {self.path}"
+            body = "" if self.config.body == "twin" else f" --body {self.config.body}"
+            return f"daydreamer learn {self.config.robot} {self.config.task}{body} --from {self.path}"
         if os.path.lexists(self.launch_record):
             length = "" if further_minutes is None else f" minutes:={further_minutes:g}"
             file = "walk.launch.py" if self.config.task == "walk" else "learn.launch.py"

@@ -93,14 +93,14 @@ class Parent:
       spec: of its robot.
       config: its settings.
       achieved: its robot had done what the task is for, see `Presentation.goal`.
-      steps_of_others: that it has learned from offline, and has a copy of.
+      has_steps_of_others: it has a copy of steps that others experienced: of logs, of its own parent, or shown.
     """
 
     parentage: Parentage
     spec: RobotSpec
     config: SessionConfig
     achieved: bool = False
-    steps_of_others: int = 0
+    has_steps_of_others: bool = False
 
     def settings(self, young: SessionConfig) -> dict[str, Any]:
         """What a session that begins with learned networks has in place of the settings of a young learner.
@@ -109,8 +109,8 @@ class Parent:
           young: the settings that it would have otherwise.
         """
         reward, model, learner = self.parentage.reward, self.config.model, young.learner
-        steps = self.parentage.env_steps + self.steps_of_others
-        there_is = steps >= learner.batch_length and learner.replay_capacity >= LEAST_CAPACITY
+        enough = self.has_steps_of_others or self.parentage.env_steps >= learner.batch_length
+        there_is = enough and learner.replay_capacity >= LEAST_CAPACITY
         return {
             "model": msgspec.to_builtins(model) | {"acting_noise": min(model.acting_noise, CARRIED_NOISE)},
             # What the critic's values mean.

@@ -185,6 +185,12 @@ def test_experience_is_a_share_of_each_batch_that_fades(taught, tmp_path, write_
     with contextlib.closing(Learner(child)) as learner:  # goes on as it was
         assert_equal(state_of(learner), trained)
 
+    # Who begins with it has what it has experienced itself last, and before that what it had of others.
+    rows = read_inherited_experience(begin(tmp_path / "grandchild", child, WITH_EXPERIENCE), print)
+    both = [*original, *ExperienceTail(child.experience, SPEC).read()]
+    np.testing.assert_array_equal(rows["observation/x"], [step.observation["x"] for step in both])
+    assert rows["is_first"][0] and rows["is_first"][len(original)]
+
 
 def test_damaged_experience_is_named_and_left_out(taught, tmp_path):
     child = begin(tmp_path / "child", taught[0], WITH_EXPERIENCE)

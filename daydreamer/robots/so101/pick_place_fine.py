@@ -133,7 +133,6 @@ class PickPlaceFine(Task):
         self._random = np.random.default_rng(seed)
         self._recent = Recent(CONTROL_RATE_HZ)
         self._outcomes: collections.deque[bool] = collections.deque(maxlen=RECENT_EPISODES)
-        self._in_episode = False
         self._carrying = Carrying()
         self._hold = Hold()
         self._beginning = Beginning(self._choose_begin, BEGIN_YAW_RAD)
@@ -145,8 +144,8 @@ class PickPlaceFine(Task):
         return self._carrying.held_from
 
     def reset(self) -> None:
-        """What it holds, if anything, counts for nothing."""
-        self.holds = False
+        """What it holds, if anything, counts for nothing, and neither does an episode that was broken off."""
+        self.holds = self._in_episode = False
         self._hold.forget()
         self._carrying.forget()
         self._placing: tuple[Side, int] | None = None
