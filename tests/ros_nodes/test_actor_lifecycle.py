@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy")
+rclpy = pytest.importorskip("rclpy")
 
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -106,9 +106,11 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator
     stops(lambda: [publisher.publish(Bool(data=True)), publisher.publish(Bool(data=False))])
 
     # A button of another type stops nothing, and that is said.
-    rig.node.create_publisher(Empty, "e_stop", 1)
-    unheard = {"kind": "unheard_publisher", "topic": "/e_stop", "publishers": ["/test (std_msgs/msg/Empty)"]}
-    rig.until(lambda: any(unheard.items() <= event.items() for event in read_events(rig.session.events)))
+    with rclpy.init(context=rclpy.Context(), domain_id=rig.domain) as elsewhere:
+        wired = rclpy.create_node("button", context=elsewhere.context)
+        wired.create_publisher(Empty, "e_stop", 1)
+        unheard = {"kind": "unheard_publisher", "topic": "/e_stop", "publishers": ["/button (std_msgs/msg/Empty)"]}
+        rig.until(lambda: any(unheard.items() <= event.items() for event in read_events(rig.session.events)))
 
     # An unreliable button says what it is over and over.
     button = rig.node.create_publisher(Bool, "e_stop", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
