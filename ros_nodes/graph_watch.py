@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from rclpy.node import Node
 
 from daydreamer.texts import printable_line
-from ros_nodes.runtime import UNKNOWN_NODE
+from ros_nodes.runtime import UNKNOWN_NODE, node_of
 
 NAME_S = 1.0
 """A publisher is discovered before the name of its node, which is waited for so long."""
@@ -17,10 +17,7 @@ NAME_S = 1.0
 
 def publishers_of(node: Node, topic: str) -> list[str]:
     """Full names of the nodes that publish on a resolved topic, one for each publisher."""
-    return [
-        printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
-        for each in node.get_publishers_info_by_topic(topic)
-    ]
+    return [printable_line(node_of(each)) for each in node.get_publishers_info_by_topic(topic)]
 
 
 class GraphWatch:
@@ -79,7 +76,7 @@ class GraphWatch:
 
     def _of_other_type(self, topic: str) -> tuple[str, ...]:
         named = {
-            printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name} ({each.topic_type})")
+            printable_line(f"{node_of(each)} ({each.topic_type})")
             for each in self._node.get_publishers_info_by_topic(topic)
             if each.topic_type != self._operator_topics[topic]
         }

@@ -22,7 +22,7 @@ from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.graph_checks import type_name
-from ros_nodes.runtime import UNKNOWN_NAME
+from ros_nodes.runtime import UNKNOWN_NAME, node_of
 
 SERVICES = {
     "e_stop_trigger": OperatorRequest.EMERGENCY_STOP,
@@ -168,7 +168,7 @@ class OperatorInput:
             return "somebody"
         for each in self._node.get_publishers_info_by_topic(topic):
             if _bytes_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
-                return printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+                return printable_line(node_of(each))
         return f"publisher {gid.hex()[-8:]}"
 
 

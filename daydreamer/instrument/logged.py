@@ -13,7 +13,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.dream import spread_windows
 from daydreamer.learner.inherited import read_logged_by_others
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.sound import is_sound
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.replay import Continuity, row_bytes, to_rows
 from daydreamer.session.directory import Session
@@ -102,7 +102,7 @@ def read_logged(session: Session) -> LoggedSteps:
     blocks: list[dict[str, np.ndarray]] = []
     values: dict[str, list[float]] = {name: [] for name in names}
     while steps := tail.read(_BLOCK_STEPS):
-        if sound := [step for step in steps if is_followed(step) and is_finite(step)]:
+        if sound := [step for step in steps if is_sound(step)]:
             blocks.append(to_rows(sound, spec))
             continuity.mark(blocks[-1])
             for name in names:

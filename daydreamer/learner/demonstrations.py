@@ -10,7 +10,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.inherited import InheritedWriter
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.sound import is_sound
 from daydreamer.learner.sources import describe_source, open_sources, require_same_robot, total_reward, wanted_steps
 from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.directory import Session
@@ -95,4 +95,4 @@ def _examine(session: Session) -> Demonstrated:
 
 
 def _is_shown(step: Step) -> bool:
-    return step.intervention and is_followed(step) and is_finite(step)
+    return step.intervention and is_sound(step)

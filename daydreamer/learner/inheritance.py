@@ -21,7 +21,7 @@ from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.learner.inherited import InheritedWriter, has_steps_of_others, read_logged_by_others
 from daydreamer.learner.learned import read_learned
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.sound import is_sound
 from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
@@ -171,9 +171,7 @@ def _copy_experience(parent: Session, session: Session) -> int:
     # Of others it has, too: the logs that it learned from offline, or the experience of the one that it began with.
     if (room := writer.most - own) > 0 and (rows := read_logged_by_others(parent, room)) is not None:
         count = writer.put(rows)
-    count += writer.copy(
-        ExperienceTail(parent.experience, spec, cursors), lambda step: is_followed(step) and is_finite(step)
-    )
+    count += writer.copy(ExperienceTail(parent.experience, spec, cursors), is_sound)
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "

@@ -16,7 +16,7 @@ from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.dream import dreamed_steps, spread_windows
 from daydreamer.learner.inherited import InheritedWriter, read_held_out_experience
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.sound import is_sound
 from daydreamer.learner.sources import describe_source, open_sources, require_same_robot, total_reward, wanted_steps
 from daydreamer.models.members import Members
 from daydreamer.replay import inheritable
@@ -173,7 +173,7 @@ class Logs:
         events = EventLog(session.events)
         for each, log in zip(session.record.logs, self._logs, strict=True):
             tail = ExperienceTail(log.session.experience, log.session.spec)
-            taken = learned.copy(tail, _is_sound, each.steps), held_out.copy(tail, _is_sound, each.held_out_steps)
+            taken = learned.copy(tail, is_sound, each.steps), held_out.copy(tail, is_sound, each.held_out_steps)
             if taken != (each.steps, each.held_out_steps):
                 raise UserError(f"The logs in {each.path} have become shorter while they were read; try again.")
             events.record("logs", "learner", path=each.path, taken_steps=taken[0], held_out_steps=taken[1])
@@ -211,14 +211,10 @@ def find_held_out(
 
 def _examine(session: Session) -> _Log:
     log = _Log(session)
-    for steps in wanted_steps(session, _WHAT, _is_sound):
+    for steps in wanted_steps(session, _WHAT, is_sound):
         log.add(steps)
     return log
 
 
 def _width(ranges: Iterable[_Range]) -> float:
     return functools.reduce(_Range.join, ranges, _Range()).width
-
-
-def _is_sound(step: Step) -> bool:
-    return is_followed(step) and is_finite(step)

@@ -46,7 +46,7 @@ def judge_session(history: SessionHistory) -> Verdict:
 
 
 def _judge_offline(history: SessionHistory) -> Verdict:
-    """Of a session without a step of its own."""
+    """A verdict on a session without a step of its own."""
     learned = [f"It learned offline from {each.sentence}." for each in history.session.record.logs]
     path = printable_line(str(history.session.path), 200)
     advice = f"No robot has moved: how good its policy is, 'daydreamer evaluate {path}' says."

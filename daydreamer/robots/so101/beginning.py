@@ -18,9 +18,9 @@ from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.sight import side_of_cube
 
 NEAR_M, NEAR_OPENING = 0.012, 0.1
-"""Of a place on the way, that counts as reached."""
+"""A place on the way counts as reached within so many metres, and such a share of the gripper's turn."""
 PATIENCE_S = 3.0
-"""For each such place."""
+"""After which a place that is not reached is given up."""
 
 
 @dataclasses.dataclass(frozen=True)

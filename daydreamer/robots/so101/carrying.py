@@ -39,7 +39,7 @@ class Carrying:
         self.held_from = None
 
     def update(self, holds: bool, side: Side) -> Change:
-        """Of one step.
+        """Follows what is held through one step.
 
         Args:
           holds: whether the gripper holds something.

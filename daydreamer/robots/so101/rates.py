@@ -7,7 +7,7 @@ import collections
 from daydreamer.presentation import Figure
 
 RECENT_S = 120.0
-"""Of which rates are told."""
+"""Rates are told of what happened in so much robot time."""
 
 PLACEMENTS = Figure(
     quantity="info/placements_per_minute",
@@ -44,5 +44,5 @@ class Recent:
         return [sum(column) for column in zip(*self._steps, strict=True)]
 
     def per_minute(self) -> list[float]:
-        """The same for a minute."""
+        """How often a minute each kind of thing has happened."""
         return [self._per_minute * count for count in self.counts()]

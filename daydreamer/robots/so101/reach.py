@@ -20,9 +20,9 @@ JAW_UPPER_M = (0.226, 0.128)
 """Farthest forward and left of the jaw that moves, wide open: what it pushes stays on the trays' slopes."""
 
 RIDGE_Y_M = (-0.045, 0.024)
-"""Between the trays the tool goes where what it lets go of falls into one of them,"""
+"""How far right and left the tool is over the ridge between the trays."""
 RIDGE_X_M, RIDGE_Z_M = (0.175, 0.200), 0.050
-"""in the middle, and high: at the ridge's ends a cube would come to lie on it."""
+"""The tool crosses the ridge in its middle, and high: at the ridge's ends a cube would come to lie on it."""
 
 
 def within_reach(tool_m: np.ndarray, yaw_rad: float) -> np.ndarray:

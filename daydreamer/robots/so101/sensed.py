@@ -25,7 +25,7 @@ def spaces(robot: Embodiment) -> dict[str, Space]:
 
 
 def share(values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Of ranges, from -1 to 1."""
+    """Where values lie in their ranges, from -1 to 1."""
     return (2.0 * (values - lower) / (upper - lower) - 1.0).astype(np.float32)
 
 
