@@ -52,8 +52,8 @@ class RecordedTask(Protocol):
         """
 
     def motions(self, setpoints: np.ndarray) -> np.ndarray:
-        """Actions `[n - 1, action]` that lead from each of the setpoints `[n, setpoint]` to the next one, however large:
-        1 is as much as the task does in a control step.
+        """Actions `[n - 1, action]` that lead from each of the setpoints `[n, setpoint]` to the next one, however
+        large they are; 1 is as much as the task does in a control step.
         """
 
     def observe(self, measurement: Measurement, sent: np.ndarray, is_last: bool) -> TaskState:

@@ -39,7 +39,7 @@ class ExportedSteps:
         self._require_spec()
         self._images = {f"{PICTURES}{key}": space for key, space in spec.observation.items() if space.is_image}
         self._names = [name for name in features_of(spec) if name not in self._images and name not in _COUNTED]
-        self._not_finite = 0
+        self._not_finite = self._shown = 0
         self.episodes = dataset.read_episodes(list(self._images))
 
     def read(self, episode: Episode) -> list[Step]:
@@ -76,13 +76,20 @@ class ExportedSteps:
                 latency_s=0.0,
             )
             steps.append(step)
+        self._shown += sum(step.intervention for step in steps)
         return steps
 
     def conclude(self, steps: int, reward: float) -> list[str]:
         """What is to be said of what was read, one sentence each."""
-        if not self._not_finite:
-            return []
-        return [f"{self._not_finite} frames hold numbers that are not finite; nothing is learned from them."]
+        remarks = []
+        if self._not_finite:
+            remarks.append(f"{self._not_finite} frames hold numbers that are not finite; nothing is learned from them.")
+        if not self._shown:
+            remarks.append(
+                f"None of its {steps} steps was chosen by an operator or a teacher: --demonstrations takes nothing of "
+                "it, and 'daydreamer train --from-logs' does."
+            )
+        return remarks
 
     def _observation(self, episode: Episode, columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """`[frames, ...]` by key, in the order of the specification."""

@@ -1,6 +1,6 @@
 """Reads a LeRobotDataset, version 3, which may come from a stranger: see `lerobot_dataset` for what lies where.
 
-Its metadata say nothing of where files are but by number, no link is followed, what is read has a bound, and parquet and
+Its metadata say where files are by their numbers alone, no link is followed, what is read has a bound, and parquet and
 video are read by libraries that run nothing of what they read. What is wrong with one episode ends that one.
 """
 
@@ -111,9 +111,7 @@ class RecordedDataset:
             if said != ours:
                 raise self.refusal(f"its files lie elsewhere than LeRobot puts them ({name} {_short(said)})", _COPY)
         if not (info.fps is not None and 0.0 < info.fps <= MOST_HZ):
-            raise self.refusal(
-                f"it does not say how many frames a second it has ({_short(info.fps)})", "record it again"
-            )
+            raise self.refusal(f"it does not say how many frames it has a second ({_short(info.fps)})", _COPY)
         if not info.total_episodes > 0:
             raise self.refusal("it has no episode", "record one")
         self.features, self.rate_hz, self.robot = info.features, info.fps, info.robot_type

@@ -1,5 +1,6 @@
-"""Makes experience of a LeRobotDataset that other tools have recorded of a robot: what a task would have observed of it,
-what a policy would have done, and what would have been paid.
+"""Makes experience of a LeRobotDataset that other tools have recorded of a robot.
+
+That is what a task would have observed, what a policy would have done to move as it did, and what would have been paid.
 
 Where the recording moves faster than the task's largest steps it is slowed down, so that each action leads where the
 robot went. What was measured, told and seen is then taken at the task's control rate: joints in between two frames, and
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daydreamer.contract.recording import RecordedTask, Success
+from daydreamer.contract.recording import RecordedTask
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
@@ -50,15 +51,14 @@ class RecordedSteps:
       episodes: where they are.
     """
 
-    def __init__(self, dataset: RecordedDataset, recorded: RecordedTask, cameras: Mapping[str, str], success: Success):
+    def __init__(self, dataset: RecordedDataset, recorded: RecordedTask, cameras: Mapping[str, str]):
         """Args:
           cameras: features that are pictures, by the task's camera; those that are missing are of its name.
-          success: see `RecordingOptions`.
 
         Raises:
           UserError: it is of another robot, lacks something, is too slow, or is damaged.
         """
-        self._dataset, self._recorded, self._success = dataset, recorded, success
+        self._dataset, self._recorded = dataset, recorded
         self._spec = recorded.task.spec
         self._require_robot()
         self._columns = {feature: self._columns_of(feature) for feature in (MEASURED, TOLD)}

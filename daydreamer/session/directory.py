@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +27,9 @@ from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
+
+Teacher = Literal["scripted", "imported"]
+_TEACHERS: Mapping[Teacher, str] = {"scripted": "a scripted teacher", "imported": "whoever recorded the dataset"}
 
 RECORD_BYTES = 1 << 20
 """A `session.yaml` has some ten thousand."""
@@ -62,7 +65,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations: the sessions that it was shown something in.
       logs: the sessions from whose experience it learns offline; none for one that has a robot of its own.
-      teacher: who chose in it, where nobody learns: 'scripted'; None where somebody learns, or a policy is played.
+      teacher: who chose in it, where nobody learns: 'scripted', or 'imported' for whoever has recorded a dataset; None
+        where somebody learns, or a policy is played.
     """
 
     format_version: int
@@ -78,7 +82,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     parent: Parentage | None = None
     demonstrations: Annotated[tuple[Demonstrated, ...], msgspec.Meta(max_length=1000)] = ()
     logs: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=1000)] = ()
-    teacher: Literal["scripted"] | None = None
+    teacher: Teacher | None = None
 
 
 class Session:
@@ -111,7 +115,7 @@ class Session:
         *,
         demonstrations: tuple[Demonstrated, ...] = (),
         logs: tuple[Recorded, ...] = (),
-        teacher: Literal["scripted"] | None = None,
+        teacher: Teacher | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
 
@@ -283,7 +287,12 @@ class Session:
         """What drives the robot where nobody learns, as ('plays', 'policy 431 of monday'); None if somebody does."""
         if self.plays is not None:
             return "plays", self.plays.words
-        return None if self.record.teacher is None else ("shown by", f"a {self.record.teacher} teacher")
+        return None if self.teacher is None else ("shown by", self.teacher)
+
+    @property
+    def teacher(self) -> str | None:
+        """Who has shown the task where nobody learns, as 'a scripted teacher'; None if that is not so."""
+        return None if self.record.teacher is None else _TEACHERS[self.record.teacher]
 
     @property
     def presentation(self) -> Presentation:

@@ -111,8 +111,8 @@ class PickPlaceFine(Task):
     presentation = PLACES
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = (), rule: PlacementRule | None = None) -> None:
-        """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`, and `rule` says what is paid; None
-        for gripper and camera.
+        """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`, and `rule` says what is
+        paid; None for gripper and camera.
         """
         self.embodiment = make_embodiment(extra_cameras)
         self.spec = RobotSpec(

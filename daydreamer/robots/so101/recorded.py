@@ -1,9 +1,9 @@
 """What LeRobot's tools record of an SO-101, as `pick_place_fine` takes it.
 
 A frame has the positions of the joints: where they are, and where the leader arm wanted them. LeRobot calibrates an arm
-by moving each joint through its range, and counts from the middle of it, in degrees, or in hundredths of half of it; the
-gripper goes from 0, shut, to 100. So does the driver of this folder, whose angles are 0 in the same place. The roll of
-the wrist turns all around, and its range is the whole turn. NOT YET COMPARED WITH AN ARM.
+by moving each joint through its range, and counts from the middle of it, in degrees or in hundredths of half of it; the
+gripper goes from 0, shut, to 100. This folder's driver has its zeros there, too. The roll of the wrist turns all around,
+and its range is the whole turn. NOT YET COMPARED WITH AN ARM.
 """
 
 from __future__ import annotations
@@ -94,17 +94,17 @@ class RecordedPickPlaceFine:
         joint = int(largest.argmax())
         if largest[joint] > LARGEST[self._units]:
             others = "degrees" if self._units == "normalised" and largest[joint] <= LARGEST["degrees"] else ""
-            cure = f"choose --units {others}" if others else "record it as LeRobot's lerobot-record does"
+            cure = f"choose --units {others}" if others else "record it as lerobot-record does"
             raise UserError(f"{self.names[joint]} comes to {largest[joint]:.0f}, which is not {self._units}; {cure}.")
         if largest[joint] < RADIANS and np.ptp(gripper) < RADIANS:
             raise UserError(
-                f"All of its joints stay within {largest[joint]:.2f}: these are radians, or the arm did nothing. Record "
-                "degrees, or -100 to 100, as LeRobot's lerobot-record does."
+                f"all of its joints stay within {largest[joint]:.2f}: these are radians, or the arm did nothing; "
+                "record it as lerobot-record does, in degrees or from -100 to 100."
             )
         if not (LARGEST_GRIPPER[0] <= gripper.min() and gripper.max() <= LARGEST_GRIPPER[1]):
             raise UserError(
-                f"{self.names[GRIPPER]} goes from {gripper.min():.0f} to {gripper.max():.0f}, where LeRobot's goes from "
-                "0 to 100; record it as lerobot-record does."
+                f"{self.names[GRIPPER]} goes from {gripper.min():.0f} to {gripper.max():.0f}, and not from 0 to 100; "
+                "record it as lerobot-record does."
             )
 
 
