@@ -2,8 +2,8 @@
 
 A frame has the positions of the joints: where they are, and where the leader arm wanted them. LeRobot calibrates an arm
 by moving each joint through its range, and counts from the middle of it, in degrees or in hundredths of half of it; the
-gripper goes from 0, shut, to 100. This folder's driver has its zeros there, too. The roll of the wrist turns all around,
-and its range is the whole turn. NOT YET COMPARED WITH AN ARM.
+gripper goes from 0, shut, to 100. The zeros of this folder's driver are the same. The roll of the wrist turns all
+around, and has the whole turn for a range. NOT YET COMPARED WITH AN ARM.
 """
 
 from __future__ import annotations
