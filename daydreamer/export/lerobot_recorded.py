@@ -23,6 +23,8 @@ from daydreamer.export.lerobot_reader import PICTURES, Episode, EpisodeUnusable,
 from daydreamer.texts import printable_line
 
 MEASURED, TOLD = "observation.state", "action"
+MOST_STEPS = 12_000
+"""Of an episode, whose pictures are held in memory."""
 _EPSILON_S = 1e-6
 SLOWED = 0.95
 """Share of its own pace below which it is told that a recording was slowed down."""
@@ -153,6 +155,10 @@ class RecordedSteps:
         time_s = np.concatenate(([0.0], np.cumsum(np.maximum(frame_s, sizes / rate_hz))))
         self._recorded_s += frame_s * (len(time_s) - 1)
         self._taken_s += time_s[-1]
+        if time_s[-1] * rate_hz > MOST_STEPS:
+            raise EpisodeUnusable(
+                f"it would take {time_s[-1]:.0f} s at the task's pace, and {MOST_STEPS} steps are taken"
+            )
         steps_s = np.arange(math.floor(time_s[-1] * rate_hz + _EPSILON_S) + 1) / rate_hz
         velocity_rad_s = np.gradient(measured_rad, time_s, axis=0) if len(time_s) > 1 else np.zeros_like(measured_rad)
 
