@@ -17,6 +17,7 @@ app = typer.Typer(
     name="daydreamer",
     help="A robot learns on itself within an hour, in the world model that it learns meanwhile.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -69,7 +70,7 @@ Walker = Annotated[
 ]
 Minutes = Annotated[float, typer.Option(help="Robot time of the session.")]
 NewSession = Annotated[
-    Path | None, typer.Option("--session", metavar="DIR", help="New directory for everything; default sessions/<time>.")
+    Path | None, typer.Option("--session", metavar="DIR", help="New directory for everything; default sessions/TIME.")
 ]
 Preset = Annotated[str, typer.Option(help="Named settings, as the robot's folder has them: default, tiny ...")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
