@@ -4,9 +4,9 @@
     python benchmarks/adaptation.py --out DIR --table
 
 PARENT is a session in which it has learned to walk, as of `daydreamer train walk --steps 12000 --seed 0`. Each arm
-begins with it (`--from`, half of what is replayed at first is its experience), on its feet; after a minute the change
-comes, and stays. Time passes in lock-step. Judged is the published reward: how much is left of what the best thirty
-seconds before the change earned, and how long it took until thirty seconds had 90 % of that again.
+begins with it (`--from`), on its feet; after a minute the change comes, and stays. Time passes in lock-step. Judged is
+the published reward: how much is left of what the best thirty seconds before it earned, and how long it took until
+thirty seconds had 90 % of that again.
 
 - pushes: 60 N for 0.2 s from any side, every five seconds (DayDreamer's authors pushed by hand)
 - payload: a fifth of the robot's mass on the trunk
@@ -46,7 +46,6 @@ HELD_S = 30.0
 RECOVERED = 0.9
 PUSH_N, PUSH_S, PUSH_EVERY_S = 60.0, 0.2, 5.0
 PAYLOAD_SHARE, WEAK, SLIPPERY = 0.2, 0.7, 0.35
-INHERITED_SHARE = 0.5
 
 
 class Changed:
@@ -151,7 +150,7 @@ def result_of(directory: Path) -> Path:
 def run(parent: Path, change: str, learns: bool, minutes: float, directory: Path) -> dict[str, Any]:
     """One arm, in a process of its own."""
     keep_compilations()
-    beginning = Beginning(parent, INHERITED_SHARE if learns else None)
+    beginning = Beginning(parent, None)
     assert beginning.parent is not None
     seed = beginning.parent.parentage.seed
     config = configure(

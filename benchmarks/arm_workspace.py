@@ -1,12 +1,12 @@
 """Random actions, one after another, and where they lead an arm's tool: none may leave its workspace.
 
-    python benchmarks/arm_workspace.py [--actions 1000000] [--physics 20000] [--json FILE]
+    python benchmarks/arm_workspace.py [--task pick_place_fine] [--actions 1000000] [--physics 20000] [--json FILE]
 
-The guard of the SO-101 is asked for something at every tick, twenty times a second, and for something new at every
-fifth on average: half of the requests are joint angles at random, beyond the joints' limits and not finite among them,
-half are what actions of `pick_place` ask for. The arm is believed to be where it was told to be, but for an error that
-is drawn anew each time. What is counted is told tools outside the box. Then the twin carries out some of them, blocked
-by trays and table, and it is measured how far its tool really leaves the box.
+The guard of the SO-101 is asked for something at every tick, twenty times a second, and for something new about as
+often as the task chooses, but four times a second at least. Half of the requests are joint angles at random, beyond the
+joints' limits and not finite among them, half are what actions of the task ask for. The arm is believed to be where it
+was told to be, but for an error that is drawn anew each time. What is counted is told tools outside the box. Then the
+twin carries out some of them, blocked by trays and table, and it is measured how far its tool really leaves the box.
 """
 
 from __future__ import annotations
@@ -25,29 +25,37 @@ from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101.cells import nearest
 from daydreamer.robots.so101.constants import LIMITS, READY_RAD
 from daydreamer.robots.so101.pick_place import PickPlace
+from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 from daydreamer.safety.limiter import CommandLimiter
 from daydreamer.safety.workspace import ROUNDING_M, beyond_m
 from daydreamer.session.new import configure
 
+TASKS = {"pick_place": PickPlace, "pick_place_fine": PickPlaceFine}
+
 TICK_HZ = 20.0
-HELD_SHARE = 0.8
-"""Share of the ticks at which the same is asked for again."""
+LEAST_HZ = 4.0
+"""Of new requests."""
 ERROR_RAD = 0.05
 """Standard deviation of how far joints are from where they were told to be."""
 
 
 class Requests:
-    """What is asked for, at random."""
+    """What is asked for, at random.
 
-    def __init__(self, seed: int) -> None:
+    Attributes:
+      of_task: so many of them were what the task made of its actions.
+    """
+
+    def __init__(self, task: str, seed: int) -> None:
         self._random = np.random.default_rng(seed)
-        self._task = PickPlace(seed)
-        self._task.closed = False
+        self._task = TASKS[task](seed)
+        self._new_share = max(LEAST_HZ, self._task.spec.control_rate_hz) / TICK_HZ
         self._request = READY_RAD
+        self.of_task = 0
 
     def draw(self, sent_rad: np.ndarray) -> np.ndarray:
         """The next request `[6]`."""
-        if self._random.random() >= HELD_SHARE:
+        if self._random.random() < self._new_share:
             self._request = self._drawn(sent_rad)
         return self._request
 
@@ -57,17 +65,22 @@ class Requests:
             return np.full(len(sent_rad), self._random.choice((np.nan, np.inf, -np.inf)))
         if kind < 0.5:
             return self._random.uniform(1.2 * LIMITS.lower_rad, 1.2 * LIMITS.upper_rad)
-        self._task.cell = nearest(LIMITS.workspace.tool_position_m(sent_rad))
-        return self._task.setpoint(random_action(self._task.spec.action, self._random), None, sent_rad)
+        self.of_task += 1
+        task = self._task
+        if isinstance(task, PickPlace):
+            task.cell = nearest(LIMITS.workspace.tool_position_m(sent_rad))
+        else:
+            task.holds = bool(self._random.integers(2))
+        return task.setpoint(random_action(task.spec.action, self._random), None, sent_rad)
 
     def errors(self) -> np.ndarray:
         """How far the joints `[6]` are from where they were told to be."""
         return self._random.normal(0.0, ERROR_RAD, len(READY_RAD))
 
 
-def of_commands(actions: int) -> dict[str, float]:
+def of_commands(task: str, actions: int) -> dict[str, float]:
     """What the guard lets through."""
-    limiter, requests = CommandLimiter(LIMITS, 0.0, TICK_HZ), Requests(seed=0)
+    limiter, requests = CommandLimiter(LIMITS, 0.0, TICK_HZ), Requests(task, seed=0)
     limiter.depart(READY_RAD)
     outside, farthest_m, fastest_m_s, moved = 0, 0.0, 0.0, 0
     tool_position_m = LIMITS.workspace.tool_position_m
@@ -83,6 +96,7 @@ def of_commands(actions: int) -> dict[str, float]:
         fastest_m_s, moved = max(fastest_m_s, step_m * TICK_HZ), moved + (step_m > 1e-4)
     return {
         "actions": actions,
+        "of_task": requests.of_task,
         "outside": outside,
         "farthest_outside_m": farthest_m,
         "fastest_tool_m_s": fastest_m_s,
@@ -91,10 +105,10 @@ def of_commands(actions: int) -> dict[str, float]:
     }
 
 
-def of_twin(actions: int) -> dict[str, float]:
+def of_twin(task: str, actions: int) -> dict[str, float]:
     """Where the tool really goes."""
-    config = configure(robot="so101", task="pick_place", minutes=1.0, seed=0)
-    limiter, requests = CommandLimiter(LIMITS, 0.0, TICK_HZ), Requests(seed=1)
+    config = configure(robot="so101", task=task, minutes=1.0, seed=0)
+    limiter, requests = CommandLimiter(LIMITS, 0.0, TICK_HZ), Requests(task, seed=1)
     limiter.depart(READY_RAD)
     beyond = np.zeros(actions)
     with contextlib.closing(
@@ -115,11 +129,12 @@ def of_twin(actions: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", choices=TASKS, default="pick_place", help="whose actions are drawn")
     parser.add_argument("--actions", type=int, default=1_000_000, help="asked of the guard")
     parser.add_argument("--physics", type=int, default=20_000, help="carried out by the twin")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
-    figures = {"commands": of_commands(options.actions), "twin": of_twin(options.physics)}
+    figures = {"commands": of_commands(options.task, options.actions), "twin": of_twin(options.task, options.physics)}
     text = json.dumps(figures, indent=2)
     print(text)
     if options.json is not None:

@@ -12,6 +12,7 @@ and DIR/steering.png, what was said against what was driven.
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import json
 import math
@@ -25,6 +26,7 @@ import numpy as np
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.simulated import live_a_step
 from daydreamer.contract.signals import WISHED_TWIST, Measurement
+from daydreamer.instrument.wish_trials import true_signals
 from daydreamer.policy.policy import Policy
 from daydreamer.robots.quadruped.follow import CLOSE, FORWARD_M_S, TURN_RAD_S
 from daydreamer.robots.quadruped.presentation import WALK
@@ -60,13 +62,6 @@ class Told:
     def measure(self) -> Measurement:
         measurement: Measurement = self._twin.measure()
         return measurement.with_value(WISHED_TWIST, self.wish)
-
-
-class NoLog:
-    """Takes steps that nobody reads."""
-
-    def append(self, step: Any) -> None:
-        pass
 
 
 def main() -> int:
@@ -113,20 +108,21 @@ def steer(path: Path, wanted: str, minutes: float, seed: int) -> dict[str, Any]:
     policy = Policy.load(chosen.path, session.spec, seed, config.model.acting_noise)
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, seed)) as twin:
         robot = Told(twin)
-        loop = ControlLoop(task, config.actor, NoLog(), actor_life=1, seed=seed, clock=lambda: twin.time_s)
+        nowhere: collections.deque[Any] = collections.deque(maxlen=0)
+        loop = ControlLoop(task, config.actor, nowhere, actor_life=1, seed=seed, clock=lambda: twin.time_s)
         loop.set_policy(policy, frozen=True)
         steps = session.spec.steps(SAID_S)
         said = wishes(minutes, seed)
-        driven = np.empty((len(said), steps, 2))
-        up_z = np.empty((len(said), steps))
-        for number, robot.wish in enumerate(said):
-            for step in range(steps):
-                before_rad = twin.truth().yaw_rad
+        truths = []
+        for robot.wish in said:
+            for _ in range(steps):
                 live_a_step(loop, robot)
-                truth = twin.truth()
-                turned_rad = math.remainder(truth.yaw_rad - before_rad, math.tau)
-                driven[number, step] = truth.velocity_m_s[0], turned_rad * session.spec.control_rate_hz
-                up_z[number, step] = truth.up_z
+                truths.append(twin.truth())
+    true = {
+        name: each.reshape(len(said), steps)
+        for name, each in true_signals(truths, session.spec.control_period_s).items()
+    }
+    driven, up_z = np.stack((true["forward_velocity_m_s"], true["turn_rate_rad_s"]), -1), true["up_z"]
     judged = judge(said, driven[:, session.spec.steps(SETTLES_S) :], up_z, session.spec.control_rate_hz)
     return {
         "session": path.name,
@@ -173,7 +169,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
             said, driven = (np.array([each[key][index] for each in result["said"]]) for key in ("said", "driven"))
             axis.plot(said, driven, ".", alpha=0.7, label=result["session"])
         axis.set(xlabel=f"said: {name}", ylabel="driven, mean of six seconds")
-    axes[0].legend(frameon=False)
+        axis.legend(frameon=False)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 

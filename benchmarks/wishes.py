@@ -94,7 +94,7 @@ def told(result: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Of each wish: what was wished, and what came in each session, with the worst and the best attempt."""
+    """Draws a panel for each wish: what was wished, and what came in each session, with the worst and best attempt."""
     from matplotlib.figure import Figure
 
     wishes = results["wishes"]

@@ -109,6 +109,8 @@ class TwinConfig(_Config):
       joint_position_noise_rad, joint_velocity_noise_rad_s, orientation_noise_rad,
       angular_velocity_noise_rad_s, linear_acceleration_noise_m_s2: standard deviations of white noise.
       camera: render a 64x64 egocentric image; needs a working GL.
+      extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the
+        SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
@@ -132,6 +134,7 @@ class TwinConfig(_Config):
     angular_velocity_noise_rad_s: NotNegative = 0.02
     linear_acceleration_noise_m_s2: NotNegative = 0.1
     camera: bool = False
+    extra_cameras: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
     initial_state: Name | None = None
     randomisation: RandomisationConfig = RandomisationConfig()
     distractors: DistractorConfig = DistractorConfig()
@@ -397,6 +400,12 @@ class LearnerConfig(_Config):
         `ActorCritic.imitation_loss`.
       plan_imitation_scale: weight of imitating what the policy and its plans have carried out, whatever it led to, see
         `ActorCritic.plan_imitation_loss`; meant for sessions with `actor.plan`.
+      cloning_scale: weight of imitating all replayed actions, whoever chose them and whatever they led to: behaviour
+        cloning, to compare with.
+      members: small models beside the world model, none or from 2 on, which predict the next vectors, each with weights
+        of its own; where they disagree nothing is known, see `models.members`. 0 without `--from-logs`, 5 with it.
+      guard_scale: what it costs in imagination to go where members disagree, for each time as much again as usual, in
+        units of the deviation of the rewards: an actor otherwise learns to go where the model is wrong.
       dynamics_scale, representation_scale, vector_scale, reward_scale, continue_scale,
       replay_value_scale: loss weights.
       image_scale: weight of drawing the images; one of 128 counts an image as much as 128 numbers that are measured.
@@ -437,7 +446,7 @@ class LearnerConfig(_Config):
     inherited_fade_s: Positive = 300.0
     demonstration_share: Annotated[float, Meta(ge=0.0, le=0.75)] = 0.0
     mirror: bool = True
-    hindsight_share: float = 0.5
+    hindsight_share: Share = 0.5
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
@@ -461,6 +470,9 @@ class LearnerConfig(_Config):
     replay_value_scale: NotNegative = 1.0
     imitation_scale: NotNegative = 3.0
     plan_imitation_scale: NotNegative = 0.0
+    cloning_scale: NotNegative = 0.0
+    members: Annotated[int, Meta(ge=0, le=64)] = 0
+    guard_scale: NotNegative = 1.0
     learning_rate: NotNegative = 1e-3
     actor_learning_rate: NotNegative = 1e-3
     critic_learning_rate: NotNegative = 1e-3

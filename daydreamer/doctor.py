@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
 import jax
 import msgspec
+import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.experience.closing import close_killed, is_complete
@@ -20,7 +21,7 @@ from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import ExperienceTail, LogTail
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import INHERITED_STEP, SET_ASIDE_SUFFIX, read_checkpoint
-from daydreamer.learner.inherited import read_inherited_experience
+from daydreamer.learner.inherited import read_held_out_experience, read_inherited_experience
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
@@ -157,20 +158,31 @@ _CLOSING = "The next life of the actor, or 'daydreamer doctor --repair', closes 
 
 def _examine_inherited(session: Session) -> Iterator[Finding]:
     """What a session has of others; nothing of one that has nothing."""
-    parent, shown = session.record.parent, session.record.demonstrations
-    if parent is None and not shown:
+    parent, shown, logs = session.record.parent, session.record.demonstrations, session.record.logs
+    if parent is None and not shown and not logs:
         return
     if parent is not None:
         yield Finding(part="inherited", state="sound", text=f"It began with {parent.sentence}.")
     for each in shown:
         yield Finding(part="inherited", state="sound", text=f"It learns also from {each.sentence}.")
+    for log in logs:
+        yield Finding(part="inherited", state="sound", text=f"It learns offline from {log.sentence}.")
     if parent is not None and not (session.checkpoints / str(INHERITED_STEP)).is_dir():
         text = f"Checkpoint {INHERITED_STEP}, which it began with, is gone."
         cure = "Nothing, as long as there is a newer one; without any, learning begins at nothing."
         yield Finding(part="inherited", state="damaged", text=text, cure=cure)
+    yield from _examine_blocks(session, read_inherited_experience, "of others' experience")
+    if logs:
+        yield from _examine_blocks(session, read_held_out_experience, "that are held out")
+
+
+def _examine_blocks(
+    session: Session, read: Callable[..., dict[str, np.ndarray] | None], steps_of_what: str
+) -> Iterator[Finding]:
+    """Steps that were copied from other sessions."""
     problems: list[str] = []
     try:
-        rows = read_inherited_experience(session, lambda kind, **fields: problems.append(_describe_event(kind, fields)))
+        rows = read(session, lambda kind, **fields: problems.append(_describe_event(kind, fields)))
     except UserError as error:
         yield Finding(part="inherited", state="damaged", text=str(error))
         return
@@ -178,7 +190,7 @@ def _examine_inherited(session: Session) -> Iterator[Finding]:
         cure = "Nothing: less of others' experience is replayed."
         yield Finding(part="inherited", state="damaged", text=problem, cure=cure)
     if rows is not None:
-        text = f"{len(rows['reward'])} steps of others' experience; checksums fit."
+        text = f"{len(rows['reward'])} steps {steps_of_what}; checksums fit."
         yield Finding(part="inherited", state="sound", text=text)
 
 

@@ -46,12 +46,9 @@ class LockstepSession:
             Milestones(session.presentation.milestones, session.spec.control_period_s),
             functools.partial(self._events.record, source="twin"),
         )
-        self._known_motions = KnownMotions(session)
-        if self._known_motions.problem:
-            self._events.record("known_motions_refused", "actor", error=self._known_motions.problem)
-        self._planner = make_planner(
-            session.spec, session.config, functools.partial(self._events.record, source="actor")
-        )
+        as_actor = functools.partial(self._events.record, source="actor")
+        self._known_motions = KnownMotions(session, as_actor)
+        self._planner = make_planner(session.spec, session.config, as_actor)
 
     def run(
         self, steps: int, on_report: Callable[[dict[str, float]], None], stop: Callable[[], bool] = lambda: False

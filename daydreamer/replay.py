@@ -76,10 +76,14 @@ def affordable(spec: RobotSpec, config: LearnerConfig) -> int:
     return min(config.replay_capacity, config.replay_bytes // row_bytes(spec))
 
 
-def inheritable(spec: RobotSpec, config: LearnerConfig) -> int:
-    """Steps of another session that go into the same memory: half of it at most, and the ring needs some, too."""
+def inheritable(spec: RobotSpec, config: LearnerConfig, alone: bool = False) -> int:
+    """Steps of other sessions that go into the same memory, of which the ring needs some, too.
+
+    That is half of it at most, unless they are `alone`, in a session that has no steps of its own.
+    """
     steps = affordable(spec, config)
-    return max(0, min(steps // 2, steps - APPEND_SIZES[-1]))
+    others = steps if alone else steps // 2
+    return max(0, min(others, steps - APPEND_SIZES[-1]))
 
 
 def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:

@@ -171,7 +171,12 @@ class Camera:
         source = self._sources[choice]
         self._chosen, self._chosen_s = choice, time.monotonic()
         self._subscription = self._node.create_subscription(
-            source.message_type, source.topic, lambda data: self._receive(source, data), topics.LATEST_ONLY, raw=True
+            source.message_type,
+            source.topic,
+            lambda data: self._receive(source, data),
+            topics.LATEST_ONLY,
+            event_callbacks=topics.UNOBSERVED,
+            raw=True,
         )
 
     def _unsubscribe(self) -> None:

@@ -17,6 +17,7 @@ from daydreamer.safety.encoder_belief import named
 from daydreamer.safety.watchdogs import beyond_limits_rad
 from ros_nodes import topics
 from ros_nodes.complaints import Complaints
+from ros_nodes.runtime import node_of
 
 POSSIBLE_RAD = 0.5
 """A command farther outside the joint limits is a mistake, as degrees for radians; one nearer is brought inside."""
@@ -112,7 +113,7 @@ class CommandIntake:
         """The node that a publisher belongs to, as far as it is known."""
         for endpoint in self._node.get_publishers_info_by_topic(self._topic):
             if _bytes_of(endpoint.endpoint_gid) == publisher:
-                return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+                return node_of(endpoint)
         return "a publisher without a name"
 
 

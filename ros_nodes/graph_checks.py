@@ -15,6 +15,7 @@ from daydreamer.robots.checks import Check, Verdict
 from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.graph_watch import publishers_of, why_silent
+from ros_nodes.runtime import node_of
 
 DOMAINS = range(10)
 """Where a driver that is not in this one may be: people count from 0."""
@@ -116,7 +117,7 @@ def _listeners(node: Node, topic: str, wanted: Sequence[str], kind: SetpointKind
         taken = listeners[0].topic_type
         cure = f"--command-interface {others[taken]}" if taken in others else f"{' or '.join(wanted)} is wanted"
         return failed, f"takes {printable_line(taken)}: {cure}"
-    names = ", ".join(printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}") for each in fitting)
+    names = ", ".join(printable_line(node_of(each)) for each in fitting)
     if any(each.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for each in fitting):
         detail = "asks for transient local durability, which commands do not have: an old command would come again"
         return failed, f"{names} {detail}. Let the driver subscribe as volatile"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rclpy.node import Node
 
 from daydreamer.texts import printable_line
-from ros_nodes.runtime import UNKNOWN_NODE
+from ros_nodes.runtime import UNKNOWN_NODE, node_of
 
 NAME_S = 1.0
 """A publisher is discovered before the name of its node, which is waited for so long."""
@@ -17,10 +17,7 @@ NAME_S = 1.0
 
 def publishers_of(node: Node, topic: str) -> list[str]:
     """Full names of the nodes that publish on a resolved topic, one for each publisher."""
-    return [
-        printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
-        for each in node.get_publishers_info_by_topic(topic)
-    ]
+    return [printable_line(node_of(each)) for each in node.get_publishers_info_by_topic(topic)]
 
 
 class GraphWatch:
@@ -29,17 +26,29 @@ class GraphWatch:
     Attributes:
       intruders: nodes beside ours that publish commands; names as far as they are known, empty if there are none.
       doubled: topics of the robot's state with more than one publisher, each with the nodes' names.
+      unheard: topics of operators that somebody publishes with another type, of which nothing arrives: each with node
+        and type.
     """
 
-    def __init__(self, node: Node, command_topic: str, state_topics: Sequence[str], on_event: Callable[..., None]):
+    def __init__(
+        self,
+        node: Node,
+        command_topic: str,
+        state_topics: Sequence[str],
+        on_event: Callable[..., None],
+        operator_topics: Mapping[str, str],
+    ):
         """Args:
         command_topic: resolved; this node has one publisher there.
         state_topics: resolved.
+        operator_topics: resolved, with the type that is heard there, as the graph writes it.
         on_event: called as `on_event(kind, **fields)` when what there is has changed, from the thread of `look`.
         """
         self.intruders: tuple[str, ...] = ()
         self.doubled: dict[str, tuple[str, ...]] = {}
+        self.unheard: dict[str, tuple[str, ...]] = {}
         self._node = node
+        self._operator_topics = dict(operator_topics)
         self._command_topic = command_topic
         self._state_topics = tuple(state_topics)
         self._on_event = on_event
@@ -61,6 +70,17 @@ class GraphWatch:
                 found[topic] = publishers
             self._report(topic, found.get(topic, ()))
         self.doubled = found
+        self.unheard = {topic: other for topic in self._operator_topics if (other := self._of_other_type(topic))}
+        for topic in self._operator_topics:
+            self._report(topic, self.unheard.get(topic, ()), "unheard_publisher")
+
+    def _of_other_type(self, topic: str) -> tuple[str, ...]:
+        named = {
+            printable_line(f"{node_of(each)} ({each.topic_type})")
+            for each in self._node.get_publishers_info_by_topic(topic)
+            if each.topic_type != self._operator_topics[topic]
+        }
+        return tuple(sorted(named))
 
     def words(self) -> list[str]:
         """What an operator should know of it now."""
@@ -72,9 +92,14 @@ class GraphWatch:
             )
         for topic, publishers in self.doubled.items():
             said.append(f"{topic} has {len(publishers)} publishers: {_named(publishers)}")
+        for topic, publishers in self.unheard.items():
+            said.append(
+                f"{topic} is published by {_named(publishers)}, and {self._operator_topics[topic]} is heard there: "
+                "nothing of it arrives, a stop neither. Publish that type"
+            )
         return said
 
-    def _report(self, topic: str, publishers: tuple[str, ...]) -> None:
+    def _report(self, topic: str, publishers: tuple[str, ...], kind: str = "second_publisher") -> None:
         if publishers == self._reported.get(topic, ()):
             self._unnamed_since_s.pop(topic, None)
             return
@@ -83,7 +108,7 @@ class GraphWatch:
             if time.monotonic() - since_s < NAME_S:
                 return
         self._reported[topic] = publishers
-        self._on_event("second_publisher", topic=topic, publishers=list(publishers), present=bool(publishers))
+        self._on_event(kind, topic=topic, publishers=list(publishers), present=bool(publishers))
 
 
 def _named(publishers: Sequence[str]) -> str:

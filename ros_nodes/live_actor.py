@@ -108,7 +108,13 @@ class LiveActor:
             untrained = Policy.untrained(spec, config.model, plans=config.actor.plan.samples > 0)
             warm_up(untrained, spec)
             runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop, self._begin_s)
-            self._graph = GraphWatch(node, self._commands.topic_name, self._state.topic_names, self._on_publishers)
+            self._graph = GraphWatch(
+                node,
+                self._commands.topic_name,
+                self._state.topic_names,
+                self._on_publishers,
+                OperatorInput.heard_types(node),
+            )
             life = next_actor_life(session.experience)
             earlier_steps, earlier = logged_steps(session), read_status(session)
             writer = stack.enter_context(

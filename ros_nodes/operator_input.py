@@ -21,7 +21,8 @@ from std_srvs.srv import Trigger
 from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
-from ros_nodes.runtime import UNKNOWN_NAME
+from ros_nodes.graph_checks import type_name
+from ros_nodes.runtime import UNKNOWN_NAME, node_of
 
 SERVICES = {
     "e_stop_trigger": OperatorRequest.EMERGENCY_STOP,
@@ -67,13 +68,23 @@ class OperatorInput:
         # only what it asks for, and gets only what the publisher offers.
         self._node = node
         self._speakers: dict[tuple[str, bytes], str] = {}
+        subscribe = functools.partial(node.create_subscription, event_callbacks=topics.UNOBSERVED)
         self._subscriptions = [
-            node.create_subscription(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
-            for quality in topics.FROM_ANYBODY
-        ] + [node.create_subscription(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY)]
+            *(
+                subscribe(Bool, topics.EMERGENCY_STOP, self._on_emergency_stop, quality)
+                for quality in topics.FROM_ANYBODY
+            ),
+            subscribe(Joy, topics.GAMEPAD, self._on_gamepad, topics.LATEST_ONLY),
+        ]
         self._stop_topic = self._subscriptions[0].topic_name
         self._gamepad_topic = self._subscriptions[-1].topic_name
         self._guard = node.create_guard_condition(self._take_lines)
+
+    @staticmethod
+    def heard_types(node: Node) -> dict[str, str]:
+        """By resolved topic, the type that is heard there, as the graph writes it."""
+        heard = {topics.EMERGENCY_STOP: Bool, topics.GAMEPAD: Joy}
+        return {node.resolve_topic_name(topic): type_name(kind) for topic, kind in heard.items()}
 
     @contextlib.contextmanager
     def reading(self, file=sys.stdin) -> Iterator[None]:
@@ -157,7 +168,7 @@ class OperatorInput:
             return "somebody"
         for each in self._node.get_publishers_info_by_topic(topic):
             if _bytes_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
-                return printable_line(f"{each.node_namespace.rstrip('/')}/{each.node_name}")
+                return printable_line(node_of(each))
         return f"publisher {gid.hex()[-8:]}"
 
 

@@ -293,7 +293,9 @@ class RobotState:
             else:
                 self._problems.pop(topic, None)
 
-        self._subscriptions[topic] = self._node.create_subscription(message_type, topic, receive, quality)
+        self._subscriptions[topic] = self._node.create_subscription(
+            message_type, topic, receive, quality, event_callbacks=topics.UNOBSERVED
+        )
 
     def _refuse(self, topic: str, error: Exception, now_s: float) -> None:
         key = (topic, getattr(error, "kind", type(error).__name__))

@@ -25,6 +25,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import remove_ros_args
 
 from daydreamer.errors import UserError
@@ -32,6 +33,12 @@ from daydreamer.stop_request import StopRequest
 
 UNKNOWN_NAME = "_NODE_NAME_UNKNOWN_"
 UNKNOWN_NODE = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NAME}"
+
+
+def node_of(endpoint: TopicEndpointInfo) -> str:
+    """Full name of the node that publishes or subscribes there, as the graph has it; not cleaned for printing."""
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+
 
 DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))
 """A running node is found within 0.2 s, or, if its first announcements go amiss, with the next after 3 s.
@@ -208,7 +215,7 @@ def refuse_second_publisher(
         # Looks at least once, and for the last time after the end.
         waiting = time.monotonic() < end_s
         wait(0.05)
-        publishers = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in node.get_publishers_info_by_topic(topic)]
+        publishers = list(map(node_of, node.get_publishers_info_by_topic(topic)))
         with contextlib.suppress(ValueError):
             publishers.remove(node.get_fully_qualified_name())
         others = publishers

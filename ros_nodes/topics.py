@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist, TwistStamped
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, Imu, JointState
@@ -78,6 +79,12 @@ FROM_ANYBODY = (
 """A subscription of each accepts every publisher (`ros2 topic pub` is reliable, not latched), and gets its reliability.
 
 Deep enough not to lose a message to its successor, as an emergency stop to its release.
+"""
+
+UNOBSERVED = SubscriptionEventCallbacks(use_default_callbacks=False)
+"""For subscriptions that accept every publisher. rclpy looks after two events of each at every wait, a sixth of the
+actor's processor time, only to warn of publishers that are not accepted. Of a wrong type `why_silent` and `GraphWatch`
+tell.
 """
 
 

@@ -65,7 +65,7 @@ class WishedTwist:
             self._node.destroy_subscription(self._subscription)
         self._message_type = heard
         self._subscription = self._node.create_subscription(
-            heard, topics.VELOCITY_COMMAND, self.take, topics.LATEST_ONLY
+            heard, topics.VELOCITY_COMMAND, self.take, topics.LATEST_ONLY, event_callbacks=topics.UNOBSERVED
         )
 
     def take(self, message: Twist | TwistStamped) -> None:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daydreamer.config import TwinConfig
+from daydreamer.errors import UserError
 from sim.motors import MotorModel
 
 if TYPE_CHECKING:
@@ -71,6 +72,24 @@ class Camera:
     height: int
     width: int
     period_s: float
+
+
+def chosen_cameras(description: TwinDescription, config: TwinConfig) -> tuple[Camera, ...]:
+    """Those that are drawn.
+
+    Raises:
+      UserError: the robot has no such camera; lists those it has.
+    """
+    extra = {camera.signal: camera for camera in description.extra_cameras}
+    for name in config.extra_cameras:
+        if name not in extra:
+            raise UserError(
+                f"The twin of '{description.robot}' has no camera '{name}' for twin.extra_cameras; it has "
+                f"{', '.join(extra) or 'none'}."
+            )
+    if not config.camera:
+        return ()
+    return description.cameras + tuple(extra[name] for name in dict.fromkeys(config.extra_cameras))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +201,7 @@ class TwinDescription:
       sensors: the signals that the robot reports.
       derive: of the signals so far, those that the robot computes of them, as wheel odometry; None for none.
       cameras: likewise.
+      extra_cameras: likewise, of those that `TwinConfig.extra_cameras` names.
       stage: of distractors; None for a robot that has none.
       initial_states: by name; the first one is that of a new twin.
       randomised: by domain randomisation.
@@ -199,6 +219,7 @@ class TwinDescription:
     sensors: tuple[Sensor, ...]
     derive: Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]] | None = None
     cameras: tuple[Camera, ...] = ()
+    extra_cameras: tuple[Camera, ...] = ()
     stage: Stage | None = None
     initial_states: Mapping[str, InitialState]
     randomised: Randomised = Randomised()

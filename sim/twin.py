@@ -13,7 +13,7 @@ from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import SimulationUnstable, UserError
 from sim.cameras import Cameras
-from sim.description import TwinDescription
+from sim.description import TwinDescription, chosen_cameras
 from sim.distractors import make_distractors
 from sim.motors import MeteredMotors
 from sim.names import all_names, find, selection
@@ -74,6 +74,7 @@ class Twin:
       model, data: MuJoCo's own.
       joint_names: of the motors' joints, in the order of commands.
       drawn: what domain randomisation made of the robot; None without it.
+      cameras: that are drawn.
       driver: of the motors.
       frozen_rad: `[motors]`, what a stuck encoder says, to the driver and to the sensors; NaN where it is in order.
       biases: sensor errors by signal, one for each signal but the cameras'; see `Sensors`.
@@ -125,8 +126,8 @@ class Twin:
         distractors = make_distractors(config.distractors, description.stage, seed, robot)
         if distractors is not None:
             distractors.lay_floor(self.model, robot)
-        cameras = description.cameras if config.camera else ()
-        self._cameras = Cameras(self.model, self.data, cameras, robot, distractors)
+        self.cameras = chosen_cameras(description, config)
+        self._cameras = Cameras(self.model, self.data, self.cameras, robot, distractors)
         self._random = np.random.default_rng(seed)
         self.reset()
         self._cameras.read()

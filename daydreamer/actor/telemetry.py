@@ -73,9 +73,7 @@ class ActorTelemetry:
         )
         self._metrics = Schedule(session.config.learner.metrics_period_s, at_once=True)
         self._learner_pulse = LearnerPulse(session) if session.learns else None
-        self.known_motions = KnownMotions(session)
-        if self.known_motions.problem:
-            self.event("known_motions_refused", error=self.known_motions.problem)
+        self.known_motions = KnownMotions(session, self.event)
         self._starting_s = STARTING_PATIENCE * session.config.learner.silence_timeout_s
 
     def event(self, kind: str, **fields: object) -> None:

@@ -13,6 +13,7 @@ from jax import Array
 from daydreamer.behavior.returns import ReturnStatistics, lambda_returns
 from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
+from daydreamer.models.members import Members
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
 from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel
@@ -208,7 +209,7 @@ class ActorCritic:
           divide: says how the starts of imagination `[starts]` lie on several devices; changes no value.
 
         Raises:
-          ValueError: an unknown actor gradient.
+          ValueError: an unknown actor gradient, or see `Members`.
         """
         if config.actor_gradient not in ("dynamics", "reinforce"):
             raise ValueError(f"actor_gradient is '{config.actor_gradient}'; it is 'dynamics' or 'reinforce'")
@@ -218,6 +219,7 @@ class ActorCritic:
         self._divide = divide
         self.dynamics_gradient = config.actor_gradient == "dynamics" and not world_model.spec.action.is_discrete
         self.actor = Actor(world_model)
+        self.members = Members(world_model.spec, model, config.members) if config.members else None
         self.critic = MLP(model.critic_layers, model.units, model.bins, output_scale=0.0)
         self.bins = world_model.bins
 
@@ -225,10 +227,13 @@ class ActorCritic:
         """Fresh parameters by network."""
         features = self.world_model.rssm.initial_state((1,)).features
         actor_key, critic_key = jax.random.split(key)
-        return {
+        parameters = {
             "actor": self.actor.initialize(actor_key, features),
             "critic": self.critic.init(critic_key, self.world_model.behavior_features(features)),
         }
+        if self.members:
+            parameters["members"] = self.members.initialize(jax.random.fold_in(key, 2))
+        return parameters
 
     def value(self, critic_parameters, features: Array, statistics: ReturnStatistics) -> Array:
         """Expected return `[...]` at features `[..., features]`."""
@@ -317,6 +322,9 @@ class ActorCritic:
         start = self._divide(jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states))
         disturbance = self.disturbances(residuals, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
+        guard_metrics: dict[str, Array] = {}
+        if self.members:
+            imagined, guard_metrics = self._guarded(self.members, parameters["members"], imagined, batch)
         discount = config.discount * imagined.continues
         returns = lambda_returns(imagined.reward, discount, imagined.value, config.return_lambda)
         relative_returns = jax.lax.stop_gradient(returns) - statistics.baseline(config.discount)
@@ -369,10 +377,29 @@ class ActorCritic:
         }
         total = config.imagination_scale * (actor_loss + critic_loss)
         total += config.replay_value_scale * replay_value_loss + config.imitation_scale * imitation_loss
+        if self.members:
+            metrics |= guard_metrics | {"loss/members": self.members.loss(parameters["members"], batch)}
+            total += metrics["loss/members"]
+        if config.cloning_scale:
+            metrics["loss/cloning"] = self.cloning_loss(parameters, replayed)
+            total += config.cloning_scale * metrics["loss/cloning"]
         if config.plan_imitation_scale:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
         return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
+
+    def _guarded(
+        self, members: Members, parameters, imagined: Imagined, batch: Batch
+    ) -> tuple[Imagined, dict[str, Array]]:
+        """What was imagined, with less reward for steps whose outcome members disagree about; and scalar metrics.
+
+        What they disagree about no more than about the replayed steps costs nothing: there the reward is the model's.
+        """
+        vector = imagined.features[:-1, ..., -self.world_model.rssm.vector_size :]
+        excess = members.excess(jax.lax.stop_gradient(parameters), batch, vector, imagined.action.action)
+        cost = self.config.guard_scale * batch.reward.std() * excess
+        metrics = {"guard/excess": excess.mean(), "guard/cost": cost.mean(), "guard/share": (excess > 0.0).mean()}
+        return imagined._replace(reward=imagined.reward.at[1:].add(-cost)), metrics
 
     def disturbances(self, residuals: PredictionResiduals, chosen: Array, key: Array) -> Array:
         """What to disturb imagined vector observations by `[horizon, starts, vector]`.
@@ -432,6 +459,10 @@ class ActorCritic:
         nearer both keep to each other, the less (Lin et al. 2025, TD-M(PC)^2, who hold the policy to their planner's).
         """
         return (replayed.by_policy * self._distance(parameters, replayed)).mean()
+
+    def cloning_loss(self, parameters, replayed: Replayed) -> Array:
+        """Distance of the actor to all replayed actions, whoever chose them and whatever they led to."""
+        return (replayed.weight * self._distance(parameters, replayed)).mean()
 
     def _distance(self, parameters, replayed: Replayed) -> Array:
         """How far the actor is from the replayed actions, `[time, batch]`."""

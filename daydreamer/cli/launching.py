@@ -46,7 +46,7 @@ WALK_ARGUMENTS = {
     "twin": "file that 'daydreamer fit' wrote, whose twin takes the place of the published one",
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
     "from": "directory of a session to begin with: its world model and policy, as from:=~/rehearsed",
-    "from_experience": "share of what is replayed, 0 to 0.75, that is of its experience at first (default: 0)",
+    "from_experience": "share of what is replayed, 0 to 0.75, that is of its experience at first (default: 0.75)",
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",

@@ -91,8 +91,8 @@ FromExperience = Annotated[
     typer.Option(
         "--from-experience",
         metavar="SHARE",
-        help="With --from: this share of what is replayed (0 to 0.75) is of that session's experience at first, and "
-        "less and less until robot minute 5 (learner.inherited_fade_s).",
+        help="With --from: this share of what is replayed, 0 to 0.75, is of that session's experience at first, and "
+        "less and less until robot minute 5 (learner.inherited_fade_s).  [default: 0.75]",
     ),
 ]
 Demonstrations = Annotated[
@@ -630,9 +630,9 @@ def export(
 @app.command()
 def train(
     robot: RobotName,
-    steps: Annotated[int, typer.Option(help="Environment steps.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
     task: TaskName = None,
+    steps: Annotated[int | None, typer.Option(help="Environment steps; needed but for --from-logs.")] = None,
     train_ratio: Annotated[float | None, typer.Option(help="Replayed steps per environment step.")] = None,
     seed: Seed = 0,
     walker: Annotated[str, typer.Option("--robot", hidden=True)] = "twin",
@@ -643,19 +643,60 @@ def train(
     experience_share: FromExperience = None,
     demonstrations: Demonstrations = None,
     demonstration_share: DemonstrationShare = None,
+    logs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from-logs",
+            metavar="DIR",
+            help="Learn from what this session has recorded, whoever chose in it, and take no step: model and policy, "
+            "offline. May be repeated.",
+        ),
+    ] = None,
+    gradient_steps: Annotated[
+        int | None, typer.Option(help="With --from-logs: at most so many; default 10000. It ends by itself, see above.")
+    ] = None,
 ) -> None:
     """Learn in lock-step, in one process without ROS, as fast as the machine allows; repeatable for a seed.
 
     'train walk' is 'train a1 walk'.
+
+    With --from-logs the end of each log, a tenth, is held out, and what the model predicts of it is told every 250
+    gradient steps. When that has not become better for long learning ends, and the session keeps what predicted best.
+    As in: daydreamer train a1 walk --from-logs sessions/monday --from-logs sessions/tuesday --out offline
     """
     from daydreamer.cli.drives import find_walker
+    from daydreamer.cli.offline import require_sense, train_offline
     from daydreamer.cli.train import train
+
+    require_sense(
+        steps=steps,
+        train_ratio=train_ratio,
+        gradient_steps=gradient_steps,
+        logs=logs or [],
+        parent=parent,
+        experience_share=experience_share,
+        demonstrations=demonstrations or [],
+        demonstration_share=demonstration_share,
+    )
 
     if robot == "walk":
         drive = find_walker(walker)
         if drive.body != "twin":
             raise UserError(f"'{walker}' cannot be trained in lock-step, time does not wait for it; use its twin.")
         robot, task = drive.robot, "walk"
+    if logs or steps is None:
+        status = train_offline(
+            robot=robot,
+            task=task,
+            logs=logs or [],
+            gradient_steps=gradient_steps,
+            out=out,
+            seed=seed,
+            preset=preset,
+            twin_file=twin,
+            overrides=overrides or [],
+        )
+        raise typer.Exit(status)
     status = train(
         robot=robot,
         task=task,

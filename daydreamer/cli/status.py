@@ -47,8 +47,12 @@ def show_status(session_directory: Path, as_json: bool) -> None:
     table = Table(show_header=False, box=None)
     left_out = set() if session.learns else OF_LEARNING
     left_out = left_out if session.plays else left_out | {"plays"}
-    parent, shown = session.record.parent, session.record.demonstrations
-    of_others = {"parent": parent.sentence if parent else None, "demonstrations": [each.sentence for each in shown]}
+    record = session.record
+    of_others = {
+        "parent": record.parent.sentence if record.parent else None,
+        "demonstrations": [each.sentence for each in record.demonstrations],
+        "logs": [each.sentence for each in record.logs],
+    }
     for name, value in {**telemetry.status, **of_others}.items():
         if name not in left_out:
             table.add_row(name, _describe(value))

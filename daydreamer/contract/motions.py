@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import msgspec
+from msgspec import Meta
+
+_Part = Annotated[float, Meta(ge=-1.0, le=1.0)]
+_Count = Annotated[float, Meta(ge=0.0, le=1e9)]
 
 
 class KnownMotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -15,9 +19,9 @@ class KnownMotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
       successes, failures: of its trials, recent ones in full.
     """
 
-    actions: tuple[tuple[float, ...], ...] | None
-    successes: float
-    failures: float
+    actions: Annotated[tuple[tuple[_Part, ...], ...], Meta(min_length=1, max_length=64)] | None
+    successes: _Count
+    failures: _Count
 
 
 @runtime_checkable

@@ -91,7 +91,7 @@ def find_contenders(
         )
         twin = msgspec.structs.replace(config.twin, incidents=(), random_incidents_per_minute=0.0)
         first = contenders[0].config.twin if contenders else twin
-        same_twin = msgspec.structs.replace(first, camera=twin.camera)
+        same_twin = msgspec.structs.replace(first, camera=twin.camera, extra_cameras=twin.extra_cameras)
         contenders.append(
             Contender(
                 session=session,

@@ -12,7 +12,8 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.dream import spread_windows
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.inherited import read_logged_by_others
+from daydreamer.learner.sound import is_sound
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.replay import Continuity, row_bytes, to_rows
 from daydreamer.session.directory import Session
@@ -84,9 +85,13 @@ class LoggedSteps:
 def read_logged(session: Session) -> LoggedSteps:
     """The newest steps of a session, with the quantities that its presentation speaks of.
 
+    Of a session that learns offline they are those of its logs, without the quantities, which are not kept of them.
+
     Raises:
       UserError: a log cannot be read, or is of another robot.
     """
+    if session.is_offline:
+        return _read_others(session)
     spec, presentation = session.spec, session.presentation
     told = [figure.quantity for figure in presentation.figures]
     told += [occurrence.quantity for occurrence in presentation.occurrences]
@@ -97,7 +102,7 @@ def read_logged(session: Session) -> LoggedSteps:
     blocks: list[dict[str, np.ndarray]] = []
     values: dict[str, list[float]] = {name: [] for name in names}
     while steps := tail.read(_BLOCK_STEPS):
-        if sound := [step for step in steps if is_followed(step) and is_finite(step)]:
+        if sound := [step for step in steps if is_sound(step)]:
             blocks.append(to_rows(sound, spec))
             continuity.mark(blocks[-1])
             for name in names:
@@ -106,6 +111,14 @@ def read_logged(session: Session) -> LoggedSteps:
         raise UserError(f"{session.path} has no experience yet; let it run for some minutes.")
     rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     return LoggedSteps(spec, rows, {name: np.array(each) for name, each in values.items()}, skipped)
+
+
+def _read_others(session: Session) -> LoggedSteps:
+    """What a session that has no steps of its own learns from, and what is held out."""
+    rows = read_logged_by_others(session, min(MOST_STEPS, max(1, MOST_BYTES // row_bytes(session.spec))))
+    if rows is None:
+        raise UserError(f"{session.path} has lost the steps that it learned from; restore {session.inherited}.")
+    return LoggedSteps(session.spec, rows, {})
 
 
 def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:

@@ -10,7 +10,8 @@ from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, choose_windows
 from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.learner.learned import Learned
-from daydreamer.telemetry.dreams import REWARD
+from daydreamer.session.directory import Session
+from daydreamer.telemetry.dreams import REWARD, Dream
 
 WINDOWS = 64
 JUDGED_S = (0.5, 1.0)
@@ -72,22 +73,30 @@ def measure_trust(learned: Learned, steps: LoggedSteps) -> Trust:
     """
     predictor = OpenLoopPredictor(learned.agent.world_model, learned.session.config.learner)
     starts = choose_windows(learned.session, steps, predictor.length, WINDOWS)
-    dream = predictor.predict_from(learned.parameters, steps.rows, starts)
+    return trust_of(predictor.predict_from(learned.parameters, steps.rows, starts), learned.session)
+
+
+def trust_of(dream: Dream, session: Session) -> Trust:
+    """What open-loop predictions of a session's model come to.
+
+    Raises:
+      UserError: they are not finite, or what they are of never changes.
+    """
     ratio, reward_ratio = {}, {}
     for seconds in JUDGED_S:
-        step = min(max(1, steps.spec.steps(seconds)), dream.horizon_steps) - 1
+        step = min(max(1, session.spec.steps(seconds)), dream.horizon_steps) - 1
         each = {
             key: max(dream.error[key][step], _SMALLEST) / unchanged[step]
             for key, unchanged in dream.unchanged_error.items()
             if unchanged[step] > _SMALLEST
         }
         if not all(np.isfinite(value) for value in each.values()):
-            raise UserError(f"What the model of {learned.session.path} predicts is not finite; use another session.")
+            raise UserError(f"What the model of {session.path} predicts is not finite; use another session.")
         observed = [value for key, value in each.items() if key != REWARD]
         if not observed:
             raise UserError(
-                f"Nothing ever changes in the log of {learned.session.path}: the robot has not moved. Let it run on: "
-                f"'{learned.session.resume_command()}'."
+                f"Nothing ever changes in the log of {session.path}: the robot has not moved. Let it run on: "
+                f"'{session.resume_command()}'."
             )
         ratio[seconds] = float(np.exp(np.mean(np.log(observed))))
         reward_ratio[seconds] = float(each.get(REWARD, np.nan))

@@ -28,7 +28,8 @@ class TrainState(NamedTuple):
     """Everything a gradient step reads and writes.
 
     Attributes:
-      parameters: by network: encoder, rssm, decoder, outcome, actor, critic; projector, see `WorldModel`.
+      parameters: by network: encoder, rssm, decoder, outcome, actor, critic; projector, see `WorldModel`;
+        members, see `models.members`.
       slow_critic: exponential average of the critic, for targets.
       optimizer: state of the optimizer.
       behavior: see `BehaviorState`.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from daydreamer.config import SessionConfig
-from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.learner.inherited import BLOCK_STEPS, InheritedWriter
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.inherited import InheritedWriter
+from daydreamer.learner.sound import is_sound
+from daydreamer.learner.sources import describe_source, open_sources, require_same_robot, total_reward, wanted_steps
 from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.spec import RobotSpec, spec_difference
+from daydreamer.spec import RobotSpec
+
+_WHAT = "demonstrations"
 
 
 class Demonstrations:
@@ -45,12 +47,7 @@ class Demonstrations:
                 "Demonstrations and the experience of the session that it begins with are not replayed side by side: "
                 "leave out --from-experience or --demonstrations."
             )
-        for session in self._sessions:
-            if session.spec.hash != spec.hash:
-                raise SpecMismatch(
-                    f"The demonstrations in {session.path} are of robot specification {session.spec.hash}, the new "
-                    f"session's is {spec.hash}: {spec_difference(spec, session.spec)}. Take others."
-                )
+        require_same_robot(self._sessions, spec, _WHAT)
         for each in self.demonstrated:
             if each.steps < learner.batch_length:
                 raise UserError(
@@ -87,34 +84,15 @@ def read_demonstrations(directories: Sequence[Path]) -> Demonstrations:
     Raises:
       UserError: one of them is none, is named twice, or is damaged.
     """
-    sessions = list(map(Session.open, directories))
-    paths = [session.path for session in sessions]
-    for session in sessions:
-        if paths.count(session.path) > 1:
-            raise UserError(f"The demonstrations in {session.path} are named twice; name each session once.")
-    return Demonstrations(sessions)
+    return Demonstrations(open_sources(directories, _WHAT))
 
 
 def _examine(session: Session) -> Demonstrated:
-    tail = ExperienceTail(session.experience, session.spec)
-    count, total = 0, 0.0
-    while steps := tail.read(BLOCK_STEPS):
-        shown = [step.reward for step in steps if _is_shown(step)]
-        count, total = count + len(shown), total + math.fsum(shown)
-    if problems := [*session.problems, *(problem.text for problem in tail.problems)]:
-        raise UserError(
-            f"The demonstrations in {session.path} are damaged: {problems[0]} Take a copy that is whole, or show it "
-            f"again; 'daydreamer doctor {session.path}' says more."
-        )
-    return Demonstrated(
-        path=str(session.path),
-        digest=session.digest,
-        robot=session.config.robot,
-        body=session.config.body,
-        steps=count,
-        reward=max(-1e12, min(1e12, total / max(1, count))),
-    )
+    count, reward = 0, 0.0
+    for steps in wanted_steps(session, _WHAT, _is_shown):
+        count, reward = count + len(steps), reward + total_reward(steps)
+    return Demonstrated(**describe_source(session, count, reward))
 
 
 def _is_shown(step: Step) -> bool:
-    return step.intervention and is_followed(step) and is_finite(step)
+    return step.intervention and is_sound(step)

@@ -15,6 +15,7 @@ from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import image_keys, split_vectors
 from daydreamer.models.world_model import Batch, WorldModel, to_action_vector
 from daydreamer.replay import Replay, ReplayState
+from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.dreams import REWARD, Dream
 
 WINDOWS = 4
@@ -34,10 +35,8 @@ class OpenLoopPredictor:
     """
 
     def __init__(self, world_model: WorldModel, config: LearnerConfig):
-        spec = world_model.spec
         self._model = world_model
-        self._context = max(1, round(config.dream_context_s * spec.control_rate_hz))
-        self._horizon = max(1, round(config.dream_horizon_s * spec.control_rate_hz))
+        self._context, self._horizon = dreamed_steps(world_model.spec, config)
         self._compiled = jax.jit(self._predict)
 
     def predict(self, parameters: Any, replay: Replay, gradient_step: int) -> Dream | None:
@@ -152,6 +151,13 @@ class OpenLoopPredictor:
         reward, _ = model.outcomes(parameters, states.features)
         images = model.decoder.apply(parameters["decoder"], states.features)
         return split_vectors(states.vector, model.spec.observation) | images | {REWARD: reward}
+
+
+def dreamed_steps(spec: RobotSpec, config: LearnerConfig) -> tuple[int, int]:
+    """Steps that the model is given to see, and that it predicts."""
+    lengths_s = config.dream_context_s, config.dream_horizon_s
+    context, horizon = (max(1, round(length_s * spec.control_rate_hz)) for length_s in lengths_s)
+    return context, horizon
 
 
 def newest_windows(is_first: np.ndarray, length: int, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""A session that begins with what another one has learned: its networks, and its experience if that is asked for.
+"""A session that begins with what another one has learned: its networks, and, unless that is declined, its experience.
 
 All of it is copied when the session is made, which needs nothing of the other one afterwards. The networks lie there as
 the checkpoint of gradient step 0, which is kept for good, and the policy as the first of its snapshots: whoever goes on
@@ -19,15 +19,16 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
 from daydreamer.learner.checkpoint import Checkpointer
-from daydreamer.learner.inherited import InheritedWriter
+from daydreamer.learner.inherited import InheritedWriter, has_steps_of_others, read_logged_by_others
 from daydreamer.learner.learned import read_learned
-from daydreamer.learner.sound import is_finite, is_followed
+from daydreamer.learner.sound import is_sound
 from daydreamer.policy.policy import flatten_parameters
 from daydreamer.policy.snapshot import NonFiniteParameters, SnapshotMetadata, write_snapshot
 from daydreamer.session.directory import Session
-from daydreamer.session.events import EventLog
+from daydreamer.session.events import EventLog, read_events
 from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent, Parentage
+from daydreamer.session.progress import logged_steps
 from daydreamer.session.seal import Progress
 from daydreamer.telemetry.columns import newest_steps, read_columns
 
@@ -44,7 +45,9 @@ class Inheritance:
 
     def __init__(self, session: Session, state: TrainState, parentage: Parentage):
         """Holds `state`, of `session`, in arrays of numpy; see `read_inheritance`."""
-        self.parent = Parent(parentage, session.spec, session.config)
+        self.parent = Parent(
+            parentage, session.spec, session.config, _has_achieved_goal(session), has_steps_of_others(session)
+        )
         self._session = session
         self._state = state
 
@@ -55,7 +58,12 @@ class Inheritance:
           UserError: the disk failed, there is too little experience, or the policy cannot be one.
         """
         config = session.config
-        agent = Agent(session.spec, config.model, config.learner)
+        try:
+            agent = Agent(session.spec, config.model, config.learner)
+        except ValueError as error:
+            raise UserError(f"The session cannot be trained: {error}. Change it with --set.") from error
+        if config.learner.members != self.parent.config.learner.members:
+            self._state = _with_members_of(agent, config.seed, self._state)
         parameters = agent.policy_parameters(self._state, plans=config.actor.plan.samples > 0)
         metadata = SnapshotMetadata(
             version=1,
@@ -91,7 +99,7 @@ def read_inheritance(directory: Path) -> Inheritance:
 
 def _parentage(session: Session, state: TrainState, progress: Progress, content: str) -> Parentage:
     before = session.record.parent
-    lived_s = progress.env_steps * session.spec.control_period_s
+    lived_s = (progress.env_steps + _steps_of_others(session)) * session.spec.control_period_s
     return Parentage(
         path=str(session.path),
         digest=session.digest,
@@ -104,6 +112,18 @@ def _parentage(session: Session, state: TrainState, progress: Progress, content:
         lived_s=lived_s + (before.lived_s if before else 0.0),
         reward=_recent_reward(session),
     )
+
+
+def _steps_of_others(session: Session) -> int:
+    """That it learned from offline, in place of its own."""
+    return sum(log.steps for log in session.record.logs)
+
+
+def _has_achieved_goal(session: Session) -> bool:
+    """Whether its robot has done at some time what the task is for, as far as the session tells."""
+    reached = {event["name"] for event in read_events(session.events) if event["kind"] == "milestone"}
+    goal = session.presentation.goal
+    return goal is not None and goal.name in reached
 
 
 def _recent_reward(session: Session) -> float | None:
@@ -128,6 +148,17 @@ def _begin_anew(state: TrainState, seed: int) -> TrainState:
     return state._replace(**values, usual_log_norm=cast(jax.Array, np.float32(0.0)))
 
 
+def _with_members_of(agent: Agent, seed: int, state: TrainState) -> TrainState:
+    """What was learned, for an agent with another number of members: these begin at nothing, or are left behind."""
+    learned = dict(jax.tree.leaves_with_path(state))
+
+    def choose(path: tuple[Any, ...], fresh: jax.Array) -> np.ndarray:
+        found = learned.get(path)
+        return np.asarray(fresh if found is None or found.shape != fresh.shape else found)
+
+    return jax.tree.map_with_path(choose, jax.jit(agent.initialize, static_argnums=0)(seed))
+
+
 def _copy_experience(parent: Session, session: Session) -> int:
     """Writes the newest steps of one session that something can be learned from into another; how many.
 
@@ -135,11 +166,16 @@ def _copy_experience(parent: Session, session: Session) -> int:
       UserError: they are too few for a sequence, cannot be read, or the disk failed.
     """
     spec, writer = session.spec, InheritedWriter(session)
-    tail = ExperienceTail(parent.experience, spec, newest_steps(parent, writer.most)[1])
-    count = writer.copy(tail, lambda step: is_followed(step) and is_finite(step))
+    skipped, cursors = newest_steps(parent, writer.most)
+    count, own = 0, logged_steps(parent) - skipped
+    # Of others it has, too: the logs that it learned from offline, or the experience of the one that it began with.
+    if (room := writer.most - own) > 0 and (rows := read_logged_by_others(parent, room)) is not None:
+        count = writer.put(rows)
+    count += writer.copy(ExperienceTail(parent.experience, spec, cursors), is_sound)
     if count < session.config.learner.batch_length:
         raise UserError(
             f"{parent.path} has {count} steps of experience to learn from, fewer than a sequence of "
-            f"{session.config.learner.batch_length}; leave out --from-experience."
+            f"{session.config.learner.batch_length}; begin without: --from-experience 0, under ros2 launch "
+            "from_experience:=0."
         )
     return count

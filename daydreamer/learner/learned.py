@@ -73,7 +73,9 @@ def read_learned(directory: Path) -> Learned:
         return Learned(session, agent, state, progress, content)
     if damaged:
         raise UserError(f"{session.path} has no checkpoint that is whole ({'; '.join(damaged)}); take another session.")
+    cure = f"Go on with it until it has one ('{session.resume_command()}'), or take"
+    if session.is_offline:
+        cure = "Learn from its logs again, into another directory, or take"
     raise UserError(
-        f"{session.path} has no checkpoint: there is nothing yet that it has learned. Go on with it until it has one "
-        f"('{session.resume_command()}'), or take another session."
+        f"{session.path} has no checkpoint: there is nothing yet that it has learned. {cure} another session."
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import msgspec
@@ -102,9 +103,19 @@ class Learner:
         if steps < config.replay_capacity:
             self._on_event("replay_bounded", steps=steps, bytes=config.replay_bytes)
         inherited = read_inherited_experience(self._session, self._on_event)
-        if inherited is not None:
+        if self._session.is_offline:
+            if inherited is None:
+                raise UserError(
+                    f"{self._session.inherited} has no steps to learn from any more; learn from the logs again, into "
+                    "another directory."
+                )
+            steps = APPEND_SIZES[-1]
+        elif inherited is not None:
             steps -= len(inherited["reward"])
-        return Replay(spec, steps, self.agent.devices.whole, inherited)
+        replay = Replay(spec, steps, self.agent.devices.whole, inherited)
+        if self._session.is_offline:
+            replay.draw_inherited(1.0)
+        return replay
 
     @property
     def updates(self) -> int:
@@ -121,6 +132,8 @@ class Learner:
         """Of the replayed sequences that is drawn now from the experience of others."""
         if self.replay.state.inherited is None:
             return 0.0
+        if self._session.is_offline:
+            return 1.0
         if self.config.demonstration_share:
             return self.config.demonstration_share
         fade_steps = self._session.spec.steps(self.config.inherited_fade_s)
@@ -245,6 +258,20 @@ class Learner:
         else:
             self._report_success("dream")
         return dream
+
+    def dream_of(self, rows: Mapping[str, np.ndarray], starts: np.ndarray) -> Dream:
+        """What the model predicts of other experience than it learns from, see `OpenLoopPredictor.predict_from`."""
+        dream = self._predictor.predict_from(self._state.parameters, rows, starts)
+        return dataclasses.replace(dream, gradient_step=self._attempted)
+
+    def go_back(self) -> None:
+        """Gives up what was learned since the newest checkpoint, if there is one and it is not of now."""
+        if self._checkpointer.steps and self._checkpointer.steps[-1] != int(self._state.updates):
+            restored = self._checkpointer.restore(self._state, self._session.spec.hash)
+            assert restored is not None, "this learner has just written it"
+            self._state = jax.device_put(restored[0], self.agent.devices.whole)
+            self._attempted = int(self._state.updates) + int(self._state.skipped)
+            self._reported_skipped = int(self._state.skipped)
 
     def checkpoint(self) -> bool:
         """Saves everything needed to go on, written in the background; whether that has begun.

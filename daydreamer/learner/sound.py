@@ -8,6 +8,11 @@ from daydreamer.experience.step import Step
 from daydreamer.safety.flags import SAFETY_FLAGS
 
 
+def is_sound(step: Step) -> bool:
+    """Whether something can be learned from a step: the joints followed, and every number is one."""
+    return is_followed(step) and is_finite(step)
+
+
 def is_followed(step: Step) -> bool:
     """Whether the joints did what they were told, as far as is known."""
     return not step.safety_flags & SAFETY_FLAGS["not_following"]

@@ -162,6 +162,8 @@ def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     for shown in history.session.record.demonstrations:
         share = history.session.config.learner.demonstration_share
         yield "demonstrations", f"{share:.0%} of each batch; {shown.sentence}; session {shown.digest[:12]}"
+    for log in history.session.record.logs:
+        yield "learned offline from", f"{log.sentence}; session {log.digest[:12]}"
     yield "state", status["state"]
     yield "robot time", f"{history.minutes:.1f} of {history.session.config.minutes:g} min, {len(history.steps)} steps"
     for name, key, template in (

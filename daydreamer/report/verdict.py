@@ -34,6 +34,8 @@ class Verdict:
 
 
 def judge_session(history: SessionHistory) -> Verdict:
+    if history.session.is_offline:
+        return _judge_offline(history)
     if not len(history.steps):
         return Verdict(
             ["Nothing was experienced: there is not one logged step."],
@@ -41,6 +43,14 @@ def judge_session(history: SessionHistory) -> Verdict:
             [f"Look into {history.session.path / 'log'}: robot or twin did not get going."],
         )
     return Verdict(_learned(history), _wrong(history), _advice(history))
+
+
+def _judge_offline(history: SessionHistory) -> Verdict:
+    """A verdict on a session without a step of its own."""
+    learned = [f"It learned offline from {each.sentence}." for each in history.session.record.logs]
+    path = printable_line(str(history.session.path), 200)
+    advice = f"No robot has moved: how good its policy is, 'daydreamer evaluate {path}' says."
+    return Verdict(learned, [each.sentence for each in history.advice], [advice])
 
 
 def _learned(history: SessionHistory) -> list[str]:

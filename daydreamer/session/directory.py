@@ -20,7 +20,7 @@ from daydreamer.config import SessionConfig, decode_yaml, encode_yaml, take_unkn
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.presentation import Presentation
 from daydreamer.robots.quadruped.presentation import WALK
-from daydreamer.session.demonstrated import Demonstrated
+from daydreamer.session.demonstrated import Demonstrated, Recorded
 from daydreamer.session.formats import FORMAT_VERSION, rename_settings, upgrade
 from daydreamer.session.parentage import Parentage
 from daydreamer.session.played import PlayedPolicy
@@ -61,6 +61,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       plays: the frozen policy that it plays; None for a session that learns.
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations: the sessions that it was shown something in.
+      logs: the sessions from whose experience it learns offline; none for one that has a robot of its own.
       teacher: who chose in it, where nobody learns: 'scripted'; None where somebody learns, or a policy is played.
     """
 
@@ -76,6 +77,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     plays: PlayedPolicy | None = None
     parent: Parentage | None = None
     demonstrations: Annotated[tuple[Demonstrated, ...], msgspec.Meta(max_length=1000)] = ()
+    logs: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=1000)] = ()
     teacher: Literal["scripted"] | None = None
 
 
@@ -108,6 +110,7 @@ class Session:
         endow: Callable[[Session], object] = lambda session: None,
         *,
         demonstrations: tuple[Demonstrated, ...] = (),
+        logs: tuple[Recorded, ...] = (),
         teacher: Literal["scripted"] | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
@@ -115,7 +118,7 @@ class Session:
         Args:
           parent: the session that it begins with.
           endow: puts what comes of others into the directory, before it becomes a session.
-          demonstrations, teacher: see `SessionRecord`.
+          demonstrations, logs, teacher: see `SessionRecord`.
 
         Raises:
           UserError: there is something at `path` already, or it cannot be written.
@@ -141,6 +144,7 @@ class Session:
             plays=plays,
             parent=parent,
             demonstrations=demonstrations,
+            logs=logs,
             teacher=teacher,
         )
         content = encode_yaml(record)
@@ -240,7 +244,10 @@ class Session:
         return self.path / "known_motions.json"
 
     def resume_command(self, further_minutes: float | None = None) -> str:
-        """What an operator types to go on with it, by the command that it was begun with."""
+        """What an operator types to go on with it, by the command that it was begun with; offline, with a robot."""
+        if self.is_offline:
+            body = "" if self.config.body == "twin" else f" --body {self.config.body}"
+            return f"daydreamer learn {self.config.robot} {self.config.task}{body} --from {self.path}"
         if os.path.lexists(self.launch_record):
             length = "" if further_minutes is None else f" minutes:={further_minutes:g}"
             file = "walk.launch.py" if self.config.task == "walk" else "learn.launch.py"
@@ -265,6 +272,11 @@ class Session:
     def learns(self) -> bool:
         """Whether there is a learner: nobody learns where a frozen policy plays, or a teacher shows."""
         return self.plays is None and self.record.teacher is None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether it learns from what others have recorded, and no robot moves."""
+        return bool(self.record.logs)
 
     @property
     def driven_by(self) -> tuple[str, str] | None:
@@ -294,8 +306,13 @@ class Session:
 
     @property
     def inherited(self) -> Path:
-        """Experience of the session that it began with, or demonstrations, if that was asked for."""
+        """Experience of others: of the session that it began with, demonstrations, or logs it learns from offline."""
         return self.path / "inherited"
+
+    @property
+    def held_out(self) -> Path:
+        """What is held out of the logs that it learns from offline: by it is judged, and nothing is learned from it."""
+        return self.path / "held_out"
 
     @property
     def metrics(self) -> Path:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from daydreamer.contract.motions import KnownMotion
 from daydreamer.errors import UserError
@@ -17,11 +18,10 @@ from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
 
 LARGEST_BYTES = 1 << 20
-MOST_MOTIONS, MOST_ACTIONS = 64, 64
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    motions: tuple[KnownMotion, ...]
+    motions: Annotated[tuple[KnownMotion, ...], Meta(max_length=64)]
 
 
 def read_known_motions(session: Session) -> tuple[KnownMotion, ...]:
@@ -48,16 +48,8 @@ _CURE = "remove it, and the robot finds out anew how it gets up."
 
 def _check(motions: Sequence[KnownMotion], spec: RobotSpec) -> None:
     """Raises ValueError: these are no motions of this robot."""
-    if len(motions) > MOST_MOTIONS:
-        raise ValueError(f"it has {len(motions)} motions")
-    for motion in motions:
-        if not all(math.isfinite(count) and 0.0 <= count <= 1e9 for count in (motion.successes, motion.failures)):
-            raise ValueError("it counts trials that cannot be")
-        for action in motion.actions or ():
-            if len(action) != spec.action.size or not all(abs(value) <= 1.0 for value in action):
-                raise ValueError("it has an action that is none of this robot's")
-        if motion.actions is not None and not 0 < len(motion.actions) <= MOST_ACTIONS:
-            raise ValueError(f"it has a motion of {len(motion.actions)} actions")
+    if any(len(action) != spec.action.size for motion in motions for action in motion.actions or ()):
+        raise ValueError("it has an action that is none of this robot's")
 
 
 def hand_down(learned: Session, session: Session) -> None:
@@ -87,7 +79,8 @@ class KnownMotions:
       problem: why nothing is known although there is a file; empty where all is well.
     """
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, on_event: Callable[..., None] = lambda kind, **fields: None):
+        """Reads what is there; where that is damaged, `on_event('known_motions_refused', error=...)` is called."""
         self._session = session
         self._failed = False
         self.problem = ""
@@ -96,6 +89,7 @@ class KnownMotions:
             self.motions = read_known_motions(session)
         except UserError as error:
             self.problem = str(error)
+            on_event("known_motions_refused", error=self.problem)
 
     def keep(self, motions: tuple[KnownMotion, ...]) -> None:
         """Call again and again, on a thread that may wait for a disk; complains once about one that does not take it.

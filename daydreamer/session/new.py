@@ -14,7 +14,7 @@ from daydreamer.config import Body, SessionConfig, drop_retired, parse_overrides
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
-from daydreamer.session.demonstrated import Demonstrated
+from daydreamer.session.demonstrated import Demonstrated, Recorded
 from daydreamer.session.directory import Session
 from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent
@@ -55,8 +55,11 @@ def configure(
     settings = entry.preset(task, preset, body)
     fitted = {} if twin is None else {"twin": twin}
     usual = (accelerators.settings(settings), settings, arguments, fitted)
-    taken_over = parent.settings(resolve(*usual)) if parent else {}
-    config = resolve(*usual, taken_over, parse_overrides(overrides))
+    said = parse_overrides(overrides)
+    taken_over = parent.settings(resolve(*usual, said)) if parent else {}
+    # Of others there is either what they have shown or what one of them has experienced.
+    shown = {"learner": {"inherited_share": 0.0}} if is_shown else {}
+    config = resolve(*usual, taken_over, shown, said)
     if parent:
         parent.require_same_networks(config)
     elif config.learner.inherited_share:
@@ -130,19 +133,20 @@ def new_session(
     endow: Callable[[Session], object] = lambda session: None,
     *,
     demonstrations: tuple[Demonstrated, ...] = (),
+    logs: tuple[Recorded, ...] = (),
     teacher: Literal["scripted"] | None = None,
 ) -> Session:
     """A new session in `directory`; without one, in `sessions/` of the working directory, named by the local time.
 
     Args:
       parent: the session that it begins with.
-      endow, demonstrations, teacher: see `Session.create`.
+      endow, demonstrations, logs, teacher: see `Session.create`.
 
     Raises:
       SpecMismatch: the parent is of another robot or task.
       UserError: see `Session.create`.
     """
-    return _create(directory, config, None, parent, endow, demonstrations, teacher)
+    return _create(directory, config, None, parent, endow, demonstrations, logs, teacher)
 
 
 def new_played_session(
@@ -168,6 +172,7 @@ def _create(
     parent: Parent | None,
     endow: Callable[[Session], object],
     demonstrations: tuple[Demonstrated, ...] = (),
+    logs: tuple[Recorded, ...] = (),
     teacher: Literal["scripted"] | None = None,
 ) -> Session:
     if directory is None:
@@ -185,6 +190,7 @@ def _create(
         parent.parentage if parent else None,
         endow,
         demonstrations=demonstrations,
+        logs=logs,
         teacher=teacher,
     )
 
@@ -201,6 +207,12 @@ def resumable_session(directory: Path) -> Session:
         raise UserError(
             f"In {directory} a {session.record.teacher} teacher has shown a task; nobody learns. Learn from it with "
             "--demonstrations, or let it show more in another directory with 'daydreamer demonstrate'."
+        )
+    if session.is_offline:
+        raise UserError(
+            f"{directory} learned from what other sessions have recorded, and has no robot to go on with. Begin a "
+            f"session with what it has learned: '{session.resume_command()}'; or learn from the logs again, into "
+            "another directory."
         )
     entry_of(session)
     return session

@@ -26,6 +26,16 @@ no successor for `safety.policy_old_s` holds the robot, which then experiences n
 """
 
 
+CARRIED_EXPERIENCE = 0.75
+"""Share of what is replayed at first that is of the other session's experience, see `LearnerConfig.inherited_share`.
+
+A robot that gets up and sets out has experienced half a minute. Networks that went on learning from that alone lost in
+another half what ten minutes had taught them (benchmarks/README.md).
+"""
+
+LEAST_CAPACITY = 8192
+"""Steps, of a replay in which there is room for the experience of another session."""
+
 CARRIED_NOISE = 0.3
 """Share of its noise that a learned policy acts with on another robot, at most, see `ModelConfig.acting_noise`.
 
@@ -33,8 +43,12 @@ A policy that walked acted with all of it on five robots, and walked on none of 
 it walked on three of them within one (benchmarks/README.md). It has found its ways, and on another robot less to spare.
 """
 
-SHORTFALL = 0.5
-"""A policy whose mean reward is lower by this much than it was before does not do what it did."""
+SHORTFALL = 1.5
+"""A policy whose mean reward is lower by this much than it was before does not do what it did.
+
+Another robot is slower or heavier: with 0.5, a policy that walked at 13.2 where it had earned 13.8 was interrupted by
+rhythms until it walked no more (benchmarks/README.md).
+"""
 
 
 class Parentage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,30 +92,38 @@ class Parent:
       parentage: what the new session will say of it.
       spec: of its robot.
       config: its settings.
+      achieved: its robot had done what the task is for, see `Presentation.goal`.
+      has_steps_of_others: it has a copy of steps that others experienced: of logs, of its own parent, or shown.
     """
 
     parentage: Parentage
     spec: RobotSpec
     config: SessionConfig
+    achieved: bool = False
+    has_steps_of_others: bool = False
 
     def settings(self, young: SessionConfig) -> dict[str, Any]:
         """What a session that begins with learned networks has in place of the settings of a young learner.
 
         Args:
-          young: the settings that it would have otherwise, but for those that the operator names.
+          young: the settings that it would have otherwise.
         """
-        reward, model = self.parentage.reward, self.config.model
+        reward, model, learner = self.parentage.reward, self.config.model, young.learner
+        enough = self.has_steps_of_others or self.parentage.env_steps >= learner.batch_length
+        there_is = enough and learner.replay_capacity >= LEAST_CAPACITY
         return {
             "model": msgspec.to_builtins(model) | {"acting_noise": min(model.acting_noise, CARRIED_NOISE)},
             # What the critic's values mean.
             "learner": {
                 "discount": self.config.learner.discount,
-                "minimum_s": min(young.learner.minimum_s, EARLIEST_LEARNING_S),
+                "minimum_s": min(learner.minimum_s, EARLIEST_LEARNING_S),
+                "inherited_share": CARRIED_EXPERIENCE if there_is else 0.0,
             },
             "actor": {
                 "random_s": max(0.0, young.actor.random_s - self.parentage.lived_s),
-                # Rhythms only disturb a policy that does here what it did there; one that does not learns from them.
-                "rhythm_until_reward": None if reward is None else reward - SHORTFALL,
+                # Rhythms only disturb a policy that does here what it did there, if that was worth it; another one
+                # learns from them.
+                "rhythm_until_reward": reward - SHORTFALL if self.achieved and reward is not None else None,
             },
         }
 

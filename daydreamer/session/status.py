@@ -17,7 +17,7 @@ import numpy as np
 from daydreamer.errors import UserError
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
-from daydreamer.session.demonstrated import Demonstrated
+from daydreamer.session.demonstrated import Demonstrated, Recorded
 from daydreamer.session.directory import Session
 from daydreamer.session.parentage import Parentage
 from daydreamer.storage.atomic import write_atomically
@@ -224,6 +224,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
       imagined_per_real_step: by the learner, and for plans.
       processes: by role.
       parent: the session that it began with; None for one that began with nothing learned.
+      demonstrations, logs: sessions that it learns from.
       problems: what could not be read, one sentence each.
       The others: see `ActorStatus` and `LearnerStatus`.
     """
@@ -275,6 +276,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     processes: dict[str, ProcessSummary] = {}
     parent: Parentage | None = None
     demonstrations: tuple[Demonstrated, ...] = ()
+    logs: tuple[Recorded, ...] = ()
     problems: list[str] = []
 
 
@@ -350,6 +352,7 @@ def read_status(session: Session) -> dict[str, Any]:
         processes=processes,
         parent=session.record.parent,
         demonstrations=session.record.demonstrations,
+        logs=session.record.logs,
         problems=problems,
         **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
         **_known(actor, "policy_version policy_age_s"),

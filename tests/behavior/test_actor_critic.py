@@ -231,6 +231,9 @@ def test_actions_that_paid_more_than_expected_are_imitated_and_no_others(action)
 
     assert after(1.0) < 0.1
     assert after(-1.0) > 0.4
+    clone = jax.jit(behavior.cloning_loss)
+    losses = [clone(parameters, replayed_actions(behavior, parameters, actions, jnp.full((4, 6), r))) for r in (-1, 1)]
+    assert losses[0] == losses[1] > 0.1, "behaviour cloning asks not what it paid"
 
 
 def test_starts_are_drawn_without_replacement():

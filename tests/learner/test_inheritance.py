@@ -18,11 +18,12 @@ from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import latest_snapshot
+from daydreamer.robots.quadruped.presentation import WALK
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
-from daydreamer.session.events import read_events
+from daydreamer.session.events import EventLog, read_events
 from daydreamer.session.new import configure
-from daydreamer.session.parentage import EARLIEST_LEARNING_S
+from daydreamer.session.parentage import CARRIED_EXPERIENCE, EARLIEST_LEARNING_S, LEAST_CAPACITY
 from daydreamer.session.seal import Progress, checkpoint_paths
 from daydreamer.session.status import read_status
 from daydreamer.spec import RobotSpec, Space
@@ -58,7 +59,7 @@ WITH_EXPERIENCE = merge(
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory, write_steps):
     """A session that has learned a little; nobody changes it. With the state that it came to."""
-    session = Session.create(tmp_path_factory.mktemp("taught") / "session", resolve(SETTINGS), SPEC)
+    session = Session.create(tmp_path_factory.mktemp("taught") / "session", resolve(SETTINGS), SPEC, WALK)
     write_steps(session, 100)
     with contextlib.closing(Learner(session)) as learner:
         for _ in range(4):
@@ -184,6 +185,12 @@ def test_experience_is_a_share_of_each_batch_that_fades(taught, tmp_path, write_
     with contextlib.closing(Learner(child)) as learner:  # goes on as it was
         assert_equal(state_of(learner), trained)
 
+    # Who begins with it has what it has experienced itself last, and before that what it had of others.
+    rows = read_inherited_experience(begin(tmp_path / "grandchild", child, WITH_EXPERIENCE), print)
+    both = [*original, *ExperienceTail(child.experience, SPEC).read()]
+    np.testing.assert_array_equal(rows["observation/x"], [step.observation["x"] for step in both])
+    assert rows["is_first"][0] and rows["is_first"][len(original)]
+
 
 def test_damaged_experience_is_named_and_left_out(taught, tmp_path):
     child = begin(tmp_path / "child", taught[0], WITH_EXPERIENCE)
@@ -252,6 +259,7 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     config = configure(robot="a1", minutes=1.0, seed=0, parent=parent)
     assert config.model == msgspec.structs.replace(parent.config.model, acting_noise=0.3) != young.model
     assert config.learner.minimum_s == EARLIEST_LEARNING_S < young.learner.minimum_s
+    assert config.learner.inherited_share == CARRIED_EXPERIENCE > young.learner.inherited_share == 0.0
     assert config.actor.random_s == young.actor.random_s - 5.0
     assert config.actor.rhythm_s == young.actor.rhythm_s and config.actor.rhythm_until_reward is None
     kept = msgspec.structs.replace(config, model=young.model, learner=young.learner, actor=young.actor)
@@ -261,6 +269,21 @@ def test_the_settings_are_those_of_learned_networks_unless_the_operator_says_oth
     assert config.actor.random_s == 7.0 and config.model.acting_noise == 0.5
     with pytest.raises(UserError, match="model.deterministic is 64 here and 32 there"):
         configure(robot="a1", minutes=1.0, seed=0, overrides=["model.deterministic=64"], parent=parent)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_shown"),
+    [
+        (["learner.inherited_share=0"], False),
+        (["learner.demonstration_share=0.5"], True),
+        (["learner.batch_length=101"], False),
+        ([f"learner.replay_capacity={LEAST_CAPACITY - 1}"], False),
+    ],
+)
+def test_experience_is_taken_along_unless_there_is_none_no_room_or_something_else(taught, overrides, is_shown):
+    parent = read_inheritance(taught[0].path).parent
+    config = configure(robot="a1", minutes=1.0, seed=0, overrides=overrides, parent=parent, is_shown=is_shown)
+    assert config.learner.inherited_share == 0.0
 
 
 def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, parent, write_steps):
@@ -274,7 +297,12 @@ def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, par
     write_steps(parent, 100, chosen)
     learned = read_inheritance(parent.path).parent
     assert learned.parentage.reward == 12.5
-    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward == 12.0
+    # It never did what the task is for, and rhythms are what it would learn that from.
+    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward is None
+
+    EventLog(parent.events).record("milestone", "actor", name=WALK.goal.name, robot_seconds=4.0)
+    learned = read_inheritance(parent.path).parent
+    assert configure(robot="a1", minutes=1.0, seed=0, parent=learned).actor.rhythm_until_reward == 11.0
 
 
 def test_experience_of_no_session_is_refused():

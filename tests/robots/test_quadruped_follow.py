@@ -9,6 +9,7 @@ from daydreamer.robots.quadruped.follow import (
     TERMS,
     TURN_RAD_S,
     WISH_SCALE,
+    DirectionsToGo,
     QuadrupedFollowTask,
     Wishes,
     follow_reward,
@@ -105,6 +106,20 @@ def test_wishes_are_drawn_over_all_that_may_be_wished_and_last():
     np.testing.assert_allclose(high, (FORWARD_M_S[1], TURN_RAD_S[1]), atol=0.1)
     again = Wishes(0.05, seed=1)
     np.testing.assert_array_equal(drawn[:1000], [again.next() for _ in range(1000)])
+
+
+def test_relatives_of_a_rhythm_swing_the_other_way_or_do_less_on_one_side():
+    directions, generator = DirectionsToGo(), np.random.default_rng(0)
+    amplitude = np.random.default_rng(1).normal(size=12) * (1.0 + 0.5j)
+    found = {tuple(np.round((directions.relative(amplitude, generator) / amplitude).real, 6)) for _ in range(100)}
+    reversed_, half = np.array((1.0, -1.0, 1.0)), np.full(3, 0.5)
+    left, right = np.array((0, 1, 0, 1)), np.array((1, 0, 1, 0))  # FR, FL, RR, RL
+
+    def changed(legs, factors):
+        return tuple(np.where(legs[:, None], factors, 1.0).ravel().tolist())
+
+    sides = {changed(legs, factors) for legs in (left, right) for factors in (reversed_, half)}
+    assert found == sides | {changed(left + right, reversed_)}
 
 
 def test_its_mirror_image_turns_the_other_way():

@@ -129,6 +129,9 @@ def test_each_aim_has_its_own_best():
         alternate = (True, False)
         action = None
 
+        def relative(self, amplitude, generator):
+            return amplitude * (1.0, 1.0, 0.2, 1.5)
+
         def last_step(self):
             return np.zeros(2) if self.action is None else np.minimum(np.abs(self.action[2:]), 1.0)
 

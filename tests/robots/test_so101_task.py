@@ -22,9 +22,9 @@ def measured(cell, gripper_rad=OPEN_RAD, picture=GREY, effort_n_m=np.zeros(6), s
     return Measurement(0.0, values | {JOINT_EFFORT: np.array(effort_n_m)})
 
 
-def with_cube(columns):
+def with_cube(columns, rows=slice(30, 34)):
     picture = GREY.copy()
-    picture[30:34, columns] = (200, 10, 10)
+    picture[rows, columns] = (200, 10, 10)
     return picture
 
 
@@ -163,12 +163,22 @@ def test_motors_that_give_too_much(joint, torque_n_m, speed_rad_s, seconds, said
     assert finding.wrong == (said is not None) and (said is None or finding.subject == said and finding.cure)
 
 
-def test_a_cube_that_nobody_sees_is_asked_for():
-    check = CubeCheck(ABOVE)
-    assert not watch(check, measured(Cell(0, 4, True)), 59.0).wrong
-    finding = watch(check, measured(Cell(0, 4, True)), 2.0)
-    assert finding.wrong and "Put the cube back" in finding.cure
-    assert not watch(check, measured(Cell(0, 4, True), picture=with_cube(slice(10, 14))), 0.1).wrong
+@pytest.mark.parametrize(
+    "picture, said",
+    [
+        (GREY, "sees no red cube"),
+        (with_cube(slice(30, 34), slice(46, 50)), "sees the cube beyond the trays, out of reach"),
+        (with_cube(slice(60, 64)), "sees the cube beyond the trays, out of reach"),
+    ],
+    ids=["unseen", "before the trays", "beside them"],
+)
+def test_a_cube_that_cannot_be_had_is_asked_for(picture, said):
+    check, cell = CubeCheck(ABOVE), Cell(0, 4, True)
+    assert not watch(check, measured(cell, picture=picture), 59.0).wrong
+    finding = watch(check, measured(cell, picture=picture), 2.0)
+    assert finding.wrong and said in finding.subject and "Put the cube back" in finding.cure
+    assert not watch(check, measured(cell, picture=with_cube(slice(10, 14))), 0.1).wrong
+    assert not watch(check, measured(cell, picture=picture), 59.0).wrong
     assert find_cube(with_cube(slice(10, 14))) == pytest.approx((12 / 64, 0.5))
 
 

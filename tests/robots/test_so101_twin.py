@@ -9,13 +9,16 @@ import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, TEMPERATURE
+from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import SIDES, Cell, cells_over
 from daydreamer.robots.so101.constants import COUNT_RAD, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.embodiment import ABOVE, WRIST
+from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
-from daydreamer.robots.so101.sight import find_cube
+from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
+from daydreamer.robots.so101.sight import find_cube, is_out_of_reach
 from daydreamer.robots.so101.teacher import PickPlaceTeacher
 from daydreamer.session.new import configure
 
@@ -117,10 +120,10 @@ def test_a_gripper_on_a_rigid_bar_presses_no_harder_than_it_may_and_warms_a_litt
 class Loop:
     """The control loop over a twin, in simulated time; on hardware's settings if it is watched."""
 
-    def __init__(self, twin, choose, safety=False):
+    def __init__(self, twin, choose, safety=False, task=None):
         config = configure(robot="so101", task="pick_place", body="hardware", minutes=1.0, seed=0)
         self.twin, self.steps, self.raised = twin, [], []
-        self.task = PickPlace(seed=0)
+        self.task = task or PickPlace(seed=0)
         self.change = lambda measurement: None
         self.loop = ControlLoop(
             self.task,
@@ -169,12 +172,50 @@ def test_a_scripted_teacher_picks_and_places_and_the_gripper_knows():
         assert sum(step.reward for step in loop.steps) >= 33
 
 
+def test_a_scripted_teacher_places_by_small_motions_from_either_tray():
+    with make_twin() as twin:
+        task = PickPlaceFine(seed=0)
+        loop = Loop(twin, None, task=task)
+        loop.loop.intervene(FineTeacher(task, twin).action)
+        sides = [np.sign(twin.cube_m[1])]
+        while len(sides) < 4 and twin.time_s < 60.0:
+            steps = len(loop.steps)
+            loop.run(0.1)
+            if any(step.is_terminal for step in loop.steps[steps:]):
+                sides.append(np.sign(twin.cube_m[1]))
+        assert sides[1:] == [-side for side in sides[:-1]]
+        assert sum(step.reward for step in loop.steps) == 3.0 and len(loop.steps) < 200
+
+
 def test_the_camera_sees_the_cube_on_the_side_where_it_is():
     with make_twin(seed=3, initial_state="at_rest") as twin:
         for _ in range(3):
             twin.reset("at_rest")
             right, _ = find_cube(twin.read()[ABOVE])
             assert (right > 0.5) == (twin.cube_m[1] > 0)
+        for x_m, y_m, reached in ((0.169, 0.113, True), (0.211, -0.113, True), (0.28, 0.0, False), (0.19, 0.19, False)):
+            twin.data.joint("cube").qpos[:2] = x_m, y_m
+            twin.advance(0.2)
+            assert is_out_of_reach(find_cube(twin.read()[ABOVE])) != reached
+
+
+def test_a_camera_on_the_wrist_is_seen_and_watched_if_it_is_wanted():
+    with make_twin(extra_cameras="[wrist]") as twin:
+        task = PickPlaceFine(0, ("wrist",))
+        tool_m = twin.cube_m * (1, 1, 0) + (0.0, -0.0325, 0.06)
+        hold(twin, np.array((*kinematics.downwards(tool_m), OPEN_RAD)), 2.0)
+        measurement = twin.measure()
+        state = task.observe(measurement, measurement[JOINT_POSITION])
+        assert find_cube(state.observation[WRIST])[0] == pytest.approx(0.6, abs=0.2)
+        assert list(state.observation) == list(task.spec.observation) and task.spec != PickPlaceFine(0).spec
+        assert len(task.embodiment.make_checks(None)) == 4
+    with (
+        pytest.raises(UserError, match=r"no camera 'front' for twin.extra_cameras; it has wrist"),
+        make_twin(extra_cameras="[front]"),
+    ):
+        pass
+    with pytest.raises(UserError, match=r"no camera 'front' for twin.extra_cameras; choose \[wrist\]"):
+        PickPlaceFine(0, ("front",))
 
 
 def dark(measurement):

@@ -9,10 +9,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Joy
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Empty
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
@@ -104,6 +105,13 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator
     publisher = rig.node.create_publisher(Bool, "e_stop", QoSProfile(depth=10))
     rig.until(lambda: publisher.get_subscription_count() >= 2)
     stops(lambda: [publisher.publish(Bool(data=True)), publisher.publish(Bool(data=False))])
+
+    # A button of another type stops nothing, and that is said.
+    with rclpy.init(context=rclpy.Context(), domain_id=rig.domain) as elsewhere:
+        wired = rclpy.create_node("button", context=elsewhere.context)
+        wired.create_publisher(Empty, "e_stop", 1)
+        unheard = {"kind": "unheard_publisher", "topic": "/e_stop", "publishers": ["/button (std_msgs/msg/Empty)"]}
+        rig.until(lambda: any(unheard.items() <= event.items() for event in read_events(rig.session.events)))
 
     # An unreliable button says what it is over and over.
     button = rig.node.create_publisher(Bool, "e_stop", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))

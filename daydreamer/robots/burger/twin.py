@@ -165,7 +165,7 @@ class BurgerTwin(Twin):
         """See `Twin.read`."""
         signals = super().read()
         signals |= self._odometry(signals)
-        self._exposure.expose(self.description.cameras, signals, self._random)
+        self._exposure.expose(self.cameras, signals, self._random)
         return signals
 
     def _odometry(self, signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

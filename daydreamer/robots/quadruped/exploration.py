@@ -73,7 +73,7 @@ class Explorer:
     motion another. So a robot that has fallen gets up as soon as it has once got up by chance, and leaves it to the
     policy as soon as that does better.
 
-    What is known of getting up outlives it, see `RemembersMotions`.
+    What is known of getting up outlives it, see `RemembersMotions` and its `known_motions`.
 
     On its feet it may try rhythms, see `Rhythms`.
 
@@ -137,7 +137,7 @@ class Explorer:
         self._publish()
 
     def _publish(self) -> None:
-        """For another thread to look at."""
+        """Replaces `known_motions` as a whole: other threads look at it."""
         self.known_motions = tuple(
             KnownMotion(
                 actions=None if plan.actions is None else tuple(map(tuple, plan.actions.tolist())),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,27 @@ def walk_reward(up_z: float, errors: Sequence[float], velocity_m_s: np.ndarray) 
     velocity = ramp(knee) * velocity_term(velocity_m_s)
     total = upright + hip + shoulder + knee + VELOCITY_WEIGHT * (velocity + 1.0)
     return total, dict(zip(TERMS, (upright, hip, shoulder, knee, velocity), strict=True))
+
+
+def posture_terms(up_z: Any, joint_position: Any, stand_pose: np.ndarray) -> tuple[Any, Any, Any, Any]:
+    """The first four terms of `walk_reward`, each `[...]`, of many moments at once: arrays of NumPy or JAX.
+
+    Args:
+      up_z: `[...]`, see there.
+      joint_position: `[..., 12]`, see `pose_errors`, as `stand_pose`.
+    """
+    errors = (abs(joint_position - stand_pose) / (1.0 + abs(stand_pose))).clip(max=1.0)
+    errors = errors.reshape(*errors.shape[:-1], 4, 3).mean(-2)
+    upright = up_z / 2 + 0.5
+    hip = ramps(upright, UPRIGHT_RAMP) * (1.0 - errors[..., 0])
+    shoulder = ramps(hip) * (1.0 - errors[..., 1])
+    return upright, hip, shoulder, ramps(shoulder) * (1.0 - errors[..., 2])
+
+
+def ramps(terms: Any, ends: tuple[float, float] = RAMP) -> Any:
+    """What `ramp` says of each of `terms` `[...]`, an array of NumPy or JAX."""
+    begin, end = ends
+    return ((terms - begin) / (end - begin)).clip(0.0, 1.0)
 
 
 def ramp(term: float, ends: tuple[float, float] = RAMP) -> float:

@@ -23,6 +23,8 @@ KEPT = 4
 """Rhythms that are remembered."""
 FRESH = 0.2
 """Share of the bouts that try something new; the others vary what is remembered."""
+RELATED = 0.5
+"""With several aims, share of the bouts that try a relative of the best of one of them."""
 VARIATION = 0.25
 """Of a new rhythm is added to a remembered one to vary it, and a tenth of this logarithmically to its frequency."""
 DISAPPOINTMENT = 0.1
@@ -66,6 +68,9 @@ class Aims(Protocol):
     def alternate(self) -> Sequence[bool]:
         """For each, whether left and right take turns."""
 
+    def relative(self, amplitude: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """An amplitude, complex `[action]`, that may do for one of them what this one does for another."""
+
     def last_step(self) -> np.ndarray:
         """What of the last step a bout is judged by, `[quantities]`."""
 
@@ -85,7 +90,8 @@ class Rhythms:
     Bohlinger et al. 2025, Gait in Eight; here only the exploration has it, and the policy is free.
 
     With several aims the bouts look for each of them in turn, as long as there are bouts, and what one comes upon is
-    remembered for all of them.
+    remembered for all of them. Every other one tries what is related to the best of any aim, see `Aims.relative`: what
+    goes forwards says much about how to go backwards, or to turn.
     """
 
     def __init__(
@@ -179,7 +185,11 @@ class Rhythms:
         self._aim = (self._aim + 1) % len(self._best)
         best = self._best[self._aim]
         rhythm, self._parent = self._draw(), None
-        if best and self._random.random() >= FRESH:
+        if self._aims is not None and best and self._random.random() < RELATED:
+            found = self._best[self._random.integers(len(self._best))][0]
+            rhythm.frequency_hz = found.frequency_hz
+            rhythm.amplitude = self._aims.relative(found.amplitude, self._random)
+        elif best and self._random.random() >= FRESH:
             ranks = np.arange(len(best), 0, -1)
             self._parent = parent = best[self._random.choice(len(ranks), p=ranks / ranks.sum())]
             factor = np.exp(0.1 * self._random.normal())

@@ -9,12 +9,11 @@ import functools
 from collections.abc import Mapping
 
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from daydreamer.contract.wishes import Signals, Wish, Wishables
 from daydreamer.robots.quadruped.description import JOINT_NAMES, Quadruped
-from daydreamer.robots.quadruped.reward import RAMP, UPRIGHT_RAMP, VELOCITY_WEIGHT
+from daydreamer.robots.quadruped.reward import UPRIGHT_RAMP, VELOCITY_WEIGHT, posture_terms, ramps
 from daydreamer.robots.quadruped.task import (
     ANGULAR_VELOCITY_SCALE_RAD_S,
     JOINT_VELOCITY_SCALE_RAD_S,
@@ -120,17 +119,11 @@ def height_m(robot: Quadruped, up: Array, joint_rad: Array) -> Array:
 
 def _move(robot: Quadruped, told: Signals, forward: float = 0.0, left: float = 0.0, turn: float = 0.0) -> Array:
     """0 to 9: as that of walking, but what going forwards pays there is paid for these speeds all at once."""
-    upright = told["up_z"] / 2 + 0.5
     joint_rad = jnp.stack([told[f"{name}_rad"] for name in JOINT_NAMES], -1)
-    stand = robot.reward_stand_pose
-    error = jnp.minimum(jnp.abs(robot.joint_range.normalise(joint_rad) - stand) / (1.0 + np.abs(stand)), 1.0)
-    error = error.reshape(*error.shape[:-1], 4, 3).mean(-2)
-    hip = _ramp(upright, UPRIGHT_RAMP) * (1.0 - error[..., 0])
-    shoulder = _ramp(hip) * (1.0 - error[..., 1])
-    knee = _ramp(shoulder) * (1.0 - error[..., 2])
+    posture = posture_terms(told["up_z"], robot.joint_range.normalise(joint_rad), robot.reward_stand_pose)
     paid = _paid(told["forward_velocity_m_s"], forward, MISS_M_S) * _paid(told["left_velocity_m_s"], left, MISS_M_S)
     paid *= _paid(told["turn_rate_rad_s"], turn, MISS_RAD_S)
-    return upright + hip + shoulder + knee + VELOCITY_WEIGHT * _ramp(knee) * paid
+    return sum(posture) + VELOCITY_WEIGHT * ramps(posture[-1]) * paid
 
 
 def _crouch(told: Signals, value: float) -> Array:
@@ -138,13 +131,7 @@ def _crouch(told: Signals, value: float) -> Array:
     upright = told["up_z"] / 2 + 0.5
     paid = _paid(told["forward_velocity_m_s"], 0.0, MISS_M_S) * _paid(told["left_velocity_m_s"], 0.0, MISS_M_S)
     paid *= _paid(told["turn_rate_rad_s"], 0.0, MISS_RAD_S) * _paid(told["height_m"], value, MISS_M)
-    return upright + VELOCITY_WEIGHT * _ramp(upright, UPRIGHT_RAMP) * paid
-
-
-def _ramp(term: Array, ends: tuple[float, float] = RAMP) -> Array:
-    """As `reward.ramp`."""
-    begin, end = ends
-    return jnp.clip((term - begin) / (end - begin), 0.0, 1.0)
+    return upright + VELOCITY_WEIGHT * ramps(upright, UPRIGHT_RAMP) * paid
 
 
 def _paid(value: Array, wished: float, miss: float) -> Array:

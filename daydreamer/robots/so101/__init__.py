@@ -1,9 +1,9 @@
 """TheRobotStudio's SO-101, an arm with a gripper, with a camera before its table."""
 
 from daydreamer.robots.registry import Interface, Robot, TaskEntry
-from daydreamer.robots.so101 import pick_place
+from daydreamer.robots.so101 import pick_place, pick_place_fine
 from daydreamer.robots.so101.portrayal import PORTRAYAL
-from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, TINY
+from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, PICK_PLACE_FINE_DEFAULT, TINY
 
 ROBOT = Robot(
     name="so101",
@@ -16,6 +16,14 @@ ROBOT = Robot(
             presets={"default": PICK_PLACE_DEFAULT, "tiny": TINY},
             portrayal=PORTRAYAL,
             teacher="daydreamer.robots.so101.teacher:make_teacher",
+        ),
+        "pick_place_fine": TaskEntry(
+            make=pick_place_fine.make,
+            summary="the same by small motions of the tool, ten times a second; a placement ends the episode",
+            overrides=OVERRIDES,
+            presets={"default": PICK_PLACE_FINE_DEFAULT, "tiny": TINY},
+            portrayal=PORTRAYAL,
+            teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

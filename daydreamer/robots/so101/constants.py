@@ -37,6 +37,8 @@ MASSES = ((0.103, 0.0084, 0.0898), (0.104, 0.0981, 0.0032), (0.178, 0.0670, 0.00
 
 CLOSED_RAD, OPEN_RAD = -0.16, 0.70
 """Of the gripper: the jaws nearly touch; they are 6.8 cm apart [pads]."""
+JAWS_MIDDLE_M = 0.0325
+"""From the tool to the middle between the open jaws, towards the jaw that moves."""
 
 # The table, ours. x is forward from the arm's base and y to its left; the base stands on the table. In it there are two
 # trays side by side, whose sides slope inwards, so that a cube that is pushed up slides back.

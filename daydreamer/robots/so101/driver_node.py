@@ -22,7 +22,7 @@ from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
 from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
 from daydreamer.robots.so101.constants import JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
-from daydreamer.robots.so101.embodiment import EMBODIMENT
+from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.lowering import Lowering
 from daydreamer.robots.so101.servos import ArmServos, ArmState
 from daydreamer.safety.motor_guard import MotorGuard
@@ -69,7 +69,7 @@ class ArmDriver:
         self.intake = CommandIntake(
             node,
             topics.COMMAND_INTERFACES[0],
-            EMBODIMENT,
+            make_embodiment(),
             lambda target_rad: self.guard.command(target_rad, time.monotonic()),
             begin_anew=self.guard.begin_anew,
         )

@@ -97,18 +97,35 @@ def joints_for_tool(reference_rad: NDArray[np.float64], tool_m: NDArray[np.float
     return joints
 
 
-def downwards(tool_m: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Joint angles `[5]` of a tool that points at the table, its jaw opening to the left of the base.
+def yaw_rad(joints_rad: NDArray[np.float64]) -> float:
+    """By how much the gripper of angles `[5 or more]`, which points at the table, is turned left about the upright; see
+    `downwards`.
+    """
+    return float(joints_rad[4] - joints_rad[0]) - math.pi / 2 - ROLL_ZERO_RAD
+
+
+def jaw_direction(yaw_rad: float) -> NDArray[np.float64]:
+    """`[3]` towards which the jaw opens, of length 1, of a gripper that points at the table."""
+    return np.array((-math.sin(yaw_rad), math.cos(yaw_rad), 0.0))
+
+
+def downwards(tool_m: NDArray[np.float64], yaw_rad: float = 0.0) -> NDArray[np.float64]:
+    """Joint angles `[5]` of a tool that points at the table.
+
+    Args:
+      tool_m: `[3]`.
+      yaw_rad: of the gripper, left about the upright; at 0 its jaw opens to the left of the base.
 
     Raises:
       ValueError: it does not reach so far.
     """
     # So turned, the roll axis is beside the tool by the same in every place.
-    towards_jaw, across = TOOL_SIDE_M
-    axis_x, axis_y = tool_m[0] + across - PAN_X_M, tool_m[1] - towards_jaw
+    (towards_jaw, across), (sin, cos) = TOOL_SIDE_M, (math.sin(yaw_rad), math.cos(yaw_rad))
+    axis_x = tool_m[0] + towards_jaw * sin + across * cos - PAN_X_M
+    axis_y = tool_m[1] - towards_jaw * cos + across * sin
     outward = math.sqrt(max(0.0, axis_x**2 + axis_y**2 - SIDEWAYS_M**2))
     pan = math.atan2(SIDEWAYS_M, outward) - math.atan2(axis_y, axis_x)
-    reference = np.array((0.0, 0.0, 0.0, DOWN_RAD, pan + math.pi / 2 + ROLL_ZERO_RAD))
+    reference = np.array((0.0, 0.0, 0.0, DOWN_RAD, pan + math.pi / 2 + ROLL_ZERO_RAD + yaw_rad))
     joints = joints_for_tool(reference, tool_m)
     if joints is None:
         raise ValueError(f"the arm does not reach {tool_m}")

@@ -7,7 +7,7 @@ import numpy as np
 from daydreamer.contract.embodiment import Finding
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_VELOCITY, Measurement
 from daydreamer.robots.so101.constants import GRIPPER, GRIPPER_TORQUE_N_M, JOINTS, STALL_TORQUE_N_M
-from daydreamer.robots.so101.sight import find_cube
+from daydreamer.robots.so101.sight import find_cube, is_out_of_reach
 
 STALL_S = 2.0
 STALL_SHARE, STALL_RAD_S = 0.6, 0.1
@@ -21,8 +21,9 @@ PRESS_SHARE, PRESS_S = 1.3, 0.5
 
 PRESS_CURE = "Switch the arm off and on again, so that its driver sets the gripper's torque limit anew."
 
-UNSEEN_S = 60.0
-UNSEEN_CURE = "Put the cube back into one of the trays; it goes on by itself once the camera sees it."
+MISSING_S = 60.0
+"""Some four episodes of `pick_place_fine`."""
+MISSING_CURE = "Put the cube back into one of the trays; it goes on by itself once the camera sees it there."
 
 
 class EffortCheck:
@@ -55,7 +56,7 @@ class EffortCheck:
 
 
 class CubeCheck:
-    """Finds that the cube is nowhere in the picture, out of the arm's reach."""
+    """Finds that the cube is nowhere in the picture, or where the arm does not reach it."""
 
     def __init__(self, camera: str) -> None:
         """`camera` is its signal."""
@@ -65,14 +66,20 @@ class CubeCheck:
     def forget(self) -> None:
         """See `PlausibilityCheck.forget`."""
         self._picture: np.ndarray | None = None
-        self._unseen_s = 0.0
-        self._seen = True
+        self._missing_s = 0.0
+        self._missing = ""
 
     def update(self, elapsed_s: float, measurement: Measurement, commanded: np.ndarray | None) -> Finding:
         """See `PlausibilityCheck.update`."""
         picture = measurement.get(self._camera)
         if picture is not None and picture is not self._picture:
-            self._picture, self._seen = picture, find_cube(picture) is not None
-        self._unseen_s = 0.0 if self._seen else self._unseen_s + elapsed_s
-        subject = f"'{self._camera}' sees no red cube in the trays"
-        return Finding(self._unseen_s > UNSEEN_S, self._unseen_s, UNSEEN_S, subject, UNSEEN_CURE)
+            self._picture, self._missing = picture, self._what_is_missing(picture)
+        self._missing_s = self._missing_s + elapsed_s if self._missing else 0.0
+        subject = self._missing or self._camera
+        return Finding(self._missing_s > MISSING_S, self._missing_s, MISSING_S, subject, MISSING_CURE)
+
+    def _what_is_missing(self, picture: np.ndarray) -> str:
+        found = find_cube(picture)
+        if found is None:
+            return f"'{self._camera}' sees no red cube in the trays"
+        return f"'{self._camera}' sees the cube beyond the trays, out of reach" if is_out_of_reach(found) else ""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from daydreamer.robots.colour import coloured
+from daydreamer.robots.so101.cells import Side
 
 LEAST_PIXELS = 4
+
+BEYOND_RIGHT, BEYOND_DOWN = 0.93, 0.68
+"""Right and down in the picture, beyond which a cube lies outside the trays, by 1.5 cm at least; likewise on the left.
+The camera must be where it belongs within 3 cm."""
 
 
 def find_cube(picture: np.ndarray) -> np.ndarray | None:
@@ -23,3 +28,27 @@ def find_cube(picture: np.ndarray) -> np.ndarray | None:
         return None
     height, width, _ = picture.shape
     return np.array(((columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height))
+
+
+def side_of_cube(picture: np.ndarray, clear: float = 0.0) -> Side | None:
+    """In which tray the cube is seen; in the picture left and right are exchanged.
+
+    Args:
+      picture: see `find_cube`.
+      clear: of the picture's width, by which it must be beside the middle.
+
+    Returns:
+      None if it is not seen there.
+    """
+    found = find_cube(picture)
+    if found is None or abs(found[0] - 0.5) < clear:
+        return None
+    return "left" if found[0] > 0.5 else "right"
+
+
+def is_out_of_reach(found: np.ndarray) -> bool:
+    """Whether a cube that is seen at `found`, see `find_cube`, lies beyond the trays; what is nearer to the base than
+    they are cannot be told from what is held high above them.
+    """
+    right, down = found
+    return bool(down > BEYOND_DOWN or abs(right - 0.5) > BEYOND_RIGHT - 0.5)

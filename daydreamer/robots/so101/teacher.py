@@ -7,10 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, OVER_LEFT, OVER_RIGHT, RIGHT, nearest
+from daydreamer.robots.so101.constants import JAWS_MIDDLE_M
+from daydreamer.robots.so101.kinematics import jaw_direction
 from daydreamer.robots.so101.pick_place import PickPlace
-
-JAWS_MIDDLE_M = np.array((0.0, 0.0325, 0.0))
-"""From the tool to the middle between the open jaws."""
 
 
 class HasCube(Protocol):
@@ -54,7 +53,7 @@ class PickPlaceTeacher:
             self._pushes = False
             return int(self._random.choice((FORWARD, BACK, LEFT, RIGHT)))
         rows = OVER_LEFT if cell.side == "left" else OVER_RIGHT
-        wanted = nearest(cube_m - JAWS_MIDDLE_M)
+        wanted = nearest(cube_m - JAWS_MIDDLE_M * jaw_direction(0.0))
         ahead, left = wanted.x - cell.x, min(max(wanted.y, rows[0]), rows[1]) - cell.y
         if ahead:
             return FORWARD if ahead > 0 else BACK

@@ -23,7 +23,7 @@ from daydreamer.robots.so101.constants import (
     TRAY_Y_M,
     carried,
 )
-from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.embodiment import ABOVE, WRIST
 from daydreamer.robots.so101.lowering import LoweringTargets
 from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
 from sim.exposure import Exposure
@@ -89,6 +89,7 @@ TWIN = TwinDescription(
         Sensor(JOINT_EFFORT, tuple(f"{name}_effort" for name in JOINTS), noise=0.02),
     ),
     cameras=(Camera(signal=ABOVE, name="above", height=64, width=64, period_s=CAMERA_PERIOD_S),),
+    extra_cameras=(Camera(signal=WRIST, name="wrist", height=64, width=64, period_s=CAMERA_PERIOD_S),),
     initial_states={
         "ready": InitialState(_ready, command=READY_RAD, settle_s=0.5),
         "at_rest": InitialState(_at_rest, settle_s=0.5),
@@ -117,13 +118,22 @@ class So101Twin(Twin):
         signals[JOINT_POSITION] = np.round(signals[JOINT_POSITION] / COUNT_RAD) * COUNT_RAD
         self._warm(signals[JOINT_EFFORT])
         signals[TEMPERATURE] = self._warm_c.max()
-        self._exposure.expose(self.description.cameras, signals, self._random)
+        self._exposure.expose(self.cameras, signals, self._random)
         return signals
 
     @property
     def cube_m(self) -> np.ndarray:
         """`[3]` of its middle."""
         return self.data.joint("cube").qpos[:3].copy()
+
+    @property
+    def cube_yaw_rad(self) -> float:
+        """By how much one of the cube's upright faces is turned about the upright, if the cube lies flat: within a
+        quarter turn, after which it looks the same.
+        """
+        axes = self.data.body("cube").xmat.reshape(3, 3)
+        level = axes[:, int(np.abs(axes[2]).argmin())]
+        return math.atan2(level[1], level[0]) % (math.pi / 2)
 
     def _warm(self, effort_n_m: np.ndarray) -> None:
         elapsed_s, self._read_s = self.data.time - self._read_s, self.data.time
