@@ -53,8 +53,7 @@ class WishTrainer:
 
     Attributes:
       state: as it is now.
-      updates: gradient steps so far.
-      metrics: of the last one, by tag.
+      metrics: of the last gradient step, by tag.
     """
 
     def __init__(
@@ -96,7 +95,6 @@ class WishTrainer:
         self._log = replay.ReplayState(
             {name: jnp.asarray(each) for name, each in steps.rows.items()}, np.int32(0), count
         )
-        self.updates = 0
         self.metrics: dict[str, float] = {}
         self._update = jax.jit(self._step, donate_argnums=0)
 
@@ -105,18 +103,18 @@ class WishTrainer:
         """Of the whole model, with the actor and critic that were trained."""
         return self._frozen | self.state.networks
 
-    def train(self, keep_on: Callable[[int], bool]) -> None:
-        """Gradient steps, as long as `keep_on(updates)` says so.
+    def train(self, gradient_steps: int, on_step: Callable[[int], object] = lambda done: None) -> None:
+        """Makes so many gradient steps, and calls `on_step(done)` after each.
 
         Raises:
           UserError: the numbers have run away.
         """
-        while keep_on(self.updates):
+        for done in range(1, gradient_steps + 1):
             self.state, metrics = self._update(self.state, self._frozen, self._log)
             self.metrics = {name: float(value) for name, value in jax.device_get(metrics).items()}
-            self.updates += 1
+            on_step(done)
         if not all_finite(self.state.networks):
-            raise UserError("What was trained is not finite; wish for a reward that is smaller.")
+            raise UserError("What was trained for the wish is not finite; wish for a reward that is smaller.")
 
     def _step(
         self, state: Trained, frozen: dict[str, Any], log: replay.ReplayState
