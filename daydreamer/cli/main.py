@@ -572,8 +572,8 @@ def wish(
 
     Before each control step, sequences of actions are tried in DIR's world model, and what earns most of the wished
     reward is done. With --train, a policy learns in dreams alone to earn it, and drives as well. Told is what came in
-    the twin, beside the policy alone, and how long a plan takes. DIR is only read, and may be running. What the log has nothing of, the model knows nothing of: read
-    docs/wishes.md.
+    the twin, beside the policy alone, and how long a plan takes. DIR is only read, and may be running. What the log
+    has nothing of, the model knows nothing of: read docs/wishes.md.
 
     'daydreamer wish DIR' lists the wishes of DIR's robot, and the signals that rewards are made of. A formula has
     numbers, signals, + - * / ** and comparisons, and abs, min, max, clip, where, exp, log, sqrt, sin, cos, tanh; it can

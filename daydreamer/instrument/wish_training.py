@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import msgspec
-import numpy as np
 import optax
 from jax import Array
 
@@ -91,9 +90,9 @@ class WishTrainer:
             BehaviorState.initial(config.entropy_scale),
             random_key(seed, 1),
         )
-        count = np.int32(len(steps))
+        count = jnp.int32(len(steps))
         self._log = replay.ReplayState(
-            {name: jnp.asarray(each) for name, each in steps.rows.items()}, np.int32(0), count
+            {name: jnp.asarray(each) for name, each in steps.rows.items()}, jnp.int32(0), count
         )
         self.metrics: dict[str, float] = {}
         self._update = jax.jit(self._step, donate_argnums=0)
