@@ -102,7 +102,7 @@ class RecordedDataset:
     def __init__(self, directory: Path):
         """Raises UserError: a library is missing, or it is none, is empty, or is of another version."""
         require_libraries("pyarrow", "av")
-        self.path = directory.resolve()
+        self.path = Path(os.path.realpath(directory))  # the operator's own links on the way to it are followed
         info = self._read_info()
         for name, said, ours in (
             ("data_path", info.data_path, DATA_PATH),
@@ -114,7 +114,8 @@ class RecordedDataset:
             raise self.refusal(f"it does not say how many frames it has a second ({_short(info.fps)})", _COPY)
         if not info.total_episodes > 0:
             raise self.refusal("it has no episode", "record one")
-        self.features, self.rate_hz, self.robot = info.features, info.fps, info.robot_type
+        self.features, self.rate_hz = info.features, info.fps
+        self.robot = None if info.robot_type is None else printable_line(info.robot_type)
         self._columns: tuple[object, dict[str, np.ndarray]] = None, {}
 
     @property
@@ -192,7 +193,7 @@ class RecordedDataset:
                 found = self._decode(container, clip.begin_s + frames / self.rate_hz, shape)
                 for number, picture in enumerate(found):
                     pictures[number] = picture
-        except (OSError, LookupError, ValueError, MemoryError, av.FFmpegError) as error:
+        except Exception as error:  # a damaged file may make a decoder raise anything
             raise EpisodeUnusable(f"its pictures in {path} cannot be decoded ({_reason(error)})") from error
         return pictures
 
@@ -288,7 +289,9 @@ def _episode(row: Mapping[str, Any], pictures: Sequence[str]) -> Episode:
         raise ValueError(f"episode {number} has {frames} frames, and 1 to {LONGEST_FRAMES} are read")
     if not all(0.0 <= clip.begin_s < 1e9 for clip in clips.values()):
         raise ValueError(f"the pictures of episode {number} begin at no time")
-    return Episode(number, frames, _file(row, "data"), clips, [str(task) for task in row["tasks"] or ()])
+    return Episode(
+        number, frames, _file(row, "data"), clips, [printable_line(str(task)) for task in row["tasks"] or ()]
+    )
 
 
 def _file(row: Mapping[str, Any], where: str) -> tuple[int, int]:

@@ -176,8 +176,7 @@ class RecordedSteps:
         dataset, spec = self._dataset, self._spec
         if dataset.robot is not None and dataset.robot not in self._recorded.robots:
             raise dataset.refusal(
-                f"it is of a '{printable_line(dataset.robot)}', and not of a {spec.robot} "
-                f"({', '.join(self._recorded.robots)})",
+                f"it is of a '{dataset.robot}', and not of a {spec.robot} ({', '.join(self._recorded.robots)})",
                 "choose the --robot that it is of",
             )
         if dataset.rate_hz < spec.control_rate_hz:
