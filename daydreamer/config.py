@@ -500,6 +500,19 @@ class LearnerConfig(_Config):
         return self.inherited_share > 0.0 or self.demonstration_share > 0.0
 
 
+class SuccessConfig(_Config):
+    """What says that a task has been done, where it is not the task's own rule.
+
+    Attributes:
+      classifier: file that 'daydreamer label --train' wrote, which then pays in the place of that rule; '' leaves it to
+        the rule.
+      sha256: of that file's content, written down when a session begins: with another one it does not go on.
+    """
+
+    classifier: Annotated[str, Meta(max_length=4096)] = ""
+    sha256: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+
+
 Body = Literal["twin", "hardware"]
 """What a robot learns in: its MuJoCo twin, or itself, over ROS 2."""
 
@@ -527,6 +540,7 @@ class SessionConfig(_Config):
     twin: TwinConfig = TwinConfig()
     actor: ActorConfig = ActorConfig()
     safety: SafetyConfig = SafetyConfig()
+    success: SuccessConfig = SuccessConfig()
     learner: LearnerConfig = LearnerConfig()
     model: ModelConfig = ModelConfig()
 

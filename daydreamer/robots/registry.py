@@ -57,6 +57,8 @@ class TaskEntry:
       teacher: 'module:function' that makes a `Teacher` of the task, its twin and a seed; None if there is none.
       recorded: 'module:function' that makes a `RecordedTask` of a session's configuration and `RecordingOptions`; None
         if what others have recorded of the robot cannot be taken for this task.
+      success_camera: signal of the camera by which a classifier may say that the task has been done, see
+        `daydreamer.config.SuccessConfig`; None if nothing but the task's own rule can.
       wishables: makes what may be wished of the robot beside, see there; None for what it observes, by key.
     """
 
@@ -68,6 +70,7 @@ class TaskEntry:
     replayed: Callable[[Mapping[str, np.ndarray], float], Measurement] | None = None
     teacher: str | None = None
     recorded: str | None = None
+    success_camera: str | None = None
     wishables: Callable[[], Wishables] | None = None
 
 
@@ -172,6 +175,21 @@ class Robot:
             )
         maker: Callable[[SessionConfig, RecordingOptions], RecordedTask] = load(where)
         return maker
+
+    def success_camera(self, task: str | None = None) -> str:
+        """The camera by which a classifier may say that a task has been done.
+
+        Raises:
+          UserError: there is no such task, or nothing but its own rule can; lists the tasks of which one may.
+        """
+        name = task or self.usual_task
+        camera = self.task(name).success_camera
+        if camera is None:
+            raise UserError(
+                f"'{self.name}' '{name}' is paid by its own rule alone; a classifier may say of a success in "
+                f"{_those_with('success_camera')}."
+            )
+        return camera
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
         """Overrides of the robot in this body and of the named preset, for `daydreamer.config.resolve`.

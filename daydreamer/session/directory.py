@@ -340,6 +340,11 @@ class Session:
         return self.path / "dreams"
 
     @property
+    def labels(self) -> Path:
+        """What an operator has said of pictures: whether the task has been done there."""
+        return self.path / "labels"
+
+    @property
     def report(self) -> Path:
         return self.path / "report"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from daydreamer import accelerators
-from daydreamer.config import Body, SessionConfig, drop_retired, parse_overrides, resolve
+from daydreamer.config import Body, SessionConfig, SuccessConfig, drop_retired, parse_overrides, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
@@ -20,6 +21,7 @@ from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
+from daydreamer.storage.files import CLASSIFIER_BYTES, read_file
 
 
 def configure(
@@ -55,11 +57,11 @@ def configure(
     settings = entry.preset(task, preset, body)
     fitted = {} if twin is None else {"twin": twin}
     usual = (accelerators.settings(settings), settings, arguments, fitted)
-    said = parse_overrides(overrides)
+    said = _said(overrides)
     taken_over = parent.settings(resolve(*usual, said)) if parent else {}
     # Of others there is either what they have shown or what one of them has experienced.
     shown = {"learner": {"inherited_share": 0.0}} if is_shown else {}
-    config = resolve(*usual, taken_over, shown, said)
+    config = _identified(resolve(*usual, taken_over, shown, said))
     if parent:
         parent.require_same_networks(config)
     elif config.learner.inherited_share:
@@ -108,7 +110,7 @@ def configure_played(
     }
     here = ON_HARDWARE if body == "hardware" and learned.config.body != body else {}
     fitted = {} if twin is None else {"twin": twin}
-    config = resolve(msgspec.to_builtins(learned.config), here, playing, fitted, parse_overrides(overrides))
+    config = _identified(resolve(msgspec.to_builtins(learned.config), here, playing, fitted, _said(overrides)))
     spec = make_task(config).spec
     if spec.hash != learned.spec.hash:
         difference = spec_difference(spec, learned.spec)
@@ -117,6 +119,36 @@ def configure_played(
             "sensors, settings and version of the robot that they were learned with."
         )
     return config
+
+
+def _said(overrides: Iterable[str]) -> dict[str, Any]:
+    """What an operator has set; who names another classifier does not mean the content of the one before."""
+    said = parse_overrides(overrides)
+    success = said.get("success")
+    if isinstance(success, dict) and "classifier" in success:
+        success.setdefault("sha256", "")
+    return said
+
+
+def _identified(config: SessionConfig) -> SessionConfig:
+    """A configuration that says which content the classifier has that it names, and where it is.
+
+    Raises:
+      UserError: it cannot be read, or the task is not paid by one.
+    """
+    success = config.success
+    if not success.classifier or success.sha256:
+        return config
+    find_robot(config.robot).success_camera(config.task)
+    path = Path(success.classifier).expanduser().resolve()
+    try:
+        content = read_file(path, CLASSIFIER_BYTES)
+    except OSError as error:
+        raise UserError(
+            f"The classifier {path} cannot be read ({error.strerror}); choose another success.classifier."
+        ) from error
+    identified = SuccessConfig(classifier=str(path), sha256=hashlib.sha256(content).hexdigest())
+    return msgspec.structs.replace(config, success=identified)
 
 
 def _check(minutes: float, robot: str, body: Body) -> None:

@@ -25,7 +25,15 @@ def read_tensors(path: Path, limit: int) -> tuple[dict[str, np.ndarray], dict[st
       OSError: it cannot be read, see `read_file`.
       ValueError: it is not a safetensors file with metadata, or not all of one.
     """
-    content = read_file(path, limit)
+    return decode_tensors(read_file(path, limit))
+
+
+def decode_tensors(content: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """As `read_tensors`, of the content of a file.
+
+    Raises:
+      ValueError: it is not that of a safetensors file with metadata, or not all of one.
+    """
     try:
         metadata = _metadata(content[8 : 8 + _header_size(content)])
         return safetensors.numpy.load(content), metadata

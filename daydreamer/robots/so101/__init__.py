@@ -2,6 +2,7 @@
 
 from daydreamer.robots.registry import Interface, Robot, TaskEntry
 from daydreamer.robots.so101 import pick_place, pick_place_fine
+from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.portrayal import PORTRAYAL
 from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, PICK_PLACE_FINE_DEFAULT, TINY
 
@@ -25,6 +26,7 @@ ROBOT = Robot(
             portrayal=PORTRAYAL,
             teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
             recorded="daydreamer.robots.so101.recorded:make_recorded",
+            success_camera=ABOVE,
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -32,7 +32,7 @@ from daydreamer.robots.so101.constants import (
 )
 from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
 from daydreamer.robots.so101.grip import Hold
-from daydreamer.robots.so101.placing import PlacementRule, SeenAfterLettingGo
+from daydreamer.robots.so101.placing import PlacementRule, SeenAfterLettingGo, make_rule
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.reach import YAW_RAD, slid, within_reach
 from daydreamer.robots.so101.sensed import sense, share, spaces
@@ -220,5 +220,9 @@ def _is_over_tray(grasp_m: np.ndarray, side: Side) -> bool:
 
 
 def make(config: SessionConfig) -> Task:
-    """The task of a session."""
-    return PickPlaceFine(config.seed, config.twin.extra_cameras)
+    """The task of a session.
+
+    Raises:
+      UserError: see `make_embodiment` and `make_rule`.
+    """
+    return PickPlaceFine(config.seed, config.twin.extra_cameras, make_rule(config))

@@ -23,6 +23,7 @@ from daydreamer.robots.so101.carrying import Change
 from daydreamer.robots.so101.cells import Side
 from daydreamer.robots.so101.constants import COUNT_RAD, COUNTS_PER_TURN, GRIPPER, JOINTS, LIMITS
 from daydreamer.robots.so101.pick_place_fine import STEP_GRIPPER_RAD, STEP_M, STEP_YAW_RAD, PickPlaceFine
+from daydreamer.robots.so101.placing import make_rule
 from daydreamer.robots.so101.reach import LOWER_M, UPPER_M
 from daydreamer.robots.so101.servos import ROLL, read_calibration
 
@@ -43,9 +44,9 @@ class RecordedPickPlaceFine:
     names = tuple(f"{joint}.pos" for joint in JOINTS)
 
     def __init__(self, config: SessionConfig, options: RecordingOptions) -> None:
-        """Raises UserError: the calibration cannot be used."""
+        """Raises UserError: the calibration cannot be used, or see `make_rule`."""
         self._told = _Told() if options.success == "last" else None
-        self.task = PickPlaceFine(config.seed, config.twin.extra_cameras, self._told)
+        self.task = PickPlaceFine(config.seed, config.twin.extra_cameras, self._told or make_rule(config))
         self._units = options.units
         self._ranges_rad = _ranges_rad(options.calibration)
         self._steps = self._tilted = self._outside = 0

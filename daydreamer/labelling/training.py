@@ -1,0 +1,229 @@
+"""Trains a classifier of successes on what operators have said of pictures, and tests it on episodes held out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+import optax
+from jax import Array
+
+from daydreamer.errors import UserError
+from daydreamer.labelling.episodes import read_episodes, read_pictures
+from daydreamer.learner.sources import open_sources, require_same_robot
+from daydreamer.models.success import LIKELY, Learned, Rate, SuccessClassifier, Tested, make_network
+from daydreamer.replay import shift_images
+from daydreamer.robots.registry import find_robot
+from daydreamer.session.directory import Session
+from daydreamer.session.labels import read_labels
+
+HELD_OUT = 0.25
+"""Share of the episodes by which it is judged, and from which nothing is learned."""
+LEAST_EPISODES = 4
+"""Of either kind, of which one is then held out."""
+PATCH_UNITS, IMAGE_UNITS = 32, 64
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 64, 1e-3, 1e-2
+SHIFT, BRIGHTNESS = 2, 0.15
+"""By how many pixels, and what share of its brightness, a pair of pictures is changed at random."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Pictures of which somebody has said whether they show a success.
+
+    Attributes:
+      pictures: `[pairs, 2, height, width, channels]`, the first one of the episode and the one that is meant.
+      success: `[pairs]`.
+      episode: `[pairs]`, which they are of.
+    """
+
+    pictures: np.ndarray
+    success: np.ndarray
+    episode: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.success)
+
+    def of_episodes(self, episodes: np.ndarray) -> Pairs:
+        """Those of some episodes."""
+        chosen = np.isin(self.episode, episodes)
+        return Pairs(self.pictures[chosen], self.success[chosen], self.episode[chosen])
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """What was said of the pictures of some sessions of a robot.
+
+    Attributes:
+      sessions: of one robot, task and body.
+      camera: whose pictures they are.
+      pairs: of all of them.
+    """
+
+    sessions: Sequence[Session]
+    camera: str
+    pairs: Pairs
+
+
+def read_labelled(directories: Sequence[Path], camera: str | None = None) -> Labelled:
+    """What was said of the pictures of sessions.
+
+    Args:
+      camera: None for the one by which a classifier may say that the task has been done.
+
+    Raises:
+      UserError: one cannot be used, they are of several robots, tasks or bodies, or nothing was said of any.
+    """
+    sessions = open_sources(directories, "labels")
+    first = sessions[0]
+    require_same_robot(sessions[1:], first.spec, "labels")
+    for each in sessions[1:]:
+        if each.config.body != first.config.body:
+            raise UserError(
+                f"{each.path} is of the {each.config.body} and {first.path} of the {first.config.body}, whose pictures "
+                "differ; train on one of them."
+            )
+    camera = find_camera(first, camera)
+    pictures: list[np.ndarray] = []
+    success: list[bool] = []
+    episode: list[int] = []
+    episodes = 0
+    for session in sessions:
+        labels = read_labels(session, camera)
+        begun = read_episodes(session) if labels else []
+        meant = {step: each.step(0) for each in begun for step in labels if step in each}
+        taken = read_pictures(session, camera, {*meant, *meant.values()})
+        number = {step: episodes + index for index, step in enumerate(dict.fromkeys(meant.values()))}
+        episodes += len(number)
+        for step, beginning in meant.items():
+            pictures.append(np.stack((taken[beginning], taken[step])))
+            success.append(labels[step])
+            episode.append(number[beginning])
+    if not pictures:
+        names = ", ".join(str(session.path) for session in sessions)
+        raise UserError(f"Nobody has said of a picture in {names} what it shows; say so: daydreamer label {names}.")
+    return Labelled(sessions, camera, Pairs(np.stack(pictures), np.array(success), np.array(episode)))
+
+
+def find_camera(session: Session, camera: str | None) -> str:
+    """The camera that is meant.
+
+    Raises:
+      UserError: there is none; lists those there are.
+    """
+    cameras = [key for key, space in session.spec.observation.items() if space.is_image]
+    if camera is None:
+        camera = find_robot(session.config.robot, session.record.robot_package).task(session.config.task).success_camera
+        camera = camera or next(iter(cameras), None)
+    if camera not in cameras:
+        there = f"it has {', '.join(cameras)}" if cameras else "its robot observes no pictures"
+        raise UserError(f"{session.path} has no camera '{camera}'; {there}.")
+    return camera
+
+
+def split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
+    """Those to learn from, and those of episodes that are held out, in the same share with and without a success.
+
+    Raises:
+      UserError: there are too few episodes, or all pictures are of one kind.
+    """
+    if pairs.success.all() or not pairs.success.any():
+        kind, other = ("a success", "none") if pairs.success.all() else ("no success", "one")
+        raise UserError(
+            f"All {len(pairs)} labelled pictures show {kind}; label some that show {other}, or nothing can be learned."
+        )
+    episodes = np.unique(pairs.episode)
+    succeeded = np.array([pairs.success[pairs.episode == each].any() for each in episodes])
+    random, held_out = np.random.default_rng(seed), []
+    for kind in (episodes[succeeded], episodes[~succeeded]):
+        held_out.append(random.permutation(kind)[: round(HELD_OUT * len(kind))])
+    if len(held_out[0]) == 0 or len(episodes) < 2 * LEAST_EPISODES:
+        raise UserError(
+            f"{len(pairs)} pictures of {len(episodes)} episodes, {succeeded.sum()} of which succeed, teach nothing that "
+            f"could be relied on; label at least {2 * LEAST_EPISODES} episodes, {LEAST_EPISODES} of which succeed."
+        )
+    tested = np.concatenate(held_out)
+    return pairs.of_episodes(np.setdiff1d(episodes, tested)), pairs.of_episodes(tested)
+
+
+def train(
+    labelled: Labelled, gradient_steps: int, seed: int, on_step: Callable[[int], object] = lambda done: None
+) -> SuccessClassifier:
+    """A classifier, tested on episodes that are held out; whether it may pay is `Learned.objection`.
+
+    Raises:
+      UserError: see `split`; or it cannot learn enough from so few pictures.
+    """
+    learned_from, held_out = split(labelled.pairs, seed)
+    session = labelled.sessions[0]
+    nothing = Rate(0, 0)
+    learned = Learned(
+        robot=session.config.robot,
+        task=session.config.task,
+        body=session.config.body,
+        camera=labelled.camera,
+        shape=cast(tuple[int, int, int], tuple(session.spec.observation[labelled.camera].shape)),
+        patch_units=PATCH_UNITS,
+        image_units=IMAGE_UNITS,
+        successes=int(learned_from.success.sum()),
+        failures=int((~learned_from.success).sum()),
+        tested=Tested(correct=nothing, false_positives=nothing, missed=nothing, false_episodes=nothing),
+    )
+    learned.require_enough()
+    parameters = fit(learned, learned_from, gradient_steps, seed, on_step)
+    classifier = SuccessClassifier(parameters, learned)
+    tested = msgspec.structs.replace(learned, tested=test(classifier, held_out))
+    return SuccessClassifier(parameters, tested)
+
+
+def fit(
+    learned: Learned, pairs: Pairs, gradient_steps: int, seed: int, on_step: Callable[[int], object] = lambda done: None
+) -> Any:
+    """Parameters of the network after so many gradient steps; successes count as much as all else together."""
+    network = make_network(learned)
+    optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, gradient_steps), weight_decay=WEIGHT_DECAY)
+    pictures, success = jnp.asarray(pairs.pictures), jnp.asarray(pairs.success, jnp.float32)
+    weight = jnp.where(success > 0.5, 0.5 / success.mean(), 0.5 / (1.0 - success).mean())
+
+    def loss(parameters: Any, chosen: Array, key: Array) -> Array:
+        logits = network.apply(parameters, _varied(pictures[chosen], key))
+        return (weight[chosen] * optax.sigmoid_binary_cross_entropy(logits, success[chosen])).mean()
+
+    @jax.jit
+    def step(parameters: Any, state: optax.OptState, number: Array) -> tuple[Any, optax.OptState]:
+        choice_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), number))
+        chosen = jax.random.randint(choice_key, (BATCH,), 0, len(success))
+        changes, state = optimizer.update(jax.grad(loss)(parameters, chosen, key), state, parameters)
+        return optax.apply_updates(parameters, changes), state
+
+    parameters = network.init(jax.random.key(seed), pictures[:1])
+    state = optimizer.init(parameters)
+    for done in range(gradient_steps):
+        parameters, state = step(parameters, state, jnp.int32(done))
+        on_step(done + 1)
+    return parameters
+
+
+def _varied(pictures: Array, key: Array) -> Array:
+    """As another camera, a bit beside and in other light, would have taken each pair."""
+    shift_key, light_key = jax.random.split(key)
+    light = jax.random.uniform(light_key, (len(pictures), 1, 1, 1, 1), minval=1 - BRIGHTNESS, maxval=1 + BRIGHTNESS)
+    return jnp.clip(shift_images(pictures, SHIFT, shift_key) * light, 0.0, 255.0)
+
+
+def test(classifier: SuccessClassifier, pairs: Pairs) -> Tested:
+    """What a classifier makes of pictures."""
+    said = np.array([classifier.probability(*pair) >= LIKELY for pair in pairs.pictures])
+    wrong = said & ~pairs.success
+    return Tested(
+        correct=Rate(int((said == pairs.success).sum()), len(pairs)),
+        false_positives=Rate(int(wrong.sum()), int((~pairs.success).sum())),
+        missed=Rate(int((~said & pairs.success).sum()), int(pairs.success.sum())),
+        false_episodes=Rate(len(np.unique(pairs.episode[wrong])), len(np.unique(pairs.episode))),
+    )
