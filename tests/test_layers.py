@@ -27,7 +27,7 @@ FLOORS = (
     {"session", "replay"},
     {"telemetry", "processes"},
     {"actor", "learner"},
-    {"lockstep", "demonstration", "doctor", "export", "instrument", "report", "viewer"},
+    {"lockstep", "demonstration", "doctor", "export", "instrument", "labelling", "report", "viewer"},
     {"conformance", "evaluation"},
     {"cli"},
 )

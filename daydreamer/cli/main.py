@@ -433,6 +433,58 @@ def import_dataset(
 
 
 @app.command()
+def label(
+    sessions: Annotated[
+        list[Path], typer.Argument(metavar="DIR", help="Sessions of one robot and task, which has a camera.")
+    ],
+    camera: Annotated[
+        str | None,
+        typer.Option(metavar="CAMERA", help="Whose pictures are meant; default: the one that a success is seen by."),
+    ] = None,
+    episodes: Annotated[
+        int, typer.Option(min=1, help="That are asked of, spread over what nobody has labelled yet.")
+    ] = 20,
+    train: Annotated[bool, typer.Option("--train", help="Train on what was said, of all DIRs together.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --train: safetensors to write, in the place of what is there."),
+    ] = None,
+    gradient_steps: Annotated[int, typer.Option(min=1, max=100_000, help="With --train.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="With --train: of networks, batches, and what is held out.")] = 0,
+    json: Json = False,
+) -> None:
+    """Say of a session's pictures whether they show the task done; then train a classifier that pays for it.
+
+    Without --train, of each episode a sheet of numbered pictures is written, DIR/labels/*.png, and you type which of
+    them show a success: '19-24', 'none', or '19-24 ?18' where 18 is unclear. It needs a terminal alone: over SSH copy
+    the sheets to where there is a screen. Each answer is kept at once, in DIR/labels, and you may go on another time.
+
+    With --train, a quarter of the episodes is held out, and by their pictures is told how often the classifier is
+    right, takes something else for a success, and misses one, with 95 % intervals (Wilson's). It compares a picture
+    with that with which the episode began. If it knows too little to pay, or is wrong too often, nothing is written.
+
+    As in: daydreamer label sessions/monday, then daydreamer label sessions/monday --train --out placed.safetensors,
+    then daydreamer learn so101 pick_place_fine --set success.classifier=placed.safetensors
+
+    Exit status 1 if it is not good enough, 2 for a mistake in the command.
+    """
+    from daydreamer.cli.label import label
+
+    raise typer.Exit(
+        label(
+            sessions,
+            camera=camera,
+            episodes=episodes,
+            train=train,
+            out=out,
+            gradient_steps=gradient_steps,
+            seed=seed,
+            as_json=json,
+        )
+    )
+
+
+@app.command()
 def robots(json: Json = False) -> None:
     """List the robots that can learn, with their tasks, twins and drivers, and what each has been tried on."""
     from daydreamer.cli.robots import list_robots

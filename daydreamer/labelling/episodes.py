@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -30,8 +30,10 @@ class Episode:
     def step(self, index: int) -> StepName:
         return self.actor_life, self.first + index
 
-    def __contains__(self, step: StepName) -> bool:
-        return step[0] == self.actor_life and 0 <= step[1] - self.first < self.steps
+    @property
+    def names(self) -> Iterator[StepName]:
+        """Of all its steps."""
+        return map(self.step, range(self.steps))
 
 
 def read_episodes(session: Session) -> list[Episode]:
@@ -62,9 +64,7 @@ def read_pictures(session: Session, camera: str, wanted: Collection[StepName]) -
     """
     steps = frozenset(wanted)
     blocks = wanted_steps(session, _WHAT, lambda step: (step.actor_life, step.sequence) in steps)
-    return {
-        (step.actor_life, step.sequence): np.array(step.observation[camera]) for block in blocks for step in block
-    }
+    return {(step.actor_life, step.sequence): np.array(step.observation[camera]) for block in blocks for step in block}
 
 
 def shown_steps(episode: Episode, count: int) -> list[StepName]:

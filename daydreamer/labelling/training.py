@@ -17,7 +17,7 @@ from jax import Array
 from daydreamer.errors import UserError
 from daydreamer.labelling.episodes import read_episodes, read_pictures
 from daydreamer.learner.sources import open_sources, require_same_robot
-from daydreamer.models.success import LIKELY, Learned, Rate, SuccessClassifier, Tested, make_network
+from daydreamer.models.success import InARow, Learned, Rate, SuccessClassifier, Tested, make_network
 from daydreamer.replay import shift_images
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
@@ -28,7 +28,7 @@ HELD_OUT = 0.25
 LEAST_EPISODES = 4
 """Of either kind, of which one is then held out."""
 PATCH_UNITS, IMAGE_UNITS = 32, 64
-BATCH, LEARNING_RATE, WEIGHT_DECAY = 64, 1e-3, 1e-2
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 64, 3e-3, 1e-2
 SHIFT, BRIGHTNESS = 2, 0.15
 """By how many pixels, and what share of its brightness, a pair of pictures is changed at random."""
 
@@ -97,7 +97,7 @@ def read_labelled(directories: Sequence[Path], camera: str | None = None) -> Lab
     for session in sessions:
         labels = read_labels(session, camera)
         begun = read_episodes(session) if labels else []
-        meant = {step: each.step(0) for each in begun for step in labels if step in each}
+        meant = {step: each.step(0) for each in begun for step in each.names if step in labels}
         taken = read_pictures(session, camera, {*meant, *meant.values()})
         number = {step: episodes + index for index, step in enumerate(dict.fromkeys(meant.values()))}
         episodes += len(number)
@@ -145,8 +145,8 @@ def split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
         held_out.append(random.permutation(kind)[: round(HELD_OUT * len(kind))])
     if len(held_out[0]) == 0 or len(episodes) < 2 * LEAST_EPISODES:
         raise UserError(
-            f"{len(pairs)} pictures of {len(episodes)} episodes, {succeeded.sum()} of which succeed, teach nothing that "
-            f"could be relied on; label at least {2 * LEAST_EPISODES} episodes, {LEAST_EPISODES} of which succeed."
+            f"{len(pairs)} pictures of {len(episodes)} episodes, {succeeded.sum()} of which succeed, teach nothing to "
+            f"rely on; label at least {2 * LEAST_EPISODES} episodes, {LEAST_EPISODES} of which succeed."
         )
     tested = np.concatenate(held_out)
     return pairs.of_episodes(np.setdiff1d(episodes, tested)), pairs.of_episodes(tested)
@@ -173,9 +173,10 @@ def train(
         image_units=IMAGE_UNITS,
         successes=int(learned_from.success.sum()),
         failures=int((~learned_from.success).sum()),
-        tested=Tested(correct=nothing, false_positives=nothing, missed=nothing, false_episodes=nothing),
+        tested=Tested(correct=nothing, false_positives=nothing, missed=nothing, paid_wrongly=nothing, unpaid=nothing),
     )
-    learned.require_enough()
+    if learned.shortage:
+        raise UserError(f"Nothing was trained: {learned.shortage}.")
     parameters = fit(learned, learned_from, gradient_steps, seed, on_step)
     classifier = SuccessClassifier(parameters, learned)
     tested = msgspec.structs.replace(learned, tested=test(classifier, held_out))
@@ -188,24 +189,27 @@ def fit(
     """Parameters of the network after so many gradient steps; successes count as much as all else together."""
     network = make_network(learned)
     optimizer = optax.adamw(optax.cosine_decay_schedule(LEARNING_RATE, gradient_steps), weight_decay=WEIGHT_DECAY)
-    pictures, success = jnp.asarray(pairs.pictures), jnp.asarray(pairs.success, jnp.float32)
-    weight = jnp.where(success > 0.5, 0.5 / success.mean(), 0.5 / (1.0 - success).mean())
 
-    def loss(parameters: Any, chosen: Array, key: Array) -> Array:
-        logits = network.apply(parameters, _varied(pictures[chosen], key))
-        return (weight[chosen] * optax.sigmoid_binary_cross_entropy(logits, success[chosen])).mean()
+    def loss(parameters: Any, pictures: Array, success: Array, weight: Array, key: Array) -> Array:
+        logits = network.apply(parameters, _varied(pictures, key))
+        return (weight * optax.sigmoid_binary_cross_entropy(logits, success)).mean()
 
     @jax.jit
-    def step(parameters: Any, state: optax.OptState, number: Array) -> tuple[Any, optax.OptState]:
-        choice_key, key = jax.random.split(jax.random.fold_in(jax.random.key(seed), number))
-        chosen = jax.random.randint(choice_key, (BATCH,), 0, len(success))
-        changes, state = optimizer.update(jax.grad(loss)(parameters, chosen, key), state, parameters)
+    def step(parameters: Any, state: optax.OptState, data: Sequence[Array], key: Array) -> tuple[Any, optax.OptState]:
+        choice_key, key = jax.random.split(key)
+        chosen = jax.random.randint(choice_key, (BATCH,), 0, len(data[0]))
+        gradient = jax.grad(loss)(parameters, *(each[chosen] for each in data), key)
+        changes, state = optimizer.update(gradient, state, parameters)
         return optax.apply_updates(parameters, changes), state
 
-    parameters = network.init(jax.random.key(seed), pictures[:1])
+    share = pairs.success.mean()
+    weight = np.where(pairs.success, 0.5 / share, 0.5 / (1.0 - share))
+    data = (jnp.asarray(pairs.pictures), jnp.asarray(pairs.success, jnp.float32), jnp.asarray(weight, jnp.float32))
+    key = jax.random.key(seed)
+    parameters = network.init(key, data[0][:1])
     state = optimizer.init(parameters)
     for done in range(gradient_steps):
-        parameters, state = step(parameters, state, jnp.int32(done))
+        parameters, state = step(parameters, state, data, jax.random.fold_in(key, done))
         on_step(done + 1)
     return parameters
 
@@ -218,12 +222,20 @@ def _varied(pictures: Array, key: Array) -> Array:
 
 
 def test(classifier: SuccessClassifier, pairs: Pairs) -> Tested:
-    """What a classifier makes of pictures."""
-    said = np.array([classifier.probability(*pair) >= LIKELY for pair in pairs.pictures])
-    wrong = said & ~pairs.success
+    """What a classifier makes of pictures, those of an episode one after the other."""
+    likely = np.array([classifier.is_likely(*pair) for pair in pairs.pictures])
+    episodes = np.unique(pairs.episode)
+    paid_wrongly = unpaid = succeed = 0
+    for each in episodes:
+        success, in_a_row = pairs.success[pairs.episode == each], InARow()
+        paid = [index for index, one in enumerate(likely[pairs.episode == each]) if in_a_row.add(one)]
+        paid_wrongly += bool(paid) and not success[paid[0]]
+        unpaid += success.any() and not paid
+        succeed += success.any()
     return Tested(
-        correct=Rate(int((said == pairs.success).sum()), len(pairs)),
-        false_positives=Rate(int(wrong.sum()), int((~pairs.success).sum())),
-        missed=Rate(int((~said & pairs.success).sum()), int(pairs.success.sum())),
-        false_episodes=Rate(len(np.unique(pairs.episode[wrong])), len(np.unique(pairs.episode))),
+        correct=Rate(int((likely == pairs.success).sum()), len(pairs)),
+        false_positives=Rate(int((likely & ~pairs.success).sum()), int((~pairs.success).sum())),
+        missed=Rate(int((~likely & pairs.success).sum()), int(pairs.success.sum())),
+        paid_wrongly=Rate(int(paid_wrongly), len(episodes)),
+        unpaid=Rate(int(unpaid), int(succeed)),
     )

@@ -37,11 +37,16 @@ FORMAT_VERSION = 1
 LIKELY = 0.8
 """Probability from which on a picture counts as a success: to pay for nothing is worse than to pay a moment later."""
 
+IN_A_ROW = 3
+"""Pictures that must be likely ones before a success is paid: each may deceive."""
+
 LEAST_PICTURES, LEAST_OF_A_KIND = 64, 16
 """That a classifier has learned from: in all, and of successes and of all else."""
-MOST_FALSE, MOST_MISSED = 0.05, 0.30
+MOST_FALSE, MOST_MISSED = 0.10, 0.30
 """Share of held-out pictures that it may get wrong, at the upper end of the interval: of those that show no success,
 and of those that do."""
+MOST_PAID_WRONGLY = 0.05
+"""Share of held-out episodes."""
 
 Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Side = Annotated[int, Meta(ge=PATCH, le=512, multiple_of=PATCH)]
@@ -86,13 +91,15 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
       correct: of all of them.
       false_positives: of those that show no success.
       missed: of those that do.
-      false_episodes: of these episodes, those with a false positive in them.
+      paid_wrongly: of these episodes, those that would have been paid while they had not succeeded, see `InARow`.
+      unpaid: of those that succeed, those that would not have been paid.
     """
 
     correct: Rate
     false_positives: Rate
     missed: Rate
-    false_episodes: Rate
+    paid_wrongly: Rate
+    unpaid: Rate
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,9 +125,9 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     tested: Tested
 
     @property
-    def objection(self) -> str:
-        """Why it may not pay, a clause with its cure; empty if it may."""
-        pictures, tested = self.successes + self.failures, self.tested
+    def shortage(self) -> str:
+        """Why it cannot have learned enough, a clause with its cure; empty if it can."""
+        pictures = self.successes + self.failures
         if not (self.successes and self.failures):
             kind = "successes" if self.successes else "failures"
             return f"it has learned from {kind} alone, and knows no difference; {_CURE}"
@@ -129,13 +136,36 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"it has learned from {pictures} pictures, {self.successes} of successes, where {LEAST_PICTURES}, and "
                 f"{LEAST_OF_A_KIND} of either kind, are needed; {_CURE}"
             )
+        return ""
+
+    @property
+    def objection(self) -> str:
+        """Why it may not pay, a clause with its cure; empty if it may."""
+        if self.shortage:
+            return self.shortage
+        tested = self.tested
         for what, rate, most in (
             ("pays for no success", tested.false_positives, MOST_FALSE),
             ("misses a success", tested.missed, MOST_MISSED),
         ):
             if rate.interval[1] > most:
                 return f"it {what} in {rate.words} held-out pictures, and must certainly in at most {most:.0%}; {_CURE}"
+        wrongly = tested.paid_wrongly
+        if wrongly.count > MOST_PAID_WRONGLY * wrongly.of:
+            return f"it would have paid wrongly in {wrongly.count} of {wrongly.of} held-out episodes; {_CURE}"
         return ""
+
+
+class InARow:
+    """Whether a success is likely for as many pictures in a row as it takes to be paid."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, likely: bool) -> bool:
+        """Whether it is, with one more picture."""
+        self._count = self._count + 1 if likely else 0
+        return self._count >= IN_A_ROW
 
 
 class SuccessNetwork(nn.Module):
@@ -187,8 +217,8 @@ class SuccessClassifier:
         """That what was to be done is done in a picture, in an episode that began with picture `first`."""
         return float(self._probability(self.parameters, np.stack((first, now))))
 
-    def is_success(self, first: np.ndarray, now: np.ndarray) -> bool:
-        """Whether it is likely enough."""
+    def is_likely(self, first: np.ndarray, now: np.ndarray) -> bool:
+        """Whether it is likely enough to count."""
         return self.probability(first, now) >= LIKELY
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -10,13 +9,10 @@ import numpy as np
 from daydreamer.config import SessionConfig
 from daydreamer.robots.so101.carrying import Change
 from daydreamer.robots.so101.cells import Side
-from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
 from daydreamer.robots.so101.sight import side_of_cube
 
 SETTLED_STEPS = 5
 """After the gripper has let go, in which the cube comes to lie."""
-PICTURES_IN_A_ROW = 3
-"""Of which a classifier must say that they show it placed: each may deceive it."""
 CLEAR = 0.06
 """Of the picture's width: a cube that is nearer to its middle may lie on the ridge."""
 
@@ -63,30 +59,6 @@ class SeenAfterLettingGo:
         return seen == other
 
 
-class SeenByClassifier:
-    """A classifier says so of some pictures in a row, beside that with which the episode began."""
-
-    def __init__(self, is_success: Callable[[np.ndarray, np.ndarray], bool]) -> None:
-        """`is_success` is asked of the episode's first picture and of one of now."""
-        self._is_success = is_success
-        self.forget()
-
-    def forget(self) -> None:
-        """See `PlacementRule`; the next picture is the first of an episode."""
-        self._first: np.ndarray | None = None
-        self._in_a_row = 0
-
-    def is_placed(self, change: Change, holds: bool, side: Side, picture: np.ndarray) -> bool:
-        """See `PlacementRule`."""
-        if self._first is None:
-            self._first = picture.copy()
-        self._in_a_row = self._in_a_row + 1 if self._is_success(self._first, picture) else 0
-        placed = self._in_a_row >= PICTURES_IN_A_ROW
-        if placed:
-            self.forget()
-        return placed
-
-
 def make_rule(config: SessionConfig) -> PlacementRule:
     """As `config.success` says.
 
@@ -95,6 +67,6 @@ def make_rule(config: SessionConfig) -> PlacementRule:
     """
     if not config.success.classifier:
         return SeenAfterLettingGo()
-    from daydreamer.models.success import classifier_of  # with JAX, which others do without
+    from daydreamer.robots.so101.classified import SeenByClassifier  # with JAX, which others do without
 
-    return SeenByClassifier(classifier_of(config, ABOVE, make_embodiment().signals[ABOVE].shape).is_success)
+    return SeenByClassifier.of(config)
