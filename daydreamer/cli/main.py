@@ -449,7 +449,7 @@ def label(
         Path | None,
         typer.Option(metavar="FILE", help="With --train: safetensors to write, in the place of what is there."),
     ] = None,
-    gradient_steps: Annotated[int, typer.Option(min=1, max=100_000, help="With --train.")] = 1000,
+    gradient_steps: Annotated[int, typer.Option(min=1, max=100_000, help="With --train.")] = 1500,
     seed: Annotated[int, typer.Option(min=0, help="With --train: of networks, batches, and what is held out.")] = 0,
     json: Json = False,
 ) -> None:

@@ -17,8 +17,8 @@ from daydreamer.robots.so101.reach import within_reach
 from daydreamer.session.labels import write_labels
 from daydreamer.session.new import configure, new_session
 
-EPISODES, STEPS = 32, 16
-SUCCESSES = 6
+EPISODES, STEPS = 32, 14
+SUCCESSES = 7
 """Of an episode, at its end, if it succeeds; every other one does."""
 HELD_RAD = 0.5
 
@@ -39,7 +39,7 @@ class Table:
     def tool_m(self, side, low_m=0.03):
         """Somewhere over a tray, or in it."""
         middle_m = np.array((np.mean(TRAY_X_M), np.mean(TRAY_Y_M[side]) - 0.02, 0.0))
-        high_m = (*self._random.uniform(-0.015, 0.015, 2), self._random.uniform(low_m, 0.065))
+        high_m = (*self._random.uniform(-0.008, 0.008, 2), self._random.uniform(low_m, 0.065))
         return within_reach(middle_m + high_m, BEGIN_YAW_RAD)
 
     def picture(self, tool_m, cube=None):
@@ -70,7 +70,10 @@ class Table:
                 yield self.picture(self.tool_m(side if step % 2 else 1 - side, 0.05), None), False
             else:
                 end = self.lying(1 - side if succeeds else side)
-                yield self.picture(self.tool_m(1 - side if succeeds else self._random.integers(2)), end), succeeds
+                yield (
+                    self.picture(self.tool_m(1 - side if succeeds else self._random.integers(2), 0.055), end),
+                    succeeds,
+                )
 
 
 def step_of(spec, number, picture, is_first, is_last):
