@@ -7,7 +7,6 @@ carried from tray to tray looks the same before it and after.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,7 +28,7 @@ from daydreamer.models.codecs import PATCH, ImageEncoder
 from daydreamer.models.layers import INITIALIZER
 from daydreamer.spec import Space
 from daydreamer.storage.atomic import write_anywhere
-from daydreamer.storage.files import CLASSIFIER_BYTES, read_file
+from daydreamer.storage.identified import read_classifier_file
 from daydreamer.storage.tensors import decode_metadata, decode_tensors
 from daydreamer.texts import printable_line
 
@@ -246,17 +245,9 @@ def read_classifier(path: Path, sha256: str = "") -> SuccessClassifier:
       sha256: of the content that is wanted; '' for any.
 
     Raises:
-      UserError: it cannot be read, has another content, or is no classifier that this program can use.
+      UserError: see `read_classifier_file`, or it is no classifier that this program can use.
     """
-    try:
-        content = read_file(path.resolve(), CLASSIFIER_BYTES)
-    except OSError as error:
-        raise UserError(f"The classifier {path} cannot be read ({error.strerror}); put it back there.") from error
-    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(
-            f"The classifier {path} is another one than the session began with; put that one back, or begin a new "
-            "session with this one: what is paid must not change within a session."
-        )
+    content = read_classifier_file(path, sha256)
     try:
         tensors, header = decode_tensors(content)
         values = decode_metadata(header)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
-from daydreamer.storage.files import CLASSIFIER_BYTES, read_file
+from daydreamer.storage.identified import digest_of, read_classifier_file
 
 
 def configure(
@@ -140,14 +139,8 @@ def _identified(config: SessionConfig) -> SessionConfig:
     if not success.classifier or success.sha256:
         return config
     find_robot(config.robot).success_camera(config.task)
-    path = Path(success.classifier).expanduser().resolve()
-    try:
-        content = read_file(path, CLASSIFIER_BYTES)
-    except OSError as error:
-        raise UserError(
-            f"The classifier {path} cannot be read ({error.strerror}); choose another success.classifier."
-        ) from error
-    identified = SuccessConfig(classifier=str(path), sha256=hashlib.sha256(content).hexdigest())
+    path = Path(success.classifier).expanduser().absolute()
+    identified = SuccessConfig(classifier=str(path), sha256=digest_of(read_classifier_file(path)))
     return msgspec.structs.replace(config, success=identified)
 
 
@@ -231,7 +224,8 @@ def resumable_session(directory: Path) -> Session:
     """The session in `directory`, once it is certain that it can go on here.
 
     Raises:
-      UserError: it cannot, see `Session.open` and `Session.require_resumable`, or its robot is not installed.
+      UserError: it cannot, see `Session.open` and `Session.require_resumable`, its robot is not installed, or the
+        classifier that pays in it is gone or another one.
     """
     session = Session.open(directory)
     session.require_resumable()
@@ -247,6 +241,9 @@ def resumable_session(directory: Path) -> Session:
             "another directory."
         )
     entry_of(session)
+    success = session.config.success
+    if success.classifier:
+        read_classifier_file(Path(success.classifier), success.sha256)
     return session
 
 

@@ -23,9 +23,6 @@ from daydreamer.errors import UserError
 FILE_MODE, FOLDER_MODE = 0o600, 0o700
 """What a robot sees is nobody's but its owner's; who wants to share a session says so with chmod."""
 
-CLASSIFIER_BYTES = 64 << 20
-"""Of the largest classifier of successes; ours take a megabyte."""
-
 _KINDS = {
     stat.S_IFLNK: "a link, which is not followed",
     stat.S_IFIFO: "a pipe, not a file",

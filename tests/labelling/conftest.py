@@ -67,13 +67,11 @@ class Table:
             if step <= carried // 2:
                 yield self.picture(self.tool_m(side), begin), False
             elif step <= carried:
-                yield self.picture(self.tool_m(side if step % 2 else 1 - side, 0.05), None), False
+                yield self.picture(self.tool_m(side, 0.05) * (1.0, step % 2, 1.0)), False  # over the ridge, or before
             else:
                 end = self.lying(1 - side if succeeds else side)
-                yield (
-                    self.picture(self.tool_m(1 - side if succeeds else self._random.integers(2), 0.055), end),
-                    succeeds,
-                )
+                over = 1 - side if succeeds else self._random.integers(2)
+                yield self.picture(self.tool_m(over, 0.055), end), succeeds
 
 
 def step_of(spec, number, picture, is_first, is_last):
