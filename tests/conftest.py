@@ -58,6 +58,7 @@ COMPUTING = (
     ("policy/test_snapshot.py", "test_packaging.py"),
     ("cli/test_command_line.py",),
     ("sim",),
+    ("labelling",),
     ("test_doctor.py", "test_session_fuzz.py"),
     ("report",),
 )

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from daydreamer.config import ModelConfig
 from daydreamer.errors import UserError
 from daydreamer.labelling.episodes import read_episodes, read_pictures
 from daydreamer.learner.sources import open_sources, require_same_robot
@@ -25,8 +26,7 @@ HELD_OUT = 0.25
 """Share of the episodes by which it is judged, and from which nothing is learned."""
 LEAST_EPISODES = 4
 """Of either kind, of which one is then held out."""
-PATCH_UNITS, IMAGE_UNITS = 32, 64
-BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 1e-3, 1e-2
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 16, 1e-3, 1e-2
 SHIFT, BRIGHTNESS = 2, 0.15
 """By how many pixels, and what share of its brightness, a pair of pictures is changed at random."""
 
@@ -167,8 +167,8 @@ def train(
         body=session.config.body,
         camera=labelled.camera,
         shape=cast(tuple[int, int, int], tuple(session.spec.observation[labelled.camera].shape)),
-        patch_units=PATCH_UNITS,
-        image_units=IMAGE_UNITS,
+        patch_units=ModelConfig().patch_units,
+        image_units=ModelConfig().image_units,
         successes=int(learned_from.success.sum()),
         failures=int((~learned_from.success).sum()),
         tested=Tested(correct=nothing, false_positives=nothing, missed=nothing, paid_wrongly=nothing, unpaid=nothing),

@@ -20,7 +20,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.labels import labels_path, read_labels, write_labels
 from daydreamer.session.new import configure, new_session, resumable_session
 
-STEPS = 450
+STEPS = 400
 CHOSEN = {"robot": "so101", "task": "pick_place_fine", "minutes": 1.0, "seed": 0}
 
 
@@ -56,6 +56,7 @@ def relabelled(labelled, tmp_path):
 
 def test_of_episodes_that_it_has_not_learned_from_it_knows_which_pictures_show_a_success(labelled, trained):
     tested = read_classifier(trained).learned.tested
+    print(tested)
     learned_from, held_out = split(read_labelled([labelled.path]).pairs, seed=0)
     assert not set(learned_from.episode) & set(held_out.episode)
     assert tested.correct.of == len(held_out) > 100 and len(set(held_out.episode)) == 8
@@ -111,7 +112,7 @@ def test_a_session_says_which_content_pays_and_does_not_go_on_with_another_one(t
             {"false_positives": Rate(20, 104)},
             r"pays for no success in 20 of 104 \(19.2 %, .* 12.8 to 27.8 %\) held-out",
         ),
-        ({"missed": Rate(9, 28)}, "misses a success in 9 of 28 .* at most 30%; label more"),
+        ({"missed": Rate(14, 28)}, "misses a success in 14 of 28 .* at most 50%; label more"),
         ({"missed": Rate(0, 0)}, "misses a success in 0 of 0"),
         ({"paid_wrongly": Rate(1, 8)}, "would have paid wrongly in 1 of 8 held-out episodes; label more"),
     ],
