@@ -69,7 +69,7 @@ class Labelling:
         Raises:
           UserError: there is no such camera, or no episode, or a sheet cannot be written.
         """
-        from daydreamer.labelling.episodes import read_episodes, spread
+        from daydreamer.labelling.episodes import choose, read_episodes
         from daydreamer.labelling.training import find_camera
 
         self._session, self._camera = session, find_camera(session, camera)
@@ -77,7 +77,7 @@ class Labelling:
         begun = read_episodes(session)
         if not begun:
             raise UserError(f"{session.path} has no episode yet; let it run for some minutes.")
-        self._chosen = spread([each for each in begun if not self._labels.keys() & {*each.names}], episodes)
+        self._chosen = choose([each for each in begun if not self._labels.keys() & {*each.names}], episodes)
         self._sheets = list(self._draw())
 
     def ask(self) -> None:

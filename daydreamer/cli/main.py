@@ -442,7 +442,7 @@ def label(
         typer.Option(metavar="CAMERA", help="Whose pictures are meant; default: the one that a success is seen by."),
     ] = None,
     episodes: Annotated[
-        int, typer.Option(min=1, help="That are asked of, spread over what nobody has labelled yet.")
+        int, typer.Option(min=1, help="That are asked of, paid ones and others, of those that nobody has labelled.")
     ] = 20,
     train: Annotated[bool, typer.Option("--train", help="Train on what was said, of all DIRs together.")] = False,
     out: Annotated[

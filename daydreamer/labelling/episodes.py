@@ -21,11 +21,13 @@ class Episode:
     Attributes:
       actor_life, first: names of its first step.
       steps: how many there are.
+      paid: the last of them was rewarded, and ended it.
     """
 
     actor_life: int
     first: int
     steps: int
+    paid: bool = False
 
     def step(self, index: int) -> StepName:
         return self.actor_life, self.first + index
@@ -50,7 +52,8 @@ def read_episodes(session: Session) -> list[Episode]:
                 current = Episode(step.actor_life, step.sequence, 1)
                 episodes.append(current)
             elif current is not None and (step.actor_life, step.sequence) == current.step(current.steps):
-                current = episodes[-1] = dataclasses.replace(current, steps=current.steps + 1)
+                paid = step.is_terminal and step.reward > 0.0
+                current = episodes[-1] = dataclasses.replace(current, steps=current.steps + 1, paid=paid)
             else:
                 current = None
     return episodes
@@ -76,7 +79,15 @@ def shown_steps(episode: Episode, count: int) -> list[StepName]:
     return [episode.step(index) for index in sorted({*before.tolist(), *last})]
 
 
-def spread(episodes: Sequence[Episode], count: int) -> list[Episode]:
-    """At most so many, spread evenly."""
-    chosen = np.unique(np.linspace(0, len(episodes) - 1, min(count, len(episodes))).astype(int))
-    return [episodes[index] for index in chosen]
+def choose(episodes: Sequence[Episode], count: int) -> list[Episode]:
+    """At most so many, half of them paid and half not, as far as there are; either half spread evenly."""
+    kinds = [[each for each in episodes if each.paid == paid] for paid in (True, False)]
+    paid, unpaid = map(len, kinds)
+    of_paid = min(paid, max(count // 2, count - unpaid))
+    chosen = [*_spread(kinds[0], of_paid), *_spread(kinds[1], min(unpaid, count - of_paid))]
+    return [each for each in episodes if each in chosen]
+
+
+def _spread(episodes: Sequence[Episode], count: int) -> list[Episode]:
+    indices = np.linspace(0, len(episodes) - 1, count).astype(int) if count else ()
+    return [episodes[index] for index in indices]

@@ -25,7 +25,7 @@ from daydreamer.session.labels import read_labels
 HELD_OUT = 0.25
 """Share of the episodes by which it is judged, and from which nothing is learned."""
 LEAST_EPISODES = 4
-"""Of either kind, of which one is then held out."""
+"""Of those that succeed, and of those that do not: in the latter it is that a reward is deceived."""
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 16, 1e-3, 1e-2
 SHIFT, BRIGHTNESS = 2, 0.15
 """By how many pixels, and what share of its brightness, a pair of pictures is changed at random."""
@@ -141,10 +141,10 @@ def split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
     random, held_out = np.random.default_rng(seed), []
     for kind in (episodes[succeeded], episodes[~succeeded]):
         held_out.append(random.permutation(kind)[: round(HELD_OUT * len(kind))])
-    if len(held_out[0]) == 0 or len(episodes) < 2 * LEAST_EPISODES:
+    if min(succeeded.sum(), (~succeeded).sum()) < LEAST_EPISODES:
         raise UserError(
             f"{len(pairs)} pictures of {len(episodes)} episodes, {succeeded.sum()} of which succeed, teach nothing to "
-            f"rely on; label at least {2 * LEAST_EPISODES} episodes, {LEAST_EPISODES} of which succeed."
+            f"rely on; label at least {LEAST_EPISODES} that succeed and {LEAST_EPISODES} that do not."
         )
     tested = np.concatenate(held_out)
     return pairs.of_episodes(np.setdiff1d(episodes, tested)), pairs.of_episodes(tested)

@@ -85,7 +85,7 @@ PLACES = Presentation(
             quantity="info/success_percent",
             name="success",
             unit="%",
-            source=f"gripper and camera, in the last {RECENT_EPISODES} episodes",
+            source=f"what was paid in the last {RECENT_EPISODES} episodes",
             decimals=0,
             plot_range=(0.0, 100.0),
             level=Level(value=90.0, words="reliable"),
