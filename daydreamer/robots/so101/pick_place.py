@@ -19,7 +19,7 @@ from daydreamer.robots.so101 import grip, kinematics
 from daydreamer.robots.so101.beginning import Beginning
 from daydreamer.robots.so101.carrying import Carrying
 from daydreamer.robots.so101.cells import ACTIONS, BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Side, cells_over, nearest
-from daydreamer.robots.so101.constants import CLOSED_RAD, CONTROL_RATE_HZ, EPISODE_STEPS, JOINTS, OPEN_RAD
+from daydreamer.robots.so101.constants import CLOSED_RAD, CONTROL_RATE_HZ, EPISODE_STEPS, JOINTS, OPEN_RAD, READY_TOOL_M
 from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.sensed import sense, spaces
@@ -27,6 +27,9 @@ from daydreamer.spec import RobotSpec, Space
 
 GRASPED, DROPPED, PLACED = 1.0, -1.0, 10.0
 """As published: for something held after closing, let go in the same tray, and let go in the other one."""
+
+PUSHED = 0.5
+"""Of a stick's way, from which on it asks for an action."""
 
 PUBLISHED = 0.25
 """Mean reward per step of the published UR5 after 20,000 to 25,000 steps."""
@@ -91,6 +94,7 @@ class PickPlace(Task):
     """
 
     presentation = PICKS
+    operator_axes = ("left, right", "forward, back", "gripper", "down, or up with something held")
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
         """`seed` is of the cells in which episodes begin, `extra_cameras` as of `make_embodiment`."""
@@ -111,6 +115,7 @@ class PickPlace(Task):
         self._recent = Recent(CONTROL_RATE_HZ)
         self._carrying = Carrying()
         self._beginning = Beginning(self._choose_begin)
+        self.cell = nearest(READY_TOOL_M)
         self.reset()
 
     @property
@@ -151,12 +156,18 @@ class PickPlace(Task):
         return setpoint
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
-        """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest, forward, which
-        ends at the trays' far side: there is no action that does nothing.
+        """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest the arm
+        stays, by a move that leads out of the trays: there is no action that does nothing.
         """
-        left, forward, turn, up = axes.tolist()
+        left, forward, turn, up = axes[:4].tolist()
+        if max(map(abs, (left, forward, turn, up))) < PUSHED:
+            nowhere = FORWARD if self.cell.after(FORWARD, False) == self.cell else BACK
+            return np.asarray(nowhere, np.int32)
         choices = {FORWARD: forward, BACK: -forward, LEFT: left, RIGHT: -left, GRIP: abs(turn), LIFT: abs(up)}
         return np.asarray(max(choices, key=lambda choice: choices[choice]), np.int32)
+
+    def operator_note(self) -> str:
+        return self._carrying.note
 
     def _judge(self, holds: bool) -> dict[str, float]:
         """The reward of what the gripper holds now, and did not before, or the other way round."""

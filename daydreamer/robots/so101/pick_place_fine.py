@@ -114,6 +114,7 @@ class PickPlaceFine(Task):
     """
 
     presentation = PLACES
+    operator_axes = ("left, right", "forward, back", "opens, closes", "up, down", "turns left, right")
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
         """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`."""
@@ -185,11 +186,14 @@ class PickPlaceFine(Task):
         return self._beginning.setpoint(measurement, elapsed_s)
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
-        """Left stick: forward, back, left and right; right stick: up and down, and to its left the gripper opens. Where
-        a gamepad has no more, the tool keeps its yaw.
+        """Left stick: forward, back, left and right; right stick: up and down, and to its left the gripper opens;
+        cross: sideways the tool turns.
         """
-        left, forward, opens, up = np.clip(axes, -1.0, 1.0)
-        return np.array((forward, left, up, 0.0, opens), np.float32)
+        left, forward, opens, up, turn, _ = np.clip(axes, -1.0, 1.0)
+        return np.array((forward, left, up, turn, opens), np.float32)
+
+    def operator_note(self) -> str:
+        return self._carrying.note
 
     def _is_placed(self, change: Change, side: Side, picture: np.ndarray) -> bool:
         """Whether what was let go of over the other tray is seen there, a moment later, or as soon as it is seen."""
