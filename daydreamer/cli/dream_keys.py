@@ -28,8 +28,9 @@ STEERING = {
 _ARROWS = {"left": "a", "right": "d", "up": "w", "down": "s"}
 
 HELP = (
-    "Keys: w a s d or arrows = left stick, i j k l = right stick, u o = cross (take over), space = all to the middle, t = "
-    f"take over or give back, p = pause, r = rewind {REWIND_S:g} s, b = branch (what if), c = change to the other, q = end."
+    "Keys: w a s d or arrows = left stick, i j k l = right stick, u o = cross (take over), space = all to the middle, "
+    f"t = take over or give back, p = pause, r = rewind {REWIND_S:g} s, b = branch (what if), c = change to the other, "
+    "q = end."
 )
 
 

@@ -20,6 +20,8 @@ Ending = Literal["success", "failure"]
 
 OPERATOR_AXES = 6
 """Of what an operator steers with, see `Task.operator_action`."""
+OPERATOR_PUSHED = 0.5
+"""Of an axis, from which on it asks something of a robot that does one thing at a time."""
 
 
 @dataclasses.dataclass(slots=True)

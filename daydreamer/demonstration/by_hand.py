@@ -46,7 +46,7 @@ class Hand(Protocol):
         """What has been asked for since the last call."""
 
     def action(self) -> np.ndarray | None:
-        """What is to be done in this step `[action]`; None while the operator does nothing, and the twin stands still."""
+        """What is to be done in this step `[action]`; None while nothing is: then the twin stands still."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Audience(Protocol):
 class OperatedSession:
     """Logs what an operator chooses as interventions, an episode at a time, once it is known that it is to be kept.
 
-    The twin stands still while the operator does nothing. After an episode they have to let go before they can begin the
-    next one, and until then may forget the one that has ended.
+    The twin stands still while the operator does nothing. After an episode they have to let go before they can begin
+    the next one, and until then may forget the one that has ended.
 
     Attributes:
       kept: the episodes that are in the log.

@@ -58,8 +58,8 @@ def _learned(history: SessionHistory) -> list[str]:
     sentences = [f"It played {plays.description}."] if plays else []
     if (parent := history.session.record.parent) is not None:
         sentences.append(f"It did not begin at nothing, but with {parent.sentence}.")
-    if history.session.record.teacher:
-        sentences.append(f"Nobody learned: a {history.session.record.teacher} teacher showed the task.")
+    if history.session.shown_by:
+        sentences.append(f"Nobody learned: {history.session.shown_by} showed the task.")
     sentences += [f"It learned also from {shown.sentence}." for shown in history.session.record.demonstrations]
     milestones = history.session.presentation.milestones
     if history.milestones_s:

@@ -10,7 +10,7 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,6 +27,14 @@ from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
+
+ShownBy = Literal["scripted", "keyboard", "gamepad"]
+SHOWN_BY: Mapping[str, str] = {
+    "scripted": "a scripted teacher",
+    "keyboard": "an operator at the keyboard",
+    "gamepad": "an operator with a gamepad",
+}
+"""Who chooses in a session in which nobody learns, in words."""
 
 RECORD_BYTES = 1 << 20
 """A `session.yaml` has some ten thousand."""
@@ -62,7 +70,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations: the sessions that it was shown something in.
       logs: the sessions from whose experience it learns offline; none for one that has a robot of its own.
-      teacher: who chose in it, where nobody learns: 'scripted'; None where somebody learns, or a policy is played.
+      teacher: who chose in it, where nobody learns; None where somebody learns, or a policy is played.
     """
 
     format_version: int
@@ -78,7 +86,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     parent: Parentage | None = None
     demonstrations: Annotated[tuple[Demonstrated, ...], msgspec.Meta(max_length=1000)] = ()
     logs: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=1000)] = ()
-    teacher: Literal["scripted"] | None = None
+    teacher: ShownBy | None = None
 
 
 class Session:
@@ -111,7 +119,7 @@ class Session:
         *,
         demonstrations: tuple[Demonstrated, ...] = (),
         logs: tuple[Recorded, ...] = (),
-        teacher: Literal["scripted"] | None = None,
+        teacher: ShownBy | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
 
@@ -283,7 +291,12 @@ class Session:
         """What drives the robot where nobody learns, as ('plays', 'policy 431 of monday'); None if somebody does."""
         if self.plays is not None:
             return "plays", self.plays.words
-        return None if self.record.teacher is None else ("shown by", f"a {self.record.teacher} teacher")
+        return None if self.shown_by is None else ("shown by", self.shown_by)
+
+    @property
+    def shown_by(self) -> str | None:
+        """Who shows something in it, as 'a scripted teacher'; None where nobody does."""
+        return None if self.record.teacher is None else SHOWN_BY[self.record.teacher]
 
     @property
     def presentation(self) -> Presentation:

@@ -13,7 +13,7 @@ import numpy as np
 
 from daydreamer.config import SessionConfig
 from daydreamer.contract.signals import JOINT_POSITION, Measurement
-from daydreamer.contract.task import Task, TaskState
+from daydreamer.contract.task import OPERATOR_PUSHED, Task, TaskState
 from daydreamer.presentation import Figure, Level, Milestone, Presentation
 from daydreamer.robots.so101 import grip, kinematics
 from daydreamer.robots.so101.beginning import Beginning
@@ -27,9 +27,6 @@ from daydreamer.spec import RobotSpec, Space
 
 GRASPED, DROPPED, PLACED = 1.0, -1.0, 10.0
 """As published: for something held after closing, let go in the same tray, and let go in the other one."""
-
-PUSHED = 0.5
-"""Of a stick's way, from which on it asks for an action."""
 
 PUBLISHED = 0.25
 """Mean reward per step of the published UR5 after 20,000 to 25,000 steps."""
@@ -160,7 +157,7 @@ class PickPlace(Task):
         stays, by a move that leads out of the trays: there is no action that does nothing.
         """
         left, forward, turn, up = axes[:4].tolist()
-        if max(map(abs, (left, forward, turn, up))) < PUSHED:
+        if max(map(abs, (left, forward, turn, up))) < OPERATOR_PUSHED:
             nowhere = FORWARD if self.cell.after(FORWARD, False) == self.cell else BACK
             return np.asarray(nowhere, np.int32)
         choices = {FORWARD: forward, BACK: -forward, LEFT: left, RIGHT: -left, GRIP: abs(turn), LIFT: abs(up)}
