@@ -58,7 +58,7 @@ class Scene:
       state: what the task has observed last.
       note: see `Task.operator_note`.
       shown: of the episode.
-      kept, discarded: episodes so far.
+      discarded: episodes so far.
       waits: why the twin stands still; empty if it does not.
     """
 
@@ -66,7 +66,6 @@ class Scene:
     state: TaskState
     note: str
     shown: Shown
-    kept: int
     discarded: int
     waits: str
 
@@ -168,8 +167,8 @@ class OperatedSession:
         return "drive to begin" if at_begin else "waits for you"
 
     def _scene(self, state: TaskState, waits: str) -> Scene:
-        note = self._task.operator_note()
-        return Scene(len(self.kept) + 1, state, note, self._held.shown, len(self.kept), self.discarded, waits)
+        shown = dataclasses.replace(self._held.shown)
+        return Scene(len(self.kept) + 1, state, self._task.operator_note(), shown, self.discarded, waits)
 
     def _obey(self, at_begin: bool) -> None:
         for request in self._hand.requests():
