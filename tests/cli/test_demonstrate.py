@@ -1,27 +1,33 @@
 """`daydreamer demonstrate` with the robot that has a teacher, in its twin and with its camera."""
 
 import json
+import os
+import pty
+import re
+import select
+import sys
+import time
 
 import pytest
 
 from daydreamer.cli.begin import Beginning
-from daydreamer.cli.demonstrate import demonstrate
+from daydreamer.cli.demonstrate import Lesson, Onlooking, demonstrate, demonstrate_by_hand
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
+from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LIFT
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, resumable_session
 from daydreamer.session.status import read_status
 
 
-def show(out, robot="so101"):
-    settings = {"robot": robot, "task": None, "out": out, "episodes": 1, "seed": 0, "twin_file": None}
-    return demonstrate(**settings, overrides=[], as_json=True)
+def lesson(out, robot="so101"):
+    return Lesson(robot, None, out, episodes=1, seed=0, twin_file=None, overrides=[], as_json=True)
 
 
 def test_an_episode_is_shown_and_is_a_session_that_can_be_learned_from(tmp_path, capsys):
-    assert show(tmp_path / "shown") == 0
+    assert demonstrate(lesson(tmp_path / "shown")) == 0
     told = json.loads(capsys.readouterr().out)
     session = Session.open(tmp_path / "shown")
     steps = ExperienceTail(session.experience, session.spec).read()
@@ -44,5 +50,70 @@ def test_an_episode_is_shown_and_is_a_session_that_can_be_learned_from(tmp_path,
 
 def test_a_robot_without_a_teacher_is_refused_before_anything_is_made(tmp_path):
     with pytest.raises(UserError, match="Nobody teaches 'a1' the task 'walk'; there are teachers of so101 pick_place"):
-        show(tmp_path / "shown", "a1")
+        demonstrate(lesson(tmp_path / "shown", "a1"))
+    for by, error in (
+        ("keyboard", "no terminal"),
+        ("thought", "by 'thought'; choose --by scripted, keyboard, gamepad"),
+    ):
+        with pytest.raises(UserError, match=error):
+            demonstrate_by_hand(lesson(tmp_path / "shown"), by, "xbox", Onlooking(False, "127.0.0.1", None, False))
     assert not (tmp_path / "shown").exists()
+
+
+class Operator:
+    """Sits at a terminal in which a command runs."""
+
+    def __init__(self, *arguments):
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "160", "TERM": "xterm"}
+            os.execv(sys.executable, [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments)])
+
+    def read_until(self, wanted):
+        """What is said from now on, up to this."""
+        text, end_s = "", time.monotonic() + 120.0
+        while not re.search(wanted, text):
+            assert time.monotonic() < end_s, text
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                text += os.read(self._terminal, 65536).decode()
+        return text
+
+    def type(self, keys, wanted):
+        os.write(self._terminal, keys)
+        return self.read_until(wanted)
+
+    def wait(self):
+        """The exit status."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def leave(self):
+        """What still runs in the terminal ends with it."""
+        os.close(self._terminal)
+
+
+def test_an_operator_shows_it_by_the_keys_of_a_terminal(tmp_path):
+    path = tmp_path / "shown"
+    operator = Operator(
+        *("demonstrate", "so101", "pick_place", "--by", "keyboard", "--episodes", "1", "--no-dashboard", "--out", path)
+    )
+    try:
+        said = operator.read_until("drive to begin")
+        assert "w s = forward, back" in said and "Backspace = forget it" in said
+        operator.type(b"s", "0.5 of 50 s")
+        operator.type(b"\x7f", "Forgotten; episode 1 begins anew")
+        operator.read_until("drive to begin")
+        operator.type(b"w", " 0.5 of 50 s.*holds nothing")
+        operator.type(b"\x1b[B", "1.0 of 50 s")
+        operator.type(b"\x1b[D", "1.5 of 50 s")
+        operator.type(b"\n", "Episode 1 of 1: ended by you after 2.0 s, return 0.00. It is kept unless you forget it")
+        said = operator.type(b"\n", "--demonstrations")
+        assert "Episode 1 is kept." in said and operator.wait() == 0
+    finally:
+        operator.leave()
+    session = Session.open(path)
+    steps = ExperienceTail(session.experience, session.spec).read()
+    assert [int(step.action_requested) for step in steps[:3]] == [FORWARD, LIFT, GRIP]
+    assert int(steps[3].action_requested) in (FORWARD, BACK) and len(steps) == 4
+    assert all(step.intervention for step in steps) and steps[3].is_last and not steps[3].is_terminal
+    with pytest.raises(UserError, match="an operator at the keyboard has shown a task; nobody learns"):
+        resumable_session(path)

@@ -6,7 +6,7 @@ import pytest
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Cell, cells_over, nearest
-from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, STALL_TORQUE_N_M
+from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, REST_RAD, STALL_TORQUE_N_M
 from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.plausibility import CubeCheck, EffortCheck
@@ -193,7 +193,7 @@ def test_an_operator_says_one_of_six(task):
 @pytest.mark.parametrize("holds", [False, True])
 def test_an_operator_who_wants_nothing_moves_nothing(task, cell, holds):
     gripper_rad = HOLDING_RAD if holds else OPEN_RAD
-    act(task, GRIP if holds else LIFT, measured(cell, gripper_rad))
+    task.observe(measured(cell, gripper_rad), REST_RAD)
     for axes in (np.zeros(6), np.full(6, 0.3)):
         _, tool_m, wanted_rad = act(task, task.operator_action(axes), measured(cell, gripper_rad))
         assert nearest(tool_m) == cell and wanted_rad == (CLOSED_RAD if holds else OPEN_RAD)
