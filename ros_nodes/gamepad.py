@@ -13,7 +13,7 @@ from sensor_msgs.msg import Joy
 from daydreamer.actor.gamepad import GamepadLayout
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
-from ros_nodes.graph_watch import publishers_of
+from ros_nodes.graph_watch import NAME_S, publishers_of
 
 PATIENCE_S = 5.0
 """In which a gamepad that is published is found, and says something: joy_node repeats itself."""
@@ -47,8 +47,9 @@ class Gamepad:
                     f"No gamepad is heard on {topic}; plug one in and start 'ros2 run joy joy_node' in the same ROS "
                     "domain (ROS_DOMAIN_ID)."
                 )
-        publishers = publishers_of(self._node, topic)
-        if len(publishers) > 1:
+        if len(publishers_of(self._node, topic)) > 1:
+            self.hear(NAME_S)
+            publishers = publishers_of(self._node, topic)
             raise UserError(f"{len(publishers)} gamepads on {topic}: {', '.join(publishers)}; stop all but one.")
         axes, buttons = messages[-1]
         if not layout.fits(axes, buttons):

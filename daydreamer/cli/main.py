@@ -335,7 +335,7 @@ def demonstrate(
         typer.Option(
             metavar="xbox|directinput|game_controller",
             help="Of the gamepad: joy_node with an Xbox controller, joy_node with a Logitech switched to D or another "
-            "one whose sticks come first, or game_controller_node, which knows most.",
+            "one whose sticks come first, or game_controller_node.",
         ),
     ] = "xbox",
     episodes: Annotated[int, typer.Option(min=1, help="That are shown, and kept.")] = 20,
