@@ -17,7 +17,7 @@ from daydreamer.safety.encoder_belief import named
 from daydreamer.safety.watchdogs import beyond_limits_rad
 from ros_nodes import topics
 from ros_nodes.complaints import Complaints
-from ros_nodes.runtime import node_of
+from ros_nodes.runtime import identity_of, node_of
 
 POSSIBLE_RAD = 0.5
 """A command farther outside the joint limits is a mistake, as degrees for radians; one nearer is brought inside."""
@@ -84,7 +84,7 @@ class CommandIntake:
 
     def _on_message(self, message: Any, info: Mapping[str, Any]) -> None:
         # Distributions before Kilted do not say who has published a message: there everybody is followed.
-        publisher = _bytes_of(info.get("publisher_gid"))
+        publisher = identity_of(info.get("publisher_gid"))
         now_s = time.monotonic()
         silent = now_s - self._followed_s > self._silent_s
         if not silent and publisher != self._followed:
@@ -112,7 +112,7 @@ class CommandIntake:
     def _name(self, publisher: bytes | None) -> str:
         """The node that a publisher belongs to, as far as it is known."""
         for endpoint in self._node.get_publishers_info_by_topic(self._topic):
-            if _bytes_of(endpoint.endpoint_gid) == publisher:
+            if identity_of(endpoint.endpoint_gid) == publisher:
                 return node_of(endpoint)
         return "a publisher without a name"
 
@@ -180,12 +180,3 @@ def _indices(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
         twice = sorted({name for name in names if names.count(name) > 1})
         raise BadCommand(f"it names {', '.join(twice)} more than once")
     return [found[name] for name in wanted]
-
-
-def _bytes_of(gid: Any) -> bytes | None:
-    """One form for a publisher's identity, of which rclpy has several."""
-    if gid is None:
-        return None
-    if isinstance(gid, Mapping):
-        gid = gid["data"]
-    return bytes(gid)

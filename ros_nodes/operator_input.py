@@ -22,7 +22,7 @@ from daydreamer.actor.operator import STEER, OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.graph_checks import type_name
-from ros_nodes.runtime import UNKNOWN_NAME, node_of
+from ros_nodes.runtime import UNKNOWN_NAME, identity_of, node_of
 
 SERVICES = {
     "e_stop_trigger": OperatorRequest.EMERGENCY_STOP,
@@ -133,7 +133,7 @@ class OperatorInput:
     def forget_gone(self) -> None:
         """Whoever held a stop and is gone from the graph holds it no more; that alone resets nothing."""
         there = {
-            _bytes_of(each.endpoint_gid)
+            identity_of(each.endpoint_gid)
             for topic in (self._stop_topic, self._gamepad_topic)
             for each in self._node.get_publishers_info_by_topic(topic)
         }
@@ -154,7 +154,7 @@ class OperatorInput:
 
     def _speaker(self, topic: str, info: Mapping[str, Any]) -> str:
         """A name for whoever has sent a message, the same each time, and of nobody else."""
-        gid = _bytes_of(info.get("publisher_gid"))
+        gid = identity_of(info.get("publisher_gid"))
         key = topic, gid or b""
         if key not in self._speakers:
             if len(self._speakers) >= MOST_SPEAKERS:
@@ -169,13 +169,6 @@ class OperatorInput:
         if gid is None:
             return "somebody"
         for each in self._node.get_publishers_info_by_topic(topic):
-            if _bytes_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
+            if identity_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
                 return printable_line(node_of(each))
         return f"publisher {gid.hex()[-8:]}"
-
-
-def _bytes_of(gid: Any) -> bytes | None:
-    """One form of a publisher's identity, of which rclpy has several."""
-    if gid is None:
-        return None
-    return bytes(gid["data"] if isinstance(gid, Mapping) else gid)

@@ -108,7 +108,7 @@ class Recorder:
         known: dict[bytes, list[str]] = {}
 
         def receive(message, info: Mapping[str, object]) -> None:
-            sender = _identity(info)
+            sender = runtime.identity_of(info.get("publisher_gid")) or b""  # the same for all where it is not told
             if known.get(sender) != message.name:
                 known[sender] = message.name
                 _keep_names(record, sender, message.name)
@@ -162,12 +162,6 @@ def _imu_fields(message: topics.Imu) -> dict[str, Sequence[float]]:
 def _odometry_fields(message) -> dict[str, Sequence[float]]:
     twist, position = message.twist.twist, message.pose.pose.position
     return {"twist": [twist.linear.x, twist.angular.z], "position": [position.x, position.y]}
-
-
-def _identity(info: Mapping[str, object]) -> bytes:
-    """Of a message's publisher; the same for all where rclpy does not tell."""
-    gid = info.get("publisher_gid")
-    return bytes(gid["data"] if isinstance(gid, Mapping) else gid) if gid is not None else b""
 
 
 def listen(recorder: Recorder, spinner: runtime.Spinner, seconds: float, stop: StopRequest) -> None:

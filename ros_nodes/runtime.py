@@ -8,7 +8,7 @@ import difflib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,6 +38,13 @@ UNKNOWN_NODE = f"_NODE_NAMESPACE_UNKNOWN_/{UNKNOWN_NAME}"
 def node_of(endpoint: TopicEndpointInfo) -> str:
     """Full name of the node that publishes or subscribes there, as the graph has it; not cleaned for printing."""
     return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
+
+
+def identity_of(gid: Any) -> bytes | None:
+    """One form of a publisher's identity, of which rclpy has several; None where it does not tell, before Kilted."""
+    if gid is None:
+        return None
+    return bytes(gid["data"] if isinstance(gid, Mapping) else gid)
 
 
 DISCOVERY_S = float(os.environ.get("DAYDREAMER_DISCOVERY_S", "3.5"))

@@ -33,6 +33,8 @@ BUILT_IN = {
     if found.provider == "daydreamer" and name not in SEEING
 }
 WHOLE = ("a1", "walk")
+LIKE_THE_FIRST = ("go2",)
+"""Is made of the same parts: what differs is in its constants and its driver, which have tests of their own."""
 OTHERS = [(name, task) for name, robot in BUILT_IN.items() for task in robot.tasks if (name, task) != WHOLE]
 
 
@@ -49,7 +51,10 @@ def test_the_first_robot_keeps_the_whole_contract(tmp_path):
     contract_is_kept(*WHOLE, tmp_path, learns=True)
 
 
-@pytest.mark.parametrize("robot, task", OTHERS)
+@pytest.mark.parametrize(
+    "robot, task",
+    [pytest.param(*each, marks=pytest.mark.long) if each[0] in LIKE_THE_FIRST else each for each in OTHERS],
+)
 def test_every_other_robot_keeps_its_own(robot, task, tmp_path):
     """All but gradient steps: the learner knows no robot, and compiles anew for every specification."""
     contract_is_kept(robot, task, tmp_path, learns=False)

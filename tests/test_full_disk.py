@@ -280,6 +280,7 @@ def test_a_disk_that_is_full_or_read_only_stops_the_robot_before_a_step_is_lost(
     ends_whole(session, before, minutes=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_lost_permission_is_told_and_stops_the_robot_before_a_step_is_lost(tmp_path, listener):
     """A log that is open is the actor's, whatever is done to its permissions; the next one is refused."""

@@ -570,6 +570,15 @@ def wish(
     caution: Annotated[
         float, typer.Option(min=0.0, max=1e6, help="What it costs to go where the log was not; 0 is fearless.")
     ] = 5.0,
+    train: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=1_000_000,
+            metavar="GRADIENT_STEPS",
+            help="Train a policy for it in dreams as well; 2000 take some minutes. 0: none.",
+        ),
+    ] = 0,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="Of each attempt, in the twin.")] = 10.0,
     attempts: Annotated[int, typer.Option(min=1, max=1000, help="Each from another beginning.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of beginnings and chance.")] = 0,
@@ -578,10 +587,10 @@ def wish(
 ) -> None:
     """Wish for something that a session's robot has not learned: its twin is driven by planning in the model it has.
 
-    Nothing is trained: before each control step, sequences of actions are tried in DIR's world model, and what earns
-    most of the wished reward is done. Told is what came in the twin, beside the policy alone, and how long a plan
-    takes. DIR is only read, and may be running. What the log has nothing of, the model knows nothing of: read
-    docs/wishes.md.
+    Before each control step, sequences of actions are tried in DIR's world model, and what earns most of the wished
+    reward is done. With --train, a policy learns in dreams alone to earn it, and drives as well. Told is what came in
+    the twin, beside the policy alone, and how long a plan takes. DIR is only read, and may be running. What the log
+    has nothing of, the model knows nothing of: read docs/wishes.md.
 
     'daydreamer wish DIR' lists the wishes of DIR's robot, and the signals that rewards are made of. A formula has
     numbers, signals, + - * / ** and comparisons, and abs, min, max, clip, where, exp, log, sqrt, sin, cos, tanh; it can
@@ -600,6 +609,7 @@ def wish(
         horizon_s=horizon,
         samples=samples,
         caution=caution,
+        gradient_steps=train,
         seconds=seconds,
         attempts=attempts,
         seed=seed,

@@ -36,6 +36,7 @@ def wish(
     horizon_s: float,
     samples: int,
     caution: float,
+    gradient_steps: int,
     seconds: float,
     attempts: int,
     seed: int,
@@ -47,6 +48,7 @@ def wish(
     Args:
       named, formula, python: the wish, one of them.
       proposal, horizon_s, samples, caution: see `PlanSettings`.
+      gradient_steps: of a policy that is trained for it in dreams.
 
     Raises:
       UserError: there are two of them, or see `daydreamer.instrument.granting.grant`.
@@ -80,11 +82,12 @@ def wish(
             directory,
             make,
             plan=granting.PlanSettings(find_proposal(proposal), horizon_s, samples, caution),
+            gradient_steps=gradient_steps,
             seconds=seconds,
             attempts=attempts,
             seed=seed,
             overrides=overrides,
-            on_step=lambda driver, done, of: bar.update(task, description=driver, completed=done, total=of),
+            on_step=lambda doing, done, of: bar.update(task, description=doing, completed=done, total=of),
         )
     if as_json:
         print(json.dumps(granting.to_json(granted), indent=2))
@@ -123,8 +126,8 @@ def _list(wishables: Wishables, session: Session, as_json: bool) -> None:
 
 def _show(granted: Granted, console: Terminal) -> None:
     session, reward = granted.learned.session, granted.reward
-    table = Table(box=None)
-    for heading in ("", "wished", *(each.driver for each in granted.came)):
+    table = Table(box=None, padding=(0, 1, 0, 0))  # with a policy that was trained it just goes into 80 columns
+    for heading in ("", "wished", *(each.driver.replace(" in ", "\nin ") for each in granted.came)):
         table.add_column(heading, no_wrap=True)
     table.add_row("reward of the wish", "", *(_spread(each.reward) for each in granted.came))
     for name in reward.shown:
@@ -142,6 +145,11 @@ def _show(granted: Granted, console: Terminal) -> None:
         f"{granted.logged[0]:.2f} in the mean, one of its best hundredth {granted.logged[1]:.2f}.",
         soft_wrap=True,
     )
+    if granted.gradient_steps:
+        console.print(
+            f"A policy was trained for it in {granted.gradient_steps} gradient steps of dreams alone; it is not kept.",
+            soft_wrap=True,
+        )
     for each in granted.came:
         if each.latency_ms:
             console.print(
@@ -154,4 +162,4 @@ def _show(granted: Granted, console: Terminal) -> None:
 
 
 def _spread(spread: Spread, sign: str = "") -> str:
-    return f"{spread.mean:{sign}.2f} ({spread.low:{sign}.2f} to {spread.high:{sign}.2f})"
+    return f"{spread.mean:{sign}.2f}\n({spread.low:{sign}.2f} to {spread.high:{sign}.2f})"

@@ -1,4 +1,4 @@
-"""A wish, asked of the model that a session has: planned in its robot's twin, without learning anything anew."""
+"""A wish, asked of the model that a session has: planned in its robot's twin, or learned in dreams and tried there."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from daydreamer.contract.wishes import Wishables
 from daydreamer.instrument.logged import read_logged
 from daydreamer.instrument.trust import Trust, measure_trust, require_trust
 from daydreamer.instrument.wish_planning import PLAN, Proposal, make_planner, make_policy, without_policy
+from daydreamer.instrument.wish_training import WishTrainer
 from daydreamer.instrument.wish_trials import SETTLE_S, Came, TwinTrial
 from daydreamer.instrument.wishing import CAUTION, WishedReward, WishedWorldModel, find_wishables, require_reward
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.session.directory import Session
 
 SECONDS, ATTEMPTS = 10.0, 3
-BY_PLAN, BY_POLICY = "by planning", "policy alone"
+BY_PLAN, BY_TRAINING, BY_POLICY = "by planning", "trained in dreams", "policy alone"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Granted:
       logged: what a step of the log would have earned, in the mean, and one of its best hundredth.
       seconds, attempts: in the twin, of each driver.
       plan: see `PlanSettings`.
+      gradient_steps: that a policy was trained for it in dreams; 0 for none.
       came: by the plan first.
     """
 
@@ -63,6 +65,7 @@ class Granted:
     seconds: float
     attempts: int
     plan: PlanSettings
+    gradient_steps: int
     came: list[Came]
 
     @property
@@ -87,22 +90,24 @@ def grant(
     make_reward: Callable[[Wishables, Session], WishedReward],
     *,
     plan: PlanSettings = PlanSettings(),
+    gradient_steps: int = 0,
     seconds: float = SECONDS,
     attempts: int = ATTEMPTS,
     seed: int = 0,
     overrides: Sequence[str] = (),
-    on_step: Callable[[str, int, int], None] = lambda driver, done, of: None,
+    on_step: Callable[[str, int, int], None] = lambda doing, done, of: None,
 ) -> Granted:
-    """Drives the twin of a session's robot by a wish, and by the session's policy alone.
+    """Drives the twin of a session's robot by a wish, planned and learned, and by the session's policy alone.
 
     Args:
       directory: the session whose model is asked; it is only read.
       make_reward: makes the wish of what may be wished.
+      gradient_steps: for which a policy is trained in dreams alone; with 0 there is none.
       seconds: of robot time that each attempt takes.
-      attempts: from different beginnings, the same for both.
+      attempts: from different beginnings, the same for all.
       seed: of the first beginning, and of chance.
       overrides: of the session's settings, `section.key=value`.
-      on_step: called as `on_step(driver, done, of)` after each control step.
+      on_step: called as `on_step(doing, done, of)` after each gradient or control step.
 
     Raises:
       UserError: there is no such session or wish, its log is too short, its model knows nothing, or its robot has no
@@ -121,17 +126,21 @@ def grant(
     policy, version = learned.parameters, int(learned.state.updates)
     varied = make_policy(policy if plan.proposal == "policy" else without_policy(policy), model, version, seed)
     planner.warm_up(varied, {key: space.zeros() for key, space in session.spec.observation.items()})
-    drivers: dict[str, ActingPolicy] = {
-        BY_PLAN: planner.equip(varied),
-        BY_POLICY: make_policy(policy, model, version, seed),
-    }
+    drivers: dict[str, ActingPolicy] = {BY_PLAN: planner.equip(varied)}
+    if gradient_steps:
+        trainer = WishTrainer(model, reward, policy, session.config.learner, steps, seed)
+        trainer.train(gradient_steps, lambda done: on_step("training in dreams", done, gradient_steps))
+        drivers[BY_TRAINING] = make_policy(trainer.parameters, model, version, seed)
+    drivers[BY_POLICY] = make_policy(policy, model, version, seed)
     steps_each = attempts * max(1, session.spec.steps(seconds))
     came: list[Came] = []
     for driver, each in drivers.items():
-        count = functools.partial(_count, on_step, driver, itertools.count(len(came) * steps_each + 1), 2 * steps_each)
+        done = itertools.count(len(came) * steps_each + 1)
+        count = functools.partial(_count, on_step, driver, done, len(drivers) * steps_each)
         came.append(trial.run(driver, each, seconds=seconds, attempts=attempts, seed=seed, on_step=count))
     best = float(np.quantile(logged, 0.99))
-    return Granted(learned, trust, reward, (float(logged.mean()), best), seconds, attempts, plan, came)
+    mean = float(logged.mean())
+    return Granted(learned, trust, reward, (mean, best), seconds, attempts, plan, gradient_steps, came)
 
 
 def _count(on_step: Callable[[str, int, int], None], driver: str, done: Iterator[int], of: int) -> None:
@@ -153,6 +162,7 @@ def to_json(granted: Granted) -> dict[str, Any]:
         "settle_s": granted.settle_s,
         "attempts": granted.attempts,
         "plan": dataclasses.asdict(granted.plan),
+        "gradient_steps_in_dreams": granted.gradient_steps,
         "control_period_ms": 1e3 * session.spec.control_period_s,
         "came": [dataclasses.asdict(each) for each in granted.came],
         "warnings": granted.warnings,

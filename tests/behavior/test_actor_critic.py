@@ -59,7 +59,12 @@ def replayed(action=CONTINUOUS):
 
 @pytest.mark.parametrize(
     ("action", "gradient"),
-    [(CONTINUOUS, "dynamics"), (CONTINUOUS, "reinforce"), (DISCRETE, "reinforce"), (DISCRETE, "dynamics")],
+    [
+        (CONTINUOUS, "dynamics"),
+        pytest.param(CONTINUOUS, "reinforce", marks=pytest.mark.long),
+        (DISCRETE, "reinforce"),
+        pytest.param(DISCRETE, "dynamics", marks=pytest.mark.long),  # which takes 'reinforce' then
+    ],
 )
 def test_imagined_reward_rises(action, gradient):
     """A random but fixed world pays for one direction of its state; the actor must find the way there."""

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ STEPS = 400
 # Random actions that are held for one step hardly move the robot: it stays on its back, and does not get up by luck.
 STILL = "actor.random_hold_s=0.05"
 OVERRIDES = ["learner.train_ratio=8", STILL]
-SETTINGS = ("--steps", STEPS, "--train-ratio", 8, "--preset", "tiny", "--seeds", 3, "--set", STILL)
+TINY = ("--steps", STEPS, "--train-ratio", 8, "--preset", "tiny", "--seeds", 3)
+SETTINGS = (*TINY, "--set", STILL)
 NEVER = {"upright": None, "standing": None, "walking": None}
 
 
@@ -53,6 +55,7 @@ def trained(tmp_path_factory, learner_compiled):
     return out
 
 
+@pytest.mark.long
 def test_a_trained_seed_leaves_a_curve_and_a_summary(trained):
     with open(trained / "seed3.csv", newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
@@ -71,16 +74,25 @@ def test_a_trained_seed_leaves_a_curve_and_a_summary(trained):
     assert f"of {STEPS} steps" in (trained / "seed3.log").read_text()
 
 
-def test_a_finished_seed_is_not_trained_again(trained):
-    before = json.loads((trained / "summary.json").read_text())["seeds"]
-    result = script("learning_curves.py", "--out", trained, *SETTINGS)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, learner_compiled):
+    """A directory with a seed that was trained to its end."""
+    out = tmp_path_factory.mktemp("finished")
+    shutil.copytree(learner_compiled, out / "seed3")
+    result = script("learning_curves.py", "--out", out, *TINY)
     assert result.returncode == 0, result.stderr
-    assert "exit status" not in result.stdout and "| daydreamer | 1 | 0.3" in result.stdout
-    assert json.loads((trained / "summary.json").read_text())["seeds"] == before
+    assert "exit status" not in result.stdout and "| daydreamer | 1 | 0.3" in result.stdout, "it is not trained again"
+    return out
 
 
-def test_sessions_of_other_settings_are_not_mixed(trained):
-    result = script("learning_curves.py", "--out", trained, *SETTINGS, "--set", "learner.batch_size=2")
+def test_a_finished_seed_leaves_a_curve_and_a_summary(finished):
+    with open(finished / "seed3.csv", newline="") as file:
+        assert [float(row["gradient_steps"]) for row in csv.DictReader(file)] == [50, 100]
+    assert json.loads((finished / "summary.json").read_text())["seeds"]["3"]["gradient_steps"] == 100
+
+
+def test_sessions_of_other_settings_are_not_mixed(finished):
+    result = script("learning_curves.py", "--out", finished, *TINY, "--set", "learner.batch_size=2")
     assert result.returncode == 2 and "trained with other settings" in result.stderr
 
 
@@ -133,8 +145,8 @@ def peers(tmp_path):
     return tmp_path
 
 
-def test_the_table_has_a_row_for_each_learner(trained, peers):
-    result = script("milestone_table.py", f"daydreamer={trained}", f"SAC={peers}/sac_*.json")
+def test_the_table_has_a_row_for_each_learner(finished, peers):
+    result = script("milestone_table.py", f"daydreamer={finished}", f"SAC={peers}/sac_*.json")
     assert result.returncode == 0, result.stderr
     header, _, own, sac = [line.strip("| ").split(" | ") for line in result.stdout.splitlines()]
     assert own[:2] == ["daydreamer", "1"] and len(own) == len(header)
@@ -150,10 +162,10 @@ def test_runs_of_two_learners_are_not_mixed(curves, peers):
         curves.read_runs(str(peers / "crossq_*.json"))
 
 
-def test_the_picture_is_drawn(trained, peers):
+def test_the_picture_is_drawn(finished, peers):
     pytest.importorskip("matplotlib")
     picture = peers / "curves.svg"
-    arguments = (f"daydreamer={trained}", f"SAC={peers}/sac_*.json")
+    arguments = (f"daydreamer={finished}", f"SAC={peers}/sac_*.json")
     result = script("plot_curves.py", "--out", picture, *arguments)
     assert result.returncode == 0, result.stderr
     assert picture.read_text().startswith("<?xml")

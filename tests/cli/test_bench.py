@@ -56,6 +56,7 @@ def test_the_reference_is_what_learners_are_compared_on():
     assert metrics["loss/total"].shape == ()
 
 
+@pytest.mark.long
 def test_another_workload_can_be_chosen():
     measured = figures("actor", "--workload", "tiny")
     assert measured["workload"] == "tiny" and measured["policy_p99_ms"] > 0

@@ -1,11 +1,13 @@
 """The cart in real time: its twin, actor and learner as processes over ROS 2."""
 
 import numpy as np
+import pytest
 
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
 
 
+@pytest.mark.long
 def test_it_learns_live(installed, cart_compiled, tmp_path):
     path = tmp_path / "session"
     status, output = installed.daydreamer(

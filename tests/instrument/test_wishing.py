@@ -7,14 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from daydreamer.behavior.actor_critic import ActorCritic
 from daydreamer.cli import wish as command
 from daydreamer.config import LearnerConfig, ModelConfig, SessionConfig
 from daydreamer.errors import UserError
-from daydreamer.instrument import granting
+from daydreamer.instrument import granting, wish_training
 from daydreamer.instrument.formula import Formula
 from daydreamer.instrument.granting import PlanSettings, grant
 from daydreamer.instrument.logged import LoggedSteps, read_logged
 from daydreamer.instrument.wish_planning import PLAN, find_proposal, make_planner, make_policy, without_policy
+from daydreamer.instrument.wish_training import WishTrainer
 from daydreamer.instrument.wishing import (
     WishedReward,
     WishedWorldModel,
@@ -162,39 +164,67 @@ TOY = RobotSpec("toy", "toy", 20.0, 10, (), (), {"x": Space((3,))}, Space((2,), 
 TOY_MODEL = ModelConfig(deterministic=16, hidden=16, stochastic=2, classes=2, units=16, bins=41)
 
 
-def test_in_a_model_that_is_the_world_a_plan_finds_what_is_wished_for():
-    """A model drawn at random is all there is to know of this world: what it says comes is what comes."""
-    learner = LearnerConfig(discount=0.9)
-    agent = Agent(TOY, TOY_MODEL, learner)
-    parameters = jax.jit(agent.initialize, static_argnums=0)(0).parameters
-    # Actions are to move something: a new model changes little.
-    change = jax.tree.map(lambda x: 10.0 * x, parameters["rssm"]["params"]["change_output"])
-    parameters = parameters | {"rssm": {"params": parameters["rssm"]["params"] | {"change_output": change}}}
-    rssm = agent.world_model.rssm
-    move = jax.jit(lambda state, action, key: imagine_step(rssm, parameters["rssm"], state, action, key))
+class ToyWorld:
+    """A world in which what a model drawn at random says comes is what comes.
 
-    def live(act, steps=30):
-        """Where x is in the end, if `act(state)` says what is done."""
-        state = rssm.initial_state((1,))
-        seen = []
+    Attributes:
+      model: that world, with the wish that x comes where the action 0.7 leads.
+      steps: of a log in which that was done, after nothing had been.
+      missed: how far from it x ends when nothing is done.
+    """
+
+    learner = LearnerConfig(
+        discount=0.9, batch_size=4, batch_length=8, imagination_starts=16, mirror=False, imagination_noise=0.0
+    )
+
+    def __init__(self):
+        agent = Agent(TOY, TOY_MODEL, self.learner)
+        parameters = jax.jit(agent.initialize, static_argnums=0)(0).parameters
+        # Actions are to move something: a new model changes little.
+        change = jax.tree.map(lambda x: 10.0 * x, parameters["rssm"]["params"]["change_output"])
+        self.parameters = parameters | {"rssm": {"params": parameters["rssm"]["params"] | {"change_output": change}}}
+        self.rssm = agent.world_model.rssm
+        self._move = jax.jit(
+            lambda state, action, key: imagine_step(self.rssm, self.parameters["rssm"], state, action, key)
+        )
+        idle, driven = (self.live(lambda state, a=a: jnp.full((1, 2), a)) for a in (0.0, 0.7))
+        self.wished = wished = float(driven[-10:, 0].mean())
+        self.missed = abs(idle[-10:, 0].mean() - wished)
+        assert self.missed > 0.1, "what is wished for does not come by itself"
+        count, each = len(idle) + len(driven), len(idle)
+        rows = {"observation/x": np.concatenate([idle, driven]).astype(np.float32)}
+        rows["action"] = np.repeat(np.float32([0.0, 0.7]), each)[:, None].repeat(2, 1)
+        rows["reward"] = np.zeros(count, np.float32)
+        rows |= {flag: np.zeros(count, bool) for flag in ("is_last", "is_terminal", "by_policy")}
+        rows["is_first"] = np.arange(count) % each == 0
+        self.steps = LoggedSteps(TOY, rows, {})
+        self.reward = WishedReward(
+            "is there", lambda told: -jnp.abs(told["x_1"] - wished), lambda seen: observed_signals(TOY, seen), ("x_1",)
+        )
+        logged = require_reward(self.reward, self.steps)
+        self.model = WishedWorldModel(agent.world_model, self.reward, self.steps, logged, caution=0.0)
+
+    def live(self, act, steps=30):
+        """Where x is, if `act(state)` says what is done."""
+        state, seen = self.rssm.initial_state((1,)), []
         for key in jax.random.split(jax.random.key(1), steps):
-            state = move(state, act(state), key)
+            state = self._move(state, act(state), key)
             seen.append(np.asarray(state.vector[0]))
         return np.array(symexp(np.array(seen)))
 
-    idle, driven = (live(lambda state, a=a: jnp.full((1, 2), a)) for a in (0.0, 0.7))
-    wished = float(driven[-10:, 0].mean())
-    assert abs(idle[-10:, 0].mean() - wished) > 0.1, "what is wished for does not come by itself"
-    rows = {"observation/x": np.concatenate([idle, driven]).astype(np.float32)}
-    rows["reward"] = np.zeros(len(rows["observation/x"]), np.float32)
-    steps = LoggedSteps(TOY, rows, {})
-    reward = WishedReward(
-        "is there", lambda told: -jnp.abs(told["x_1"] - wished), lambda seen: observed_signals(TOY, seen), ("x_1",)
-    )
-    model = WishedWorldModel(agent.world_model, reward, steps, require_reward(reward, steps), caution=0.0)
-    config = SessionConfig(learner=learner)
-    planner = make_planner(model, config, horizon_s=0.3, samples=64)
-    policy = make_policy(without_policy(parameters), model, 1, 0)
+    def missed_by(self, act):
+        """How far from where it was wished x ends, as a share of what nothing comes to."""
+        return abs(self.live(act)[-10:, 0].mean() - self.wished) / self.missed
+
+
+@pytest.fixture(scope="module")
+def toy_world():
+    return ToyWorld()
+
+
+def test_in_a_model_that_is_the_world_a_plan_finds_what_is_wished_for(toy_world):
+    planner = make_planner(toy_world.model, SessionConfig(learner=toy_world.learner), horizon_s=0.3, samples=64)
+    policy = make_policy(without_policy(toy_world.parameters), toy_world.model, 1, 0)
     first, deviations = policy.initial_state(), planner.nothing
 
     def plan(state):
@@ -204,8 +234,27 @@ def test_in_a_model_that_is_the_world_a_plan_finds_what_is_wished_for():
         deviations = planned.deviations
         return planned.action[None]
 
-    came = live(plan)[-10:, 0].mean()
-    assert abs(came - wished) < 0.25 * abs(idle[-10:, 0].mean() - wished)
+    assert toy_world.missed_by(plan) < 0.25
+
+
+def test_in_a_model_that_is_the_world_a_policy_learns_in_dreams_what_is_wished_for(toy_world, monkeypatch):
+    monkeypatch.setattr(wish_training, "HORIZON_STEPS", 3)  # less to compile
+    trainer = WishTrainer(
+        toy_world.model, toy_world.reward, toy_world.parameters, toy_world.learner, toy_world.steps, seed=0
+    )
+    actor = ActorCritic(toy_world.model, toy_world.learner).actor
+
+    @jax.jit
+    def act(parameters, state):
+        return jnp.tanh(actor(parameters["actor"], state.features).mean)
+
+    assert toy_world.missed_by(lambda state: act(trainer.parameters, state)) == pytest.approx(1.0, abs=0.05)
+    done = []
+    trainer.train(400, done.append)
+    assert done[0] == 1 and done[-1] == 400
+    assert toy_world.missed_by(lambda state: act(trainer.parameters, state)) < 0.5
+    model = {name: value for name, value in toy_world.parameters.items() if name not in ("actor", "critic")}
+    assert {name: trainer.parameters[name] for name in model} == model, "the model stays as it is"
 
 
 def test_novelty_costs_what_is_unlike_the_log(wishables, session):
@@ -224,6 +273,7 @@ def test_a_model_that_knows_nothing_plans_no_wish(session):
 
 
 def test_a_wish_is_put_to_the_twin_and_told(session, monkeypatch, capsys):
+    monkeypatch.setattr(wish_training, "HORIZON_STEPS", 2)  # less to compile
     monkeypatch.setattr(granting, "require_trust", lambda *arguments: None)  # this one has hardly learned
     monkeypatch.setattr(granting, "measure_trust", lambda *arguments: granting.Trust({0.5: 0.9}, {0.5: 0.9}))
     done = []
@@ -231,13 +281,16 @@ def test_a_wish_is_put_to_the_twin_and_told(session, monkeypatch, capsys):
         session.path,
         lambda wishables, session: named_wish(wishables, "crouch 0.2"),
         plan=PlanSettings(horizon_s=0.15, samples=4),
+        gradient_steps=2,
         seconds=0.5,
         attempts=1,
         on_step=lambda driver, step, of: done.append((driver, step, of)),
     )
-    assert done[0] == ("by planning", 1, 20) and done[-1] == ("policy alone", 20, 20)
-    planned, alone = granted.came
-    assert planned.reward != alone.reward and alone.latency_ms is None
+    assert done[:3] == [("training in dreams", 1, 2), ("training in dreams", 2, 2), ("by planning", 1, 30)]
+    assert done[-1] == ("policy alone", 30, 30)
+    planned, trained, alone = granted.came
+    assert trained.driver == "trained in dreams"
+    assert len({planned.reward, trained.reward, alone.reward}) == 3 and alone.latency_ms is None
     # The robot's own height is that which the simulator knows, as long as it is on its feet.
     assert abs(planned.signals["height_m"].mean - planned.truth["height_m"].mean) < 0.03
     command._show(granted, command.Terminal())
@@ -248,7 +301,7 @@ def test_a_wish_is_put_to_the_twin_and_told(session, monkeypatch, capsys):
 
 def test_what_there_is_to_wish_is_listed_and_one_wish_is_made_at_a_time(session, wishables, capsys):
     arguments = dict(proposal="none", horizon_s=0.6, samples=8, caution=5.0, seconds=1.0, attempts=1, seed=0)
-    arguments |= dict(overrides=[], as_json=False, python=None)
+    arguments |= dict(overrides=[], as_json=False, python=None, gradient_steps=0)
     command.wish(session.path, None, formula=None, **arguments)
     shown = capsys.readouterr().out
     assert "crouch" in shown and "-2 to 2" in shown and "FR_hip_joint_rad" in shown

@@ -49,7 +49,7 @@ def videos(count: int, seed: int) -> Batch:
     return Batch(observation, jnp.asarray(action), reward, first, zeros, zeros, zeros)
 
 
-@pytest.mark.parametrize("kind", ["pixels", "barlow"])
+@pytest.mark.parametrize("kind", [pytest.param("pixels", marks=pytest.mark.long), "barlow"])
 def test_what_is_paid_is_seen_in_pictures(kind):
     model = WorldModel(WATCHER, ModelConfig(**SMALL, image_loss=kind))
     config = LearnerConfig(warmup_updates=20, actor_delay_updates=0, learning_rate=3e-3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SEQUENCES = 60
+SEQUENCES = 30
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def properties(monkeypatch):
 def test_what_must_hold_holds_whatever_happens(properties):
     properties.try_sequences(SEQUENCES, derandomize=True)
     tried = properties.Murphy.tried
-    assert tried["positions"] > 1000 and tried["damping"] > 1000, tried
+    assert tried["positions"] > 500 and tried["damping"] > 500, tried
 
 
 def test_each_old_fault_can_still_be_put_back(properties, tmp_path):

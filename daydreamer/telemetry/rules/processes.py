@@ -39,13 +39,15 @@ def process_gone(telemetry: SessionTelemetry) -> Advice | None:
         return None
     faults = [event["error"] for event in telemetry.events if event["kind"] == "fault" and event["source"] in gone]
     said = f" Its last words: {faults[-1]}" if faults else ""
+    cure = f"go on with '{telemetry.session.resume_command()}', which loses no step."
+    if telemetry.session.is_offline:  # what it was learned from is still there, and another robot's session is no cure
+        cure = "learn from its logs again, into another directory."
     return Advice(
         rule="process_gone",
         level="bad",
         title=f"{' and '.join(gone).capitalize()} gone",
         finding=f"{_list(gone)} ended without being told to.{said}",
-        cure=f"See {telemetry.session.path / 'log'}, then go on with '{telemetry.session.resume_command()}', which "
-        "loses no step.",
+        cure=f"See {telemetry.session.path / 'log'}, then {cure}",
     )
 
 
