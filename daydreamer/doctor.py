@@ -203,8 +203,8 @@ def _examine_checkpoints(session: Session, logged_steps: int) -> Iterator[Findin
     if session.plays:
         yield Finding(part="checkpoints", state="note", text=f"Nobody learns: it plays {session.plays.description}.")
         return
-    if session.shown_by:
-        text = f"Nobody learns: {session.shown_by} shows a task."
+    if session.teacher:
+        text = f"Nobody learns: {session.teacher} shows a task."
         yield Finding(part="checkpoints", state="note", text=text)
         return
     try:

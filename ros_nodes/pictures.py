@@ -1,7 +1,7 @@
 """Pictures out of a camera's messages, whatever their size and encoding: cropped and scaled to what a policy sees.
 
-The middle of the picture is kept, as wide and high as the wanted shape allows, and scaled by averaging. Most encodings
-are scaled before their colours are worked out: averaging 300,000 pixels is cheap, converting them is not.
+They are scaled as all pictures are, see `daydreamer.contract.pictures`; most encodings before their colours are worked
+out: averaging 300,000 pixels is cheap, converting them is not.
 
 Functions take messages as they are received, import no ROS, and raise `Unusable` for what is not a picture.
 """
@@ -14,11 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from daydreamer.contract.pictures import LARGEST_PIXELS, scaled
 from daydreamer.texts import printable_line
 from ros_nodes.named_values import Unusable
-
-LARGEST_PIXELS = 16_000_000
-"""Twice 4K. A compressed file of a few kilobytes can claim far more."""
 
 LARGEST_FILE_BYTES = 64_000_000
 
@@ -49,7 +47,6 @@ ENCODINGS = (*_PACKED, *_YUV_422, *_YUV_420, *_BAYER)
 """Of sensor_msgs/Image, those that are taken."""
 
 _DEPTH = ("16UC1", "32FC1", "16SC1", "64FC1")
-_MODES = {1: "L", 3: "RGB", 4: "RGBX"}
 
 _RGB_OF_YUV = np.array([[1.164, 0.0, 1.596], [1.164, -0.391, -0.813], [1.164, 2.018, 0.0]])
 """ITU-R BT.601 with 16 to 235 for black to white, as OpenCV reads these encodings."""
@@ -68,7 +65,7 @@ def picture_of(message, shape: tuple[int, ...]) -> np.ndarray:
     if encoding in _PACKED:
         places, channels, size = _PACKED[encoding]
         pixels = _eight_bits(_rows(message, channels * size), size, message.is_bigendian, channels)
-        return np.ascontiguousarray(_scaled(pixels, shape)[..., places])
+        return np.ascontiguousarray(scaled(pixels, shape)[..., places])
     if encoding in _YUV_422:
         return _of_yuv(_planes_422(message, _YUV_422[encoding]), shape)
     if encoding in _YUV_420:
@@ -107,7 +104,7 @@ def picture_of_compressed(message, shape: tuple[int, ...]) -> np.ndarray:
         what = printable_line(f"{type(error).__name__}: {error}", 120)
         kind = printable_line(message.format) or "no format"
         raise Unusable("no JPEG or PNG that can be read", f"{len(data)} bytes, {kind}: {what}") from error
-    return np.ascontiguousarray(_scaled(pixels, shape)[..., _GREY if pixels.ndim == 2 else _RED_GREEN_BLUE])
+    return np.ascontiguousarray(scaled(pixels, shape)[..., _GREY if pixels.ndim == 2 else _RED_GREEN_BLUE])
 
 
 def _check_size(width: int, height: int) -> None:
@@ -138,33 +135,10 @@ def _eight_bits(rows: np.ndarray, size: int, big_endian: bool, channels: int) ->
     return pixels[..., 0 if big_endian else size - 1]
 
 
-def _scaled(pixels: np.ndarray, shape: tuple[int, ...], aspect: float | None = None) -> np.ndarray:
-    """The middle of `[h, w]` or `[h, w, channels]`, in the size of `shape`; `[height, width, channels]`.
-
-    Args:
-      aspect: width over height of what is shown, if the pixels are not square.
-    """
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    height, width, channels = pixels.shape
-    wanted_height, wanted_width = shape[:2]
-    # Above 1 the sides are cut off, below it top and bottom.
-    excess = (width / height if aspect is None else aspect) / (wanted_width / wanted_height)
-    kept_width, kept_height = width / max(excess, 1.0), height * min(excess, 1.0)
-    if (height, width) == (wanted_height, wanted_width) == (kept_height, kept_width):
-        return pixels
-    image = Image.frombytes(_MODES[channels], (width, height), np.ascontiguousarray(pixels).tobytes())
-    left, top = (width - kept_width) / 2, (height - kept_height) / 2
-    box = (left, top, left + kept_width, top + kept_height)
-    smaller = kept_width >= wanted_width and kept_height >= wanted_height
-    method = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
-    scaled = np.asarray(image.resize((wanted_width, wanted_height), method, box=box))
-    return scaled.reshape(wanted_height, wanted_width, channels)
-
-
 def _scaled_planes(planes: Sequence[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """Planes of any resolution that show the same, whose first has square pixels; `[height, width, planes]`."""
     height, width = planes[0].shape
-    return np.stack([_scaled(plane, shape, width / height)[..., 0] for plane in planes], -1)
+    return np.stack([scaled(plane, shape, width / height)[..., 0] for plane in planes], -1)
 
 
 def _planes_422(message, order: str) -> list[np.ndarray]:

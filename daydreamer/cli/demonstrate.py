@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal
 
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
-from daydreamer.cli.hands import open_hand
+from daydreamer.cli.hands import hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.live import LiveLine, live_page
-from daydreamer.cli.terminal import Terminal
+from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.config import SessionConfig
 from daydreamer.demonstration.by_hand import OperatedSession
 from daydreamer.demonstration.scripted import DemonstrationSession
-from daydreamer.demonstration.shown import Shown
-from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot, make_task
-from daydreamer.session.directory import Session, ShownBy
+from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure, new_session
 from daydreamer.viewer.titles import BY_HAND
 
-SCRIPTED: ShownBy = "scripted"
+SCRIPTED: Literal["scripted"] = "scripted"
 INTERRUPTED = "Stopping after this step, and keeping what was shown; once more ends at once."
 
 
@@ -87,23 +82,13 @@ def demonstrate(lesson: Lesson) -> int:
     make_teacher = find_robot(lesson.robot).teacher(lesson.task)
     config = lesson.configure()
     session = new_session(lesson.out, config, teacher=SCRIPTED)
-    console, begin_s, count = Terminal(stderr=lesson.as_json), time.monotonic(), 0
-
-    def report(shown: Shown) -> None:
-        nonlocal count
-        count += 1
-        console.print(
-            f"episode {count:3d} of {lesson.episodes}  return {shown.total:8.2f}  {shown.steps} steps  "
-            f"{time.monotonic() - begin_s:.0f} s",
-            soft_wrap=True,
-        )
-
+    told = ShownEpisodes(lesson.episodes, lesson.as_json)
     with _twin_of(session) as twin:
         robot_task = make_task(config)
         teacher = make_teacher(robot_task, twin, config.seed)
         with interrupts(INTERRUPTED) as stop:
-            done = DemonstrationSession(session, twin, robot_task, teacher).run(lesson.episodes, report, stop)
-    _conclude(console, session, done, lesson.as_json)
+            DemonstrationSession(session, twin, robot_task, teacher).run(lesson.episodes, told.add, stop)
+    told.conclude(session)
     return INTERRUPTED_STATUS if stop() else 0
 
 
@@ -111,14 +96,14 @@ def demonstrate_by_hand(lesson: Lesson, by: str, layout: str, onlooking: Onlooki
     """Records the episodes of an operator as a new session; the exit status is 130 if it was interrupted.
 
     Args:
-      by, layout: see `open_hand`.
+      by, layout: see `hand_named` and `open_hand`.
 
     Raises:
-      UserError: see there and `Lesson.configure`, or `out` cannot become a session.
+      UserError: see there, and `Lesson.configure`, or `out` cannot become a session.
     """
-    teacher, config = _named(by), lesson.configure()
-    robot_task, console = make_task(config), Terminal(stderr=lesson.as_json)
-    line, spec = LiveLine(console), robot_task.spec
+    teacher, config = hand_named(by), lesson.configure()
+    robot_task, told = make_task(config), ShownEpisodes(lesson.episodes, lesson.as_json)
+    line = LiveLine(told.console)
     with contextlib.ExitStack() as stack:
         hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say))
         session = new_session(lesson.out, config, teacher=teacher)
@@ -126,18 +111,10 @@ def demonstrate_by_hand(lesson: Lesson, by: str, layout: str, onlooking: Onlooki
         page = _open_page(stack, session, line.say, onlooking)
         stack.enter_context(line)
         stop = stack.enter_context(interrupts(INTERRUPTED))
-        screen = HandScreen(line, page, lesson.episodes, spec.episode_steps, spec.control_period_s)
-        operated = OperatedSession(session, twin, robot_task, hand, screen)
+        operated = OperatedSession(session, twin, robot_task, hand, HandScreen(line, page, told, robot_task.spec))
         operated.run(lesson.episodes, stop)
-    _conclude(console, session, operated.kept, lesson.as_json, operated.discarded)
+    told.conclude(session, discarded=operated.discarded)
     return INTERRUPTED_STATUS if stop() else 0
-
-
-def _named(by: str) -> ShownBy:
-    for each in get_args(ShownBy):
-        if each == by:
-            return each
-    raise UserError(f"Nobody shows anything by '{by}'; choose --by {', '.join(get_args(ShownBy))}.")
 
 
 def _open_page(
@@ -158,24 +135,3 @@ def _twin_of(session: Session) -> Iterator[Any]:
         if twin.drawn:
             EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
         yield twin
-
-
-def _conclude(
-    console: Terminal, session: Session, done: Sequence[Shown], as_json: bool, discarded: int | None = None
-) -> None:
-    """Tells what was shown; `discarded` episodes were not kept, None where none can be."""
-    returns = [shown.total for shown in done]
-    if as_json:
-        told = {"session": str(session.path), "returns": returns, "steps": [shown.steps for shown in done]}
-        print(json.dumps(told if discarded is None else told | {"discarded": discarded}, indent=2))
-        return
-    if not returns:
-        console.print(f"No episode was shown to its end. Session: {session.path}", soft_wrap=True)
-        return
-    config = session.config
-    console.print(
-        f"{len(returns)} episodes: return {statistics.fmean(returns):.2f} on average, from {min(returns):.2f} to "
-        f"{max(returns):.2f}. Session: {session.path}\n"
-        f"Learn from them: daydreamer learn {config.robot} {config.task} --demonstrations {session.path}",
-        soft_wrap=True,
-    )

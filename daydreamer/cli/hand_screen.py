@@ -6,9 +6,11 @@ import math
 from typing import TYPE_CHECKING
 
 from daydreamer.cli.live import LiveLine
+from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.contract.task import TaskState
 from daydreamer.demonstration.by_hand import Scene
 from daydreamer.demonstration.shown import Shown
+from daydreamer.spec import RobotSpec
 
 if TYPE_CHECKING:
     from daydreamer.viewer.live import LiveView
@@ -43,13 +45,13 @@ class Page:
 class HandScreen:
     """The `Audience` of an operated session."""
 
-    def __init__(self, line: LiveLine, page: Page | None, episodes: int, episode_steps: int, period_s: float):
-        """`episodes` are wanted, of `episode_steps` at most."""
+    def __init__(self, line: LiveLine, page: Page | None, told: ShownEpisodes, spec: RobotSpec):
+        """`told` is told of the episodes that are kept."""
         self._line = line
         self._page = page
-        self._episodes = episodes
-        self._longest_s = episode_steps * period_s
-        self._period_s = period_s
+        self._told = told
+        self._longest_s = spec.episode_steps * spec.control_period_s
+        self._period_s = spec.control_period_s
 
     def look(self, scene: Scene) -> None:
         """See `Audience`."""
@@ -60,13 +62,16 @@ class HandScreen:
     def on_end(self, number: int, shown: Shown, how: str) -> None:
         """See `Audience`."""
         self._say(
-            f"Episode {number} of {self._episodes}: {how} after {shown.steps * self._period_s:.1f} s, return "
-            f"{shown.total:.2f}. It is kept unless you forget it before you drive on."
+            f"Episode {number}: {how} after {shown.steps * self._period_s:.1f} s, return {shown.total:.2f}. It is kept "
+            "unless you forget it before you drive on."
         )
 
     def on_verdict(self, number: int, shown: Shown, kept: bool) -> None:
         """See `Audience`."""
-        self._say(f"Episode {number} is kept." if kept else f"Forgotten; episode {number} begins anew.")
+        if kept:
+            self._told.add(shown)
+        else:
+            self._say(f"Forgotten; episode {number} begins anew.")
 
     def _say(self, sentence: str) -> None:
         self._line.say(sentence)
@@ -76,7 +81,7 @@ class HandScreen:
     def _words(self, scene: Scene) -> str:
         shown = scene.shown
         parts = [
-            f"episode {scene.episode} of {self._episodes}",
+            f"episode {scene.episode} of {self._told.expected}",
             f"{shown.steps * self._period_s:5.1f} of {self._longest_s:g} s",
             f"return {shown.total:+.2f}",
             f"reward {scene.state.reward:+.2f}",

@@ -6,7 +6,7 @@ import collections
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from daydreamer.config import SessionConfig
 from daydreamer.contract.task import OPERATOR_PUSHED, Task
 from daydreamer.demonstration.by_hand import Hand, HandRequest
 from daydreamer.errors import UserError
+
+By = Literal["keyboard", "gamepad"]
 
 IDLE_S = 1.0
 """After the last key, of a robot that moves on between keys: until then it is told to stay where it is."""
@@ -132,12 +134,24 @@ class GamepadHand:
         self._held = held
 
 
+def hand_named(by: str) -> By:
+    """What somebody drives by.
+
+    Raises:
+      UserError: there is nothing of that name.
+    """
+    for each in get_args(By):
+        if each == by:
+            return each
+    raise UserError(f"Nobody shows anything by '{by}'; choose --by scripted, {', '.join(get_args(By))}.")
+
+
 @contextlib.contextmanager
-def open_hand(by: str, layout: str, task: Task, config: SessionConfig, say: Callable[[str], None]) -> Iterator[Hand]:
+def open_hand(by: By, layout: str, task: Task, config: SessionConfig, say: Callable[[str], None]) -> Iterator[Hand]:
     """What somebody drives by, inside the block; `say` is told how.
 
     Raises:
-      UserError: there is no such hand or layout, no terminal, no ROS 2, or no gamepad.
+      UserError: there is no such layout, no terminal, no ROS 2, or no gamepad.
     """
     if by == "keyboard":
         if not can_type():

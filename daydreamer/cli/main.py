@@ -17,6 +17,7 @@ app = typer.Typer(
     name="daydreamer",
     help="A robot learns on itself within an hour, in the world model that it learns meanwhile.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -69,7 +70,7 @@ Walker = Annotated[
 ]
 Minutes = Annotated[float, typer.Option(help="Robot time of the session.")]
 NewSession = Annotated[
-    Path | None, typer.Option("--session", metavar="DIR", help="New directory for everything; default sessions/<time>.")
+    Path | None, typer.Option("--session", metavar="DIR", help="New directory for everything; default sessions/TIME.")
 ]
 Preset = Annotated[str, typer.Option(help="Named settings, as the robot's folder has them: default, tiny ...")]
 Seed = Annotated[int, typer.Option(help="Of exploration, networks, batches and twin.")]
@@ -374,6 +375,78 @@ def demonstrate(
         raise typer.Exit(demonstrate(lesson))
     onlooking = Onlooking(dashboard, address, port, browser)
     raise typer.Exit(demonstrate_by_hand(lesson, by, layout, onlooking))
+
+
+@app.command("import")
+def import_dataset(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Directory of a LeRobotDataset v3.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
+    robot: Annotated[
+        str | None, typer.Option(metavar="ROBOT", help="That it is of; default: as the dataset calls it.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="That is shown; default: that of the dataset, or the usual one."),
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CAMERA=FEATURE",
+            help="Which pictures are those of a camera of the task, as above=observation.images.top; default: those of "
+            "its name. May be repeated.",
+        ),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            metavar="degrees|normalised",
+            help="Of joint angles, which a dataset does not say: degrees, as LeRobot records today, or -100 to 100 of "
+            "the calibrated range, as it does with use_degrees=false.  [default: degrees]",
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="LeRobot's file of the arm; default: the ranges of the published one."),
+    ] = None,
+    success: Annotated[
+        str | None,
+        typer.Option(
+            metavar="rule|last",
+            help="By what an episode is a success: the task's own rule, from gripper and camera, or 'last': it has "
+            "succeeded at its last step, because you know that all of them did.  [default: rule]",
+        ),
+    ] = None,
+    body: Annotated[str, typer.Option(metavar="twin|hardware", help="What it was recorded on.")] = "hardware",
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Make a session of demonstrations of a LeRobotDataset; others learn from it by --demonstrations DIR.
+
+    One that 'daydreamer export --format lerobot' has written comes back as it was logged. One that LeRobot's own tools
+    have recorded, of an SO-101, is made into what the task would have observed: brought to its control rate, slowed
+    down where it moves faster than the task's largest steps, pictures scaled, actions made of how the tool was told to
+    move, and rewarded by the task's own rule. Told are the return of each episode, what was left out and why, and what
+    in it the task cannot do. Needs pip install 'daydreamer[lerobot]'.
+
+    As in: daydreamer import ~/.cache/huggingface/lerobot/me/cubes --robot so101 --task pick_place_fine
+    --camera above=observation.images.top --out shown
+    """
+    from daydreamer.cli.drives import body_of
+    from daydreamer.cli.import_dataset import import_dataset
+
+    import_dataset(
+        dataset,
+        out=out,
+        robot=robot,
+        task=task,
+        cameras=camera or [],
+        units=units,
+        calibration=calibration,
+        success=success,
+        body=body_of(body),
+        overrides=overrides or [],
+        as_json=json,
+    )
 
 
 @app.command()

@@ -54,7 +54,8 @@ def write_lerobot(session: Session, directory: Path) -> tuple[int, int, list[str
         cannot be read.
       OSError: it cannot be written.
     """
-    _require_libraries(session.spec)
+    pictured = any(space.is_image for space in session.spec.observation.values())
+    require_libraries("pandas", "pyarrow", *(["av"] if pictured else []))
     if os.path.lexists(directory):
         raise UserError(f"{directory} is there already; choose another --out.")
     tail = ExperienceTail(session.experience, session.spec)
@@ -73,14 +74,14 @@ def write_lerobot(session: Session, directory: Path) -> tuple[int, int, list[str
     return dataset.episodes, dataset.frames, [problem.text for problem in tail.problems]
 
 
-def _require_libraries(spec: RobotSpec) -> None:
-    needed = ["pandas", "pyarrow", *(["av"] if any(space.is_image for space in spec.observation.values()) else [])]
+def require_libraries(*needed: str) -> None:
+    """Raises UserError: one of them is missing; says how to install it."""
     for name in needed:
         try:
             __import__(name)
         except ImportError as error:
             raise UserError(
-                f"A LeRobotDataset is written with {', '.join(needed)}, of which {name} is missing; install them with "
+                f"A LeRobotDataset takes {', '.join(needed)}, of which {name} is missing; install them with "
                 "pip install 'daydreamer[lerobot]'."
             ) from error
 

@@ -68,9 +68,9 @@ class SessionHistory:
 
     @functools.cached_property
     def figures(self) -> list[tuple[Figure, np.ndarray]]:
-        """The headline figures that were logged, each with `[steps]` values."""
+        """The headline figures that were logged, and not only as NaN, each with `[steps]` values."""
         columns = ((figure, of_columns(self.steps, figure.quantity)) for figure in self.session.presentation.figures)
-        return [(figure, values) for figure, values in columns if values is not None]
+        return [(figure, values) for figure, values in columns if values is not None and not np.isnan(values).all()]
 
     @functools.cached_property
     def milestones_s(self) -> dict[str, float]:

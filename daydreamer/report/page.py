@@ -154,8 +154,8 @@ def _figures(history: SessionHistory) -> Iterable[tuple[str, str]]:
     yield "robot and task", f"{history.session.spec.robot}, {history.session.spec.task}"
     if history.session.plays:
         yield "plays", history.session.plays.description
-    if history.session.shown_by:
-        yield "chosen by", history.session.shown_by
+    if history.session.teacher:
+        yield "chosen by", history.session.teacher
     yield "started", history.session.record.started
     if (parent := history.session.record.parent) is not None:
         yield "began with", f"{parent.sentence}; session {parent.digest[:12]}, step {parent.env_steps}"

@@ -58,8 +58,8 @@ def _learned(history: SessionHistory) -> list[str]:
     sentences = [f"It played {plays.description}."] if plays else []
     if (parent := history.session.record.parent) is not None:
         sentences.append(f"It did not begin at nothing, but with {parent.sentence}.")
-    if history.session.shown_by:
-        sentences.append(f"Nobody learned: {history.session.shown_by} showed the task.")
+    if history.session.teacher:
+        sentences.append(f"Nobody learned: {history.session.teacher} showed the task.")
     sentences += [f"It learned also from {shown.sentence}." for shown in history.session.record.demonstrations]
     milestones = history.session.presentation.milestones
     if history.milestones_s:
@@ -120,7 +120,7 @@ def _advice(history: SessionHistory) -> list[str]:
             f"How good it is, on other robots too, 'daydreamer evaluate {printable_line(plays.session, 200)}' says."
         )
         return [*sentences, evaluate]
-    if history.session.record.teacher:
+    if history.session.teacher:
         learn = f"Learn from it with --demonstrations {printable_line(str(history.session.path), 200)}."
         return [*(f"{each.title}: {each.cure}" for each in history.advice), learn]
     going_on = f"Go on with '{history.session.resume_command(60)}'"

@@ -21,6 +21,7 @@ import numpy as np
 from daydreamer import robots as folders
 from daydreamer.config import Body, SessionConfig, TwinConfig, merge
 from daydreamer.contract.portrayal import Portrayal
+from daydreamer.contract.recording import RecordedTask, RecordingOptions
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task, Teacher
 from daydreamer.contract.wishes import Wishables
@@ -54,6 +55,8 @@ class TaskEntry:
       replayed: the measurement that an observation by key, taken at a time in s, must have come of, as far as it can be
         known; None if sessions cannot be played back.
       teacher: 'module:function' that makes a `Teacher` of the task, its twin and a seed; None if there is none.
+      recorded: 'module:function' that makes a `RecordedTask` of a session's configuration and `RecordingOptions`; None
+        if what others have recorded of the robot cannot be taken for this task.
       wishables: makes what may be wished of the robot beside, see there; None for what it observes, by key.
     """
 
@@ -64,6 +67,7 @@ class TaskEntry:
     portrayal: Portrayal | None = None
     replayed: Callable[[Mapping[str, np.ndarray], float], Measurement] | None = None
     teacher: str | None = None
+    recorded: str | None = None
     wishables: Callable[[], Wishables] | None = None
 
 
@@ -147,8 +151,26 @@ class Robot:
         name = task or self.usual_task
         where = self.task(name).teacher
         if where is None:
-            raise UserError(f"Nobody teaches '{self.name}' the task '{name}'; there are teachers of {_taught()}.")
+            raise UserError(
+                f"Nobody teaches '{self.name}' the task '{name}'; there are teachers of {_those_with('teacher')}."
+            )
         maker: Callable[[Task, Any, int], Teacher] = load(where)
+        return maker
+
+    def recorded(self, task: str | None = None) -> Callable[[SessionConfig, RecordingOptions], RecordedTask]:
+        """What makes a task, as others have recorded it, of a session's configuration.
+
+        Raises:
+          UserError: there is no such task, or recordings are none of it; lists those that they can be of.
+        """
+        name = task or self.usual_task
+        where = self.task(name).recorded
+        if where is None:
+            raise UserError(
+                f"What others have recorded cannot be taken for '{self.name}' '{name}', but for "
+                f"{_those_with('recorded')}; choose --robot and --task."
+            )
+        maker: Callable[[SessionConfig, RecordingOptions], RecordedTask] = load(where)
         return maker
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
@@ -227,10 +249,10 @@ def robots() -> dict[str, Robot]:
     return {name: found.robot for name, found in discover().items() if found.robot is not None}
 
 
-def _taught() -> str:
-    """What there is a teacher of, as a list for people."""
+def _those_with(attribute: str) -> str:
+    """The tasks that have something, as a list for people."""
     tasks = ((name, task, entry) for name, robot in robots().items() for task, entry in robot.tasks.items())
-    return ", ".join(f"{name} {task}" for name, task, entry in tasks if entry.teacher) or "nothing"
+    return ", ".join(f"{name} {task}" for name, task, entry in tasks if getattr(entry, attribute)) or "nothing"
 
 
 def provider_of(name: str) -> str:

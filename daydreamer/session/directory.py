@@ -28,13 +28,13 @@ from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 
-ShownBy = Literal["scripted", "keyboard", "gamepad"]
-SHOWN_BY: Mapping[str, str] = {
+Teacher = Literal["scripted", "keyboard", "gamepad", "imported"]
+_TEACHERS: Mapping[Teacher, str] = {
     "scripted": "a scripted teacher",
     "keyboard": "an operator at the keyboard",
     "gamepad": "an operator with a gamepad",
+    "imported": "whoever recorded the dataset",
 }
-"""Who chooses in a session in which nobody learns, in words."""
 
 RECORD_BYTES = 1 << 20
 """A `session.yaml` has some ten thousand."""
@@ -70,7 +70,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations: the sessions that it was shown something in.
       logs: the sessions from whose experience it learns offline; none for one that has a robot of its own.
-      teacher: who chose in it, where nobody learns; None where somebody learns, or a policy is played.
+      teacher: who chose in it, where nobody learns, 'imported' for whoever has recorded a dataset; None where somebody
+        learns, or a policy is played.
     """
 
     format_version: int
@@ -86,7 +87,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     parent: Parentage | None = None
     demonstrations: Annotated[tuple[Demonstrated, ...], msgspec.Meta(max_length=1000)] = ()
     logs: Annotated[tuple[Recorded, ...], msgspec.Meta(max_length=1000)] = ()
-    teacher: ShownBy | None = None
+    teacher: Teacher | None = None
 
 
 class Session:
@@ -119,7 +120,7 @@ class Session:
         *,
         demonstrations: tuple[Demonstrated, ...] = (),
         logs: tuple[Recorded, ...] = (),
-        teacher: ShownBy | None = None,
+        teacher: Teacher | None = None,
     ) -> Session:
         """A new session in a new or empty directory.
 
@@ -291,12 +292,12 @@ class Session:
         """What drives the robot where nobody learns, as ('plays', 'policy 431 of monday'); None if somebody does."""
         if self.plays is not None:
             return "plays", self.plays.words
-        return None if self.shown_by is None else ("shown by", self.shown_by)
+        return None if self.teacher is None else ("shown by", self.teacher)
 
     @property
-    def shown_by(self) -> str | None:
-        """Who shows something in it, as 'a scripted teacher'; None where nobody does."""
-        return None if self.record.teacher is None else SHOWN_BY[self.record.teacher]
+    def teacher(self) -> str | None:
+        """Who has shown the task where nobody learns, as 'a scripted teacher'; None if that is not so."""
+        return None if self.record.teacher is None else _TEACHERS[self.record.teacher]
 
     @property
     def presentation(self) -> Presentation:

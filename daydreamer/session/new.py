@@ -15,7 +15,7 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.demonstrated import Demonstrated, Recorded
-from daydreamer.session.directory import Session, ShownBy
+from daydreamer.session.directory import Session, Teacher
 from daydreamer.session.known_motions import hand_down
 from daydreamer.session.parentage import Parent
 from daydreamer.session.played import PlayedPolicy
@@ -134,7 +134,7 @@ def new_session(
     *,
     demonstrations: tuple[Demonstrated, ...] = (),
     logs: tuple[Recorded, ...] = (),
-    teacher: ShownBy | None = None,
+    teacher: Teacher | None = None,
 ) -> Session:
     """A new session in `directory`; without one, in `sessions/` of the working directory, named by the local time.
 
@@ -173,7 +173,7 @@ def _create(
     endow: Callable[[Session], object],
     demonstrations: tuple[Demonstrated, ...] = (),
     logs: tuple[Recorded, ...] = (),
-    teacher: ShownBy | None = None,
+    teacher: Teacher | None = None,
 ) -> Session:
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -203,10 +203,10 @@ def resumable_session(directory: Path) -> Session:
     """
     session = Session.open(directory)
     session.require_resumable()
-    if session.shown_by is not None:
+    if session.teacher is not None:
         raise UserError(
-            f"In {directory} {session.shown_by} has shown a task; nobody learns. Learn from it with --demonstrations, "
-            "or show more in another directory with 'daydreamer demonstrate'."
+            f"In {directory} {session.teacher} has shown a task; nobody learns. Learn from it with --demonstrations, "
+            "or have more shown in another directory with 'daydreamer demonstrate'."
         )
     if session.is_offline:
         raise UserError(

@@ -105,9 +105,9 @@ def test_an_operator_shows_it_by_the_keys_of_a_terminal(tmp_path):
         operator.type(b"w", " 0.5 of 50 s.*holds nothing")
         operator.type(b"\x1b[B", "1.0 of 50 s")
         operator.type(b"\x1b[D", "1.5 of 50 s")
-        operator.type(b"\n", "Episode 1 of 1: ended by you after 2.0 s, return 0.00. It is kept unless you forget it")
+        operator.type(b"\n", "Episode 1: ended by you after 2.0 s, return 0.00. It is kept unless you forget it")
         said = operator.type(b"\n", "--demonstrations")
-        assert "Episode 1 is kept." in said and operator.wait() == 0
+        assert "episode   1 of 1  return     0.00  4 steps" in said and operator.wait() == 0
     finally:
         operator.leave()
     session = Session.open(path)

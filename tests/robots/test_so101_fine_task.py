@@ -12,12 +12,12 @@ from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place_fine import (
     BEGIN_YAW_RAD,
     EPISODE_STEPS,
-    SETTLED_STEPS,
     STEP_GRIPPER_RAD,
     STEP_M,
     STEP_YAW_RAD,
     PickPlaceFine,
 )
+from daydreamer.robots.so101.placing import SETTLED_STEPS
 from daydreamer.safety.limiter import POSITION_MARGIN_RAD, CommandLimiter
 
 HOLDING_RAD = CLOSED_RAD + 0.4 * (OPEN_RAD - CLOSED_RAD)

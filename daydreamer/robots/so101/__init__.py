@@ -24,6 +24,7 @@ ROBOT = Robot(
             presets={"default": PICK_PLACE_FINE_DEFAULT, "tiny": TINY},
             portrayal=PORTRAYAL,
             teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
+            recorded="daydreamer.robots.so101.recorded:make_recorded",
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -32,10 +32,10 @@ from daydreamer.robots.so101.constants import (
 )
 from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
 from daydreamer.robots.so101.grip import Hold
+from daydreamer.robots.so101.placing import PlacementRule, SeenAfterLettingGo
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.reach import YAW_RAD, slid, within_reach
 from daydreamer.robots.so101.sensed import sense, share, spaces
-from daydreamer.robots.so101.sight import side_of_cube
 from daydreamer.spec import RobotSpec, Space
 
 CONTROL_RATE_HZ = 10.0
@@ -50,11 +50,6 @@ BEGIN_OFF_M, BEGIN_HEIGHT_M = 0.02, (0.050, 0.065)
 """Where an episode begins: the jaws' middle is so far at most from that of the tray, forward and left, and so high."""
 
 PLACED = 1.0
-
-SETTLED_STEPS = 5
-"""After the gripper has let go, in which the cube comes to lie."""
-CLEAR = 0.06
-"""Of the picture's width: a cube that is nearer to its middle may lie on the ridge."""
 
 RECENT_EPISODES = 20
 
@@ -116,8 +111,10 @@ class PickPlaceFine(Task):
     presentation = PLACES
     operator_axes = ("left, right", "forward, back", "opens, closes", "up, down", "turns left, right")
 
-    def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
-        """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`."""
+    def __init__(self, seed: int, extra_cameras: Sequence[str] = (), rule: PlacementRule | None = None) -> None:
+        """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`, and `rule` says what is
+        paid; None for gripper and camera.
+        """
         self.embodiment = make_embodiment(extra_cameras)
         self.spec = RobotSpec(
             robot="so101",
@@ -136,6 +133,7 @@ class PickPlaceFine(Task):
         self._outcomes: collections.deque[bool] = collections.deque(maxlen=RECENT_EPISODES)
         self._carrying = Carrying()
         self._hold = Hold()
+        self._rule = rule or SeenAfterLettingGo()
         self._beginning = Beginning(self._choose_begin, BEGIN_YAW_RAD)
         self.reset()
 
@@ -149,7 +147,7 @@ class PickPlaceFine(Task):
         self.holds = self._in_episode = False
         self._hold.forget()
         self._carrying.forget()
-        self._placing: tuple[Side, int] | None = None
+        self._rule.forget()
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         joints_rad = np.asarray(measurement[JOINT_POSITION], np.float64)
@@ -158,7 +156,8 @@ class PickPlaceFine(Task):
         grasp_m = self.tool_m + kinematics.jaw_direction(self.yaw_rad) * CUBE_M / 2
         side: Side = "left" if grasp_m[1] > 0.0 else "right"
         change = self._carrying.update(self.holds, side)
-        ending: Ending | None = "success" if self._is_placed(change, side, measurement[ABOVE]) else None
+        placed = self._rule.is_placed(change, self.holds, side, measurement[ABOVE])
+        ending: Ending | None = "success" if placed else None
         self._count(change, ending)
         over = side if _is_over_tray(grasp_m, side) else None
         observation = {
@@ -194,21 +193,6 @@ class PickPlaceFine(Task):
 
     def operator_note(self) -> str:
         return self._carrying.note
-
-    def _is_placed(self, change: Change, side: Side, picture: np.ndarray) -> bool:
-        """Whether what was let go of over the other tray is seen there, a moment later, or as soon as it is seen."""
-        if change.carried_over:
-            self._placing = side, 0
-        elif self.holds:
-            self._placing = None
-        if self._placing is None:
-            return False
-        other, steps = self._placing
-        self._placing = other, steps + 1
-        seen = side_of_cube(picture, CLEAR) if steps >= SETTLED_STEPS else None
-        if seen is not None:
-            self._placing = None
-        return seen == other
 
     def _count(self, change: Change, ending: Ending | None) -> None:
         self._in_episode = ending is None

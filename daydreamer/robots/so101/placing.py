@@ -1,0 +1,58 @@
+"""How the SO-101 knows that a cube has been placed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from daydreamer.robots.so101.carrying import Change
+from daydreamer.robots.so101.cells import Side
+from daydreamer.robots.so101.sight import side_of_cube
+
+SETTLED_STEPS = 5
+"""After the gripper has let go, in which the cube comes to lie."""
+CLEAR = 0.06
+"""Of the picture's width: a cube that is nearer to its middle may lie on the ridge."""
+
+
+class PlacementRule(Protocol):
+    """Says of each step whether the cube has been placed. Called once in each."""
+
+    def forget(self) -> None:
+        """What was let go of before counts for nothing."""
+
+    def is_placed(self, change: Change, holds: bool, side: Side, picture: np.ndarray) -> bool:
+        """Whether it has been, now.
+
+        Args:
+          change: of what the gripper holds, and whether it holds something: `holds`.
+          side: the nearer tray.
+          picture: of the camera above, see `sight.find_cube`.
+        """
+
+
+class SeenAfterLettingGo:
+    """What was let go of over the other tray is seen there, a moment later, or as soon as it is seen."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """See `PlacementRule`."""
+        self._placing: tuple[Side, int] | None = None
+
+    def is_placed(self, change: Change, holds: bool, side: Side, picture: np.ndarray) -> bool:
+        """See `PlacementRule`."""
+        if change.carried_over:
+            self._placing = side, 0
+        elif holds:
+            self._placing = None
+        if self._placing is None:
+            return False
+        other, steps = self._placing
+        self._placing = other, steps + 1
+        seen = side_of_cube(picture, CLEAR) if steps >= SETTLED_STEPS else None
+        if seen is not None:
+            self._placing = None
+        return seen == other
