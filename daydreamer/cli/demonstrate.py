@@ -11,11 +11,12 @@ from typing import Any, Literal
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
-from daydreamer.cli.hands import hand_named, open_hand
+from daydreamer.cli.hands import NO_LEADER, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.live import LiveLine, live_page
 from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.config import SessionConfig
+from daydreamer.contract.leader import LeaderOptions
 from daydreamer.demonstration.by_hand import OperatedSession
 from daydreamer.demonstration.scripted import DemonstrationSession
 from daydreamer.robots.registry import find_robot, make_task
@@ -92,20 +93,22 @@ def demonstrate(lesson: Lesson) -> int:
     return INTERRUPTED_STATUS if stop() else 0
 
 
-def demonstrate_by_hand(lesson: Lesson, by: str, layout: str, onlooking: Onlooking) -> int:
+def demonstrate_by_hand(
+    lesson: Lesson, by: str, layout: str, onlooking: Onlooking, leader: LeaderOptions = NO_LEADER
+) -> int:
     """Records the episodes of an operator as a new session; the exit status is 130 if it was interrupted.
 
     Args:
-      by, layout: see `hand_named` and `open_hand`.
+      by, layout, leader: see `hand_named` and `open_hand`.
 
     Raises:
-      UserError: see there, and `Lesson.configure`, or `out` cannot become a session.
+      UserError: see there, and `Lesson.configure`, `out` cannot become a session, or the hand was lost.
     """
     teacher, config = hand_named(by), lesson.configure()
     robot_task, told = make_task(config), ShownEpisodes(lesson.episodes, lesson.as_json)
     line = LiveLine(told.console)
     with contextlib.ExitStack() as stack:
-        hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say))
+        hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say, leader))
         session = new_session(lesson.out, config, teacher=teacher)
         twin = stack.enter_context(_twin_of(session))
         page = _open_page(stack, session, line.say, onlooking)
@@ -114,6 +117,8 @@ def demonstrate_by_hand(lesson: Lesson, by: str, layout: str, onlooking: Onlooki
         operated = OperatedSession(session, twin, robot_task, hand, HandScreen(line, page, told, robot_task.spec))
         operated.run(lesson.episodes, stop)
     told.conclude(session, discarded=operated.discarded)
+    if operated.lost is not None:
+        raise operated.lost
     return INTERRUPTED_STATUS if stop() else 0
 
 

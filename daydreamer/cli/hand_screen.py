@@ -83,10 +83,10 @@ class HandScreen:
         parts = [
             f"episode {scene.episode} of {self._told.expected}",
             f"{shown.steps * self._period_s:5.1f} of {self._longest_s:g} s",
+            scene.waits,  # early, as the line may be cut off
             f"return {shown.total:+.2f}",
             f"reward {scene.state.reward:+.2f}",
             scene.note,
             f"forgotten {scene.discarded}" if scene.discarded else "",
-            scene.waits,
         ]
         return "  ".join(filter(None, parts))

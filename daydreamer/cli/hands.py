@@ -1,4 +1,4 @@
-"""By what an operator drives a twin in `daydreamer demonstrate`: keys of a terminal, or a gamepad."""
+"""By what an operator drives a twin in `daydreamer demonstrate`: keys of a terminal, a gamepad, or a leader."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S
 from daydreamer.actor.steering import PAIRS, KeyStick
 from daydreamer.cli.keyboard import KeySplitter, Typing, can_type
 from daydreamer.config import SessionConfig
+from daydreamer.contract.leader import LeaderOptions
 from daydreamer.contract.task import OPERATOR_PUSHED, Task
 from daydreamer.demonstration.by_hand import Hand, HandRequest
+from daydreamer.demonstration.by_leader import LeaderHand
 from daydreamer.errors import UserError
+from daydreamer.robots.registry import find_robot
 
-By = Literal["keyboard", "gamepad"]
+By = Literal["keyboard", "gamepad", "leader"]
+
+NO_LEADER = LeaderOptions()
 
 IDLE_S = 1.0
 """After the last key, of a robot that moves on between keys: until then it is told to stay where it is."""
@@ -42,7 +47,7 @@ STICKS = (
 )
 
 
-class KeyboardHand:
+class KeyboardHand(Hand):
     """Takes in keys on one thread, see `daydreamer.cli.keyboard.Reader`, and acts by them on another."""
 
     def __init__(self, task: Task, clock: Callable[[], float] = time.monotonic):
@@ -88,7 +93,7 @@ class HeardGamepad(Protocol):
         """Axes and buttons of all messages that have come by the end of so much time."""
 
 
-class GamepadHand:
+class GamepadHand(Hand):
     """Drives while the dead-man button is held; what is silent has let go of it."""
 
     def __init__(self, task: Task, layout: GamepadLayout, gamepad: HeardGamepad):
@@ -134,6 +139,12 @@ class GamepadHand:
         self._held = held
 
 
+LEADER_HELP = (
+    "Bring the leader to where the robot is, and hold it there: then the robot follows it. Enter = the episode ends "
+    "here, Backspace = forget it, p = pause, Ctrl-C = end."
+)
+
+
 def hand_named(by: str) -> By:
     """What somebody drives by.
 
@@ -147,22 +158,40 @@ def hand_named(by: str) -> By:
 
 
 @contextlib.contextmanager
-def open_hand(by: By, layout: str, task: Task, config: SessionConfig, say: Callable[[str], None]) -> Iterator[Hand]:
+def open_hand(
+    by: By,
+    layout: str,
+    task: Task,
+    config: SessionConfig,
+    say: Callable[[str], None],
+    leader: LeaderOptions = NO_LEADER,
+) -> Iterator[Hand]:
     """What somebody drives by, inside the block; `say` is told how.
 
     Raises:
-      UserError: there is no such layout, no terminal, no ROS 2, or no gamepad.
+      UserError: there is no such layout, no terminal, no ROS 2, no gamepad, or no leader.
     """
-    if by == "keyboard":
+    if by == "gamepad":
+        with _open_gamepad(layout, task, config, say) as gamepad:
+            yield gamepad
+        return
+    with contextlib.ExitStack() as stack:
+        arm = None
+        if by == "leader":
+            arm = stack.enter_context(find_robot(config.robot).leader(config.task)(task, leader))
         if not can_type():
             raise UserError(
-                "There is no keyboard to drive by: standard input is no terminal. Run it in one, as of 'ssh -t', or "
-                "choose --by gamepad or --by scripted."
+                "There is no keyboard: standard input is no terminal. Run it in one, as of 'ssh -t', or choose --by "
+                "gamepad or --by scripted."
             )
-        hand = KeyboardHand(task)
-        with Typing(hand, lambda: say(keyboard_help(task))):
-            yield hand
-        return
+        keys = KeyboardHand(task)
+        words = keyboard_help(task) if arm is None else LEADER_HELP
+        stack.enter_context(Typing(keys, lambda: say(words)))
+        yield keys if arm is None else LeaderHand(task, arm, keys, say)
+
+
+@contextlib.contextmanager
+def _open_gamepad(layout: str, task: Task, config: SessionConfig, say: Callable[[str], None]) -> Iterator[GamepadHand]:
     if layout not in LAYOUTS:
         raise UserError(f"There is no layout '{layout}' of a gamepad; choose one of {', '.join(LAYOUTS)}.")
     from daydreamer.cli.supervise import check_installation

@@ -329,7 +329,11 @@ def demonstrate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
     task: TaskName = None,
     by: Annotated[
-        str, typer.Option(metavar="scripted|keyboard|gamepad", help="Who shows it: the robot's own teacher, or you.")
+        str,
+        typer.Option(
+            metavar="scripted|keyboard|gamepad|leader",
+            help="Who shows it: the robot's own teacher, or you, and by what.",
+        ),
     ] = "scripted",
     layout: Annotated[
         str,
@@ -339,6 +343,13 @@ def demonstrate(
             "one whose sticks come first, or game_controller_node.",
         ),
     ] = "xbox",
+    leader_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Of the leader's adapter, as /dev/ttyACM1.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="LeRobot's file of the leader, to make sure that it is this one."),
+    ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="That are shown, and kept.")] = 20,
     seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
     twin: TwinFile = None,
@@ -359,22 +370,28 @@ def demonstrate(
     By keyboard, in a terminal, also over SSH: w a s d, the arrows, q and e steer; what each does is said at the
     beginning, as the task has it. A key moves the robot for one step, and as long as it repeats. Enter ends an episode,
     Backspace forgets it, p pauses. By gamepad: what ROS 2 publishes on joy, while LB is held; A ends an episode, B
-    forgets it.
+    forgets it. By leader: a second SO-101, without torque, for pick_place_fine; bring it to where the tool is, as the
+    terminal says, and the tool follows it. Nothing is written to its servos.
 
     You drive in real time, and the twin stands still while you do nothing. An episode that has ended is kept, unless
-    you forget it before the next one begins; what is forgotten, or has not ended, is not written at all.
+    you forget it before the next one begins; what is forgotten, or has not ended, is not written at all. Enter does not
+    say that you have succeeded: reward is the task's own, and what you end before it has come is kept without.
 
     As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
     --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
     --out shown
     """
     from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand
+    from daydreamer.contract.leader import LeaderOptions
 
+    leader = LeaderOptions(port=leader_port, calibration=calibration)
+    if by != "leader" and leader != LeaderOptions():
+        raise UserError("--leader-port and --calibration are a leader's; add --by leader, or leave them out.")
     lesson = Lesson(robot, task, out, episodes, seed, twin, overrides or [], json)
     if by == SCRIPTED:
         raise typer.Exit(demonstrate(lesson))
     onlooking = Onlooking(dashboard, address, port, browser)
-    raise typer.Exit(demonstrate_by_hand(lesson, by, layout, onlooking))
+    raise typer.Exit(demonstrate_by_hand(lesson, by, layout, onlooking, leader))
 
 
 @app.command("import")

@@ -16,6 +16,7 @@ from daydreamer.actor.control_loop import StepWriter
 from daydreamer.actor.simulated import SimulatedRobot, begin_life, live_a_step
 from daydreamer.contract.task import OPERATOR_AXES, Task, TaskState
 from daydreamer.demonstration.shown import Account, Shown
+from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.pacer import Pacer
 from daydreamer.session.directory import Session
@@ -36,17 +37,32 @@ class HandRequest(enum.Enum):
     PAUSE = enum.auto()
 
 
+class HandLost(UserError):
+    """That by which an operator drives is gone."""
+
+
 class Hand(Protocol):
     """By what an operator drives. Asked on one thread."""
 
     def wait(self, seconds: float) -> None:
-        """Lets so much time pass, and takes in what the operator does meanwhile."""
+        """Lets so much time pass, and takes in what the operator does meanwhile.
+
+        Raises:
+          HandLost: see there.
+        """
 
     def requests(self) -> Iterable[HandRequest]:
         """What has been asked for since the last call."""
 
     def action(self) -> np.ndarray | None:
         """What is to be done in this step `[action]`; None while nothing is: then the twin stands still."""
+
+    def begin(self) -> None:
+        """An episode is to begin: what was done until now is not meant for it."""
+
+    def why(self) -> str:
+        """Why nothing is to be done, if the operator is to know; else empty."""
+        return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +108,7 @@ class OperatedSession:
     Attributes:
       kept: the episodes that are in the log.
       discarded: how many are not.
+      lost: why it ended before its time, whatever was asked for; else None.
     """
 
     def __init__(self, session: Session, robot: SimulatedRobot, task: Task, hand: Hand, audience: Audience):
@@ -107,19 +124,27 @@ class OperatedSession:
         self._pacer = Pacer(session.spec.control_period_s, time.monotonic())
         self.kept: list[Shown] = []
         self.discarded = 0
+        self.lost: HandLost | None = None
 
     def run(self, episodes: int, stop: Callable[[], bool] = lambda: False) -> None:
-        """Goes on until so many episodes are kept, or `stop` says so: then one that has not ended is forgotten."""
+        """Goes on until so many episodes are kept, or `stop` says so, or the hand is lost: then one that has not ended
+        is forgotten.
+        """
         with contextlib.ExitStack() as stack:
             self._account = Account(self._session, stack)
             self._loop = begin_life(stack, self._session, self._robot, self._task, lambda step: None, self._held.before)
             self._statistics = copy.deepcopy(self._loop.statistics)
             self._is_over = lambda: stop() or len(self.kept) >= episodes
             self._loop.intervene(self._choose)
-            while not self._over:
-                live_a_step(self._loop, self._robot)
-                if self._held.shown.whole and not self._over:
-                    self._conclude_episode()
+            try:
+                while not self._over:
+                    live_a_step(self._loop, self._robot)
+                    if self._held.shown.whole and not self._over:
+                        self._conclude_episode()
+            except HandLost as error:
+                if self._held.shown.whole:
+                    self._keep()
+                self.lost = None if self._is_over() else error
             self._loop.statistics = self._statistics
             self._account.tell(self._loop, "stopped")
 
@@ -142,6 +167,8 @@ class OperatedSession:
     def _wait_for_action(self, state: TaskState, at_begin: bool) -> np.ndarray | None:
         """None if the episode, or all of it, is to end."""
         has_let_go = not at_begin
+        if at_begin:
+            self._hand.begin()
         self._how = "time is up"
         while not self._is_over():
             self._obey(at_begin)
@@ -164,7 +191,7 @@ class OperatedSession:
             return "PAUSED"
         if not has_let_go:
             return "let go first"
-        return "drive to begin" if at_begin else "waits for you"
+        return self._hand.why() or ("drive to begin" if at_begin else "waits for you")
 
     def _scene(self, state: TaskState, waits: str) -> Scene:
         shown = dataclasses.replace(self._held.shown)

@@ -14,12 +14,14 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from daydreamer import robots as folders
 from daydreamer.config import Body, SessionConfig, TwinConfig, merge
+from daydreamer.contract.leader import Leader, LeaderOptions
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.recording import RecordedTask, RecordingOptions
 from daydreamer.contract.signals import Measurement
@@ -57,6 +59,8 @@ class TaskEntry:
       teacher: 'module:function' that makes a `Teacher` of the task, its twin and a seed; None if there is none.
       recorded: 'module:function' that makes a `RecordedTask` of a session's configuration and `RecordingOptions`; None
         if what others have recorded of the robot cannot be taken for this task.
+      leader: 'module:function' that opens a `Leader` of the task, by `LeaderOptions`, for a `with` block; None if there
+        is none.
       wishables: makes what may be wished of the robot beside, see there; None for what it observes, by key.
     """
 
@@ -68,6 +72,7 @@ class TaskEntry:
     replayed: Callable[[Mapping[str, np.ndarray], float], Measurement] | None = None
     teacher: str | None = None
     recorded: str | None = None
+    leader: str | None = None
     wishables: Callable[[], Wishables] | None = None
 
 
@@ -172,6 +177,19 @@ class Robot:
             )
         maker: Callable[[SessionConfig, RecordingOptions], RecordedTask] = load(where)
         return maker
+
+    def leader(self, task: str | None = None) -> Callable[[Task, LeaderOptions], AbstractContextManager[Leader]]:
+        """What opens a leader of a task, inside a block.
+
+        Raises:
+          UserError: there is no such task, or none that a leader shows; lists those that one does.
+        """
+        name = task or self.usual_task
+        where = self.task(name).leader
+        if where is None:
+            raise UserError(f"No leader shows '{self.name}' the task '{name}', but {_those_with('leader')}.")
+        opener: Callable[[Task, LeaderOptions], AbstractContextManager[Leader]] = load(where)
+        return opener
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
         """Overrides of the robot in this body and of the named preset, for `daydreamer.config.resolve`.

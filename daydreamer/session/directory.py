@@ -28,11 +28,12 @@ from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 
-Teacher = Literal["scripted", "keyboard", "gamepad", "imported"]
+Teacher = Literal["scripted", "keyboard", "gamepad", "leader", "imported"]
 _TEACHERS: Mapping[Teacher, str] = {
     "scripted": "a scripted teacher",
     "keyboard": "an operator at the keyboard",
     "gamepad": "an operator with a gamepad",
+    "leader": "an operator with a leader arm",
     "imported": "whoever recorded the dataset",
 }
 

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from daydreamer.demonstration.by_hand import HandRequest, OperatedSession
+from daydreamer.demonstration.by_hand import Hand, HandRequest, OperatedSession
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.demonstrations import read_demonstrations
 from daydreamer.robots.registry import find_robot, make_task
@@ -15,7 +15,7 @@ from daydreamer.session.status import read_status
 KEEP, DISCARD, PAUSE = HandRequest
 
 
-class PractisedHand:
+class PractisedHand(Hand):
     """Does what the scripted teacher does; when it asks for what is up to the test."""
 
     def __init__(self, teacher):

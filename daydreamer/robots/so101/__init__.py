@@ -25,6 +25,7 @@ ROBOT = Robot(
             portrayal=PORTRAYAL,
             teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
             recorded="daydreamer.robots.so101.recorded:make_recorded",
+            leader="daydreamer.robots.so101.leader:open_leader",
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -105,6 +105,7 @@ class PickPlaceFine(Task):
 
     Attributes:
       tool_m, yaw_rad: where the tool is `[3]`, and how it is turned, as of the newest observation.
+      told_rad: `[6]`, what the arm has been told, likewise.
       holds: whether the gripper holds something.
     """
 
@@ -152,6 +153,7 @@ class PickPlaceFine(Task):
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         joints_rad = np.asarray(measurement[JOINT_POSITION], np.float64)
         self.tool_m, self.yaw_rad = kinematics.tool_position_m(joints_rad), kinematics.yaw_rad(joints_rad)
+        self.told_rad = np.array(sent, np.float64)
         self.holds = self._hold.update(measurement, sent)
         grasp_m = self.tool_m + kinematics.jaw_direction(self.yaw_rad) * CUBE_M / 2
         side: Side = "left" if grasp_m[1] > 0.0 else "right"
