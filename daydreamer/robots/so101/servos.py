@@ -208,9 +208,7 @@ class ArmServos:
                         f"in its place, or give {self._names.port} the adapter of an SO-101."
                     )
                 if (volts := self._bus.read(servo, feetech.VOLTAGE) / 10.0) < LEAST_V:
-                    raise UserError(
-                        f"Servo {_name(servo)} has {volts:.1f} V; switch the power of {self._names.arm} on."
-                    )
+                    raise UserError(f"Servo {_name(servo)} has {volts:.1f} V; switch {self._names.arm}'s power on.")
         except NoAnswer as error:
             raise self._unheard(error) from error
 
