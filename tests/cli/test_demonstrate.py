@@ -7,8 +7,13 @@ import re
 import select
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "robots"))
+from feetech_stand_in import FeetechStandIn
 
 from daydreamer.cli.begin import Beginning
 from daydreamer.cli.demonstrate import Lesson, Onlooking, demonstrate, demonstrate_by_hand
@@ -16,7 +21,10 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
+from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LIFT
+from daydreamer.robots.so101.constants import OPEN_RAD, READY_TOOL_M
+from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, resumable_session
 from daydreamer.session.status import read_status
@@ -116,4 +124,63 @@ def test_an_operator_shows_it_by_the_keys_of_a_terminal(tmp_path):
     assert int(steps[3].action_requested) in (FORWARD, BACK) and len(steps) == 4
     assert all(step.intervention for step in steps) and steps[3].is_last and not steps[3].is_terminal
     with pytest.raises(UserError, match="an operator at the keyboard has shown a task; nobody learns"):
+        resumable_session(path)
+
+
+class LeaderInHand:
+    """A leader arm that an operator moves as the terminal tells them to."""
+
+    ways = dict(
+        zip(("forward", "left", "up", "back", "right", "down"), np.vstack((np.eye(3), -np.eye(3))), strict=True)
+    )
+
+    def __init__(self, arm, operator):
+        self._arm, self._operator = arm, operator
+        self._tool_m = READY_TOOL_M.copy()
+        self.move(0.0, 0.0, 0.0)
+
+    def move(self, *metres):
+        self._tool_m += metres
+        self._arm.move((*kinematics.downwards(self._tool_m, BEGIN_YAW_RAD), OPEN_RAD))
+
+    def lead(self):
+        """Goes where it is told to, until it is followed."""
+        while not re.search("hold it there|0.[1-9] of 15 s  return", said := self._read()):
+            told = re.findall(r"([0-9.]+) cm (\w+)", said.split("leader: ")[-1])
+            self.move(*sum(float(centimetres) / 100 * self.ways[way] for centimetres, way in told))
+        self._operator.read_until("0.[2-9] of 15 s  return")
+
+    def _read(self):
+        time.sleep(0.3)  # what is said by then is of where it is now
+        return self._operator.read_until("leader: .*return|0.[1-9] of 15 s  return")
+
+
+def test_a_leader_arm_shows_it_and_what_is_kept_stays_when_its_bus_is_lost(tmp_path):
+    path, arm = tmp_path / "shown", FeetechStandIn()
+    arguments = ("so101", "pick_place_fine", "--by", "leader", "--leader-port", arm.port, "--out", path)
+    operator = Operator("demonstrate", *arguments, "--episodes", "2", "--no-dashboard")
+    try:
+        hand = LeaderInHand(arm, operator)
+        assert "Bring the leader to where the robot is" in operator.read_until("leader: .*return")
+        hand.lead()
+        for _ in range(3):
+            hand.move(0.0, 0.0, -0.008)
+        operator.read_until("1.[2-9] of 15 s  return")
+        operator.type(b"\n", "Episode 1: ended by you after .* return 0.00")
+        operator.type(b"\n", "episode   1 of 2")
+        hand.lead()
+        arm.close()
+        said = operator.read_until("--demonstrations may be repeated")
+        assert "The leader is gone (Input/output error)" in said and "1 episodes: return 0.00" in said
+        assert operator.wait() == 2
+    finally:
+        operator.leave()
+        arm.close()
+    session = Session.open(path)
+    steps = ExperienceTail(session.experience, session.spec).read()
+    actions = np.array([step.action_requested for step in steps[:-1]])
+    assert actions[:, 2].min() < -0.5 and np.abs(actions[-1]).max() < 0.2  # and there it stayed
+    assert [step.is_last for step in steps] == [False] * len(actions) + [True]
+    assert all(step.intervention for step in steps)
+    with pytest.raises(UserError, match="an operator with a leader arm has shown a task"):
         resumable_session(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-from feetech_stand_in import GRIPPER_LOWER, FeetechStandIn, counts
+from feetech_stand_in import GRIPPER_LOWER, FeetechStandIn
 
 from daydreamer.cli.hands import KeyboardHand
 from daydreamer.contract.leader import LeaderOptions
@@ -38,17 +38,9 @@ def observe(task, told_rad, joints_rad=None):
     task.observe(Measurement(0.0, measured), told_rad)
 
 
-class Held(FeetechStandIn):
-    """A leader in somebody's hand."""
-
-    def move(self, *place, **more):
-        for servo, count in zip(self.servos.values(), counts(joints(*place, **more)), strict=True):
-            servo.position = float(count)
-
-
 @pytest.fixture
 def arm():
-    with contextlib.closing(Held(joints())) as arm:
+    with contextlib.closing(FeetechStandIn(joints())) as arm:
         yield arm
 
 
@@ -95,7 +87,7 @@ def test_nothing_is_written_to_a_leader_and_one_with_torque_is_refused(arm, task
     leader.look()
     instructions = {packet[4] for packet in arm.received}
     assert instructions == {feetech.PING, feetech.READ, feetech.SYNC_READ} and not any(arm.torque)
-    with contextlib.closing(Held(joints())) as driven:
+    with contextlib.closing(FeetechStandIn(joints())) as driven:
         driven.servos[4].set(feetech.TORQUE_ENABLE, 1)
         said = refusal(task, port=driven.port)
     assert "Servo 4 (wrist_flex) at /dev/pts/" in said and "this arm is driven" in said and "--leader-port" in said
@@ -118,7 +110,7 @@ def test_what_is_no_leader_is_refused_in_words_of_the_command(arm, task, tmp_pat
 def test_it_says_how_far_it_is_off_in_steps_of_the_task_and_where_to_go(arm, leader):
     lead = leader.look()
     assert lead.way == "" and np.abs(lead.motion).max() < 0.1
-    arm.move(TOLD_M + (-0.03, 0.01, 0.045), CLOSED_RAD, BEGIN_YAW_RAD + 0.4)
+    arm.move(joints(TOLD_M + (-0.03, 0.01, 0.045), CLOSED_RAD, BEGIN_YAW_RAD + 0.4))
     lead = leader.look()
     wanted = (-3.0, 1.0, 4.5, 0.4 / 0.15, (CLOSED_RAD - OPEN_RAD) / STEP_GRIPPER_RAD)
     np.testing.assert_allclose(lead.motion, wanted, atol=0.1)
@@ -149,16 +141,16 @@ def follow(hand, clock):
 
 
 def test_nothing_moves_until_the_leader_has_been_near_for_a_moment(arm, hand, clock):
-    arm.move(TOLD_M + (0.0, 0.05, 0.0))
+    arm.move(joints(TOLD_M + (0.0, 0.05, 0.0)))
     assert after(hand, clock) is None and hand.why() == "leader: 5.0 cm right"
-    arm.move(TOLD_M + (0.0, 0.01, 0.0))
+    arm.move(joints(TOLD_M + (0.0, 0.01, 0.0)))
     assert follow(hand, clock) == pytest.approx(HOLD_S / 0.1, abs=1.0) and hand.why() == ""
-    arm.move(TOLD_M + (0.01, -0.05, 0.005))  # it may run ahead
+    arm.move(joints(TOLD_M + (0.01, -0.05, 0.005)))  # it may run ahead
     np.testing.assert_allclose(after(hand, clock), (1.0, -1.0, 0.5, 0.0, 0.0), atol=0.1)
     hand.type("p\n")
     assert list(hand.requests()) == [HandRequest.PAUSE, HandRequest.KEEP]
     assert after(hand, clock) is None and hand.why() == "leader: 5.0 cm left"
-    arm.move()
+    arm.move(joints())
     follow(hand, clock)
     hand.begin()
     assert hand.action() is None and hand.why() == "leader: hold it there"
@@ -172,7 +164,7 @@ def test_a_leader_that_jumps_is_named_counted_and_ignored_until_it_is_near_again
             assert after(hand, clock) is None
         assert hand.jumps == jump and len(hand.said) == jump
         assert hand.said[-1].startswith(f"Jump {jump} of the leader: elbow_flex by 70° at once. Nothing moves until")
-        arm.move()
+        arm.move(joints())
         follow(hand, clock)
     assert hand.jumps == 2
 
@@ -191,7 +183,7 @@ def test_one_that_is_silent_for_long_is_waited_for_and_what_it_holds_may_be_wide
         observe(task, pressed_rad, held_rad)
     assert task.holds
     arm.servos = dict(sorted((arm.servos | {4: servo}).items()))
-    arm.move(TOLD_M, CLOSED_RAD - 0.01)
+    arm.move(joints(TOLD_M, CLOSED_RAD - 0.01))
     follow(hand, clock)
     assert hand.action()[4] == -1.0 and not hand.said
     arm.close()
