@@ -59,6 +59,7 @@ class Hand(Protocol):
 
     def begin(self) -> None:
         """An episode is to begin: what was done until now is not meant for it."""
+        return
 
     def why(self) -> str:
         """Why nothing is to be done, if the operator is to know; else empty."""

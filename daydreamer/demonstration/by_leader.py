@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -40,8 +41,8 @@ class LeaderHand(Hand):
         self._say = say
         self._clock = clock
         self._lead = Lead(motion=None)
+        self._follows, self._near_since_s = False, math.inf
         self.jumps = 0
-        self.begin()
 
     def wait(self, seconds: float) -> None:
         """See `Hand`."""
@@ -78,8 +79,7 @@ class LeaderHand(Hand):
 
     def begin(self) -> None:
         """See `Hand`: the leader must be near the robot first."""
-        self._follows = False
-        self._near_since_s = np.inf
+        self._follows, self._near_since_s = False, math.inf
 
     def why(self) -> str:
         """See `Hand`."""

@@ -165,7 +165,7 @@ def test_a_leader_arm_shows_it_and_what_is_kept_stays_when_its_bus_is_lost(tmp_p
         hand.lead()
         for _ in range(3):
             hand.move(0.0, 0.0, -0.008)
-        operator.read_until("1.[2-9] of 15 s  return")
+        operator.read_until("(0.[7-9]|1.[0-9]) of 15 s  return")
         operator.type(b"\n", "Episode 1: ended by you after .* return 0.00")
         operator.type(b"\n", "episode   1 of 2")
         hand.lead()
