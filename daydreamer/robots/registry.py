@@ -187,7 +187,9 @@ class Robot:
         name = task or self.usual_task
         where = self.task(name).leader
         if where is None:
-            raise UserError(f"No leader shows '{self.name}' the task '{name}', but {_those_with('leader')}.")
+            raise UserError(
+                f"Nothing leads '{self.name}' in the task '{name}'; there are leaders of {_those_with('leader')}."
+            )
         opener: Callable[[Task, LeaderOptions], AbstractContextManager[Leader]] = load(where)
         return opener
 

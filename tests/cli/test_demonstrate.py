@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 sys.path.append(str(Path(__file__).parents[1] / "robots"))
 from feetech_stand_in import FeetechStandIn
 
 from daydreamer.cli.begin import Beginning
 from daydreamer.cli.demonstrate import Lesson, Onlooking, demonstrate, demonstrate_by_hand
+from daydreamer.cli.main import app
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.report.history import read_history
@@ -65,6 +67,8 @@ def test_a_robot_without_a_teacher_is_refused_before_anything_is_made(tmp_path):
     ):
         with pytest.raises(UserError, match=error):
             demonstrate_by_hand(lesson(tmp_path / "shown"), by, "xbox", Onlooking(False, "127.0.0.1", None, False))
+    stray = ["demonstrate", "so101", "--leader-port", "/dev/ttyACM1", "--out", str(tmp_path / "shown")]
+    assert "add --by leader, or leave them out" in str(CliRunner().invoke(app, stray).exception)
     assert not (tmp_path / "shown").exists()
 
 

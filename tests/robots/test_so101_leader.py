@@ -1,6 +1,7 @@
 """A second SO-101 that leads the first one: played on a pseudo-terminal, and moved by the hand of a test."""
 
 import contextlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-from feetech_stand_in import GRIPPER_LOWER, FeetechStandIn
+from feetech_stand_in import GRIPPER_LOWER, FeetechStandIn, calibration
 
 from daydreamer.cli.hands import KeyboardHand
 from daydreamer.contract.leader import LeaderOptions
@@ -19,10 +20,12 @@ from daydreamer.demonstration.by_leader import HOLD_S, LeaderHand
 from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import feetech, kinematics
-from daydreamer.robots.so101.constants import CLOSED_RAD, OPEN_RAD
+from daydreamer.robots.so101.bus import SerialPort, ServoBus
+from daydreamer.robots.so101.constants import CLOSED_RAD, JOINTS, OPEN_RAD
 from daydreamer.robots.so101.embodiment import ABOVE
-from daydreamer.robots.so101.leader import SILENT_S, LeaderArm, open_leader
+from daydreamer.robots.so101.leader import ANSWER_S, NAMES, SILENT_S, LeaderArm, open_leader
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD, STEP_GRIPPER_RAD, PickPlaceFine
+from daydreamer.robots.so101.servos import ArmServos
 
 TOLD_M = np.array((0.185, 0.03, 0.06))
 PICTURE = np.full((64, 64, 3), 90, np.uint8)
@@ -65,8 +68,8 @@ def clock():
 
 @pytest.fixture
 def leader(arm, task, clock):
-    with open_leader(task, LeaderOptions(port=arm.port)) as leader:
-        yield LeaderArm(leader._servos, task, clock)
+    with contextlib.closing(SerialPort(arm.port, NAMES)) as port:
+        yield LeaderArm(ArmServos(ServoBus(port, ANSWER_S), names=NAMES, handle=True), task, clock)
 
 
 @pytest.fixture
@@ -95,15 +98,22 @@ def test_nothing_is_written_to_a_leader_and_one_with_torque_is_refused(arm, task
 
 def test_what_is_no_leader_is_refused_in_words_of_the_command(arm, task, tmp_path):
     assert "Give --leader-port the adapter of the leader arm; there are " in refusal(task)
-    assert "plug the adapter in, or give --leader-port; there are" in refusal(task, port=str(tmp_path / "ttyACM1"))
-    (tmp_path / "arm.json").write_text("{}")
-    assert "of another kind of arm" in refusal(task, port=arm.port, calibration=tmp_path / "arm.json")
+    assert "plug the adapter in, or give --leader-port another one; there are" in refusal(
+        task, port=str(tmp_path / "ttyACM1")
+    )
+    ranges = dict(zip(JOINTS, calibration(), strict=True))
+    ranges["elbow_flex"] = (17, *ranges["elbow_flex"][1:])
+    keys = ("id", "homing_offset", "range_min", "range_max")
+    file = {name: dict(zip(keys, (servo, *own), strict=True)) for servo, (name, own) in enumerate(ranges.items(), 1)}
+    (tmp_path / "arm.json").write_text(json.dumps(file))
+    said = refusal(task, port=arm.port, calibration=tmp_path / "arm.json")
+    assert "calibration of another arm: for elbow_flex" in said and "Give --calibration the file of this arm" in said
     arm.doubled = {2}
     assert "Two servos of the leader arm seem to have the id of 2" in refusal(task, port=arm.port)
     arm.doubled.clear()
     del arm.servos[5]
     assert "Servo 5 (wrist_roll) of the leader arm does not answer" in refusal(task, port=arm.port)
-    with pytest.raises(UserError, match="No leader shows 'so101' the task 'pick_place', but so101 pick_place_fine"):
+    with pytest.raises(UserError, match="Nothing leads 'so101' in the task 'pick_place'; there are leaders of so101 p"):
         find_robot("so101").leader("pick_place")
 
 

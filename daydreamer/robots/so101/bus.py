@@ -201,7 +201,7 @@ def known_ports() -> str:
 
 def _cure(error: OSError, names: ArmNames) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"plug the adapter in, or give {names.port}; {known_ports()}."
+        return f"plug the adapter in, or give {names.port} another one; {known_ports()}."
     if isinstance(error, PermissionError):
         return "let yourself use serial ports: sudo usermod -aG dialout $USER, and log in again."
     return f"give {names.port} the adapter of {names.arm}."
