@@ -19,7 +19,7 @@ from daydreamer.contract.recording import RecordedTask
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
-from daydreamer.export.lerobot_reader import PICTURES, Episode, EpisodeUnusable, RecordedDataset
+from daydreamer.export.lerobot_reader import COPY, PICTURES, Episode, EpisodeUnusable, RecordedDataset
 from daydreamer.texts import printable_line
 
 MEASURED, TOLD = "observation.state", "action"
@@ -196,6 +196,8 @@ class RecordedSteps:
                 f"its {feature} has no {missing[0]}, but {there}",
                 f"take one in which the joints are called {', '.join(self._recorded.names)}, as LeRobot calls them",
             )
+        if len(names) != (width := math.prod(each.shape)):
+            raise self._dataset.refusal(f"its {feature} has {len(names)} names for {width} numbers", COPY)
         return [names.index(name) for name in self._recorded.names]
 
     def _find_cameras(self, said: Mapping[str, str]) -> dict[str, str]:
