@@ -286,7 +286,7 @@ class RecordedDataset:
           widths: of each column, how many numbers a row has.
         """
         with self._open_table(path) as parquet:
-            # In this thread: the stacks of others would be of the memory that there is for it.
+            # In this thread alone: the stacks of others would take of the memory that there is for it.
             return parquet.read(columns=_leaves(parquet, widths, most_rows), use_threads=False)
 
     def _read_columns(self, path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
