@@ -6,7 +6,7 @@
 PARENT is a session in which it has learned to walk, as of `daydreamer train walk --steps 12000 --seed 0`. Each arm
 begins with it (`--from`), on its feet; after a minute the change comes, and stays. Time passes in lock-step. Judged is
 the published reward: how much is left of what the best thirty seconds before it earned, and how long it took until
-thirty seconds had 90 % of that again.
+thirty seconds had 90 % of that again; in the table, of what the better arm of the same parent had.
 
 - pushes: 60 N for 0.2 s from any side, every five seconds (DayDreamer's authors pushed by hand)
 - payload: a fifth of the robot's mass on the trunk
@@ -43,6 +43,7 @@ from daydreamer.telemetry.spread import Spread
 RATE_HZ = 20
 CHANGE_S = 60.0
 HELD_S = 30.0
+CURVE_STEPS = 200
 RECOVERED = 0.9
 PUSH_N, PUSH_S, PUSH_EVERY_S = 60.0, 0.2, 5.0
 PAYLOAD_SHARE, WEAK, SLIPPERY = 0.2, 0.7, 0.35
@@ -187,7 +188,7 @@ def judge(session: Session) -> dict[str, Any]:
         "last_minute": round(float(reward[-at:].mean()), 3),
         "recovered_minutes": round((int(again[0]) + held) / RATE_HZ / 60, 2) if len(again) else None,
         "falls": int(((up_z[at:-1] > 0.3) & (up_z[at + 1 :] <= 0.3)).sum()),
-        "curve": reward[: len(reward) // 200 * 200].reshape(-1, 200).mean(1).round(3).tolist(),
+        "curve": reward[: len(reward) // CURVE_STEPS * CURVE_STEPS].reshape(-1, CURVE_STEPS).mean(1).round(3).tolist(),
     }
 
 
@@ -198,13 +199,27 @@ def table(results: list[dict[str, Any]]) -> str:
     heads = ("change", "", "runs", "before", "first minute after", "last minute", "back at 90 %, min", "falls")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for change in CHANGES:
+        pairs = [each for each in results if each["change"] == change]
         for learns in (True, False):
-            runs = [each for each in results if (each["change"], each["learns"]) == (change, learns)]
+            runs = [each | {"back": back_minutes(each, pairs)} for each in pairs if each["learns"] == learns]
             if runs:
-                names = ("before", "first_minute", "last_minute", "recovered_minutes", "falls")
+                names = ("before", "first_minute", "last_minute", "back", "falls")
                 columns = [Spread.of(each[name] for each in runs).describe() for name in names]
                 lines.append(f"| {change} | {named(learns)} | {len(runs)} | {' | '.join(columns)} |")
     return "\n".join(lines)
+
+
+def back_minutes(result: dict[str, Any], pairs: list[dict[str, Any]]) -> float | None:
+    """When half a minute had what the better of both arms of this parent had before; None: not within the run.
+
+    A policy that falls of itself would else be back at once at the little that it had. By means over ten seconds.
+    """
+    before = max(each["before"] for each in pairs if each["parent"] == result["parent"])
+    each_s = CURVE_STEPS / RATE_HZ
+    stretch = round(HELD_S / each_s)
+    after = np.array(result["curve"])[round(CHANGE_S / each_s) :]
+    back = np.flatnonzero(np.convolve(after, np.full(stretch, 1.0 / stretch), "valid") >= RECOVERED * before)
+    return round((int(back[0]) + stretch) * each_s / 60, 2) if len(back) else None
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from daydreamer.contract.embodiment import Embodiment
 from daydreamer.contract.frames import GRAVITY_M_S2
 from daydreamer.contract.limits import JointLimits
 from daydreamer.contract.signals import JOINT_POSITION, LINEAR_ACCELERATION, ON_TOPICS, ORIENTATION, Measurement
-from daydreamer.contract.task import Task
+from daydreamer.contract.task import OPERATOR_AXES, Task
 from daydreamer.errors import NoOpenGL, UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.schema import step_schema
@@ -346,7 +346,7 @@ class _Examination:
         measured = robot.measured_setpoint(self._measurement)
         guard.depart(measured)
         actions = list(_extreme_actions(self._spec.action, self._random))
-        actions += [task.operator_action(axes) for axes in (np.zeros(4), np.ones(4), -np.ones(4))]
+        actions += [task.operator_action(np.full(OPERATOR_AXES, way)) for way in (0.0, 1.0, -1.0)]
         sent = measured
         for action in actions:
             _check_value("an action", self._spec.action, np.asarray(action))

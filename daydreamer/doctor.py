@@ -25,6 +25,7 @@ from daydreamer.learner.inherited import read_held_out_experience, read_inherite
 from daydreamer.policy.snapshot import latest_snapshot, published_snapshots, read_snapshot
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
+from daydreamer.session.labels import read_labels
 from daydreamer.session.seal import CorruptCheckpoint, checkpoint_paths
 from daydreamer.session.status import read_status
 from daydreamer.storage.files import file_size, find_foreign, list_folder
@@ -42,8 +43,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing about a session.
 
     Attributes:
-      part: 'settings', 'experience', 'inherited', 'checkpoints', 'policy', 'events', 'dreams', 'metrics', 'files',
-        'processes' or 'disk'.
+      part: 'settings', 'experience', 'inherited', 'checkpoints', 'policy', 'events', 'dreams', 'labels', 'metrics',
+        'files', 'processes' or 'disk'.
       state: 'note' is worth knowing and no damage.
       text: what is there.
       cure: what to do about it; empty if nothing.
@@ -71,6 +72,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield from _examine_policies(session)
     yield from _examine_events(session)
     yield from _examine_dreams(session)
+    yield from _examine_labels(session)
     yield from _examine_metrics(session)
     yield from _examine_processes(session)
     free_bytes = shutil.disk_usage(session.path).free
@@ -323,6 +325,18 @@ def _examine_dreams(session: Session) -> Iterator[Finding]:
     if numbers and len(numbers) < numbers[-1]:
         text = f"{numbers[-1] - len(numbers)} of {numbers[-1]} predictions are gone."
         yield Finding(part="dreams", state="note", text=text)
+
+
+def _examine_labels(session: Session) -> Iterator[Finding]:
+    for camera in (key for key, space in session.spec.observation.items() if space.is_image):
+        try:
+            labels = read_labels(session, camera)
+        except UserError as error:
+            yield Finding(part="labels", state="damaged", text=str(error))
+            continue
+        if labels:
+            text = f"{len(labels)} pictures of '{camera}' are labelled, {sum(labels.values())} of them as successes."
+            yield Finding(part="labels", state="sound", text=text)
 
 
 def _examine_metrics(session: Session) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from daydreamer.telemetry.measured_policies import choose_policy
 
 SHOWN_S = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0)
 WIDTH_PX = 140
-STICK = np.array((0.0, 1.0, 0.0, 0.0))
+STICK = np.array((0.0, 1.0, 0.0, 0.0, 0.0, 0.0))
 CAPTIONS = ("what was measured", "dreamed under the same actions", "what if: the stick up (lower the trunk)")
 
 

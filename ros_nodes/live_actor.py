@@ -13,6 +13,7 @@ from rclpy.node import Node
 
 from daydreamer.actor import garbage
 from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
+from daydreamer.actor.gamepad import GamepadLayout
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.actor.operator import OperatorRequest, Operators, Reply
 from daydreamer.actor.telemetry import ActorTelemetry
@@ -168,9 +169,8 @@ class LiveActor:
             garbage.freeze()
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._operators = Operators(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
-            self._input = OperatorInput(
-                node, self._operators, self.request, parameters.joy_deadman_button, parameters.joy_axes
-            )
+            layout = GamepadLayout(parameters.joy_axes, parameters.joy_deadman_button)
+            self._input = OperatorInput(node, self._operators, self.request, layout)
             self._stall = StallWatch(config.actor.damp_timeout_s, self._on_stall, time.monotonic)
             self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
             self._diagnostics_period_s = parameters.diagnostics_period_s

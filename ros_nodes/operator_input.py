@@ -9,16 +9,16 @@ import queue
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from daydreamer.actor.operator import OperatorRequest, Operators, Reply
+from daydreamer.actor.gamepad import GamepadLayout
+from daydreamer.actor.operator import STEER, OperatorRequest, Operators, Reply
 from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.graph_checks import type_name
@@ -45,20 +45,18 @@ class OperatorInput:
         node: Node,
         operators: Operators,
         request: Callable[[OperatorRequest, str], Reply],
-        deadman_button: int,
-        axes: Sequence[int],
+        layout: GamepadLayout,
     ):
         """Subscribes and offers the services.
 
         Args:
           operators: takes the gamepad and the state of the topic `e_stop`.
           request: carries out a request from a source, on the node's thread.
-          deadman_button, axes: indices in sensor_msgs/Joy.
+          layout: of the gamepad.
         """
         self._operators = operators
         self._request = request
-        self._deadman_button = deadman_button
-        self._axes = list(axes)
+        self._layout = layout
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._services = [
             node.create_service(Trigger, f"~/{name}", functools.partial(self._serve, request))
@@ -88,7 +86,9 @@ class OperatorInput:
 
     @contextlib.contextmanager
     def reading(self, file=sys.stdin) -> Iterator[None]:
-        """Inside the block the lines of `file`, each an `OperatorRequest`, are carried out as they come."""
+        """Inside the block the lines of `file`, each an `OperatorRequest` or a key that steers, are carried out as they
+        come.
+        """
         stopped = threading.Event()
         thread = threading.Thread(target=self._read, args=(file.fileno(), stopped), name="operator-input")
         thread.start()
@@ -114,6 +114,10 @@ class OperatorInput:
     def _take_lines(self) -> None:
         while not self._lines.empty():
             line = self._lines.get()
+            said, _, key = line.partition(" ")
+            if said == STEER:
+                self._operators.steer(key, "keyboard")
+                continue
             try:
                 request = OperatorRequest(line)
             except ValueError:
@@ -144,11 +148,9 @@ class OperatorInput:
         self._operators.stop_held(self._speaker(self._stop_topic, info), message.data)
 
     def _on_gamepad(self, message: Joy, info: Mapping[str, Any]) -> None:
-        axes, buttons = message.axes, message.buttons
-        deadman = self._deadman_button < len(buttons) and bool(buttons[self._deadman_button])
-        values = [axes[axis] if axis < len(axes) else 0.0 for axis in self._axes]
-        # What is not a number stays so, and counts as let go.
-        self._operators.gamepad(np.clip(values, -1.0, 1.0), deadman, self._speaker(self._gamepad_topic, info))
+        stick = self._layout.stick(message.axes, message.buttons)
+        deadman = self._layout.pressed(self._layout.deadman, message.buttons)
+        self._operators.gamepad(stick, deadman, self._speaker(self._gamepad_topic, info))
 
     def _speaker(self, topic: str, info: Mapping[str, Any]) -> str:
         """A name for whoever has sent a message, the same each time, and of nobody else."""

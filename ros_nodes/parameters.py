@@ -8,12 +8,14 @@ import math
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange
 from rclpy.node import Node
 
-from daydreamer.actor.operator import AXES
 from daydreamer.contract.embodiment import SetpointKind
+from daydreamer.contract.task import OPERATOR_AXES
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
 from ros_nodes.camera import TRANSPORTS
 
+STICK_AXES = 4
+"""Of both sticks, on gamepads whose cross is no axis."""
 LARGEST_INDEX = 31
 LARGEST_OFFSET_N = 1000.0
 
@@ -71,9 +73,9 @@ def declare(node: Node, kind: SetpointKind = "joint_position", feet: int = 0) ->
             runtime.declare(
                 node,
                 "joy_axes",
-                [0, 1, 3, 4],
-                "axes of sensor_msgs/Joy: left stick sideways and up, right stick sideways and up",
-                additional_constraints=f"{AXES} indices from 0 to {LARGEST_INDEX}",
+                [0, 1, 3, 4, 6, 7],
+                "axes of sensor_msgs/Joy: left stick sideways and up, right stick likewise, cross likewise or left out",
+                additional_constraints=f"{STICK_AXES} or {OPERATOR_AXES} indices from 0 to {LARGEST_INDEX}",
             )
         ),
         image_transport=runtime.declare(
@@ -87,8 +89,11 @@ def declare(node: Node, kind: SetpointKind = "joint_position", feet: int = 0) ->
     )
     if parameters.image_transport not in TRANSPORTS:
         raise UserError(f"image_transport '{parameters.image_transport}' is unknown; choose {', '.join(TRANSPORTS)}.")
-    if len(parameters.joy_axes) != AXES or not all(0 <= axis <= LARGEST_INDEX for axis in parameters.joy_axes):
-        raise UserError(f"joy_axes is {list(parameters.joy_axes)}; it takes {AXES} indices from 0 to {LARGEST_INDEX}.")
+    joy_axes = parameters.joy_axes
+    if len(joy_axes) not in (STICK_AXES, OPERATOR_AXES) or not all(0 <= axis <= LARGEST_INDEX for axis in joy_axes):
+        raise UserError(
+            f"joy_axes is {list(joy_axes)}; it takes {STICK_AXES} or {OPERATOR_AXES} indices from 0 to {LARGEST_INDEX}."
+        )
     if parameters.command_interface not in topics.actor_interfaces(kind):
         choices = " or ".join(topics.actor_interfaces(kind))
         raise UserError(f"command_interface '{parameters.command_interface}' is unknown; choose {choices}.")

@@ -112,10 +112,11 @@ class ControlLoop:
         self._sequence = 0
         self._policy: ActingPolicy | None = None
         self._runs = 0
-        self._operator_action: np.ndarray | Callable[[], np.ndarray] | None = None
+        self._operator_action: Callable[[TaskState], np.ndarray] | None = None
         self._sent: np.ndarray | None = None
         self._requested: np.ndarray | None = None
         self._episode_step = 0
+        self._time_is_up = False
         self._ticks_since_step = 0
         self.restart_ticks = 0
         self._restarting = True
@@ -147,13 +148,17 @@ class ControlLoop:
         # From here on by the steady clock; an older policy of an earlier life counts as new once.
         self.supervisor.watchdogs.heartbeats.policy_s = None if frozen else self._clock()
 
-    def intervene(self, action: np.ndarray | Callable[[], np.ndarray] | None) -> None:
+    def intervene(self, choose: Callable[[TaskState], np.ndarray] | None) -> None:
         """An operator chooses from the next step on, in the policy's place; None ends it.
 
         Args:
-          action: `[action]`, or what says which it is, asked at each step once the task has observed.
+          choose: says which action it is `[action]`, asked at each step for what the task has just observed.
         """
-        self._operator_action = action
+        self._operator_action = choose
+
+    def end_episode(self) -> None:
+        """The step that is being chosen, or else the next one, is the last of its episode, as if its time were up."""
+        self._time_is_up = True
 
     @property
     def intervening(self) -> bool:
@@ -218,7 +223,7 @@ class ControlLoop:
         sent = self._task.embodiment.measured_setpoint(measurement) if self._sent is None else self._sent
         task_state = self._task.observe(measurement, sent)
         operator = self._operator_action  # likewise
-        operator_action = operator() if callable(operator) else operator
+        operator_action = None if operator is None else operator(task_state)
         action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         nothing = np.full(len(self._task.embodiment.setpoint_names), np.nan)
@@ -229,7 +234,8 @@ class ControlLoop:
             self._state = None
             action = self._spec.action.zeros()
             self._on_event("action_not_finite", policy_version=version)
-        is_last = self._episode_step == self._spec.episode_steps - 1 or task_state.ending is not None
+        time_is_up = self._time_is_up or self._episode_step == self._spec.episode_steps - 1
+        is_last = time_is_up or task_state.ending is not None
         intervention = operator_action is not None
         self._write(measurement, task_state, action, command, is_first, is_last, version, intervention, tick_s)
         self._sent = command.setpoint
@@ -306,5 +312,6 @@ class ControlLoop:
 
     def _begin_episode(self) -> None:
         self._episode_step = 0
+        self._time_is_up = False
         self._state = None
         self._restarting, self._restart_begin_s = True, None

@@ -9,13 +9,15 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.contract.task import Task
+from daydreamer.actor.steering import KeyStick
+from daydreamer.contract.task import OPERATOR_AXES, Task, TaskState
 from daydreamer.safety.states import SafetyState
 
 GAMEPAD_TIMEOUT_S = 0.5
 """A gamepad that says nothing for this long has let go of the dead-man button."""
 
-AXES = 4
+STEER = "steer"
+"""Begins a line that names a key of `daydreamer.actor.steering`, where requests come as lines."""
 
 
 class OperatorRequest(enum.StrEnum):
@@ -71,6 +73,8 @@ class Operators:
         self._is_gamepad = False
         self._activation = 0
         self._gamepad_s = -np.inf
+        self._gamepad_axes = np.zeros(OPERATOR_AXES)
+        self._stick = KeyStick()
         self._refused: set[str] = set()
         self.holders: set[str] = set()
 
@@ -109,7 +113,7 @@ class Operators:
         Of two gamepads the one that began steers; the other is named in an event, once each time it tries.
 
         Args:
-          axes: `[4]`, see `Task.operator_action`; what is not finite counts as let go.
+          axes: `[6]`, see `Task.operator_action`; what is not finite counts as let go.
           name: which gamepad, if there may be several.
         """
         if not deadman:
@@ -122,10 +126,16 @@ class Operators:
         self._begin(name, is_gamepad=True)
         if self._source == name:
             self._gamepad_s = self._clock()
-            self._loop.intervene(self._task.operator_action(np.nan_to_num(axes, posinf=0.0, neginf=0.0)))
+            self._gamepad_axes = np.nan_to_num(axes, posinf=0.0, neginf=0.0)
+            self._loop.intervene(self._by_gamepad)
         elif name not in self._refused:
             self._refused.add(name)
             self._on_event("operator", request=OperatorRequest.INTERVENE.value, by=name, accepted=False)
+
+    def steer(self, key: str, source: str) -> None:
+        """A key of the operator's who intervenes, see `KeyStick`; of anybody else it means nothing."""
+        if self._source == source:
+            self._stick.press(key)
 
     def tick(self) -> None:
         """Call every control tick: a gamepad out of reach must not go on steering, nor any operator after a stop."""
@@ -168,8 +178,15 @@ class Operators:
         self._begin(source)
         if self._source != source:
             return Reply(False, f"The {self._source} intervenes already.")
-        self._loop.intervene(self._task.operator_action(np.zeros(AXES)))
+        self._stick = KeyStick(single=self._task.spec.action.is_discrete)
+        self._loop.intervene(self._by_keys)
         return Reply(True, "The operator acts.")
+
+    def _by_keys(self, state: TaskState) -> np.ndarray:
+        return self._task.operator_action(self._stick.take())
+
+    def _by_gamepad(self, state: TaskState) -> np.ndarray:
+        return self._task.operator_action(self._gamepad_axes)
 
     @property
     def _state(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.control_loop import ControlLoop, StepWriter
 from daydreamer.actor.telemetry import safety_status
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task
@@ -46,12 +46,18 @@ class SimulatedRobot(Protocol):
 
 
 def begin_life(
-    stack: contextlib.ExitStack, session: Session, robot: SimulatedRobot, task: Task, on_step: Callable[[Step], None]
+    stack: contextlib.ExitStack,
+    session: Session,
+    robot: SimulatedRobot,
+    task: Task,
+    on_step: Callable[[Step], None],
+    through: Callable[[StepWriter], StepWriter] = lambda writer: writer,
 ) -> ControlLoop:
     """The loop of one more life of the actor, whose log is open as long as `stack` is.
 
     Args:
       on_step: see `ControlLoop`.
+      through: makes what comes between the loop and the log.
     """
     life, config = next_actor_life(session.experience), session.config.actor
     writer = RollingExperienceWriter(
@@ -61,7 +67,7 @@ def begin_life(
     return ControlLoop(
         task,
         config,
-        writer,
+        through(writer),
         actor_life=life,
         seed=session.config.seed,
         clock=lambda: robot.time_s,

@@ -4,52 +4,139 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.hand_screen import HandScreen, Page
+from daydreamer.cli.hands import NO_LEADER, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
+from daydreamer.cli.live import LiveLine, live_page
 from daydreamer.cli.shown import ShownEpisodes
-from daydreamer.demonstration import DemonstrationSession
+from daydreamer.config import SessionConfig
+from daydreamer.contract.leader import LeaderOptions
+from daydreamer.demonstration.by_hand import OperatedSession
+from daydreamer.demonstration.scripted import DemonstrationSession
 from daydreamer.robots.registry import find_robot, make_task
+from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.new import configure, new_session
+from daydreamer.viewer.titles import BY_HAND
 
+SCRIPTED: Literal["scripted"] = "scripted"
 INTERRUPTED = "Stopping after this step, and keeping what was shown; once more ends at once."
 
 
-def demonstrate(
-    *,
-    robot: str,
-    task: str | None,
-    out: Path,
-    episodes: int,
-    seed: int,
-    twin_file: Path | None,
-    overrides: Sequence[str],
-    as_json: bool,
-) -> int:
-    """Records a teacher's episodes as a new session in `out`; the exit status is 130 if it was interrupted.
+@dataclasses.dataclass(frozen=True)
+class Lesson:
+    """What is to be shown.
+
+    Attributes:
+      robot, task: names; the task may be None, for the robot's usual one.
+      out: directory of the new session.
+      episodes: that are shown.
+      seed: of twin and teacher.
+      twin_file: that `fit` wrote, or None.
+      overrides: of the configuration.
+      as_json: for programs.
+    """
+
+    robot: str
+    task: str | None
+    out: Path
+    episodes: int
+    seed: int
+    twin_file: Path | None
+    overrides: Sequence[str]
+    as_json: bool
+
+    def configure(self) -> SessionConfig:
+        """The configuration of its session.
+
+        Raises:
+          UserError: unknown robot or task, no twin, or an unusable file of one.
+        """
+        settings: dict[str, Any] = {"robot": self.robot, "task": self.task, "seed": self.seed}
+        settings |= {"twin": fitted_twin(self.twin_file), "overrides": self.overrides}
+        spec = make_task(configure(minutes=1.0, **settings)).spec
+        return configure(minutes=self.episodes * spec.episode_steps * spec.control_period_s / 60, **settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class Onlooking:
+    """How the browser is served, see `daydreamer dream`."""
+
+    dashboard: bool
+    address: str
+    port: int | None
+    open_browser: bool
+
+
+def demonstrate(lesson: Lesson) -> int:
+    """Records the episodes of a scripted teacher as a new session; the exit status is 130 if it was interrupted.
 
     Raises:
-      UserError: unknown robot or task, no teacher or twin, an unusable file of one, or `out` cannot become a session.
+      UserError: nobody teaches it, see `Lesson.configure`, or `out` cannot become a session.
     """
-    entry = find_robot(robot)
-    make_teacher = entry.teacher(task)
-    chosen = functools.partial(
-        configure, robot=robot, task=task, seed=seed, twin=fitted_twin(twin_file), overrides=overrides
-    )
-    spec = make_task(chosen(minutes=1.0)).spec
-    config = chosen(minutes=episodes * spec.episode_steps * spec.control_period_s / 60)
-    session = new_session(out, config, teacher="scripted")
-    told = ShownEpisodes(episodes, as_json)
-    with contextlib.closing(entry.make_twin(config.twin, config.seed)) as twin, session.lock():
-        if twin.drawn:
-            EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
+    make_teacher = find_robot(lesson.robot).teacher(lesson.task)
+    config = lesson.configure()
+    session = new_session(lesson.out, config, teacher=SCRIPTED)
+    told = ShownEpisodes(lesson.episodes, lesson.as_json)
+    with _twin_of(session) as twin:
         robot_task = make_task(config)
         teacher = make_teacher(robot_task, twin, config.seed)
         with interrupts(INTERRUPTED) as stop:
-            DemonstrationSession(session, twin, robot_task, teacher).run(episodes, told.add, stop)
+            DemonstrationSession(session, twin, robot_task, teacher).run(lesson.episodes, told.add, stop)
     told.conclude(session)
     return INTERRUPTED_STATUS if stop() else 0
+
+
+def demonstrate_by_hand(
+    lesson: Lesson, by: str, layout: str, onlooking: Onlooking, leader: LeaderOptions = NO_LEADER
+) -> int:
+    """Records the episodes of an operator as a new session; the exit status is 130 if it was interrupted.
+
+    Args:
+      by, layout, leader: see `hand_named` and `open_hand`.
+
+    Raises:
+      UserError: see there, and `Lesson.configure`, `out` cannot become a session, or the hand was lost.
+    """
+    teacher, config = hand_named(by), lesson.configure()
+    robot_task, told = make_task(config), ShownEpisodes(lesson.episodes, lesson.as_json)
+    line = LiveLine(told.console)
+    with contextlib.ExitStack() as stack:
+        hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say, leader))
+        session = new_session(lesson.out, config, teacher=teacher)
+        twin = stack.enter_context(_twin_of(session))
+        page = _open_page(stack, session, line.say, onlooking)
+        stack.enter_context(line)
+        stop = stack.enter_context(interrupts(INTERRUPTED))
+        operated = OperatedSession(session, twin, robot_task, hand, HandScreen(line, page, told, robot_task.spec))
+        operated.run(lesson.episodes, stop)
+    told.conclude(session, discarded=operated.discarded)
+    if operated.lost is not None:
+        raise operated.lost
+    return INTERRUPTED_STATUS if stop() else 0
+
+
+def _open_page(
+    stack: contextlib.ExitStack, session: Session, say: Callable[[str], None], onlooking: Onlooking
+) -> Page | None:
+    if not usable_dashboard(onlooking.dashboard, say):
+        return None
+    page = live_page(session, BY_HAND, say, onlooking.address, onlooking.port, onlooking.open_browser)
+    return Page(*stack.enter_context(page), session.spec.control_period_s)
+
+
+@contextlib.contextmanager
+def _twin_of(session: Session) -> Iterator[Any]:
+    """The twin of a session that is in use, inside the block."""
+    config = session.config
+    twin = find_robot(config.robot).make_twin(config.twin, config.seed)
+    with contextlib.closing(twin), session.lock():
+        if twin.drawn:
+            EventLog(session.events).record("robot_drawn", "twin", **dataclasses.asdict(twin.drawn))
+        yield twin

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from daydreamer.cli.dream_account import Account
 from daydreamer.cli.dream_keys import HELP, DreamKeys
 from daydreamer.cli.dream_screen import Screen, Stage
 from daydreamer.cli.keyboard import Typing
+from daydreamer.cli.live import live_page
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
@@ -30,6 +30,7 @@ from daydreamer.robots.registry import make_task
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.measured_policies import choose_policy
 from daydreamer.telemetry.quantities import known_figures
+from daydreamer.viewer.titles import DREAM
 
 REAL, MAX = "real", "max"
 PAUSE_S = 0.02
@@ -81,7 +82,8 @@ def dream(
     with contextlib.ExitStack() as stack:
         stage = None
         if usable_dashboard(dashboard, screen.say):
-            stage = stack.enter_context(_showing(learned, screen.say, address, port, open_browser))
+            page = live_page(session, DREAM, screen.say, address, port, open_browser)
+            stage = Stage(*stack.enter_context(page), session.spec.control_period_s)
         screen.say(f"From robot minute {model.minute:.2f} of {session.path}; Ctrl-C ends it.")
         stack.enter_context(screen)
         stack.enter_context(Typing(keys, lambda: screen.say(HELP)))
@@ -146,25 +148,6 @@ class Pace:
             self._pacer.restart(time.monotonic())
 
 
-@contextlib.contextmanager
-def _showing(
-    learned: Learned, say: Callable[[str], None], address: str, port: int | None, open_browser: bool
-) -> Iterator[Stage]:
-    """The dashboard's side of a dream, inside the block."""
-    from daydreamer.viewer.process import serving
-
-    with contextlib.ExitStack() as stack:
-        serve = serving(address=address, port=port, open_browser=open_browser, say=say)
-        server = stack.enter_context(serve)
-        from daydreamer.viewer.dreamt import DreamView  # once a missing Rerun has been named
-
-        for url in server.urls:
-            say(f"Dashboard: {url}")
-        view = DreamView(learned.session)
-        stack.callback(view.close)
-        yield Stage(view, server, learned.session.spec.control_period_s)
-
-
 def _run(
     dream: Dream,
     keys: DreamKeys,
@@ -187,7 +170,7 @@ def _run(
             if stage is not None:
                 stage.tell(account.frames, sentence)
         if keys.paused:
-            screen.show(dream.frame, dream, account.rate_hz, pace.period_s, paused=True)
+            screen.show_dream(dream.frame, dream, account.rate_hz, pace.period_s, paused=True)
             if stage is not None:
                 stage.look()
             time.sleep(PAUSE_S)
@@ -199,7 +182,7 @@ def _run(
         work_s = time.monotonic() - begin_s
         pace.wait()
         account.add(frame, work_s, time.monotonic() - begin_s)
-        screen.show(frame, dream, account.rate_hz, pace.period_s)
+        screen.show_dream(frame, dream, account.rate_hz, pace.period_s)
     return account
 
 

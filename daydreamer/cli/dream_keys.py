@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-import re
 from collections.abc import Iterator
 
+from daydreamer.cli.keyboard import KeySplitter
 from daydreamer.instrument.dreaming import Dream
 
 STICK = 0.25
@@ -21,15 +21,16 @@ STEERING = {
     "l": (2, -STICK),
     "i": (3, STICK),
     "k": (3, -STICK),
+    "u": (4, STICK),
+    "o": (4, -STICK),
 }
-"""Axis of the stick, and by how much: left stick left, right, up, down; the right one alike."""
-_ARROWS = {"D": "a", "C": "d", "A": "w", "B": "s"}
-_ESCAPE = "\x1b"
-_TOKEN = re.compile(r"\x1b[\[O][0-9;?]*[@-~]|.", re.DOTALL)
+"""Axis of the stick, and by how much: left stick left, right, up, down; the right one alike; the cross left, right."""
+_ARROWS = {"left": "a", "right": "d", "up": "w", "down": "s"}
 
 HELP = (
-    "Keys: w a s d or arrows = left stick, i j k l = right stick (take over), space = sticks to the middle, t = take "
-    f"over or give back, p = pause, r = rewind {REWIND_S:g} s, b = branch (what if), c = change to the other, q = end."
+    "Keys: w a s d or arrows = left stick, i j k l = right stick, u o = cross (take over), space = all to the middle, "
+    f"t = take over or give back, p = pause, r = rewind {REWIND_S:g} s, b = branch (what if), c = change to the other, "
+    "q = end."
 )
 
 
@@ -46,11 +47,11 @@ class DreamKeys:
         self.paused = self.ended = False
         self.rewinds = self.branches = 0
         self._typed: collections.deque[str] = collections.deque(maxlen=64)
+        self._splitter = KeySplitter()
 
     def take(self, characters: str, now_s: float) -> None:
         """See `daydreamer.cli.keyboard.Reader`."""
-        for token in _TOKEN.findall(characters):
-            self._typed.append(_ARROWS.get(token[-1], "") if token.startswith(_ESCAPE) else token)
+        self._typed.extend(_ARROWS.get(key, key) for key in self._splitter.split(characters))
 
     def look(self, now_s: float) -> None:
         """See `daydreamer.cli.keyboard.Reader`."""

@@ -5,51 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from rich.live import Live
-from rich.text import Text
-
+from daydreamer.cli.live import LiveLine
 from daydreamer.cli.terminal import Terminal
 from daydreamer.instrument.dreaming import Dream, Frame, Imagined
-from daydreamer.periodic import Schedule
 from daydreamer.presentation import Figure
 
 if TYPE_CHECKING:
-    from daydreamer.viewer.dreamt import DreamView
+    from daydreamer.viewer.live import LiveView
     from daydreamer.viewer.server import ViewerServer
 
 DRAWN_HZ = 10.0
 """Drawings in a second of dreamed time; more would be more than a browser without a GPU takes in."""
-LINE_HZ, PLAIN_PERIOD_S = 5.0, 10.0
-"""How often the line in a terminal changes, and the time between two lines where there is no terminal."""
 
 
-class Screen:
-    """A line that is kept up to date in a terminal; where there is none, one now and then. A context manager."""
+class Screen(LiveLine):
+    """The line of a dream."""
 
     def __init__(self, console: Terminal, figures: list[Figure], version: int):
-        self._console = console
+        super().__init__(console)
         self._figures = figures
         self._version = version
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._schedule = Schedule(1.0 / LINE_HZ if self._live else PLAIN_PERIOD_S, at_once=True)
 
-    def __enter__(self) -> Screen:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
-
-    def say(self, sentence: str) -> None:
-        """A line that stays."""
-        self._console.print(Text(sentence), soft_wrap=True)
-
-    def show(self, frame: Frame, dream: Dream, rate_hz: float, period_s: float, paused: bool = False) -> None:
+    def show_dream(self, frame: Frame, dream: Dream, rate_hz: float, period_s: float, paused: bool = False) -> None:
         """How things are, if it is time to say so."""
-        if not self._schedule.due():
-            return
+        self.show(lambda: self._line(frame, dream, rate_hz, period_s, paused))
+
+    def _line(self, frame: Frame, dream: Dream, rate_hz: float, period_s: float, paused: bool) -> str:
         line = f"{frame.step * period_s:6.1f} s  {self.words(frame.robot)}  {rate_hz:.0f} frames/s"
         if dream.operated:
             line += "  stick " + " ".join(f"{axis:+.2f}" for axis in dream.stick)
@@ -57,10 +38,7 @@ class Screen:
             line += f"  | what if: {self.words(frame.other)}"
         if paused:
             line += "  PAUSED"
-        if self._live:
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
-        else:
-            self.say(line)
+        return line
 
     def words(self, robot: Imagined) -> str:
         """Reward foreseen, headline figures, whose action."""
@@ -79,7 +57,7 @@ class Screen:
 class Stage:
     """The dashboard's side of a dream: draws now and then, and hands out at once."""
 
-    def __init__(self, view: DreamView, server: ViewerServer, period_s: float):
+    def __init__(self, view: LiveView, server: ViewerServer, period_s: float):
         self._view = view
         self._server = server
         self._period_s = period_s

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.config import Body, SessionConfig
 from daydreamer.contract.recording import RecordingOptions, Success, Units
-from daydreamer.demonstration import Shown
+from daydreamer.demonstration.shown import Shown
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.export.importing import Recording, write_recording
@@ -50,7 +50,7 @@ def import_dataset(
     dataset = RecordedDataset(directory)
     entry = find_robot(robot or _robot_of(dataset))
     if is_exported(dataset):
-        task = task or next(iter(dataset.read_episodes()[0].tasks), None)
+        task = task or dataset.read_task()
     chosen = functools.partial(configure, robot=entry.name, task=task, seed=0, body=body, overrides=overrides)
     recording = _recording(dataset, chosen(minutes=1.0), cameras, units, calibration, success)
     told, remarks = ShownEpisodes(len(recording.episodes), as_json), list[str]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
 import termios
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from daydreamer.actor.operator import OperatorRequest
+from daydreamer.actor.steering import STEERING
 
 POLL_S = 0.2
 
@@ -42,8 +44,27 @@ CONFIRM_S = 5.0
 
 HELP = (
     "Keys: space = emergency stop (in software: have the robot's own at hand), x = reset it, p = pause, r = resume, "
-    "i = intervene. x and r ask for a capital Y."
+    "i = intervene, again to end; then w a s d, arrows, q and e steer. x and r ask for a capital Y."
 )
+
+ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
+_TOKEN = re.compile(r"\x1b[\[O][0-9;?]*[@-~]|.", re.DOTALL)
+_TORN = re.compile(r"\x1b(?:[\[O][0-9;?]*)?\Z")
+
+
+class KeySplitter:
+    """Takes apart what a terminal sends for keys. A network may tear what it sends for one."""
+
+    def __init__(self) -> None:
+        self._torn = ""
+
+    def split(self, characters: str) -> list[str]:
+        """A character each, or an arrow's name; nothing for other keys that are more than a character."""
+        characters = self._torn + characters
+        torn = _TORN.search(characters)
+        self._torn = torn.group() if torn else ""
+        tokens = _TOKEN.findall(characters.removesuffix(self._torn))
+        return [token if len(token) == 1 else ARROWS.get(token[-1], "") for token in tokens]
 
 
 class Reader(Protocol):
@@ -59,13 +80,21 @@ class Reader(Protocol):
 class KeyReader:
     """Finds in what is typed the keys that are meant. Without a clock and a terminal of its own.
 
-    The stop acts at once, wherever it stands. Any other key acts when it has come alone, and `x` and `r` when a `Y`,
-    alone as well, has confirmed them.
+    The stop acts at once, wherever it stands, and so do keys that steer. Any other key acts when it has come alone, and
+    `x` and `r` when a `Y`, alone as well, has confirmed them.
     """
 
-    def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
+    def __init__(
+        self,
+        on_request: Callable[[OperatorRequest], None],
+        say: Callable[[str], None],
+        on_steer: Callable[[str], None] = lambda key: None,
+    ):
+        """`on_steer` is called with every key of `STEERING`: it means something while the operator intervenes."""
         self._on_request = on_request
         self._say = say
+        self._on_steer = on_steer
+        self._splitter = KeySplitter()
         self._typed = ""
         self._last_s = float("-inf")
         self._asked: OperatorRequest | None = None
@@ -76,6 +105,9 @@ class KeyReader:
         if STOP in characters:
             self._asked = None
             self._on_request(OperatorRequest.EMERGENCY_STOP)
+        for key in self._splitter.split(characters):
+            if key in STEERING:
+                self._on_steer(key)
         # What was waiting to be alone is not. A long paste need not be kept for that.
         self._typed = (self._typed + characters)[:2] if now_s - self._last_s < ALONE_S else characters[:2]
         self._last_s = now_s
@@ -116,7 +148,7 @@ class Typing:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Typing:
-        if sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno()):
+        if can_type():
             self._descriptor = sys.stdin.fileno()
             self._settings = termios.tcgetattr(self._descriptor)
             # Keys come one by one and unseen; Ctrl-C stays a signal. What was typed before is not meant for us.
@@ -151,9 +183,21 @@ class Typing:
 class Keyboard(Typing):
     """Inside the `with` block, keys become requests, as far as they are meant, see `KeyReader`."""
 
-    def __init__(self, on_request: Callable[[OperatorRequest], None], say: Callable[[str], None]):
-        """`on_request` is called on a thread; `say` with what the keys are, and with what is to be confirmed."""
-        super().__init__(KeyReader(on_request, say), lambda: say(HELP))
+    def __init__(
+        self,
+        on_request: Callable[[OperatorRequest], None],
+        say: Callable[[str], None],
+        on_steer: Callable[[str], None] = lambda key: None,
+    ):
+        """`on_request` is called on a thread, and so is `on_steer`, see `KeyReader`; `say` with what the keys are, and
+        with what is to be confirmed.
+        """
+        super().__init__(KeyReader(on_request, say, on_steer), lambda: say(HELP))
+
+
+def can_type() -> bool:
+    """Whether there is a terminal whose keys are for this process."""
+    return sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno())
 
 
 def _in_foreground(descriptor: int) -> bool:

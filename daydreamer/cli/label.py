@@ -83,12 +83,8 @@ class Labelling:
     def ask(self) -> None:
         """Until each sheet has been answered, or the operator ends it; each answer is kept at once."""
         console = Terminal()
-        if self._sheets:
-            console.print(
-                f"{len(self._sheets)} sheets in {self._session.labels}. Over SSH, copy them to where there is a "
-                "screen, with scp or rsync.",
-                soft_wrap=True,
-            )
+        there = f"{len(self._sheets)} sheets in {self._session.labels}. Over SSH, copy them to where there is a screen."
+        console.print(there if self._sheets else "All of its episodes have been labelled.", soft_wrap=True)
         place = 0
         while place < len(self._sheets):
             console.print(f"Sheet {place + 1} of {len(self._sheets)}: {self._sheets[place]}", soft_wrap=True)
@@ -181,7 +177,7 @@ def _account(learned: Learned, out: Path) -> str:
     else:
         verdict = (
             f"Written: {out}. Let it pay in the place of the task's own rule:\n"
-            f"  daydreamer learn {learned.robot} {learned.task} --set success.classifier={out}"
+            f"  daydreamer learn {learned.subject.robot} {learned.subject.task} --set success.classifier={out}"
         )
     return (
         f"Learned from {learned.successes} pictures of a success and {learned.failures} without, and of episodes that "

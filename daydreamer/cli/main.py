@@ -328,36 +328,70 @@ def demonstrate(
     robot: RobotName,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
     task: TaskName = None,
-    episodes: Annotated[int, typer.Option(min=1, help="That are shown.")] = 20,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="scripted|keyboard|gamepad|leader",
+            help="Who shows it: the robot's own teacher, or you, and by what.",
+        ),
+    ] = "scripted",
+    layout: Annotated[
+        str,
+        typer.Option(
+            metavar="xbox|directinput|game_controller",
+            help="Of the gamepad: joy_node with an Xbox controller, joy_node with a Logitech switched to D or another "
+            "one whose sticks come first, or game_controller_node.",
+        ),
+    ] = "xbox",
+    leader_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Of the leader's adapter, as /dev/ttyACM1.")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="LeRobot's file of the leader, to make sure that it is this one."),
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="That are shown, and kept.")] = 20,
     seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
     twin: TwinFile = None,
     overrides: Overrides = None,
+    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive.")] = True,
+    address: AddressOption = "127.0.0.1",
+    port: PortOption = None,
+    browser: BrowserOption = True,
     json: Json = False,
 ) -> None:
-    """Let a robot's scripted teacher show a task in its twin; others learn from it by --demonstrations DIR.
+    """Show a task in a robot's twin, by its scripted teacher or by hand; others learn from it by --demonstrations DIR.
 
-    Nobody learns meanwhile: it runs in lock-step, in one process without ROS, as fast as the machine allows. Each
-    step is logged as an operator's intervention, so that status, report, dashboard and export have the session as any
-    other. A teacher comes with a robot's folder and may know what the robot does not, as where the cube is. Told is
-    the return of each episode. Ctrl-C keeps what was shown, and ends with exit status 130.
+    Nobody learns meanwhile. Each step is logged as an operator's intervention, so that status, report, dashboard and
+    export have the session as any other. The scripted teacher, which comes with some robots' folders, may know what the
+    robot does not, as where the cube is; it shows in lock-step, as fast as the machine allows. Told is the return of
+    each episode. Ctrl-C keeps what was shown, and ends with exit status 130.
+
+    By keyboard, in a terminal, also over SSH: w a s d, the arrows, q and e steer; what each does is said at the
+    beginning, as the task has it. A key moves the robot for one step, and as long as it repeats. Enter ends an episode,
+    Backspace forgets it, p pauses. By gamepad: what ROS 2 publishes on joy, while LB is held; A ends an episode, B
+    forgets it. By leader: a second SO-101, without torque, for pick_place_fine; bring it to where the tool is, as the
+    terminal says, and the tool follows it. Nothing is written to its servos.
+
+    You drive in real time, and the twin stands still while you do nothing. An episode that has ended is kept, unless
+    you forget it before the next one begins; what is forgotten, or has not ended, is not written at all. Enter does not
+    say that you have succeeded: reward is the task's own, and what you end before it has come is kept without.
 
     As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
-    --demonstrations shown --steps 12000 --out learned
+    --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
+    --out shown
     """
-    from daydreamer.cli.demonstrate import demonstrate
+    from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand
+    from daydreamer.contract.leader import LeaderOptions
 
-    raise typer.Exit(
-        demonstrate(
-            robot=robot,
-            task=task,
-            out=out,
-            episodes=episodes,
-            seed=seed,
-            twin_file=twin,
-            overrides=overrides or [],
-            as_json=json,
-        )
-    )
+    leader = LeaderOptions(port=leader_port, calibration=calibration)
+    if by != "leader" and leader != LeaderOptions():
+        raise UserError("--leader-port and --calibration are a leader's; add --by leader, or leave them out.")
+    lesson = Lesson(robot, task, out, episodes, seed, twin, overrides or [], json)
+    if by == SCRIPTED:
+        raise typer.Exit(demonstrate(lesson))
+    onlooking = Onlooking(dashboard, address, port, browser)
+    raise typer.Exit(demonstrate_by_hand(lesson, by, layout, onlooking, leader))
 
 
 @app.command("import")
@@ -625,10 +659,10 @@ def dream(
     Nothing moves but in the model; DIR is only read, and may be running. In the terminal there is a line with the
     reward foreseen, the task's figures, whose action it is and frames/s; in the browser, the robot.
 
-    Keys: w a s d or arrows move the left stick, i j k l the right one, and take over: what a stick means is the task's
-    matter, as with a gamepad. Space puts the sticks to the middle, t takes over or gives back to the policy, p pauses,
-    r rewinds 5 s, b branches (a second robot goes on as it was driven, and you drive the first otherwise), c changes to
-    the other, q ends. Without a terminal the policy drives.
+    Keys: w a s d or arrows move the left stick, i j k l the right one, u o the cross, and take over: what they mean is
+    the task's matter, as with a gamepad. Space puts all to the middle, t takes over or gives back to the policy, p
+    pauses, r rewinds 5 s, b branches (a second robot goes on as it was driven, and you drive the first otherwise), c
+    changes to the other, q ends. Without a terminal the policy drives.
 
     As in: daydreamer dream sessions/monday --minute 40
     """

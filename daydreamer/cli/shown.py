@@ -7,16 +7,21 @@ import statistics
 import time
 
 from daydreamer.cli.terminal import Terminal
-from daydreamer.demonstration import Shown
+from daydreamer.demonstration.shown import Shown
 from daydreamer.session.directory import Session
 
 
 class ShownEpisodes:
-    """Tells of episodes; for programs on stderr, and their returns on stdout."""
+    """Tells of episodes; for programs on stderr, and their returns on stdout.
+
+    Attributes:
+      expected: how many there are to be.
+      console: on which it tells.
+    """
 
     def __init__(self, expected: int, as_json: bool):
-        self._expected, self._as_json = expected, as_json
-        self._console = Terminal(stderr=as_json)
+        self.expected, self._as_json = expected, as_json
+        self.console = Terminal(stderr=as_json)
         self._begin_s = time.monotonic()
         self._shown: list[Shown] = []
 
@@ -24,20 +29,20 @@ class ShownEpisodes:
         """Tells of one more."""
         self._shown.append(shown)
         self.say(
-            f"episode {len(self._shown):3d} of {self._expected}  return {shown.total:8.2f}  {shown.steps} steps  "
+            f"episode {len(self._shown):3d} of {self.expected}  return {shown.total:8.2f}  {shown.steps} steps  "
             f"{time.monotonic() - self._begin_s:.0f} s"
         )
 
     def say(self, text: str) -> None:
         """Tells something else."""
-        self._console.print(text, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
-    def conclude(self, session: Session) -> None:
-        """Tells what they come to, and what `session`, which has them, is good for."""
+    def conclude(self, session: Session, **more: object) -> None:
+        """Tells what they come to, and what `session`, which has them, is good for; programs are told `more`."""
         returns = [shown.total for shown in self._shown]
         if self._as_json:
             steps = [shown.steps for shown in self._shown]
-            print(json.dumps({"session": str(session.path), "returns": returns, "steps": steps}, indent=2))
+            print(json.dumps({"session": str(session.path), "returns": returns, "steps": steps, **more}, indent=2))
             return
         if not returns:
             self.say(f"No episode was shown to its end. Session: {session.path}")

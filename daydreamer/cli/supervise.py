@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from daydreamer.actor.operator import OperatorRequest
+from daydreamer.actor.operator import STEER, OperatorRequest
 from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.dashboard import dashboard_alongside
 from daydreamer.cli.keeper import LearnerKeeper
@@ -73,7 +73,7 @@ class SessionSupervisor:
         ending = Ending.FAILED
         # The narrator, whom a busy disk may hold up, is waited for only when the robot and all else have been stopped.
         narration = periodically(self._narrator.look, PERIOD_S, "narrator")
-        with self._progress, Keyboard(self._on_request, self._progress.say), narration:
+        with self._progress, Keyboard(self._on_request, self._progress.say, self._on_steer), narration:
             try:
                 for child in reversed(self._children):
                     self._start(child)
@@ -93,6 +93,10 @@ class SessionSupervisor:
         actor = self._children[0]
         said = request.value.replace("_", " ")
         self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
+
+    def _on_steer(self, key: str) -> None:
+        """Likewise."""
+        self._children[0].tell(f"{STEER} {key}")
 
     def _start(self, child: Child) -> None:
         if self._keeper and child is self._learner:

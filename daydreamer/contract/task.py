@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 Ending = Literal["success", "failure"]
 
+OPERATOR_AXES = 6
+"""Of what an operator steers with, see `Task.operator_action`."""
+OPERATOR_PUSHED = 0.5
+"""Of an axis, from which on it asks something of a robot that does one thing at a time."""
+
 
 @dataclasses.dataclass(slots=True)
 class TaskState:
@@ -78,12 +83,15 @@ class Task(abc.ABC):
       embodiment: the robot.
       presentation: what it is judged by, and what is shown of it; by default the reward alone.
       hindsight: of a task that is wished for, how its experience is replayed with other wishes; None for others.
+      operator_axes: what each of an operator's axes does, as 'forward, back'; empty where one does nothing, or where a
+        task does not say.
     """
 
     spec: RobotSpec
     embodiment: Embodiment
     presentation: Presentation = Presentation()
     hindsight: Hindsight | None = None
+    operator_axes: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
@@ -124,7 +132,11 @@ class Task(abc.ABC):
         """The action `[action]` that an intervening operator asks for.
 
         Args:
-          axes: `[4]` of a gamepad in [-1, 1]: left stick left and up, right stick left and up (REP-103 signs); zeros
-            from a keyboard.
+          axes: `[6]` of a gamepad in [-1, 1]: left stick left and up, right stick left and up, cross left and up
+            (REP-103 signs); zeros while an operator wants nothing.
         """
         return self.spec.action.zeros()
+
+    def operator_note(self) -> str:
+        """What an operator is to know of the newest observation beside reward and time, as 'holds it'; may be empty."""
+        return ""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from daydreamer.contract.task import OPERATOR_AXES
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, find_readouts, find_window, random_key
 from daydreamer.instrument.rollouts import follow, observation_of
@@ -29,7 +30,6 @@ OVER = 0.5
 """A dream is over where the model expects with this probability that its episode has ended."""
 OUTSIDE = 0.1
 """Of what a number ranges over in the log, by which an imagined one may lie beyond."""
-AXES = 4
 _SMALLEST_MARGIN = 1e-3
 _OBSERVE, _DREAM = range(2)
 
@@ -205,7 +205,7 @@ class Dream:
 
     Attributes:
       frame: as it is now.
-      stick: `[4]`, see `Task.operator_action`.
+      stick: `[6]`, see `Task.operator_action`.
       operated: whether the stick acts, in the policy's place.
       branched: whether there is another robot, which goes on as it was driven when they parted.
     """
@@ -214,7 +214,7 @@ class Dream:
         """Begins at the logged state, driven by the policy."""
         self._model = model
         self._operator_action = operator_action
-        self.stick = np.zeros(AXES)
+        self.stick = np.zeros(OPERATOR_AXES)
         self.operated = self.branched = False
         self._other_stick: np.ndarray | None = None
         self._exchanged = False

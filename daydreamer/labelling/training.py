@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 import msgspec
@@ -16,8 +16,8 @@ from jax import Array
 from daydreamer.config import ModelConfig
 from daydreamer.errors import UserError
 from daydreamer.labelling.episodes import read_episodes, read_pictures
-from daydreamer.learner.sources import open_sources, require_same_robot
-from daydreamer.models.success import InARow, Learned, Rate, SuccessClassifier, Tested, make_network
+from daydreamer.learner.sources import open_sources
+from daydreamer.models.success import InARow, Learned, Rate, Subject, SuccessClassifier, Tested, make_network
 from daydreamer.robots.registry import find_robot
 from daydreamer.session.directory import Session
 from daydreamer.session.labels import read_labels
@@ -80,14 +80,11 @@ def read_labelled(directories: Sequence[Path], camera: str | None = None) -> Lab
     """
     sessions = open_sources(directories, "labels")
     first = sessions[0]
-    require_same_robot(sessions[1:], first.spec, "labels")
-    for each in sessions[1:]:
-        if each.config.body != first.config.body:
-            raise UserError(
-                f"{each.path} is of the {each.config.body} and {first.path} of the {first.config.body}, whose pictures "
-                "differ; train on one of them."
-            )
     camera = find_camera(first, camera)
+    of_what = subject(first, camera)
+    for each in sessions[1:]:
+        if (other := subject(each, find_camera(each, camera))) != of_what:
+            raise UserError(f"{first.path} is of {of_what.words}, and {each.path} of {other.words}; train on one kind.")
     pictures: list[np.ndarray] = []
     success: list[bool] = []
     episode: list[int] = []
@@ -125,6 +122,14 @@ def find_camera(session: Session, camera: str | None) -> str:
     return camera
 
 
+def subject(session: Session, camera: str) -> Subject:
+    """What a camera's pictures are of."""
+    config, (height, width, channels) = session.config, session.spec.observation[camera].shape
+    return Subject(
+        robot=config.robot, task=config.task, body=config.body, camera=camera, shape=(height, width, channels)
+    )
+
+
 def split(pairs: Pairs, seed: int) -> tuple[Pairs, Pairs]:
     """Those to learn from, and those of episodes that are held out, in the same share with and without a success.
 
@@ -159,14 +164,9 @@ def train(
       UserError: see `split`; or it cannot learn enough from so few pictures.
     """
     learned_from, held_out = split(labelled.pairs, seed)
-    session = labelled.sessions[0]
     nothing = Rate(0, 0)
     learned = Learned(
-        robot=session.config.robot,
-        task=session.config.task,
-        body=session.config.body,
-        camera=labelled.camera,
-        shape=cast(tuple[int, int, int], tuple(session.spec.observation[labelled.camera].shape)),
+        subject=subject(labelled.sessions[0], labelled.camera),
         patch_units=ModelConfig().patch_units,
         image_units=ModelConfig().image_units,
         successes=int(learned_from.success.sum()),

@@ -101,15 +101,12 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unpaid: Rate
 
 
-class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a classifier says of itself, in the header of its file.
+class Subject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What pictures are of.
 
     Attributes:
-      robot, task, body, camera: what the pictures are of.
-      shape: of a picture, height, width, channels.
-      patch_units, image_units: see `ModelConfig`.
-      successes, failures: pictures that it has learned from.
-      tested: what it makes of others.
+      robot, task, body, camera: that they were taken with.
+      shape: of each, height, width, channels.
     """
 
     robot: Name
@@ -117,6 +114,25 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     body: Body
     camera: Name
     shape: tuple[Side, Side, Annotated[int, Meta(ge=1, le=4)]]
+
+    @property
+    def words(self) -> str:
+        """As 'so101 pick_place_fine (twin), camera 'above' with 64x64x3'."""
+        size = "x".join(map(str, self.shape))
+        return f"{self.robot} {self.task} ({self.body}), camera '{self.camera}' with {size}"
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a classifier says of itself, in the header of its file.
+
+    Attributes:
+      subject: what the pictures are of.
+      patch_units, image_units: see `ModelConfig`.
+      successes, failures: pictures that it has learned from.
+      tested: what it makes of others.
+    """
+
+    subject: Subject
     patch_units: Units
     image_units: Units
     successes: Number
@@ -183,7 +199,7 @@ class SuccessNetwork(nn.Module):
 
 def make_network(learned: Learned) -> SuccessNetwork:
     """The network of a classifier that says this of itself."""
-    return _network(learned.shape, learned.patch_units, learned.image_units)
+    return _network(learned.subject.shape, learned.patch_units, learned.image_units)
 
 
 @functools.lru_cache(maxsize=4)
@@ -209,7 +225,7 @@ class SuccessClassifier:
         """Compiles it: a control loop does not wait for that later."""
         self.parameters, self.learned = parameters, learned
         self._probability = _probability(make_network(learned))
-        blank = np.zeros(learned.shape, np.uint8)
+        blank = np.zeros(learned.subject.shape, np.uint8)
         self.probability(blank, blank)
 
     def probability(self, first: np.ndarray, now: np.ndarray) -> float:
@@ -265,7 +281,7 @@ def read_classifier(path: Path, sha256: str = "") -> SuccessClassifier:
 
 def _require_parameters(tensors: Mapping[str, np.ndarray], learned: Learned) -> None:
     """Raises ValueError unless they are those of the network that the header states, and numbers."""
-    blank = jax.ShapeDtypeStruct((2, *learned.shape), jnp.uint8)
+    blank = jax.ShapeDtypeStruct((2, *learned.subject.shape), jnp.uint8)
     shapes = jax.eval_shape(make_network(learned).init, jax.random.key(0), blank)
     expected = {name: (each.shape, "float32") for name, each in flatten(shapes).items()}
     found = {name: (each.shape, str(each.dtype)) for name, each in tensors.items()}
@@ -277,7 +293,7 @@ def _require_parameters(tensors: Mapping[str, np.ndarray], learned: Learned) -> 
             raise ValueError(f"its '{name}' is not finite")
 
 
-def classifier_of(config: SessionConfig, camera: str, shape: tuple[int, ...]) -> SuccessClassifier:
+def classifier_of(config: SessionConfig, camera: str, shape: tuple[int, int, int]) -> SuccessClassifier:
     """The classifier that a session names, once it may pay there.
 
     Args:
@@ -289,18 +305,12 @@ def classifier_of(config: SessionConfig, camera: str, shape: tuple[int, ...]) ->
     path = Path(config.success.classifier)
     classifier = read_classifier(path, config.success.sha256)
     learned = classifier.learned
-    wanted = (config.robot, config.task, config.body, camera, tuple(shape))
-    found = (learned.robot, learned.task, learned.body, learned.camera, learned.shape)
-    if found != wanted:
+    wanted = Subject(robot=config.robot, task=config.task, body=config.body, camera=camera, shape=shape)
+    if learned.subject != wanted:
         raise UserError(
-            f"The classifier {path} is of {_words(found)}, and this session of {_words(wanted)}; label pictures of "
-            "such sessions, and train one of them."
+            f"The classifier {path} is of {learned.subject.words}, and this session of {wanted.words}; label pictures "
+            "of such sessions, and train one of them."
         )
     if learned.objection:
         raise UserError(f"The classifier {path} may not pay: {learned.objection}.")
     return classifier
-
-
-def _words(what: tuple[Any, ...]) -> str:
-    robot, task, body, camera, (height, width, channels) = what
-    return f"{robot} {task} ({body}), camera '{camera}' with {height}x{width}x{channels}"

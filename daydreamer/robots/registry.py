@@ -14,12 +14,14 @@ import importlib
 import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from daydreamer import robots as folders
 from daydreamer.config import Body, SessionConfig, TwinConfig, merge
+from daydreamer.contract.leader import Leader, LeaderOptions
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.recording import RecordedTask, RecordingOptions
 from daydreamer.contract.signals import Measurement
@@ -59,6 +61,8 @@ class TaskEntry:
         if what others have recorded of the robot cannot be taken for this task.
       success_camera: signal of the camera by which a classifier may say that the task has been done, see
         `daydreamer.config.SuccessConfig`; None if nothing but the task's own rule can.
+      leader: 'module:function' that opens a `Leader` of the task, by `LeaderOptions`, for a `with` block; None if there
+        is none.
       wishables: makes what may be wished of the robot beside, see there; None for what it observes, by key.
     """
 
@@ -71,6 +75,7 @@ class TaskEntry:
     teacher: str | None = None
     recorded: str | None = None
     success_camera: str | None = None
+    leader: str | None = None
     wishables: Callable[[], Wishables] | None = None
 
 
@@ -190,6 +195,21 @@ class Robot:
                 f"{_those_with('success_camera')}."
             )
         return camera
+
+    def leader(self, task: str | None = None) -> Callable[[Task, LeaderOptions], AbstractContextManager[Leader]]:
+        """What opens a leader of a task, inside a block.
+
+        Raises:
+          UserError: there is no such task, or none that a leader shows; lists those that one does.
+        """
+        name = task or self.usual_task
+        where = self.task(name).leader
+        if where is None:
+            raise UserError(
+                f"Nothing leads '{self.name}' in the task '{name}'; there are leaders of {_those_with('leader')}."
+            )
+        opener: Callable[[Task, LeaderOptions], AbstractContextManager[Leader]] = load(where)
+        return opener
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
         """Overrides of the robot in this body and of the named preset, for `daydreamer.config.resolve`.

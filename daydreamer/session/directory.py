@@ -28,8 +28,14 @@ from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.atomic import write_atomically
 from daydreamer.storage.files import FOLDER_MODE, find_foreign, make_folder, open_file, read_file
 
-Teacher = Literal["scripted", "imported"]
-_TEACHERS: Mapping[Teacher, str] = {"scripted": "a scripted teacher", "imported": "whoever recorded the dataset"}
+Teacher = Literal["scripted", "keyboard", "gamepad", "leader", "imported"]
+_TEACHERS: Mapping[Teacher, str] = {
+    "scripted": "a scripted teacher",
+    "keyboard": "an operator at the keyboard",
+    "gamepad": "an operator with a gamepad",
+    "leader": "an operator with a leader arm",
+    "imported": "whoever recorded the dataset",
+}
 
 RECORD_BYTES = 1 << 20
 """A `session.yaml` has some ten thousand."""
@@ -65,8 +71,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations: the sessions that it was shown something in.
       logs: the sessions from whose experience it learns offline; none for one that has a robot of its own.
-      teacher: who chose in it, where nobody learns: 'scripted', or 'imported' for whoever has recorded a dataset; None
-        where somebody learns, or a policy is played.
+      teacher: who chose in it, where nobody learns, 'imported' for whoever has recorded a dataset; None where somebody
+        learns, or a policy is played.
     """
 
     format_version: int

@@ -11,6 +11,7 @@ from daydreamer.contract.portrayal import Portrayal
 from daydreamer.presentation import Figure, Presentation
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.quantities import is_known, known_figures
+from daydreamer.viewer.titles import LiveTitles
 
 TIMELINE = "robot_time"
 DREAM_SPAN_S = 30.0
@@ -64,13 +65,15 @@ def blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal,
     )
 
 
-def dream_blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Portrayal) -> rrb.Blueprint:
-    """The page of a dream that is driven live."""
+def live_blueprint(
+    spec: RobotSpec, presentation: Presentation, portrayal: Portrayal, titles: LiveTitles
+) -> rrb.Blueprint:
+    """The page of a robot that is driven live."""
     cameras = [key for key, space in spec.observation.items() if space.is_image]
     views: list[rrb.View | rrb.Container] = [_view_now(key) for key in cameras]
     if portrayal.skeleton_m is not None:
-        views.insert(0, _robot("Dreamt robot (blue); what if (orange)"))
-    curves = [_plot("dream/reward", "Reward foreseen", presentation.reward_range, DREAM_SPAN_S, legend=None)]
+        views.insert(0, _robot(titles.robot))
+    curves = [_plot("dream/reward", titles.reward, presentation.reward_range, DREAM_SPAN_S, legend=None)]
     curves += [
         _plot(figure_path(figure), _capitalised(figure.title), figure.plot_range, DREAM_SPAN_S, legend=None)
         for figure in known_figures(presentation, spec)
@@ -80,7 +83,7 @@ def dream_blueprint(spec: RobotSpec, presentation: Presentation, portrayal: Port
         for key, (title, limits) in portrayal.plots.items()
     ]
     return _page(
-        rrb.Horizontal(*views, name="Dream"),
+        rrb.Horizontal(*views, name=titles.name),
         rrb.Horizontal(rrb.Vertical(*curves), rrb.Vertical(*signals), _events(), column_shares=[3, 3, 2]),
         row_shares=[3.0, 2.0],
     )

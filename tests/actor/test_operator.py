@@ -109,6 +109,22 @@ def test_a_gamepad_steers_while_its_button_is_held_and_not_a_moment_longer(rig):
     assert not rig.steps()[-1].intervention  # out of reach
 
 
+def test_keys_steer_a_step_each_and_only_for_who_intervenes(rig):
+    rig.operators.steer("w", "test")
+    rig.step(2)
+    assert rig.ask(INTERVENE)
+    rig.step(2)
+    rig.operators.steer("w", "somebody else")
+    rig.operators.steer("nonsense", "test")
+    rig.step(2)
+    rig.operators.steer("w", "test")
+    rig.step(2)
+    steps = rig.steps()[3:]
+    assert len(steps) == 6 and all(step.intervention for step in steps)
+    assert [step.action_requested.any() for step in steps] == [False, False, False, False, True, False]
+    np.testing.assert_allclose(steps[4].action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
+
+
 def test_one_operator_does_not_take_over_from_another(rig):
     rig.operators.gamepad(np.zeros(4), deadman=True)
     assert not rig.ask(INTERVENE)

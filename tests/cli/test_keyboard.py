@@ -130,6 +130,15 @@ def test_a_confirmation_does_not_come_with_something_else(typist):
     assert not typist.got
 
 
+def test_keys_that_steer_are_passed_on_at_once_and_change_nothing_else():
+    got, steered = [], []
+    reader = KeyReader(got.append, lambda sentence: None, steered.append)
+    for now_s, characters in ((1.0, "w"), (1.03, "w"), (1.1, "\x1b["), (1.2, "A"), (1.3, "xq"), (2.0, "p"), (3.0, " ")):
+        reader.take(characters, now_s)
+        reader.look(now_s + 0.4)
+    assert steered == ["w", "w", "up", "q"] and got == [PAUSE, STOP]
+
+
 SCRIPT = """
 import os, sys, time
 from daydreamer.cli.keyboard import Keyboard

@@ -118,8 +118,8 @@ def test_it_begins_at_a_minute_of_the_log_or_says_which_there_are(session):
 
 def test_keys_drive(dream):
     keys = DreamKeys()
-    keys.take("w\x1b[A\x1bOD\x1b[200~i?", 0.0)
-    assert list(keys.obey(dream)) == ["You drive."] and dream.stick.tolist() == [0.25, 0.5, 0.0, 0.25]
+    keys.take("w\x1b[A\x1bOD\x1b[200~io?", 0.0)
+    assert list(keys.obey(dream)) == ["You drive."] and dream.stick.tolist() == [0.25, 0.5, 0.0, 0.25, -0.25, 0.0]
     advanced(dream)
     keys.take(" tpr", 0.0)
     assert [each.split()[0] for each in keys.obey(dream)] == ["The", "Paused.", "Rewound"]
@@ -133,7 +133,7 @@ def test_a_line_says_what_comes_and_whose_action_it_is(session, dream, capsys):
     screen = Screen(Terminal(width=200), known_figures(session.presentation, session.spec), 7)
     dream.branch()
     dream.steer(0, 0.25)
-    screen.show(advanced(dream, 1), dream, 20.4, session.spec.control_period_s)
+    screen.show_dream(advanced(dream, 1), dream, 20.4, session.spec.control_period_s)
     line = capsys.readouterr().out
     assert "m/s forward  you" in line and "20 frames/s  stick +0.25" in line
     assert "what if: reward" in line and "policy 7" in line

@@ -10,6 +10,7 @@ import pytest
 
 from daydreamer.cli.label import label
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
+from daydreamer.doctor import examine
 from daydreamer.errors import UserError
 from daydreamer.labelling.training import read_labelled, split
 from daydreamer.models.success import Rate, read_classifier, write_classifier
@@ -56,7 +57,6 @@ def relabelled(labelled, tmp_path):
 
 def test_of_episodes_that_it_has_not_learned_from_it_knows_which_pictures_show_a_success(labelled, trained):
     tested = read_classifier(trained).learned.tested
-    print(tested)
     learned_from, held_out = split(read_labelled([labelled.path]).pairs, seed=0)
     assert not set(learned_from.episode) & set(held_out.episode)
     assert tested.correct.of == len(held_out) > 100 and len(set(held_out.episode)) == 8
@@ -179,6 +179,9 @@ def test_what_was_not_learned_well_enough_is_told_and_not_written(labelled, tmp_
 
 def test_labels_that_are_damaged_or_of_no_camera_are_named_with_the_cure(relabelled, tmp_path):
     directory = relabelled(lambda number, success: True)
+    assert [each.text for each in examine(Session.open(directory)) if each.part == "labels"] == [
+        "448 pictures of 'above' are labelled, 112 of them as successes."
+    ]
     with pytest.raises(UserError, match="has no camera 'front'; it has above"):
         read_labelled([directory], "front")
     with pytest.raises(UserError, match="--train needs a file to write"):
@@ -187,3 +190,10 @@ def test_labels_that_are_damaged_or_of_no_camera_are_named_with_the_cure(relabel
     path.write_bytes(path.read_bytes().replace(b"true", b"false", 1))
     with pytest.raises(UserError, match="is damaged .its checksum.*restore it from a copy, or remove it and label"):
         read_labelled([directory])
+    assert [each.state for each in examine(Session.open(directory)) if each.part == "labels"] == ["damaged"]
+
+
+def test_sessions_of_different_kinds_are_not_learned_from_together(labelled, tmp_path):
+    other = new_session(tmp_path / "other", configure(**CHOSEN, body="hardware"))
+    with pytest.raises(UserError, match=r"fine \(twin\), .* and .*other of .* \(hardware\), .*; train on one kind"):
+        read_labelled([labelled.path, other.path])

@@ -99,6 +99,11 @@ class FeetechStandIn:
             os.close(self._master)
             os.close(self._slave)
 
+    def move(self, joints_rad):
+        """As a hand does, to these angles."""
+        for servo, count in zip(self.servos.values(), counts(joints_rad), strict=True):
+            servo.position = float(count)
+
     def joints_rad(self):
         at = np.array([self.servos[joint + 1].position for joint in range(len(JOINTS))])
         zero = counts(np.zeros(len(JOINTS)))

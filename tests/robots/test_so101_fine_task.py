@@ -167,7 +167,10 @@ def test_it_begins_over_the_cubes_tray_and_an_episode_whose_time_was_up_is_a_fai
 
 
 def test_a_gamepad_moves_the_tool_and_at_rest_nothing_moves(task):
-    assert task.operator_action(np.zeros(4)).tolist() == [0, 0, 0, 0, 0]
-    assert task.operator_action(np.array((0.5, 1.0, -1.0, -0.5))).tolist() == [1.0, 0.5, -0.5, 0.0, -1.0]
+    assert task.operator_action(np.zeros(6)).tolist() == [0, 0, 0, 0, 0]
+    assert task.operator_action(np.array((0.5, 1.0, -1.0, -0.5, 0.25, 0.0))).tolist() == [1.0, 0.5, -0.5, 0.25, -1.0]
+    assert task.operator_note() == "holds nothing"
+    grasp(task, LEFT_M)
+    assert task.operator_note() == "holds it, from the left tray"
     sent = joints(LEFT_M)
     np.testing.assert_allclose(stepped(task, sent, np.zeros(5)), sent, atol=1e-9)

@@ -6,7 +6,7 @@ import pytest
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Cell, cells_over, nearest
-from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, STALL_TORQUE_N_M
+from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, REST_RAD, STALL_TORQUE_N_M
 from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.plausibility import CubeCheck, EffortCheck
@@ -182,8 +182,20 @@ def test_a_cube_that_cannot_be_had_is_asked_for(picture, said):
     assert find_cube(with_cube(slice(10, 14))) == pytest.approx((12 / 64, 0.5))
 
 
-def test_a_gamepad_says_one_of_six(task):
+def test_an_operator_says_one_of_six(task):
     for axes, action in (((0, 1), FORWARD), ((0, -1), BACK), ((1, 0), LEFT), ((-1, 0), RIGHT)):
-        assert task.operator_action(np.array((*axes, 0.0, 0.0))) == action
-    assert task.operator_action(np.array((0.0, 0.0, 1.0, 0.0))) == GRIP
-    assert task.operator_action(np.array((0.0, 0.0, 0.0, -1.0))) == LIFT
+        assert task.operator_action(np.array((*axes, 0.0, 0.0, 0.0, 0.0))) == action
+    assert task.operator_action(np.array((0.0, 0.0, 1.0, 0.0, 0.0, 0.0))) == GRIP
+    assert task.operator_action(np.array((0.0, 0.0, 0.0, -1.0, 0.0, 0.0))) == LIFT
+
+
+@pytest.mark.parametrize("cell", [Cell(0, 4, True), Cell(1, 0, False)])
+@pytest.mark.parametrize("holds", [False, True])
+def test_an_operator_who_wants_nothing_moves_nothing(task, cell, holds):
+    gripper_rad = HOLDING_RAD if holds else OPEN_RAD
+    task.observe(measured(cell, gripper_rad), REST_RAD)
+    for axes in (np.zeros(6), np.full(6, 0.3)):
+        _, tool_m, wanted_rad = act(task, task.operator_action(axes), measured(cell, gripper_rad))
+        assert nearest(tool_m) == cell and wanted_rad == (CLOSED_RAD if holds else OPEN_RAD)
+    side = "left" if cell.y > 2 else "right"
+    assert task.operator_note() == (f"holds it, from the {side} tray" if holds else "holds nothing")

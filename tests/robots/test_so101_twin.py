@@ -176,7 +176,8 @@ def test_a_scripted_teacher_places_by_small_motions_from_either_tray():
     with make_twin() as twin:
         task = PickPlaceFine(seed=0)
         loop = Loop(twin, None, task=task)
-        loop.loop.intervene(FineTeacher(task, twin).action)
+        teacher = FineTeacher(task, twin)
+        loop.loop.intervene(lambda state: teacher.action())
         sides = [np.sign(twin.cube_m[1])]
         while len(sides) < 4 and twin.time_s < 60.0:
             steps = len(loop.steps)

@@ -125,7 +125,7 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator
     stops(lambda: operator.ask("e_stop_trigger"))
 
     def press_space():
-        process.stdin.write("nonsense\nemergency_stop\n")
+        process.stdin.write("nonsense\nsteer w\nemergency_stop\n")
         process.stdin.flush()
 
     stops(press_space)

@@ -164,7 +164,7 @@ class QuadrupedWalkTask(Task):
         """The rewarded pose, and around it: left stick up lowers the trunk, left stick sideways leans it, right stick
         up pitches its nose down. See `Task.operator_action`.
         """
-        sideways, lower, _, nose_down = OPERATOR_REACH * np.clip(axes, -1.0, 1.0)
+        sideways, lower, _, nose_down = OPERATOR_REACH * np.clip(axes[:4], -1.0, 1.0)
         bend = np.array([lower + nose_down, lower + nose_down, lower - nose_down, lower - nose_down])
         action = np.zeros((4, 3))
         action[:, 0] = sideways

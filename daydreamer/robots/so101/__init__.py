@@ -27,6 +27,7 @@ ROBOT = Robot(
             teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
             recorded="daydreamer.robots.so101.recorded:make_recorded",
             success_camera=ABOVE,
+            leader="daydreamer.robots.so101.leader:open_leader",
         ),
     },
     twin="daydreamer.robots.so101.twin:make_twin",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
@@ -27,6 +28,19 @@ TRIES = 4
 """Of a request that gets no answer that can be used."""
 
 
+@dataclasses.dataclass(frozen=True)
+class ArmNames:
+    """How people know an arm, and what names its port and its calibration: for errors."""
+
+    arm: str = "the arm"
+    port: str = "parameter port"
+    calibration: str = "parameter calibration"
+
+
+DRIVEN = ArmNames()
+"""That its driver drives."""
+
+
 class NoAnswer(Exception):
     """A servo has not answered, however often it was asked.
 
@@ -44,15 +58,14 @@ class NoAnswer(Exception):
 class SerialPort:
     """A serial port in raw mode, which nobody else has open."""
 
-    def __init__(self, path: str, baud: int = BAUD):
+    def __init__(self, path: str, names: ArmNames = DRIVEN, baud: int = BAUD):
         """Raises UserError if it cannot be opened."""
-        self.path = path
         speed = getattr(termios, f"B{baud}")
         try:
             self._file = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         except OSError as error:
             raise UserError(
-                f"The port {path} of the arm cannot be opened ({error.strerror}); {_cure(error)}"
+                f"The port {path} of {names.arm} cannot be opened ({error.strerror}); {_cure(error, names)}"
             ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,11 +76,14 @@ class SerialPort:
         except BlockingIOError as error:
             os.close(self._file)
             raise UserError(
-                f"The port {path} of the arm is in use by another driver of ours; end that first."
+                f"The port {path} of {names.arm} is in use by another driver of ours; end that first, or give "
+                f"{names.port} another one."
             ) from error
         except (OSError, termios.error) as error:
             os.close(self._file)
-            raise UserError(f"The port {path} is no serial port ({error}); give that of the arm's adapter.") from error
+            raise UserError(
+                f"The port {path} is no serial port ({error}); give {names.port} the adapter of {names.arm}."
+            ) from error
 
     def close(self) -> None:
         os.close(self._file)
@@ -177,10 +193,15 @@ class ServoBus:
         self.damaged += reader.damaged
 
 
-def _cure(error: OSError) -> str:
+def known_ports() -> str:
+    """Those that adapters have, for people."""
+    ports = sorted(str(path) for kind in ("ttyACM*", "ttyUSB*") for path in Path("/dev").glob(kind))
+    return f"there are {', '.join(ports) or 'no such ports'}"
+
+
+def _cure(error: OSError, names: ArmNames) -> str:
     if isinstance(error, FileNotFoundError):
-        others = sorted(str(path) for kind in ("ttyACM*", "ttyUSB*") for path in Path("/dev").glob(kind))
-        return f"plug the adapter in, or give parameter port; there are {', '.join(others) or 'no such ports'}."
+        return f"plug the adapter in, or give {names.port} another one; {known_ports()}."
     if isinstance(error, PermissionError):
         return "let yourself use serial ports: sudo usermod -aG dialout $USER, and log in again."
-    return "give parameter port the arm's adapter."
+    return f"give {names.port} the adapter of {names.arm}."

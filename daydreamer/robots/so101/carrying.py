@@ -34,6 +34,11 @@ class Carrying:
         self.held_from: Side | None = None
         self.let_go_in: Side | None = None
 
+    @property
+    def note(self) -> str:
+        """For an operator: what it holds."""
+        return "holds nothing" if self.held_from is None else f"holds it, from the {self.held_from} tray"
+
     def forget(self) -> None:
         """What it holds, if anything, counts for nothing."""
         self.held_from = None

@@ -28,7 +28,8 @@ class SeenByClassifier:
         Raises:
           UserError: it cannot be used, or may not pay.
         """
-        return cls(classifier_of(config, ABOVE, make_embodiment().signals[ABOVE].shape).is_likely)
+        height, width, channels = make_embodiment().signals[ABOVE].shape
+        return cls(classifier_of(config, ABOVE, (height, width, channels)).is_likely)
 
     def forget(self) -> None:
         """See `PlacementRule`; the next picture is the first of an episode."""

@@ -13,13 +13,13 @@ import numpy as np
 
 from daydreamer.config import SessionConfig
 from daydreamer.contract.signals import JOINT_POSITION, Measurement
-from daydreamer.contract.task import Task, TaskState
+from daydreamer.contract.task import OPERATOR_PUSHED, Task, TaskState
 from daydreamer.presentation import Figure, Level, Milestone, Presentation
 from daydreamer.robots.so101 import grip, kinematics
 from daydreamer.robots.so101.beginning import Beginning
 from daydreamer.robots.so101.carrying import Carrying
 from daydreamer.robots.so101.cells import ACTIONS, BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Side, cells_over, nearest
-from daydreamer.robots.so101.constants import CLOSED_RAD, CONTROL_RATE_HZ, EPISODE_STEPS, JOINTS, OPEN_RAD
+from daydreamer.robots.so101.constants import CLOSED_RAD, CONTROL_RATE_HZ, EPISODE_STEPS, JOINTS, OPEN_RAD, READY_TOOL_M
 from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.sensed import sense, spaces
@@ -91,6 +91,7 @@ class PickPlace(Task):
     """
 
     presentation = PICKS
+    operator_axes = ("left, right", "forward, back", "gripper", "down, or up with something held")
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
         """`seed` is of the cells in which episodes begin, `extra_cameras` as of `make_embodiment`."""
@@ -111,6 +112,7 @@ class PickPlace(Task):
         self._recent = Recent(CONTROL_RATE_HZ)
         self._carrying = Carrying()
         self._beginning = Beginning(self._choose_begin)
+        self.cell = nearest(READY_TOOL_M)
         self.reset()
 
     @property
@@ -151,12 +153,18 @@ class PickPlace(Task):
         return setpoint
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
-        """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest, forward, which
-        ends at the trays' far side: there is no action that does nothing.
+        """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest the arm
+        stays, by a move that leads out of the trays: there is no action that does nothing.
         """
-        left, forward, turn, up = axes.tolist()
+        left, forward, turn, up = axes[:4].tolist()
+        if max(map(abs, (left, forward, turn, up))) < OPERATOR_PUSHED:
+            nowhere = FORWARD if self.cell.after(FORWARD, False) == self.cell else BACK
+            return np.asarray(nowhere, np.int32)
         choices = {FORWARD: forward, BACK: -forward, LEFT: left, RIGHT: -left, GRIP: abs(turn), LIFT: abs(up)}
         return np.asarray(max(choices, key=lambda choice: choices[choice]), np.int32)
+
+    def operator_note(self) -> str:
+        return self._carrying.note
 
     def _judge(self, holds: bool) -> dict[str, float]:
         """The reward of what the gripper holds now, and did not before, or the other way round."""

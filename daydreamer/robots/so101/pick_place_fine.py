@@ -105,10 +105,12 @@ class PickPlaceFine(Task):
 
     Attributes:
       tool_m, yaw_rad: where the tool is `[3]`, and how it is turned, as of the newest observation.
+      told_rad: `[6]`, what the arm has been told, likewise.
       holds: whether the gripper holds something.
     """
 
     presentation = PLACES
+    operator_axes = ("left, right", "forward, back", "opens, closes", "up, down", "turns left, right")
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = (), rule: PlacementRule | None = None) -> None:
         """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`, and `rule` says what is
@@ -151,6 +153,7 @@ class PickPlaceFine(Task):
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         joints_rad = np.asarray(measurement[JOINT_POSITION], np.float64)
         self.tool_m, self.yaw_rad = kinematics.tool_position_m(joints_rad), kinematics.yaw_rad(joints_rad)
+        self.told_rad = np.array(sent, np.float64)
         self.holds = self._hold.update(measurement, sent)
         grasp_m = self.tool_m + kinematics.jaw_direction(self.yaw_rad) * CUBE_M / 2
         side: Side = "left" if grasp_m[1] > 0.0 else "right"
@@ -184,11 +187,14 @@ class PickPlaceFine(Task):
         return self._beginning.setpoint(measurement, elapsed_s)
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
-        """Left stick: forward, back, left and right; right stick: up and down, and to its left the gripper opens. Where
-        a gamepad has no more, the tool keeps its yaw.
+        """Left stick: forward, back, left and right; right stick: up and down, and to its left the gripper opens;
+        cross: sideways the tool turns.
         """
-        left, forward, opens, up = np.clip(axes, -1.0, 1.0)
-        return np.array((forward, left, up, 0.0, opens), np.float32)
+        left, forward, opens, up, turn, _ = np.clip(axes, -1.0, 1.0)
+        return np.array((forward, left, up, turn, opens), np.float32)
+
+    def operator_note(self) -> str:
+        return self._carrying.note
 
     def _count(self, change: Change, ending: Ending | None) -> None:
         self._in_episode = ending is None

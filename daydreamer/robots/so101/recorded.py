@@ -63,8 +63,7 @@ class RecordedPickPlaceFine:
 
     def motions(self, setpoints: np.ndarray) -> np.ndarray:
         """See `RecordedTask`."""
-        places = [(*kinematics.tool_position_m(each), kinematics.yaw_rad(each), each[GRIPPER]) for each in setpoints]
-        return np.diff(np.array(places), axis=0) / (STEP_M, STEP_M, STEP_M, STEP_YAW_RAD, STEP_GRIPPER_RAD)
+        return motions(setpoints)
 
     def observe(self, measurement: Measurement, sent: np.ndarray, is_last: bool) -> TaskState:
         """See `RecordedTask`."""
@@ -107,6 +106,12 @@ class RecordedPickPlaceFine:
                 f"{self.names[GRIPPER]} goes from {gripper.min():.0f} to {gripper.max():.0f}, and not from 0 to 100; "
                 "record it as lerobot-record does."
             )
+
+
+def motions(setpoints: np.ndarray) -> np.ndarray:
+    """Actions `[n - 1, 5]`, however large, that lead from each of the joints' angles `[n, 6]` to the next ones."""
+    places = [(*kinematics.tool_position_m(each), kinematics.yaw_rad(each), each[GRIPPER]) for each in setpoints]
+    return np.diff(np.array(places), axis=0) / (STEP_M, STEP_M, STEP_M, STEP_YAW_RAD, STEP_GRIPPER_RAD)
 
 
 class _Told:

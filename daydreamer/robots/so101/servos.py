@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from daydreamer.errors import UserError
 from daydreamer.robots.so101 import feetech
-from daydreamer.robots.so101.bus import NoAnswer, ServoBus
+from daydreamer.robots.so101.bus import DRIVEN, ArmNames, NoAnswer, ServoBus
 from daydreamer.robots.so101.constants import (
     COUNT_RAD,
     COUNTS_PER_TURN,
@@ -34,6 +34,9 @@ ROLL = 4
 
 RANGE = (0.75, 1.2)
 """Of a joint's published range, what the calibration of an arm can come to."""
+
+HANDLE_RANGE = (0.3, 1.2)
+"""Likewise of the gripper's range, where a handle is in its place: its owners print several."""
 
 LEAST_V = 4.5
 """Below it the servos have no power but that of the adapter."""
@@ -78,20 +81,26 @@ class ArmServos:
       silent: joints that have not answered at the last tick.
     """
 
-    def __init__(self, bus: ServoBus, calibration: Path | None = None) -> None:
+    def __init__(
+        self, bus: ServoBus, calibration: Path | None = None, names: ArmNames = DRIVEN, handle: bool = False
+    ) -> None:
         """Makes sure that these are the servos of a calibrated SO-101; nothing moves.
 
         Args:
           calibration: LeRobot's file of this arm, to compare with what the servos have; None compares nothing.
+          names: for errors.
+          handle: a handle is in the gripper's place: whatever its range, it is taken for the gripper's.
 
         Raises:
           UserError: a servo is missing, there is another one with its id, it is none of this kind, has no power or no
             calibration, or one of another arm.
         """
         self._bus = bus
+        self._names = names
         self.silent: tuple[str, ...] = ()
         self._find()
-        self._zero, ranges = self._calibration()
+        ranges = self._ranges(HANDLE_RANGE if handle else RANGE)
+        self._rad, self._zero = _scale(ranges, handle)
         if calibration is not None:
             self._compare(calibration, ranges)
         self._torque_on = False
@@ -109,6 +118,17 @@ class ArmServos:
                     self._bus.write(servo, register, value)
                 limit = GRIPPER_TORQUE_N_M / STALL_TORQUE_N_M if joint == GRIPPER else 1.0
                 self._bus.write(servo, feetech.TORQUE_LIMIT, round(1000 * limit))
+        except NoAnswer as error:
+            raise self._unheard(error) from error
+
+    def with_torque(self) -> list[str]:
+        """The servos that have torque, for people.
+
+        Raises:
+          UserError: one does not answer.
+        """
+        try:
+            return [_name(servo) for servo in SERVOS if self._bus.read(servo, feetech.TORQUE_ENABLE)]
         except NoAnswer as error:
             raise self._unheard(error) from error
 
@@ -131,8 +151,8 @@ class ArmServos:
             for joint, (name, servo) in enumerate(zip(JOINTS, SERVOS, strict=True))
         }
         return ArmState(
-            position_rad=(columns[feetech.POSITION] - self._zero) * COUNT_RAD,
-            velocity_rad_s=columns[feetech.VELOCITY] * COUNT_RAD,
+            position_rad=(columns[feetech.POSITION] - self._zero) * self._rad,
+            velocity_rad_s=columns[feetech.VELOCITY] * self._rad,
             # Duty without current is a joint that moves freely, and current without duty one that is moved.
             effort_n_m=np.sign(load_n_m) * np.minimum(np.abs(load_n_m), by_current_n_m),
             temperature_c=columns[feetech.TEMPERATURE],
@@ -151,7 +171,7 @@ class ArmServos:
             self._bus.write_all(feetech.TORQUE_ENABLE, dict.fromkeys(SERVOS, 0))
             self._torque_on = False
             return
-        counts = np.rint(target_rad / COUNT_RAD + self._zero).clip(0, COUNTS_PER_TURN - 1)
+        counts = np.rint(target_rad / self._rad + self._zero).clip(0, COUNTS_PER_TURN - 1)
         self._bus.write_all(feetech.GOAL_POSITION, dict(zip(SERVOS, counts.astype(int).tolist(), strict=True)))
         if not self._torque_on:
             # Only once they know where: with torque they go where they were told last.
@@ -169,13 +189,15 @@ class ArmServos:
             missing = ", ".join(_name(each.servo) for each in unheard if each not in doubled)
             of_these = f", perhaps {missing}, which does not answer" if missing else ""
             raise UserError(
-                f"Two servos of the arm seem to have the id of {_name(doubled[0].servo)}: both answer at once. Give "
-                f"one of them its own{of_these}: alone on the bus, with Feetech's program or lerobot-setup-motors."
+                f"Two servos of {self._names.arm} seem to have the id of {_name(doubled[0].servo)}: both answer at "
+                f"once. Give one of them its own{of_these}: alone on the bus, with Feetech's program or "
+                "lerobot-setup-motors."
             )
         if unheard:
             if len(unheard) == len(SERVOS):
                 raise UserError(
-                    "No servo of the arm answers; switch its power on, and see whether its cable is in the adapter."
+                    f"No servo of {self._names.arm} answers; switch its power on, and see whether its cable is in the "
+                    "adapter."
                 )
             raise self._unheard(unheard[0])
         try:
@@ -183,16 +205,20 @@ class ArmServos:
                 if (model := self._bus.read(servo, feetech.MODEL)) != feetech.MODEL_STS3215:
                     raise UserError(
                         f"Servo {_name(servo)} is of model {model}, not an STS3215 ({feetech.MODEL_STS3215}); put one "
-                        "in its place, or give parameter port the adapter of the SO-101."
+                        f"in its place, or give {self._names.port} the adapter of an SO-101."
                     )
                 if (volts := self._bus.read(servo, feetech.VOLTAGE) / 10.0) < LEAST_V:
-                    raise UserError(f"Servo {_name(servo)} has {volts:.1f} V; switch the arm's power on.")
+                    raise UserError(f"Servo {_name(servo)} has {volts:.1f} V; switch {self._names.arm}'s power on.")
         except NoAnswer as error:
             raise self._unheard(error) from error
 
-    def _calibration(self) -> tuple[NDArray[np.float64], list[tuple[int, int, int]]]:
-        """Counts at angle 0 `[6]`, and what the servos have: homing offset, lower and upper limit of each."""
-        zero, ranges = np.empty(len(SERVOS)), []
+    def _ranges(self, of_gripper: tuple[float, float]) -> list[tuple[int, int, int]]:
+        """What the servos have: homing offset, lower and upper limit of each.
+
+        Args:
+          of_gripper: see `RANGE`.
+        """
+        ranges = []
         registers = (feetech.HOMING_OFFSET, feetech.LOWER_LIMIT, feetech.UPPER_LIMIT)
         try:
             for joint, servo in enumerate(SERVOS):
@@ -200,19 +226,16 @@ class ArmServos:
                 ranges.append((offset, lower, upper))
                 width_rad = (upper - lower) * COUNT_RAD
                 published_rad = LIMITS.upper_rad[joint] - LIMITS.lower_rad[joint]
-                low, high = RANGE
+                low, high = of_gripper if joint == GRIPPER else RANGE
                 if joint != ROLL and not low * published_rad <= width_rad <= high * published_rad:
                     raise UserError(
                         f"Servo {_name(servo)} has limits {width_rad:.2f} rad apart, where the joint has "
-                        f"{published_rad:.2f}: it has not been calibrated, or as another joint. Calibrate the arm, as "
-                        "with lerobot-calibrate."
+                        f"{published_rad:.2f}: it has not been calibrated, or as another joint. Calibrate "
+                        f"{self._names.arm}, as with lerobot-calibrate."
                     )
-                zero[joint] = (lower + upper) / 2
-                if joint == GRIPPER:
-                    zero[joint] = lower - LIMITS.lower_rad[GRIPPER] / COUNT_RAD
         except NoAnswer as error:
             raise self._unheard(error) from error
-        return zero, ranges
+        return ranges
 
     def _compare(self, path: Path, ranges: list[tuple[int, int, int]]) -> None:
         file = read_calibration(path)
@@ -222,15 +245,26 @@ class ArmServos:
                 raise UserError(
                     f"{path} is the calibration of another arm: for {name} it has id {said.id}, homing offset "
                     f"{said.homing_offset} and limits {said.range_min} to {said.range_max}, the servo {servo}, "
-                    f"{own[0]} and {own[1]} to {own[2]}. Give parameter calibration the file of this arm, or "
-                    "calibrate it."
+                    f"{own[0]} and {own[1]} to {own[2]}. Give {self._names.calibration} the file of this arm, "
+                    "or calibrate it."
                 )
 
     def _unheard(self, error: NoAnswer) -> UserError:
         return UserError(
-            f"Servo {_name(error.servo)} of the arm does not answer; see whether its cable is in, and whether it has "
-            "that id."
+            f"Servo {_name(error.servo)} of {self._names.arm} does not answer; see whether its cable is in, and "
+            "whether it has that id."
         )
+
+
+def _scale(ranges: list[tuple[int, int, int]], handle: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Angle of a count, and counts at angle 0, `[6]` each, of what the servos have."""
+    _, lower, upper = np.array(ranges, np.float64).T
+    rad, zero = np.full(len(SERVOS), COUNT_RAD), (lower + upper) / 2
+    if handle:
+        published_rad = LIMITS.upper_rad[GRIPPER] - LIMITS.lower_rad[GRIPPER]
+        rad[GRIPPER] = published_rad / (upper[GRIPPER] - lower[GRIPPER])
+    zero[GRIPPER] = lower[GRIPPER] - LIMITS.lower_rad[GRIPPER] / rad[GRIPPER]
+    return rad, zero
 
 
 def read_calibration(path: Path) -> Mapping[str, _Calibrated]:

@@ -1,4 +1,4 @@
-"""A dream that is driven live, as it is drawn."""
+"""A robot that is driven live, as it is drawn."""
 
 import math
 
@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip("rerun")
 
-from daydreamer.viewer.dreamt import DreamView
+from daydreamer.viewer.live import LiveView
+from daydreamer.viewer.titles import DREAM
 
 
 def test_both_robots_and_what_is_foreseen_are_drawn(record_session, print_recording, tmp_path):
     recorder = record_session()
-    view = DreamView(recorder.session, tmp_path / "dream.rrd")
+    view = LiveView(recorder.session, DREAM, tmp_path / "dream.rrd")
     random = np.random.default_rng(0)
     for frame in range(14):
         observation = recorder.step(1, frame, random).observation

@@ -1,0 +1,120 @@
+"""A gamepad that is published, as `daydreamer demonstrate --by gamepad` hears it, and an operator of a live arm."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+import rclpy
+from sensor_msgs.msg import Joy
+
+from daydreamer.cli.hands import open_hand
+from daydreamer.config import SessionConfig
+from daydreamer.demonstration.by_hand import HandRequest
+from daydreamer.errors import UserError
+from daydreamer.periodic import periodically
+from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP
+from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
+from ros_nodes import gamepad
+
+DOMAIN = 50
+
+
+class Pads:
+    """Gamepads of this test, each a node, which say 20 times a second what they are told to."""
+
+    def __init__(self, context):
+        self._context = context
+        self._publishers = []
+        self.nodes = []
+        self.message = Joy(axes=[0.0] * 8, buttons=[0] * 11)
+
+    def add(self):
+        self.nodes.append(rclpy.create_node(f"joy_{len(self.nodes) + 1}", context=self._context))
+        self._publishers.append(self.nodes[-1].create_publisher(Joy, "joy", 10))
+
+    def publish(self):
+        for publisher in self._publishers:
+            publisher.publish(self.message)
+
+
+@pytest.fixture
+def pads(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    pads = Pads(context)
+    with periodically(pads.publish, 0.05, "pads"):
+        yield pads
+    for node in pads.nodes:
+        node.destroy_node()
+    context.shutdown()
+
+
+def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypatch):
+    task, said = PickPlaceFine(seed=0), []
+
+    def drive_by(layout):
+        return open_hand("gamepad", layout, task, SessionConfig(), said.append)
+
+    monkeypatch.setattr(gamepad, "PATIENCE_S", 0.3)
+    with pytest.raises(UserError, match="No gamepad is heard on /joy; plug one in and start 'ros2 run joy joy_node'"):
+        with drive_by("xbox"):
+            pass
+    monkeypatch.undo()
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    pads.add()
+    with pytest.raises(UserError, match="has 8 axes and 11 buttons, fewer than the layout 'game_controller' is of"):
+        with drive_by("game_controller"):
+            pass
+    with drive_by("xbox") as hand:
+        assert "Hold LB to drive" in said[-1] and hand.action() is None
+        pads.message = Joy(axes=[0.0, 1.0] + [0.0] * 6, buttons=[0, 1, 0, 0, 1] + [0] * 6)
+        end_s, asked = time.monotonic() + 30.0, []
+        while hand.action() is None:
+            assert time.monotonic() < end_s
+            hand.wait(0.1)
+            asked += hand.requests()
+        assert hand.action().tolist() == [1.0, 0.0, 0.0, 0.0, 0.0] and asked == [HandRequest.DISCARD]
+    pads.add()
+    with pytest.raises(UserError, match="2 gamepads on /joy: .*; stop all but one"):
+        while True:  # until the second one is discovered
+            assert time.monotonic() < end_s
+            with drive_by("xbox"):
+                pass
+
+
+@pytest.mark.long  # actor/test_operator.py and robots/test_so101_task.py guard the same, without processes
+def test_an_operator_intervenes_in_a_live_arm_by_keys(make_rig):
+    rig = make_rig(51, ["actor.random_s=0.5", "twin.command_timeout_s=10"], robot="so101")
+    rig.start("twin")
+    actor = subprocess.Popen(
+        [sys.executable, "-m", "ros_nodes.actor_node", "--session", str(rig.session.path), "--operator-input"],
+        env=rig.environment,
+        stdin=subprocess.PIPE,
+        text=True,
+    )
+    rig.processes.append(actor)
+
+    def type_lines(*lines):
+        actor.stdin.write("".join(f"{line}\n" for line in lines))
+        actor.stdin.flush()
+
+    rig.until(lambda: len(rig.steps()) >= 3)
+    type_lines("steer left", "intervene")  # before it, a key means nothing
+    rig.until(lambda: sum(step.intervention for step in rig.steps()) >= 4)
+    type_lines("steer left")
+    rig.until(lambda: any(step.action_requested == GRIP for step in rig.steps() if step.intervention))
+    type_lines("intervene")
+    rig.until(lambda: not rig.steps()[-1].intervention)
+    shown = [step for step in rig.steps() if step.intervention]
+    assert sum(step.action_requested == GRIP for step in shown) == 1
+    assert {int(step.action_requested) for step in shown} <= {FORWARD, BACK, GRIP}
+    # Where nothing was asked for the arm stayed.
+    tools = np.array([step.observation["tool"] for step in shown[1:]])
+    assert np.ptp(tools, axis=0).max() < 0.2
