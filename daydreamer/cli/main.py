@@ -500,7 +500,7 @@ def label(
     As in: daydreamer label sessions/monday, then daydreamer label sessions/monday --train --out placed.safetensors,
     then daydreamer learn so101 pick_place_fine --set success.classifier=placed.safetensors
 
-    Exit status 1 if it is not good enough, 2 for a mistake in the command.
+    Exit status 1 if it is not good enough, 2 for a mistake in the command, 130 if you broke off.
     """
     from daydreamer.cli.label import label
 
