@@ -128,8 +128,7 @@ class GamepadHand(Hand):
         layout = self._layout
         self._heard_s = time.monotonic()
         drives = layout.pressed(layout.deadman, buttons)
-        stick = np.nan_to_num(layout.stick(axes, buttons))
-        self._axes = stick if drives else None
+        self._axes = layout.stick(axes, buttons) if drives else None
         held = {
             request
             for request, button in ((HandRequest.KEEP, layout.keep), (HandRequest.DISCARD, layout.discard))

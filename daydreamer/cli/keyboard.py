@@ -44,7 +44,7 @@ CONFIRM_S = 5.0
 
 HELP = (
     "Keys: space = emergency stop (in software: have the robot's own at hand), x = reset it, p = pause, r = resume, "
-    "i = intervene, again to end; then w a s d, arrows, q and e steer. x and r ask for a capital Y."
+    "i = intervene, again to end; then w a s d, arrows, q and e steer an arm or wheels. x and r ask for a capital Y."
 )
 
 ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}

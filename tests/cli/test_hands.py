@@ -147,6 +147,6 @@ def test_without_a_terminal_or_with_an_unknown_layout_nobody_drives():
             pass
 
 
-def test_an_axis_that_is_out_of_range_is_at_its_end():
-    stick = LAYOUTS["xbox"].stick([1e30, -np.inf], [])
-    assert stick.tolist() == [1.0, -1.0, 0.0, 0.0, 0.0, 0.0]
+def test_an_axis_that_is_out_of_range_is_at_its_end_and_one_that_is_not_finite_is_let_go():
+    stick = LAYOUTS["xbox"].stick([1e30, -np.inf, 0.0, np.inf, np.nan, 0.0, -1e30], [])
+    assert stick.tolist() == [1.0, 0.0, 0.0, 0.0, -1.0, 0.0]

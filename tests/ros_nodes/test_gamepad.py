@@ -81,6 +81,11 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
             hand.wait(0.1)
             asked += hand.requests()
         assert hand.action().tolist() == [1.0, 0.0, 0.0, 0.0, 0.0] and asked == [HandRequest.DISCARD]
+        pads.message = Joy(axes=[0.0, -1.0] + [0.0] * 6, buttons=[0, 0, 0, 0, 1] + [0] * 6)
+        while hand.action()[0] > 0.0:  # a twin that is slower than real time leaves no time to wait
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+            hand.wait(0.0)
     pads.add()
     with pytest.raises(UserError, match="2 gamepads on /joy: .*; stop all but one"):
         while True:  # until the second one is discovered
