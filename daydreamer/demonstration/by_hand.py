@@ -57,6 +57,9 @@ class Hand(Protocol):
     def action(self) -> np.ndarray | None:
         """What is to be done in this step `[action]`; None while nothing is: then the twin stands still."""
 
+    def has_let_go(self) -> bool:
+        """Whether what is done next is begun anew; a key that is held is silent between two repeats."""
+
     def begin(self) -> None:
         """An episode is to begin: what was done until now is not meant for it."""
         return
@@ -177,8 +180,8 @@ class OperatedSession:
                 self._how = "ended by you"
                 self._loop.end_episode()
                 return None
+            has_let_go = has_let_go or self._hand.has_let_go()
             action = self._hand.action()
-            has_let_go = has_let_go or action is None
             goes_on = action is not None and has_let_go and not self._paused
             waits = "" if goes_on else self._why(at_begin, has_let_go)
             self._audience.look(self._scene(state, waits))

@@ -69,6 +69,20 @@ def test_of_one_thing_at_a_time_there_is_one_for_each_key():
         assert typist.hand.action() == action and typist.hand.action() is None
 
 
+@pytest.mark.parametrize("task", [PickPlace, PickPlaceFine])
+def test_a_key_that_is_held_is_not_let_go_between_its_repeats(task):
+    typist = Typist(task(seed=0))
+    assert typist.hand.has_let_go()
+    for pause_s in (0.0, 0.66, 0.04, 0.04):  # the longest usual delay of a terminal, and its repeats
+        typist.now_s += pause_s
+        typist.type("w")
+        typist.hand.action()
+        assert not typist.hand.has_let_go()
+    typist.now_s += IDLE_S + 0.1
+    typist.type("x")  # which moves nothing
+    assert typist.hand.has_let_go() and typist.hand.action() is None
+
+
 class Pad:
     """Says what it is told to."""
 

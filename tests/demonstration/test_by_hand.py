@@ -36,6 +36,9 @@ class PractisedHand(Hand):
             return None
         return self.teacher.action()
 
+    def has_let_go(self):
+        return self.idle > 0
+
 
 class Witness:
     """Sees all there is to see, and lets go once an episode has ended."""
