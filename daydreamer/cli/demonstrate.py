@@ -13,6 +13,7 @@ from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
 from daydreamer.cli.hands import NO_LEADER, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
+from daydreamer.cli.keyboard import remember_terminal
 from daydreamer.cli.live import LiveLine, live_page
 from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.config import SessionConfig
@@ -108,12 +109,13 @@ def demonstrate_by_hand(
     robot_task, told = make_task(config), ShownEpisodes(lesson.episodes, lesson.as_json)
     line = LiveLine(told.console)
     with contextlib.ExitStack() as stack:
+        # Before the terminal is set up, which has to be given back whatever ends this.
+        stop = stack.enter_context(interrupts(INTERRUPTED, remember_terminal()))
         hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say, leader))
         session = new_session(lesson.out, config, teacher=teacher)
         twin = stack.enter_context(_twin_of(session))
         page = _open_page(stack, session, line.say, onlooking)
         stack.enter_context(line)
-        stop = stack.enter_context(interrupts(INTERRUPTED))
         operated = OperatedSession(session, twin, robot_task, hand, HandScreen(line, page, told, robot_task.spec))
         operated.run(lesson.episodes, stop)
     told.conclude(session, discarded=operated.discarded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -198,6 +199,21 @@ class Keyboard(Typing):
 def can_type() -> bool:
     """Whether there is a terminal whose keys are for this process."""
     return sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno())
+
+
+def remember_terminal() -> Callable[[], None]:
+    """What puts the settings of the terminal back as they are now; a signal handler may call it."""
+    if not can_type():
+        return lambda: None
+    descriptor = sys.stdin.fileno()
+    settings = termios.tcgetattr(descriptor)
+
+    def restore() -> None:
+        with contextlib.suppress(termios.error):
+            if _in_foreground(descriptor):
+                termios.tcsetattr(descriptor, termios.TCSANOW, settings)
+
+    return restore
 
 
 def _in_foreground(descriptor: int) -> bool:

@@ -374,8 +374,9 @@ def demonstrate(
     terminal says, and the tool follows it. Nothing is written to its servos.
 
     You drive in real time, and the twin stands still while you do nothing. An episode that has ended is kept, unless
-    you forget it before the next one begins; what is forgotten, or has not ended, is not written at all. Enter does not
-    say that you have succeeded: reward is the task's own, and what you end before it has come is kept without.
+    you forget it before the next one begins. What is forgotten, or has not ended, is not written; only the task's own
+    figures, as placements per minute, have counted it. Enter does not say that you have succeeded: reward is the task's
+    own, and what you end before it has come is kept without.
 
     As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
     --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
