@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
-from daydreamer.cli.hands import NO_LEADER, hand_named, open_hand
+from daydreamer.cli.hands import NO_LEADER, By, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.keyboard import remember_terminal
 from daydreamer.cli.live import LiveLine, live_page
@@ -20,6 +20,7 @@ from daydreamer.config import SessionConfig
 from daydreamer.contract.leader import LeaderOptions
 from daydreamer.demonstration.by_hand import OperatedSession
 from daydreamer.demonstration.scripted import DemonstrationSession
+from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -28,6 +29,36 @@ from daydreamer.viewer.titles import BY_HAND
 
 SCRIPTED: Literal["scripted"] = "scripted"
 INTERRUPTED = "Stopping after this step, and keeping what was shown; once more ends at once."
+
+
+OPTIONS_OF: Mapping[str, Sequence[str]] = {
+    "layout": ("gamepad",),
+    "leader_port": ("leader",),
+    "calibration": ("leader",),
+    **dict.fromkeys(("dashboard", "address", "port", "browser"), get_args(By)),
+}
+"""By what an option's episodes are shown; it means nothing to others."""
+
+
+def refuse_stray(by: str, given: Mapping[str, Any]) -> None:
+    """Makes sure that options mean something.
+
+    Args:
+      by: what is shown by.
+      given: options with their values, by name.
+
+    Raises:
+      UserError: nobody shows anything by that, or some do not.
+    """
+    if by != SCRIPTED:
+        hand_named(by)
+    stray = {name: value for name, value in given.items() if by not in OPTIONS_OF.get(name, (by,))}
+    if stray:
+        whose = [
+            f"{'--no-' if value is False else '--'}{name.replace('_', '-')} is for --by {' or '.join(OPTIONS_OF[name])}"
+            for name, value in stray.items()
+        ]
+        raise UserError(f"{', '.join(whose)}, not for --by {by}; choose that, or leave out what is not for it.")
 
 
 @dataclasses.dataclass(frozen=True)

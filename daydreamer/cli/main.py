@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """What was written on the command line, whatever the defaults are; by name."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _show_version(wanted: bool) -> None:
@@ -325,6 +331,7 @@ def evaluate(
 
 @app.command()
 def demonstrate(
+    context: typer.Context,
     robot: RobotName,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
     task: TaskName = None,
@@ -354,7 +361,7 @@ def demonstrate(
     seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
     twin: TwinFile = None,
     overrides: Overrides = None,
-    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive.")] = True,
+    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive by hand.")] = True,
     address: AddressOption = "127.0.0.1",
     port: PortOption = None,
     browser: BrowserOption = True,
@@ -382,12 +389,11 @@ def demonstrate(
     --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
     --out shown
     """
-    from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand
+    from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand, refuse_stray
     from daydreamer.contract.leader import LeaderOptions
 
+    refuse_stray(by, _given(context))
     leader = LeaderOptions(port=leader_port, calibration=calibration)
-    if by != "leader" and leader != LeaderOptions():
-        raise UserError("--leader-port and --calibration are a leader's; add --by leader, or leave them out.")
     lesson = Lesson(robot, task, out, episodes, seed, twin, overrides or [], json)
     if by == SCRIPTED:
         raise typer.Exit(demonstrate(lesson))

@@ -69,8 +69,25 @@ def test_a_robot_without_a_teacher_is_refused_before_anything_is_made(tmp_path):
     ):
         with pytest.raises(UserError, match=error):
             demonstrate_by_hand(lesson(tmp_path / "shown"), by, "xbox", Onlooking(False, "127.0.0.1", None, False))
-    stray = ["demonstrate", "so101", "--leader-port", "/dev/ttyACM1", "--out", str(tmp_path / "shown")]
-    assert "add --by leader, or leave them out" in str(CliRunner().invoke(app, stray).exception)
+    assert not (tmp_path / "shown").exists()
+
+
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ("--leader-port /dev/ttyACM1", "--leader-port is for --by leader, not for --by scripted"),
+        ("--by keyboard --layout xbox", "--layout is for --by gamepad, not for --by keyboard"),
+        ("--by leader --layout xbox --port 9090", "--layout is for --by gamepad, not for --by leader"),
+        (
+            "--no-dashboard --address 127.0.0.1",
+            "--no-dashboard is for --by keyboard or gamepad or leader, --address is for --by keyboard",
+        ),
+        ("--by thought --layout xbox", "Nobody shows anything by 'thought'"),
+    ],
+)
+def test_an_option_that_means_nothing_there_is_an_error(tmp_path, options, error):
+    command = ["demonstrate", "so101", *options.split(), "--out", str(tmp_path / "shown")]
+    assert str(CliRunner().invoke(app, command).exception).startswith(error)
     assert not (tmp_path / "shown").exists()
 
 
