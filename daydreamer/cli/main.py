@@ -372,7 +372,7 @@ def demonstrate(
     Nobody learns meanwhile. Each step is logged as an operator's intervention, so that status, report, dashboard and
     export have the session as any other. The scripted teacher, which comes with some robots' folders, may know what the
     robot does not, as where the cube is; it shows in lock-step, as fast as the machine allows. Told is the return of
-    each episode. Ctrl-C keeps what was shown, and ends with exit status 130.
+    each episode. Ctrl-C keeps what was shown, as does a lost terminal, and ends with exit status 130.
 
     By keyboard, in a terminal, also over SSH: w a s d, the arrows, q and e steer; what each does is said at the
     beginning, as the task has it. A key moves the robot for one step, and as long as it repeats. Enter ends an episode,
