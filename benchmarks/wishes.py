@@ -1,10 +1,11 @@
-"""Whether a wish is granted by planning in the model that a session has: backwards, turning on the spot, crouching.
+"""Whether a wish is granted by the model that a session has: backwards, turning on the spot, crouching.
 
     python benchmarks/wishes.py --sessions SESSION ... --out FILE [--wishes WISH ...] [--attempts 3] [--seconds 10]
-                                [--proposals none policy] [--picture FILE]
+                                [--proposals none policy] [--train 2000] [--picture FILE]
 
-For each SESSION and WISH the twin is driven by planning, about the action 0 and about the policy, and by the policy
-alone, as `daydreamer wish` does it. A share says how much of the way from the policy alone, or from rest, to what was
+For each SESSION and WISH the twin is driven by planning, about the action 0 and about the policy, by a policy that was
+trained for it in dreams alone if --train says in how many gradient steps, and by the session's policy alone, as
+`daydreamer wish` does it. A share says how much of the way from the policy alone, or from rest, to what was
 wished for was come, by the simulator's truth. What FILE has already is not run again. For how long a plan takes on one
 core, pin it: `NPROC=1 taskset -c 0`, with nothing beside it.
 """
@@ -23,13 +24,14 @@ from paired_arms import commit_of
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.contract.wishes import Wishables
-from daydreamer.instrument.granting import BY_POLICY, PlanSettings, grant, to_json
+from daydreamer.instrument.granting import BY_POLICY, BY_TRAINING, PlanSettings, grant, to_json
 from daydreamer.instrument.wish_planning import PROPOSALS, find_proposal
 from daydreamer.instrument.wishing import WishedReward, named_wish
 from daydreamer.session.directory import Session
 from daydreamer.storage.atomic import write_anywhere
 
 WISHES = ("backwards 0.3", "turn 0.6", "crouch 0.18")
+WITHOUT_A_PLAN = {BY_POLICY: "policy alone", BY_TRAINING: "trained\nin dreams"}
 AT_REST = {"height_m": 0.27}
 """Where a signal is if nothing is done; the others are 0."""
 
@@ -42,6 +44,7 @@ def main() -> int:
     parser.add_argument("--proposals", nargs="+", default=PROPOSALS)
     parser.add_argument("--attempts", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--train", type=int, default=0, metavar="GRADIENT_STEPS")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG of what came")
     options = parser.parse_args()
     keep_compilations()
@@ -58,8 +61,10 @@ def main() -> int:
                     plan=PlanSettings(proposal=find_proposal(proposal)),
                     seconds=options.seconds,
                     attempts=options.attempts,
+                    gradient_steps=options.train,
                 )
-                known[proposal] = to_json(granted) | {"session": directory.name, "share": share(to_json(granted))}
+                result = to_json(granted) | {"session": directory.name}
+                known[proposal] = result | {"shares": shares(result)}
                 results["commit"] = commit_of(Path(__file__).parents[1])
                 write_anywhere(options.out, (json.dumps(results, indent=1) + "\n").encode())
                 print(wish, directory.name, proposal, told(known[proposal]), flush=True)
@@ -72,18 +77,17 @@ def _named(wish: str, wishables: Wishables, session: Session) -> WishedReward:
     return named_wish(wishables, wish)
 
 
-def share(result: dict[str, Any]) -> float:
-    """How much of the way from rest to what was wished for was come; below 0 it went the other way."""
+def shares(result: dict[str, Any]) -> dict[str, float]:
+    """How much of the way from rest to what was wished for each driver came; below 0 it went the other way."""
     ((signal, target),) = result["targets"].items()
     begin = AT_REST.get(signal, 0.0)
-    planned = result["came"][0]
-    came = planned["truth"].get(signal, planned["signals"][signal])["mean"]
-    return round((came - begin) / (target - begin), 3)
+    came = {each["driver"]: each["truth"].get(signal, each["signals"][signal])["mean"] for each in result["came"]}
+    return {driver: round((value - begin) / (target - begin), 3) for driver, value in came.items()}
 
 
 def told(result: dict[str, Any]) -> str:
     """In a line."""
-    parts = [f"share {result['share']:.2f}"]
+    parts = [f"shares {result['shares']}"]
     for each in result["came"]:
         values = {name: round(value["mean"], 3) for name, value in (each["truth"] or each["signals"]).items()}
         falls = {name: value["mean"] for name, value in each["occurrences_per_minute"].items()}
@@ -127,7 +131,7 @@ def _came(session: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
         (signal,) = result["targets"]
         for each in result["came"]:
             about = {"policy": "the policy", "none": "standing"}[proposal]
-            column = "policy alone" if each["driver"] == BY_POLICY else f"planned,\nabout {about}"
+            column = WITHOUT_A_PLAN.get(each["driver"], f"planned,\nabout {about}")
             if column not in seen:
                 seen.add(column)
                 yield column, each["truth"].get(signal, each["signals"][signal])

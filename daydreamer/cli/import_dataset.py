@@ -50,7 +50,7 @@ def import_dataset(
     dataset = RecordedDataset(directory)
     entry = find_robot(robot or _robot_of(dataset))
     if is_exported(dataset):
-        task = task or next(iter(dataset.read_episodes()[0].tasks), None)
+        task = task or dataset.read_task()
     chosen = functools.partial(configure, robot=entry.name, task=task, seed=0, body=body, overrides=overrides)
     recording = _recording(dataset, chosen(minutes=1.0), cameras, units, calibration, success)
     told, remarks = ShownEpisodes(len(recording.episodes), as_json), list[str]()

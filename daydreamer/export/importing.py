@@ -72,4 +72,7 @@ def write_recording(session: Session, recording: Recording, on_episode: Callable
     if not count:
         raise UserError(f"Nothing can be imported: {unusable[0]}; take a copy of the dataset that is whole.")
     more = [f"{len(unusable) - MOST_TOLD} more are left out"] if len(unusable) > MOST_TOLD else []
-    return [*recording.conclude(count, reward), *(f"{each}.".capitalize() for each in (*unusable[:MOST_TOLD], *more))]
+    return [
+        *recording.conclude(count, reward),
+        *(f"{each[0].upper()}{each[1:]}." for each in (*unusable[:MOST_TOLD], *more)),
+    ]

@@ -1,11 +1,14 @@
 """Reads a LeRobotDataset, version 3, which may come from a stranger: see `lerobot_dataset` for what lies where.
 
-Its metadata say where files are by their numbers alone, no link is followed, what is read has a bound, and parquet and
-video are read by libraries that run nothing of what they read. What is wrong with one episode ends that one.
+Its metadata say where files are by their numbers alone, no link is followed, and parquet and video are read by
+libraries that run nothing of what they read. A few bytes of parquet may stand for gigabytes: what a table has is held
+against what it should have before it is read, and as a file may lie about itself, reading it gets so much memory and no
+more. What is wrong with one episode ends that one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import math
@@ -13,13 +16,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from daydreamer.contract.pictures import LARGEST_PIXELS, scaled
 from daydreamer.errors import UserError
+from daydreamer.export.bounded_memory import bounded_memory
 from daydreamer.export.lerobot_dataset import DATA_PATH, EPISODES_PATH, FILES_PER_CHUNK, VIDEO_PATH, require_libraries
 from daydreamer.storage.files import file_size, open_file, read_file
 from daydreamer.texts import decode_json, printable_line
@@ -28,15 +32,18 @@ INFO_BYTES = 1 << 22
 MOST_FILES = 100_000
 MOST_EPISODES = 100_000
 MOST_ROWS = 10_000_000
-"""Of a table; LeRobot's have a gigabyte at most."""
-TABLE_BYTES = 1 << 31
+"""Of a table."""
+TABLE_BYTES = 1 << 29
+"""Of the numbers that are taken of a table; LeRobot's files have 100 MB, compressed."""
+READ_BYTES = 3 * TABLE_BYTES
+"""Of memory, for reading a table."""
 LONGEST_FRAMES = 36_000
 """Of an episode: 20 minutes at 30 Hz."""
 MOST_HZ = 1000.0
 
 PICTURES = "observation.images."
 _PICTURES = re.compile(r"observation\.images\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
-_COPY = "take a copy that is whole"
+COPY = "take a copy that is whole"
 
 
 class EpisodeUnusable(Exception):
@@ -47,7 +54,7 @@ class Feature(msgspec.Struct):
     """What a frame has under a name."""
 
     dtype: str
-    shape: list[int] = []
+    shape: list[Annotated[int, msgspec.Meta(ge=1)]] = []
     names: Any = None
 
 
@@ -79,14 +86,12 @@ class Episode:
       frames: that it has.
       file: chunk and file of its numbers.
       clips: of its pictures, by feature.
-      tasks: what it says it shows.
     """
 
     number: int
     frames: int
     file: tuple[int, int]
     clips: Mapping[str, Clip]
-    tasks: Sequence[str]
 
 
 class RecordedDataset:
@@ -109,9 +114,9 @@ class RecordedDataset:
             ("video_path", info.video_path or VIDEO_PATH, VIDEO_PATH),
         ):
             if said != ours:
-                raise self.refusal(f"its files lie elsewhere than LeRobot puts them ({name} {_short(said)})", _COPY)
+                raise self.refusal(f"its files lie elsewhere than LeRobot puts them ({name} {_short(said)})", COPY)
         if not (info.fps is not None and 0.0 < info.fps <= MOST_HZ):
-            raise self.refusal(f"it does not say how many frames it has a second ({_short(info.fps)})", _COPY)
+            raise self.refusal(f"it does not say how many frames it has a second ({_short(info.fps)})", COPY)
         if not info.total_episodes > 0:
             raise self.refusal("it has no episode", "record one")
         self.features, self.rate_hz = info.features, info.fps
@@ -129,19 +134,43 @@ class RecordedDataset:
         Raises:
           UserError: the metadata are damaged.
         """
-        columns = ["episode_index", "length", "tasks", "data/chunk_index", "data/file_index"]
+        columns = ["episode_index", "length", "data/chunk_index", "data/file_index"]
         for key in pictures:
             columns += [f"videos/{key}/{name}" for name in ("chunk_index", "file_index", "from_timestamp")]
         episodes: list[Episode] = []
         for path in self._episode_files():
-            try:
-                rows = self._read_table(path, columns).to_pylist()
-                episodes += [_episode(row, pictures) for row in rows]
-            except (LookupError, ValueError, TypeError) as error:
-                raise self.refusal(f"{path} is no list of its episodes ({_short(error)})", _COPY) from error
-        if not 0 < len(episodes) <= MOST_EPISODES:
-            raise self.refusal(f"it lists {len(episodes)} episodes, and 1 to {MOST_EPISODES} are read", _COPY)
+            with self._listing(path):
+                most = MOST_EPISODES - len(episodes)
+                for row in self._read_table(path, dict.fromkeys(columns, 1), most).to_pylist():
+                    episode = _episode(row, pictures)
+                    if episodes and episode.number <= episodes[-1].number:
+                        raise ValueError(f"episode {episode.number} comes after {episodes[-1].number}")
+                    episodes.append(episode)
+        if not episodes:
+            raise self.refusal("it lists no episode", COPY)
         return episodes
+
+    def read_task(self) -> str | None:
+        """What the first episode says it shows; None if it says nothing.
+
+        Raises:
+          UserError: the metadata are damaged.
+        """
+        import pyarrow.compute
+
+        path = EPISODES_PATH.format(**_place((0, 0)))
+        with self._listing(path), self._open_table(path) as parquet:
+            rows = next(parquet.iter_batches(1, columns=["tasks"], use_threads=False), None)
+            tasks = [] if rows is None else pyarrow.compute.list_flatten(rows.column("tasks"))
+            return printable_line(str(tasks[0])) if len(tasks) else None
+
+    @contextlib.contextmanager
+    def _listing(self, path: str) -> Iterator[None]:
+        """Raises UserError for whatever is found to be wrong in there with a list of episodes."""
+        try:
+            yield
+        except (LookupError, ValueError, TypeError, OverflowError) as error:
+            raise self.refusal(f"{path} is no list of its episodes ({_short(error)})", COPY) from error
 
     def _episode_files(self) -> Iterator[str]:
         for number in range(MOST_FILES):
@@ -230,37 +259,44 @@ class RecordedDataset:
             raise self._unreadable("meta/info.json", error) from error
         version = info.get("codebase_version") if isinstance(info, dict) else None
         if not (isinstance(version, str) and version.startswith("v3.")):
-            cure = "convert it with LeRobot's convert_dataset_v21_to_v30" if version else _COPY
+            cure = "convert it with LeRobot's convert_dataset_v21_to_v30" if version else COPY
             raise self.refusal(f"it is of version {_short(version)}, and 3 is read", cure)
         try:
             return msgspec.convert(info, _Info)
         except msgspec.ValidationError as error:
             raise self._unreadable("meta/info.json", error) from error
 
-    def _read_table(self, path: str, columns: Sequence[str]) -> Any:
-        """Some columns of a parquet file, as a table of pyarrow's. Raises ValueError: they cannot be read."""
+    @contextlib.contextmanager
+    def _open_table(self, path: str) -> Iterator[Any]:
+        """A parquet file, of pyarrow's. Raises ValueError: what is done with it in there fails."""
         import pyarrow.parquet
 
         try:
-            with os.fdopen(open_file(self.path / path), "rb") as file:
-                parquet = pyarrow.parquet.ParquetFile(file)
-                groups = map(parquet.metadata.row_group, range(parquet.metadata.num_row_groups))
-                size = sum(group.total_byte_size for group in groups)
-                if parquet.metadata.num_rows > MOST_ROWS or size > TABLE_BYTES:
-                    raise ValueError(f"it has {parquet.metadata.num_rows} rows and {size} bytes, more than are read")
-                if missing := sorted(set(columns) - set(parquet.schema_arrow.names)):
-                    raise ValueError(f"it lacks {missing[0]}")
-                return parquet.read(columns=list(columns))
-        except (OSError, MemoryError, pyarrow.ArrowException) as error:
+            with os.fdopen(open_file(self.path / path), "rb") as file, bounded_memory(READ_BYTES):
+                yield pyarrow.parquet.ParquetFile(file)
+        except MemoryError as error:
+            raise ValueError(f"reading it takes more than {READ_BYTES >> 20} MiB of memory") from error
+        except (OSError, pyarrow.ArrowException) as error:
             raise ValueError(_reason(error)) from error
+
+    def _read_table(self, path: str, widths: Mapping[str, int], most_rows: int) -> Any:
+        """Columns of a parquet file, as a table of pyarrow's. Raises ValueError: they cannot be read.
+
+        Args:
+          widths: of each column, how many numbers a row has.
+        """
+        with self._open_table(path) as parquet:
+            # In this thread alone: the stacks of others would take of the memory that there is for it.
+            return parquet.read(columns=_leaves(parquet, widths, most_rows), use_threads=False)
 
     def _read_columns(self, path: str, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Raises EpisodeUnusable: they cannot be read, or are not what the dataset says."""
         shapes = {name: self.features[name].shape if name in self.features else [1] for name in names}
+        widths = {name: math.prod(shape) for name, shape in shapes.items()}
         try:
-            table = self._read_table(path, names)
-            return {name: _numbers(table.column(name), math.prod(shape)) for name, shape in shapes.items()}
-        except ValueError as error:
+            table = self._read_table(path, widths, MOST_ROWS)
+            return {name: _numbers(table.column(name), width) for name, width in widths.items()}
+        except (LookupError, ValueError) as error:
             raise EpisodeUnusable(f"{path} cannot be read ({_short(error)})") from error
 
     def refusal(self, what: str, cure: str) -> UserError:
@@ -269,7 +305,7 @@ class RecordedDataset:
 
     def _unreadable(self, path: str, error: Exception) -> UserError:
         link = isinstance(error, OSError) and error.errno == errno.ELOOP
-        cure = "download it as files, by 'hf download --repo-type dataset <user>/<name> --local-dir'" if link else _COPY
+        cure = "download it as files, by 'hf download --repo-type dataset <user>/<name> --local-dir'" if link else COPY
         return self.refusal(f"{path} cannot be read ({_reason(error)})", cure)
 
 
@@ -289,9 +325,7 @@ def _episode(row: Mapping[str, Any], pictures: Sequence[str]) -> Episode:
         raise ValueError(f"episode {number} has {frames} frames, and 1 to {LONGEST_FRAMES} are read")
     if not all(0.0 <= clip.begin_s < 1e9 for clip in clips.values()):
         raise ValueError(f"the pictures of episode {number} begin at no time")
-    return Episode(
-        number, frames, _file(row, "data"), clips, [printable_line(str(task)) for task in row["tasks"] or ()]
-    )
+    return Episode(number, frames, _file(row, "data"), clips)
 
 
 def _file(row: Mapping[str, Any], where: str) -> tuple[int, int]:
@@ -301,16 +335,59 @@ def _file(row: Mapping[str, Any], where: str) -> tuple[int, int]:
     return chunk, file
 
 
+def _leaves(parquet: Any, widths: Mapping[str, int], most_rows: int) -> list[str]:
+    """The paths in a parquet file of these columns of numbers.
+
+    Raises:
+      ValueError: one is not there once, is of something else, or they are larger than they may be.
+    """
+    groups = [parquet.metadata.row_group(number) for number in range(parquet.metadata.num_row_groups)]
+    paths = [parquet.schema.column(number).path for number in range(parquet.metadata.num_columns)]
+    rows, size, leaves = sum(group.num_rows for group in groups), 0, list[str]()
+    if rows > most_rows:
+        raise ValueError(f"it has {rows} rows, and {most_rows} are read")
+    for name, width in widths.items():
+        if (count := parquet.schema_arrow.names.count(name)) != 1:
+            raise ValueError(f"it has {count} columns {name}" if count else f"it lacks {name}")
+        element_bytes = _element_bytes(parquet.schema_arrow.field(name))
+        leaf = next((path for path in (name, f"{name}.list.element", f"{name}.list.item") if path in paths), None)
+        if leaf is None:
+            raise ValueError(f"the lists of {name} are laid out in no known way")
+        leaves.append(leaf)
+        numbers = sum(group.column(paths.index(leaf)).num_values for group in groups)
+        if numbers > rows * width:
+            raise ValueError(f"{rows} rows of {name} have {numbers} numbers where each has {width}")
+        size += numbers * element_bytes
+    if size > TABLE_BYTES:
+        raise ValueError(f"it has {size} bytes of numbers, and {TABLE_BYTES} are read")
+    return leaves
+
+
+def _element_bytes(field: Any) -> int:
+    """Of a number in a column. Raises ValueError: it has something else."""
+    from pyarrow import types
+
+    kind = field.type.value_type if _is_list(field.type) else field.type
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise ValueError(f"{field.name} is of type {_short(field.type)}")
+    return math.ceil(kind.bit_width / 8)
+
+
+def _is_list(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_list(kind) or types.is_fixed_size_list(kind) or types.is_large_list(kind)
+
+
 def _numbers(column: Any, width: int) -> np.ndarray:
-    """A column of a table as `[rows, width]`. Raises ValueError: it is of something else."""
+    """A column of numbers of a table as `[rows, width]`. Raises ValueError: it has another width."""
     import pyarrow
     import pyarrow.compute
 
     values = column.combine_chunks()
     values = pyarrow.concat_arrays(values.chunks) if isinstance(values, pyarrow.ChunkedArray) else values
-    rows, kind = len(values), values.type
-    nulls = values.null_count
-    if pyarrow.types.is_list(kind) or pyarrow.types.is_fixed_size_list(kind) or pyarrow.types.is_large_list(kind):
+    rows, nulls = len(values), values.null_count
+    if _is_list(values.type):
         lengths = pyarrow.compute.unique(pyarrow.compute.list_value_length(values)).to_pylist()
         if lengths not in ([], [width]):
             raise ValueError(f"a row has {lengths[0]} numbers where {width} were said")
@@ -318,10 +395,7 @@ def _numbers(column: Any, width: int) -> np.ndarray:
         nulls += values.null_count
     if nulls or len(values) != rows * width:
         raise ValueError(f"{rows} rows have {len(values) - nulls} numbers where each has {width}")
-    numbers = values.to_numpy(zero_copy_only=False)
-    if numbers.dtype.kind not in "biuf":
-        raise ValueError(f"numbers are of type {kind}")
-    return numbers.reshape(rows, width)
+    return values.to_numpy(zero_copy_only=False).reshape(rows, width)
 
 
 def _short(what: object) -> str:

@@ -19,7 +19,7 @@ from daydreamer.contract.recording import RecordedTask
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
-from daydreamer.export.lerobot_reader import PICTURES, Episode, EpisodeUnusable, RecordedDataset
+from daydreamer.export.lerobot_reader import COPY, PICTURES, Episode, EpisodeUnusable, Feature, RecordedDataset
 from daydreamer.texts import printable_line
 
 MEASURED, TOLD = "observation.state", "action"
@@ -188,14 +188,16 @@ class RecordedSteps:
 
     def _columns_of(self, feature: str) -> list[int]:
         """Where the robot's numbers are among those of a feature."""
-        each = self._dataset.features.get(feature)
-        names = each.names if each is not None and isinstance(each.names, list) else []
+        each = self._dataset.features.get(feature, Feature("none"))
+        names = each.names if isinstance(each.names, list) else []
         if missing := [name for name in self._recorded.names if name not in names]:
             there = printable_line(", ".join(map(str, names)) or "nothing by name", 200)
             raise self._dataset.refusal(
                 f"its {feature} has no {missing[0]}, but {there}",
                 f"take one in which the joints are called {', '.join(self._recorded.names)}, as LeRobot calls them",
             )
+        if len(names) != (width := math.prod(each.shape)):
+            raise self._dataset.refusal(f"its {feature} has {len(names)} names for {width} numbers", COPY)
         return [names.index(name) for name in self._recorded.names]
 
     def _find_cameras(self, said: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,11 @@
 """`daydreamer import`: datasets that daydreamer has exported, and those that LeRobot's tools record of an SO-101."""
 
 import json
+import math
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.export import lerobot_reader
 from daydreamer.learner.demonstrations import read_demonstrations
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
@@ -338,6 +342,13 @@ def renamed(info_feature, names):
     return change
 
 
+def doubled(dataset):
+    """The same name for a second column."""
+    (path,) = dataset.glob(DATA)
+    rows = parquet.read_table(path)
+    parquet.write_table(rows.append_column("timestamp", rows.column("timestamp")), path)
+
+
 def cut(pattern, size):
     def change(dataset):
         (path,) = dataset.glob(pattern)
@@ -383,6 +394,21 @@ def rewritten(pattern, **columns):
         ({}, None, {"cameras": ["above"]}, "--camera above says nothing; name one as"),
         ({}, None, {"cameras": ["below=top"]}, "has no camera 'below'; it has above"),
         ({}, None, {"units": "gradians"}, "--units 'gradians' is unknown; choose degrees or normalised"),
+        ({}, renamed("action", ["more"] * 3 + NAMES), {}, "its action has 9 names for 6 numbers; take a copy"),
+        ({}, doubled, {}, "data/chunk-000/file-000.parquet cannot be read .it has 2 columns timestamp"),
+        (
+            {},
+            rewritten(LIST, length=lambda rows: [math.inf] * 2),
+            {},
+            "no list of its episodes .cannot convert float inf",
+        ),
+        ({}, rewritten(LIST, episode_index=lambda rows: [0, 0]), {}, "episode 0 comes after 0"),
+        (
+            {"features": {"action": {"dtype": "float32", "shape": [-6], "names": NAMES}}},
+            None,
+            {},
+            "meta/info.json cannot be read .Expected `int` >= 1",
+        ),
         ({}, renamed("action", ["main_shoulder_pan"] * 6), {}, "its action has no shoulder_pan.pos, but main_shoulder"),
         ({}, cut("meta/info.json", 20), {}, "meta/info.json cannot be read.*take a copy that is whole"),
         ({}, cut(LIST, 100), {}, "episodes/chunk-000/file-000.parquet is no list of its episodes"),
@@ -410,6 +436,48 @@ def test_what_cannot_be_imported_is_one_sentence_and_leaves_nothing(
     assert not list((tmp_path / "shown").glob("*"))
 
 
+@pytest.mark.parametrize(
+    "bound, pattern, columns, words",
+    [
+        (
+            None,
+            DATA,
+            {"action": lambda rows: [[0.0] * 1_000_000, *rows[1:]]},
+            r"of action have 1\d* numbers where each",
+        ),
+        (None, LIST, {"length": lambda rows: [[rows[0]] * 900_000, rows[:1]]}, "900001 numbers where each has 1"),
+        (None, DATA, {"timestamp": lambda rows: ["0" * 100_000] * len(rows)}, "timestamp is of type string"),
+        ("MOST_EPISODES", LIST, {}, "it has 2 rows, and 1 are read"),
+        ("TABLE_BYTES", DATA, {}, "bytes of numbers, and 1 are read"),
+    ],
+)
+def test_what_few_bytes_stand_for_is_not_read_beyond_a_bound(
+    recorded, tmp_path, monkeypatch, bound, pattern, columns, words
+):
+    dataset = changed(recorded, tmp_path)
+    rewritten(pattern, **columns)(dataset)
+    if bound is not None:
+        monkeypatch.setattr(lerobot_reader, bound, 1)
+    assert sum(path.stat().st_size for path in dataset.rglob("*.parquet")) < 200_000
+    with pytest.raises(UserError, match=words):
+        take(dataset, tmp_path / "shown", **FINE)
+
+
+def test_what_cannot_be_known_before_it_is_read_gets_so_much_memory_and_no_more(recorded, tmp_path):
+    dataset = changed(recorded, tmp_path)
+    rewritten(LIST, tasks=lambda rows: [["x" * 1_000_000] * 100, []])(dataset)
+    script = (  # in a process whose allocators have nothing in reserve yet
+        "import pathlib, sys\n"
+        "from daydreamer.export import lerobot_reader\n"
+        "lerobot_reader.READ_BYTES = 1 << 26\n"
+        "dataset = lerobot_reader.RecordedDataset(pathlib.Path(sys.argv[1]))\n"
+        "assert len(dataset.read_episodes()) == 2\n"
+        "dataset.read_task()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script, dataset], capture_output=True, text=True, check=False)
+    assert "is no list of its episodes (reading it takes more than 64 MiB of memory)" in result.stderr
+
+
 def test_an_episode_that_cannot_be_used_is_left_out_and_told(recorded, tmp_path, capsys):
     def spoil(rows):
         rows[3][2] = float("nan")
@@ -421,6 +489,21 @@ def test_an_episode_that_cannot_be_used_is_left_out_and_told(recorded, tmp_path,
     assert [step.is_first for step in steps].count(True) == 1
     told = capsys.readouterr().out
     assert "Episode 0 is left out, as in 1 of its frames observation.state has numbers that are not finite." in told
+
+
+def test_an_episode_that_is_left_out_is_told_with_the_names_that_it_has(recorded, tmp_path, capsys):
+    dataset = changed(recorded, tmp_path)
+    rewritten(LIST, **{f"videos/{KEY}/from_timestamp": lambda rows: [900.0, rows[1]]})(dataset)
+    (path,), info = dataset.glob(LIST), dataset / "meta/info.json"
+    rows = parquet.read_table(path)
+    parquet.write_table(
+        rows.rename_columns([name.replace("images.top", "images.Top") for name in rows.column_names]), path
+    )
+    info.write_text(info.read_text().replace("images.top", "images.Top"))
+    (dataset / "videos" / KEY).rename(dataset / "videos/observation.images.Top")
+    take(dataset, tmp_path / "shown", **FINE | {"cameras": ["above=Top"]})
+    told = capsys.readouterr().out
+    assert "Episode 0 is left out, as its pictures in videos/observation.images.Top/chunk-000/file-000.mp4" in told
 
 
 def test_recordings_in_which_nothing_succeeds_by_the_rule_ask_who_knows_better(recorded, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SEQUENCES = 30
+SEQUENCES, BEFORE_A_RELEASE = 30, 120
 
 
 @pytest.fixture
@@ -16,8 +16,9 @@ def properties(monkeypatch):
     return safety_properties
 
 
-def test_what_must_hold_holds_whatever_happens(properties):
-    properties.try_sequences(SEQUENCES, derandomize=True)
+@pytest.mark.parametrize("sequences", [SEQUENCES, pytest.param(BEFORE_A_RELEASE, marks=pytest.mark.long)])
+def test_what_must_hold_holds_whatever_happens(properties, sequences):
+    properties.try_sequences(sequences, derandomize=True)
     tried = properties.Murphy.tried
     assert tried["positions"] > 500 and tried["damping"] > 500, tried
 
