@@ -15,7 +15,7 @@ from daydreamer.actor import garbage
 from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.gamepad import GamepadLayout
 from daydreamer.actor.loader import PolicyLoader, warm_up
-from daydreamer.actor.operator import OperatorRequest, Operators, Reply
+from daydreamer.actor.operator import STEER, OperatorRequest, Operators, Reply
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
@@ -40,7 +40,7 @@ from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.diagnostics import diagnostic_array
 from ros_nodes.graph_watch import GraphWatch, why_silent
-from ros_nodes.operator_input import OperatorInput
+from ros_nodes.operator_input import KEYBOARD, OperatorInput
 from ros_nodes.parameters import ActorParameters
 from ros_nodes.robot_state import RobotState
 
@@ -170,7 +170,7 @@ class LiveActor:
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._operators = Operators(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
             layout = GamepadLayout(parameters.joy_axes, parameters.joy_deadman_button)
-            self._input = OperatorInput(node, self._operators, self.request, layout)
+            self._input = OperatorInput(node, self._operators, self.request, self._steer, layout)
             self._stall = StallWatch(config.actor.damp_timeout_s, self._on_stall, time.monotonic)
             self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
             self._diagnostics_period_s = parameters.diagnostics_period_s
@@ -266,6 +266,11 @@ class LiveActor:
         said = f"{request.value.replace('_', ' ')} by {source}"
         self._say("operator", f"{said}: {reply.message}" if reply.accepted else f"{said} refused: {reply.message}")
         return reply
+
+    def _steer(self, key: str) -> None:
+        reply = self._operators.steer(key, KEYBOARD)
+        if reply is not None:
+            self._say("operator", f"{STEER} by {KEYBOARD} refused: {reply.message}")
 
     def _activate_for_operator(self) -> Reply:
         if self._set_out is None:

@@ -32,6 +32,9 @@ SERVICES = {
     "intervene": OperatorRequest.INTERVENE,
 }
 
+KEYBOARD = "keyboard"
+"""Who speaks by lines."""
+
 POLL_S = 0.2
 MOST_SPEAKERS = 64
 """Publishers that are remembered at once; more than a robot has buttons and gamepads."""
@@ -45,6 +48,7 @@ class OperatorInput:
         node: Node,
         operators: Operators,
         request: Callable[[OperatorRequest, str], Reply],
+        steer: Callable[[str], None],
         layout: GamepadLayout,
     ):
         """Subscribes and offers the services.
@@ -52,10 +56,12 @@ class OperatorInput:
         Args:
           operators: takes the gamepad and the state of the topic `e_stop`.
           request: carries out a request from a source, on the node's thread.
+          steer: takes a key of the `KEYBOARD` that steers, likewise.
           layout: of the gamepad.
         """
         self._operators = operators
         self._request = request
+        self._steer = steer
         self._layout = layout
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._services = [
@@ -116,14 +122,14 @@ class OperatorInput:
             line = self._lines.get()
             said, _, key = line.partition(" ")
             if said == STEER:
-                self._operators.steer(key, "keyboard")
+                self._steer(key)
                 continue
             try:
                 request = OperatorRequest(line)
             except ValueError:
                 print(f"'{line}' is no request of an operator; there are {', '.join(OperatorRequest)}.", flush=True)
                 continue
-            print(self._request(request, "keyboard").message, flush=True)
+            print(self._request(request, KEYBOARD).message, flush=True)
 
     def _serve(self, request: OperatorRequest, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         reply = self._request(request, "service")

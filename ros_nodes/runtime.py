@@ -189,9 +189,10 @@ class Spinner:
         self._executor.add_node(node)
 
     def until(self, time_s: float) -> None:
-        """Returns at `time_s` of `time.monotonic()`; callbacks that are ready have been run."""
+        """Returns at `time_s` of `time.monotonic()`; callbacks that are ready have been run, one if it is late."""
+        self.once(max(0.0, time_s - time.monotonic()))
         while (remaining_s := time_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=remaining_s)
+            self.once(remaining_s)
 
     def once(self, timeout_s: float) -> None:
         self._executor.spin_once(timeout_sec=timeout_s)

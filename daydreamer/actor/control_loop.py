@@ -165,6 +165,11 @@ class ControlLoop:
         """Whether an operator chooses the actions."""
         return self._operator_action is not None
 
+    @property
+    def acting(self) -> bool:
+        """Whether the next step is experience: the robot is not held, nor does it begin an episode by itself."""
+        return self.supervisor.state is SafetyState.RUNNING and not self._restarting
+
     def step(self, measurement: Measurement, tick_s: float) -> Command | None:
         """The command of a tick, which answers `measurement`; if it is a step of experience, that has been logged.
 

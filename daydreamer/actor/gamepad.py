@@ -31,14 +31,14 @@ class GamepadLayout:
     buttons: tuple[str, str, str] = ("LB", "A", "B")
 
     def stick(self, axes: Sequence[float], buttons: Sequence[int]) -> np.ndarray:
-        """`[6]`; what the message lacks is at rest, and what is not a number stays so."""
+        """`[6]` in [-1, 1]; what the message lacks, and what is not finite, counts as let go."""
         stick = np.zeros(OPERATOR_AXES)
         for number, where in enumerate(self.axes):
             if isinstance(where, tuple):
                 stick[number] = self.pressed(where[0], buttons) - self.pressed(where[1], buttons)
             elif where < len(axes):
                 stick[number] = axes[where]
-        return np.clip(stick, -1.0, 1.0)
+        return np.clip(np.nan_to_num(stick, nan=0.0, posinf=0.0, neginf=0.0), -1.0, 1.0)
 
     def pressed(self, button: int, buttons: Sequence[int]) -> bool:
         """Whether the message says so."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.steering import KeyStick
+from daydreamer.actor.steering import STEERING, KeyStick
 from daydreamer.contract.task import OPERATOR_AXES, Task, TaskState
 from daydreamer.safety.states import SafetyState
 
@@ -74,7 +74,7 @@ class Operators:
         self._activation = 0
         self._gamepad_s = -np.inf
         self._gamepad_axes = np.zeros(OPERATOR_AXES)
-        self._stick = KeyStick()
+        self._stick, self._stick_run = KeyStick(), 0
         self._refused: set[str] = set()
         self.holders: set[str] = set()
 
@@ -113,7 +113,7 @@ class Operators:
         Of two gamepads the one that began steers; the other is named in an event, once each time it tries.
 
         Args:
-          axes: `[6]`, see `Task.operator_action`; what is not finite counts as let go.
+          axes: `[6]`, finite, see `Task.operator_action` and `GamepadLayout.stick`.
           name: which gamepad, if there may be several.
         """
         if not deadman:
@@ -126,16 +126,27 @@ class Operators:
         self._begin(name, is_gamepad=True)
         if self._source == name:
             self._gamepad_s = self._clock()
-            self._gamepad_axes = np.nan_to_num(axes, posinf=0.0, neginf=0.0)
+            self._gamepad_axes = axes
             self._loop.intervene(self._by_gamepad)
         elif name not in self._refused:
             self._refused.add(name)
             self._on_event("operator", request=OperatorRequest.INTERVENE.value, by=name, accepted=False)
 
-    def steer(self, key: str, source: str) -> None:
-        """A key of the operator's who intervenes, see `KeyStick`; of anybody else it means nothing."""
-        if self._source == source:
-            self._stick.press(key)
+    def steer(self, key: str, source: str) -> Reply | None:
+        """A key of whoever intervenes, see `KeyStick`; it counts for the next step of this run or not at all.
+
+        Of anybody else it means nothing, nor does it while the robot is held or begins an episode by itself.
+
+        Returns:
+          Why no key steers this robot, once each time they intervene; else None.
+        """
+        if self._source != source or key not in STEERING:
+            return None
+        if self._task.operator_stick == "pose":
+            return self._refuse_keys(source)
+        if self._loop.acting:
+            self._stick_of_run().press(key)
+        return None
 
     def tick(self) -> None:
         """Call every control tick: a gamepad out of reach must not go on steering, nor any operator after a stop."""
@@ -178,12 +189,27 @@ class Operators:
         self._begin(source)
         if self._source != source:
             return Reply(False, f"The {self._source} intervenes already.")
-        self._stick = KeyStick(single=self._task.spec.action.is_discrete)
+        self._refused.discard(source)
+        self._stick_run = 0
         self._loop.intervene(self._by_keys)
         return Reply(True, "The operator acts.")
 
     def _by_keys(self, state: TaskState) -> np.ndarray:
-        return self._task.operator_action(self._stick.take())
+        return self._task.operator_action(self._stick_of_run().take())
+
+    def _stick_of_run(self) -> KeyStick:
+        """What was typed before the robot stood still is not meant for what it does when it goes on."""
+        if self._stick_run != self._loop.supervisor.runs:
+            self._stick_run = self._loop.supervisor.runs
+            self._stick = KeyStick(single=self._task.spec.action.is_discrete)
+        return self._stick
+
+    def _refuse_keys(self, source: str) -> Reply | None:
+        if source in self._refused:
+            return None
+        self._refused.add(source)
+        self._on_event("operator", request=STEER, by=source, accepted=False)
+        return Reply(False, "No key steers this robot: it would leap into a pose and back. Take a gamepad.")
 
     def _by_gamepad(self, state: TaskState) -> np.ndarray:
         return self._task.operator_action(self._gamepad_axes)

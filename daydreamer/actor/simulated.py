@@ -52,12 +52,13 @@ def begin_life(
     task: Task,
     on_step: Callable[[Step], None],
     through: Callable[[StepWriter], StepWriter] = lambda writer: writer,
+    events_through: Callable[[Callable[..., None]], Callable[..., None]] = lambda record: record,
 ) -> ControlLoop:
     """The loop of one more life of the actor, whose log is open as long as `stack` is.
 
     Args:
       on_step: see `ControlLoop`.
-      through: makes what comes between the loop and the log.
+      through, events_through: make what comes between the loop and the log, and between it and what records its events.
     """
     life, config = next_actor_life(session.experience), session.config.actor
     writer = RollingExperienceWriter(
@@ -71,7 +72,7 @@ def begin_life(
         actor_life=life,
         seed=session.config.seed,
         clock=lambda: robot.time_s,
-        on_event=functools.partial(EventLog(session.events).record, source="actor"),
+        on_event=events_through(functools.partial(EventLog(session.events).record, source="actor")),
         on_step=on_step,
     )
 

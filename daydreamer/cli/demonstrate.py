@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
-from daydreamer.cli.hands import NO_LEADER, hand_named, open_hand
+from daydreamer.cli.hands import NO_LEADER, By, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
+from daydreamer.cli.keyboard import remember_terminal
 from daydreamer.cli.live import LiveLine, live_page
 from daydreamer.cli.shown import ShownEpisodes
 from daydreamer.config import SessionConfig
 from daydreamer.contract.leader import LeaderOptions
 from daydreamer.demonstration.by_hand import OperatedSession
 from daydreamer.demonstration.scripted import DemonstrationSession
+from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
@@ -27,6 +29,36 @@ from daydreamer.viewer.titles import BY_HAND
 
 SCRIPTED: Literal["scripted"] = "scripted"
 INTERRUPTED = "Stopping after this step, and keeping what was shown; once more ends at once."
+
+
+OPTIONS_OF: Mapping[str, Sequence[str]] = {
+    "layout": ("gamepad",),
+    "leader_port": ("leader",),
+    "calibration": ("leader",),
+    **dict.fromkeys(("dashboard", "address", "port", "browser"), get_args(By)),
+}
+"""By what an option's episodes are shown; it means nothing to others."""
+
+
+def refuse_stray(by: str, given: Mapping[str, Any]) -> None:
+    """Makes sure that options mean something.
+
+    Args:
+      by: what is shown by.
+      given: options with their values, by name.
+
+    Raises:
+      UserError: nobody shows anything by that, or some do not.
+    """
+    if by != SCRIPTED:
+        hand_named(by)
+    stray = {name: value for name, value in given.items() if by not in OPTIONS_OF.get(name, (by,))}
+    if stray:
+        whose = [
+            f"{'--no-' if value is False else '--'}{name.replace('_', '-')} is for --by {' or '.join(OPTIONS_OF[name])}"
+            for name, value in stray.items()
+        ]
+        raise UserError(f"{', '.join(whose)}, not for --by {by}; choose that, or leave out what is not for it.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,12 +140,13 @@ def demonstrate_by_hand(
     robot_task, told = make_task(config), ShownEpisodes(lesson.episodes, lesson.as_json)
     line = LiveLine(told.console)
     with contextlib.ExitStack() as stack:
+        # Before the terminal is set up, which has to be given back whatever ends this.
+        stop = stack.enter_context(interrupts(INTERRUPTED, remember_terminal()))
         hand = stack.enter_context(open_hand(teacher, layout, robot_task, config, line.say, leader))
         session = new_session(lesson.out, config, teacher=teacher)
         twin = stack.enter_context(_twin_of(session))
         page = _open_page(stack, session, line.say, onlooking)
         stack.enter_context(line)
-        stop = stack.enter_context(interrupts(INTERRUPTED))
         operated = OperatedSession(session, twin, robot_task, hand, HandScreen(line, page, told, robot_task.spec))
         operated.run(lesson.episodes, stop)
     told.conclude(session, discarded=operated.discarded)

@@ -27,7 +27,8 @@ By = Literal["keyboard", "gamepad", "leader"]
 NO_LEADER = LeaderOptions()
 
 IDLE_S = 1.0
-"""After the last key, of a robot that moves on between keys: until then it is told to stay where it is."""
+"""After the last key all are let go, as one that is held repeats itself sooner, also the first time. Until then a robot
+that moves on between keys is told to stay where it is."""
 
 KEYS = {
     "\n": HandRequest.KEEP,
@@ -82,8 +83,12 @@ class KeyboardHand(Hand):
     def action(self) -> np.ndarray | None:
         """See `Hand`. A robot that does one thing at a time does one for each key."""
         axes = self._stick.take()
-        idle = not axes.any() if self._discrete else self._clock() - self._steered_s > IDLE_S
+        idle = not axes.any() if self._discrete else self.has_let_go()
         return None if idle else self._task.operator_action(axes)
+
+    def has_let_go(self) -> bool:
+        """See `Hand`."""
+        return self._clock() - self._steered_s > IDLE_S
 
 
 class HeardGamepad(Protocol):
@@ -124,12 +129,15 @@ class GamepadHand(Hand):
             return None
         return self._task.operator_action(axes)
 
+    def has_let_go(self) -> bool:
+        """See `Hand`."""
+        return self.action() is None
+
     def _take(self, axes: Sequence[float], buttons: Sequence[int]) -> None:
         layout = self._layout
         self._heard_s = time.monotonic()
         drives = layout.pressed(layout.deadman, buttons)
-        stick = np.nan_to_num(layout.stick(axes, buttons))
-        self._axes = stick if drives else None
+        self._axes = layout.stick(axes, buttons) if drives else None
         held = {
             request
             for request, button in ((HandRequest.KEEP, layout.keep), (HandRequest.DISCARD, layout.discard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -44,7 +45,7 @@ CONFIRM_S = 5.0
 
 HELP = (
     "Keys: space = emergency stop (in software: have the robot's own at hand), x = reset it, p = pause, r = resume, "
-    "i = intervene, again to end; then w a s d, arrows, q and e steer. x and r ask for a capital Y."
+    "i = intervene, again to end; then w a s d, arrows, q and e steer an arm or wheels. x and r ask for a capital Y."
 )
 
 ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
@@ -198,6 +199,21 @@ class Keyboard(Typing):
 def can_type() -> bool:
     """Whether there is a terminal whose keys are for this process."""
     return sys.stdin is not None and sys.stdin.isatty() and _in_foreground(sys.stdin.fileno())
+
+
+def remember_terminal() -> Callable[[], None]:
+    """What puts the settings of the terminal back as they are now; a signal handler may call it."""
+    if not can_type():
+        return lambda: None
+    descriptor = sys.stdin.fileno()
+    settings = termios.tcgetattr(descriptor)
+
+    def restore() -> None:
+        with contextlib.suppress(termios.error):
+            if _in_foreground(descriptor):
+                termios.tcsetattr(descriptor, termios.TCSANOW, settings)
+
+    return restore
 
 
 def _in_foreground(descriptor: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """What was written on the command line, whatever the defaults are; by name."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name: context.params[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _show_version(wanted: bool) -> None:
@@ -325,6 +331,7 @@ def evaluate(
 
 @app.command()
 def demonstrate(
+    context: typer.Context,
     robot: RobotName,
     out: Annotated[Path, typer.Option(metavar="DIR", help="New session directory.")],
     task: TaskName = None,
@@ -354,7 +361,7 @@ def demonstrate(
     seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
     twin: TwinFile = None,
     overrides: Overrides = None,
-    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive.")] = True,
+    dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive by hand.")] = True,
     address: AddressOption = "127.0.0.1",
     port: PortOption = None,
     browser: BrowserOption = True,
@@ -365,7 +372,7 @@ def demonstrate(
     Nobody learns meanwhile. Each step is logged as an operator's intervention, so that status, report, dashboard and
     export have the session as any other. The scripted teacher, which comes with some robots' folders, may know what the
     robot does not, as where the cube is; it shows in lock-step, as fast as the machine allows. Told is the return of
-    each episode. Ctrl-C keeps what was shown, and ends with exit status 130.
+    each episode. Ctrl-C keeps what was shown, as does a lost terminal, and ends with exit status 130.
 
     By keyboard, in a terminal, also over SSH: w a s d, the arrows, q and e steer; what each does is said at the
     beginning, as the task has it. A key moves the robot for one step, and as long as it repeats. Enter ends an episode,
@@ -374,19 +381,19 @@ def demonstrate(
     terminal says, and the tool follows it. Nothing is written to its servos.
 
     You drive in real time, and the twin stands still while you do nothing. An episode that has ended is kept, unless
-    you forget it before the next one begins; what is forgotten, or has not ended, is not written at all. Enter does not
-    say that you have succeeded: reward is the task's own, and what you end before it has come is kept without.
+    you forget it before the next one begins. What is forgotten, or has not ended, is not written; only the task's own
+    figures, as placements per minute, have counted it. Enter does not say that you have succeeded: reward is the task's
+    own, and what you end before it has come is kept without.
 
     As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
     --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
     --out shown
     """
-    from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand
+    from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand, refuse_stray
     from daydreamer.contract.leader import LeaderOptions
 
+    refuse_stray(by, _given(context))
     leader = LeaderOptions(port=leader_port, calibration=calibration)
-    if by != "leader" and leader != LeaderOptions():
-        raise UserError("--leader-port and --calibration are a leader's; add --by leader, or leave them out.")
     lesson = Lesson(robot, task, out, episodes, seed, twin, overrides or [], json)
     if by == SCRIPTED:
         raise typer.Exit(demonstrate(lesson))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Ending = Literal["success", "failure"]
 
+OperatorStick = Literal["rate", "pose"]
+
 OPERATOR_AXES = 6
 """Of what an operator steers with, see `Task.operator_action`."""
 OPERATOR_PUSHED = 0.5
@@ -85,6 +87,9 @@ class Task(abc.ABC):
       hindsight: of a task that is wished for, how its experience is replayed with other wishes; None for others.
       operator_axes: what each of an operator's axes does, as 'forward, back'; empty where one does nothing, or where a
         task does not say.
+      operator_stick: what a stick that is pushed asks for: 'rate', a motion that ends where the robot is when it is let
+        go; or 'pose', from which the robot springs back. A key pushes it all the way for one step: live, that steers
+        'rate' alone.
     """
 
     spec: RobotSpec
@@ -92,6 +97,7 @@ class Task(abc.ABC):
     presentation: Presentation = Presentation()
     hindsight: Hindsight | None = None
     operator_axes: tuple[str, ...] = ()
+    operator_stick: OperatorStick = "pose"
 
     @abc.abstractmethod
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:

@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ POLL_S = 0.02
 class HandRequest(enum.Enum):
     """Attributes:
     KEEP: the episode ends here; or the one that has ended is kept.
-    DISCARD: it is forgotten, as if it had not been; likewise.
+    DISCARD: it is forgotten: neither log nor events have it, though the task's own figures have counted it; likewise.
     PAUSE: the twin stands still, or goes on.
     """
 
@@ -56,6 +56,9 @@ class Hand(Protocol):
 
     def action(self) -> np.ndarray | None:
         """What is to be done in this step `[action]`; None while nothing is: then the twin stands still."""
+
+    def has_let_go(self) -> bool:
+        """Whether what is done next is begun anew; a key that is held is silent between two repeats."""
 
     def begin(self) -> None:
         """An episode is to begin: what was done until now is not meant for it."""
@@ -133,7 +136,8 @@ class OperatedSession:
         """
         with contextlib.ExitStack() as stack:
             self._account = Account(self._session, stack)
-            self._loop = begin_life(stack, self._session, self._robot, self._task, lambda step: None, self._held.before)
+            between = self._held.before, self._held.before_events
+            self._loop = begin_life(stack, self._session, self._robot, self._task, lambda step: None, *between)
             self._statistics = copy.deepcopy(self._loop.statistics)
             self._is_over = lambda: stop() or len(self.kept) >= episodes
             self._loop.intervene(self._choose)
@@ -177,8 +181,8 @@ class OperatedSession:
                 self._how = "ended by you"
                 self._loop.end_episode()
                 return None
+            has_let_go = has_let_go or self._hand.has_let_go()
             action = self._hand.action()
-            has_let_go = has_let_go or action is None
             goes_on = action is not None and has_let_go and not self._paused
             waits = "" if goes_on else self._why(at_begin, has_let_go)
             self._audience.look(self._scene(state, waits))
@@ -229,7 +233,7 @@ class OperatedSession:
 
 
 class _HeldBack:
-    """Stands before a log, and keeps the steps of an episode back until it is known what becomes of them.
+    """Stands before a log, and keeps an episode's steps and its end back until it is known what becomes of them.
 
     Attributes:
       shown: what is kept back.
@@ -238,12 +242,25 @@ class _HeldBack:
     def __init__(self, robot: SimulatedRobot):
         self._robot = robot
         self._steps: list[tuple[Step, Mapping[str, float]]] = []
+        self._end: dict[str, Any] = {}
         self.shown = Shown()
 
     def before(self, writer: StepWriter) -> StepWriter:
         """This, before `writer`."""
         self._writer = writer
         return self
+
+    def before_events(self, record: Callable[..., None]) -> Callable[..., None]:
+        """This, before `record`."""
+        self._record = record
+        return self.on_event
+
+    def on_event(self, kind: str, **fields: Any) -> None:
+        """See `ControlLoop`. All but the end of an episode is the robot's, whatever becomes of the episode."""
+        if kind == "episode_end":
+            self._end = {"wall_s": time.time()} | fields
+        else:
+            self._record(kind, **fields)
 
     def append(self, step: Step) -> None:
         """See `StepWriter`; a crash loses it."""
@@ -255,10 +272,13 @@ class _HeldBack:
         for step, truth in self._steps:
             self._writer.append(step)
             account.add(step, truth)
+        if self._end:
+            self._record("episode_end", **self._end | {"sequence": self._steps[-1][0].sequence})  # as in the log
         return self.forget()
 
     def forget(self) -> Shown:
-        """As if they had not been; what that was."""
+        """They are not written; what that was."""
         shown, self.shown = self.shown, Shown()
         self._steps.clear()
+        self._end = {}
         return shown

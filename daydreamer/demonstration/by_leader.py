@@ -77,6 +77,10 @@ class LeaderHand(Hand):
             return None
         return np.clip(self._lead.motion, self._space.low, self._space.high).astype(np.float32)
 
+    def has_let_go(self) -> bool:
+        """See `Hand`."""
+        return self.action() is None
+
     def begin(self) -> None:
         """See `Hand`: the leader must be near the robot first."""
         self._follows, self._near_since_s = False, math.inf

@@ -106,7 +106,8 @@ def _answer(connection: Any) -> Outcome:
 
 def _work(connection: Connection) -> None:
     """A process: does trials until its parent is gone, which closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C, and a terminal that is gone, are for the parent
+        signal.signal(number, signal.SIG_IGN)
     os.nice(NICENESS)
     keep_compilations()
     with contextlib.suppress(EOFError, OSError):

@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S, OperatorRequest, Operators
+from daydreamer.actor.gamepad import LAYOUTS
+from daydreamer.actor.operator import GAMEPAD_TIMEOUT_S, STEER, OperatorRequest, Operators
 from daydreamer.config import SessionConfig
 from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.experience.tail import LogTail
 from daydreamer.replay import Replay
-from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.task import OPERATOR_REACH
-from daydreamer.robots.registry import make_task
+from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.safety.states import SafetyState
+from daydreamer.session.new import configure
 
 STOP, RESET, PAUSE, RESUME, INTERVENE = OperatorRequest
 
@@ -18,10 +19,9 @@ STOP, RESET, PAUSE, RESUME, INTERVENE = OperatorRequest
 class Rig:
     """The real twin, task, log and supervisor, on the twin's clock."""
 
-    def __init__(self, directory):
-        config = SessionConfig()
+    def __init__(self, directory, config):
         self.task = make_task(config)
-        self.twin = make_twin(config.twin, seed=0)
+        self.twin = find_robot(config.robot).make_twin(config.twin, 0)
         self.directory = directory
         self.writer = ExperienceWriter(directory, self.task.spec, 1, fsync_period_s=1.0)
         self.events = []
@@ -47,7 +47,7 @@ class Rig:
             command = self.loop.step(self.twin.measure(), self.twin.time_s)
             if command is not None:
                 self.twin.command(None if command.relaxes else command.setpoint)
-            self.twin.advance(0.05)
+            self.twin.advance(self.loop.tick_period_s)
 
     def ask(self, request):
         return self.operators.request(request, "test").accepted
@@ -55,13 +55,35 @@ class Rig:
     def steps(self):
         return LogTail(list_logs(self.directory)[1], self.task.spec).read()
 
+    def step_until(self, condition):
+        while not condition():
+            self.step()
+
+    def act(self, count):
+        """So many steps of experience from now on."""
+        before = len(self.steps())
+        self.step_until(lambda: len(self.steps()) >= before + count)
+        return self.steps()[before:]
+
+
+def set_out(directory, config):
+    rig = Rig(directory, config)
+    rig.loop.supervisor.activate()
+    rig.step_until(lambda: rig.loop.supervisor.state is SafetyState.RUNNING)
+    return rig
+
 
 @pytest.fixture
 def rig(tmp_path):
-    rig = Rig(tmp_path)
-    rig.loop.supervisor.activate()
-    while rig.loop.supervisor.state is not SafetyState.RUNNING:
-        rig.step()
+    rig = set_out(tmp_path, SessionConfig())
+    yield rig
+    rig.twin.close()
+
+
+@pytest.fixture
+def arm(tmp_path):
+    """Its stick moves it, and it begins each episode by itself."""
+    rig = set_out(tmp_path, configure(robot="so101", task="pick_place_fine", minutes=1.0, seed=0))
     yield rig
     rig.twin.close()
 
@@ -109,20 +131,41 @@ def test_a_gamepad_steers_while_its_button_is_held_and_not_a_moment_longer(rig):
     assert not rig.steps()[-1].intervention  # out of reach
 
 
-def test_keys_steer_a_step_each_and_only_for_who_intervenes(rig):
-    rig.operators.steer("w", "test")
-    rig.step(2)
-    assert rig.ask(INTERVENE)
-    rig.step(2)
-    rig.operators.steer("w", "somebody else")
-    rig.operators.steer("nonsense", "test")
-    rig.step(2)
-    rig.operators.steer("w", "test")
-    rig.step(2)
-    steps = rig.steps()[3:]
-    assert len(steps) == 6 and all(step.intervention for step in steps)
-    assert [step.action_requested.any() for step in steps] == [False, False, False, False, True, False]
-    np.testing.assert_allclose(steps[4].action_requested.reshape(4, 3)[:, 1], OPERATOR_REACH)
+def test_keys_steer_a_step_each_and_only_for_who_intervenes_in_a_robot_that_acts(arm):
+    steer = arm.operators.steer
+    assert not arm.loop.acting and arm.ask(INTERVENE)
+    steer("w", "test")  # while it begins an episode by itself
+    assert not any(step.action_requested.any() for step in arm.act(2))
+    steer("w", "somebody else")
+    steer("nonsense", "test")
+    assert not any(step.action_requested.any() for step in arm.act(2))
+    steer("w", "test")
+    pushed, after = arm.act(2)
+    assert pushed.action_requested.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0] and not after.action_requested.any()
+    # What was typed just before a pause, or during it, moves nothing when it has ended, however short it was.
+    for ticks in (0, 3):
+        steer("w", "test")
+        assert arm.ask(PAUSE)
+        arm.step(ticks)
+        steer("a", "test")
+        assert arm.ask(RESUME)
+        steps = arm.act(2)
+        assert all(step.intervention for step in steps) and not any(step.action_requested.any() for step in steps)
+    steer("a", "test")
+    assert arm.act(1)[0].action_requested.tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_no_key_makes_a_robot_leap_into_a_pose_and_back(rig):
+    assert rig.operators.steer("w", "test") is None  # of nobody who intervenes
+    for _ in range(2):
+        assert rig.ask(INTERVENE)
+        replies = [rig.operators.steer("w", "test") for _ in range(3)]
+        assert [reply is None for reply in replies] == [False, True, True]
+        assert not replies[0].accepted and "gamepad" in replies[0].message
+        rig.step(2)
+        assert rig.steps()[-1].intervention and not rig.steps()[-1].action_requested.any()
+        assert rig.ask(INTERVENE)
+    assert sum(event.get("request") == STEER and not event["accepted"] for event in rig.events) == 2
 
 
 def test_one_operator_does_not_take_over_from_another(rig):
@@ -192,7 +235,7 @@ def test_of_two_gamepads_one_steers_and_the_other_is_named(rig):
 
 
 def test_a_stick_that_says_no_number_asks_for_the_middle(rig):
-    rig.operators.gamepad(np.array([np.nan, np.inf, 0.0, 0.0]), True)
+    rig.operators.gamepad(LAYOUTS["xbox"].stick([np.nan, np.inf, 0.0, 0.0, -np.inf], []), True)
     rig.step(2)
     np.testing.assert_array_equal(rig.steps()[-1].action_requested, np.zeros(12))
 

@@ -5,7 +5,9 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -67,8 +69,25 @@ def test_a_robot_without_a_teacher_is_refused_before_anything_is_made(tmp_path):
     ):
         with pytest.raises(UserError, match=error):
             demonstrate_by_hand(lesson(tmp_path / "shown"), by, "xbox", Onlooking(False, "127.0.0.1", None, False))
-    stray = ["demonstrate", "so101", "--leader-port", "/dev/ttyACM1", "--out", str(tmp_path / "shown")]
-    assert "add --by leader, or leave them out" in str(CliRunner().invoke(app, stray).exception)
+    assert not (tmp_path / "shown").exists()
+
+
+@pytest.mark.parametrize(
+    "options, error",
+    [
+        ("--leader-port /dev/ttyACM1", "--leader-port is for --by leader, not for --by scripted"),
+        ("--by keyboard --layout xbox", "--layout is for --by gamepad, not for --by keyboard"),
+        ("--by leader --layout xbox --port 9090", "--layout is for --by gamepad, not for --by leader"),
+        (
+            "--no-dashboard --address 127.0.0.1",
+            "--no-dashboard is for --by keyboard or gamepad or leader, --address is for --by keyboard",
+        ),
+        ("--by thought --layout xbox", "Nobody shows anything by 'thought'"),
+    ],
+)
+def test_an_option_that_means_nothing_there_is_an_error(tmp_path, options, error):
+    command = ["demonstrate", "so101", *options.split(), "--out", str(tmp_path / "shown")]
+    assert str(CliRunner().invoke(app, command).exception).startswith(error)
     assert not (tmp_path / "shown").exists()
 
 
@@ -80,6 +99,10 @@ class Operator:
         if self.pid == 0:
             os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "160", "TERM": "xterm"}
             os.execv(sys.executable, [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments)])
+
+    def modes(self):
+        """Local ones of the terminal, as whether it echoes."""
+        return termios.tcgetattr(self._terminal)[3]
 
     def read_until(self, wanted):
         """What is said from now on, up to this."""
@@ -103,11 +126,9 @@ class Operator:
         os.close(self._terminal)
 
 
-def test_an_operator_shows_it_by_the_keys_of_a_terminal(tmp_path):
+def test_an_operator_shows_it_by_the_keys_of_a_terminal_until_that_is_gone(tmp_path):
     path = tmp_path / "shown"
-    operator = Operator(
-        *("demonstrate", "so101", "pick_place", "--by", "keyboard", "--episodes", "1", "--no-dashboard", "--out", path)
-    )
+    operator = Operator("demonstrate", "so101", "pick_place", "--by", "keyboard", "--no-dashboard", "--out", path)
     try:
         said = operator.read_until("drive to begin")
         assert "w s = forward, back" in said and "Backspace = forget it" in said
@@ -118,17 +139,34 @@ def test_an_operator_shows_it_by_the_keys_of_a_terminal(tmp_path):
         operator.type(b"\x1b[B", "1.0 of 50 s")
         operator.type(b"\x1b[D", "1.5 of 50 s")
         operator.type(b"\n", "Episode 1: ended by you after 2.0 s, return 0.00. It is kept unless you forget it")
-        said = operator.type(b"\n", "--demonstrations")
-        assert "episode   1 of 1  return     0.00  4 steps" in said and operator.wait() == 0
+        said = operator.type(b"\n", "drive to begin")
+        assert "episode   1 of 20  return     0.00  4 steps" in said
+        operator.type(b"w", "episode 2 of 20 .*0.5 of 50 s")
+        operator.type(b"\n", "Episode 2: ended by you after 1.0 s")
     finally:
-        operator.leave()
+        operator.leave()  # as when the network is lost; what has ended is kept
+    assert operator.wait() == 130
     session = Session.open(path)
     steps = ExperienceTail(session.experience, session.spec).read()
     assert [int(step.action_requested) for step in steps[:3]] == [FORWARD, LIFT, GRIP]
-    assert int(steps[3].action_requested) in (FORWARD, BACK) and len(steps) == 4
-    assert all(step.intervention for step in steps) and steps[3].is_last and not steps[3].is_terminal
+    assert int(steps[3].action_requested) in (FORWARD, BACK)
+    assert all(step.intervention for step in steps) and not any(step.is_terminal for step in steps)
+    assert [step.sequence for step in steps if step.is_last] == [3, 5] and len(steps) == 6
+    assert read_status(session)["state"] == "stopped"
     with pytest.raises(UserError, match="an operator at the keyboard has shown a task; nobody learns"):
         resumable_session(path)
+
+
+def test_a_terminal_is_given_back_by_a_command_that_is_ended_while_it_starts(tmp_path):
+    operator = Operator("demonstrate", "so101", "--by", "keyboard", "--no-dashboard", "--out", tmp_path / "shown")
+    try:
+        before = operator.modes()
+        operator.read_until("Ctrl-C = end")
+        os.kill(operator.pid, signal.SIGTERM)
+        assert "Stopping after this step" in operator.read_until("No episode was shown") and operator.wait() == 130
+        assert operator.modes() == before and before & termios.ECHO
+    finally:
+        operator.leave()
 
 
 class LeaderInHand:

@@ -69,6 +69,20 @@ def test_of_one_thing_at_a_time_there_is_one_for_each_key():
         assert typist.hand.action() == action and typist.hand.action() is None
 
 
+@pytest.mark.parametrize("task", [PickPlace, PickPlaceFine])
+def test_a_key_that_is_held_is_not_let_go_between_its_repeats(task):
+    typist = Typist(task(seed=0))
+    assert typist.hand.has_let_go()
+    for pause_s in (0.0, 0.66, 0.04, 0.04):  # the longest usual delay of a terminal, and its repeats
+        typist.now_s += pause_s
+        typist.type("w")
+        typist.hand.action()
+        assert not typist.hand.has_let_go()
+    typist.now_s += IDLE_S + 0.1
+    typist.type("x")  # which moves nothing
+    assert typist.hand.has_let_go() and typist.hand.action() is None
+
+
 class Pad:
     """Says what it is told to."""
 
@@ -147,6 +161,6 @@ def test_without_a_terminal_or_with_an_unknown_layout_nobody_drives():
             pass
 
 
-def test_an_axis_that_is_out_of_range_is_at_its_end():
-    stick = LAYOUTS["xbox"].stick([1e30, -np.inf], [])
-    assert stick.tolist() == [1.0, -1.0, 0.0, 0.0, 0.0, 0.0]
+def test_an_axis_that_is_out_of_range_is_at_its_end_and_one_that_is_not_finite_is_let_go():
+    stick = LAYOUTS["xbox"].stick([1e30, -np.inf, 0.0, np.inf, np.nan, 0.0, -1e30], [])
+    assert stick.tolist() == [1.0, 0.0, 0.0, 0.0, -1.0, 0.0]

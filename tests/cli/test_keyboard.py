@@ -3,7 +3,9 @@
 import os
 import pty
 import select
+import signal
 import sys
+import termios
 import time
 
 import pytest
@@ -152,6 +154,19 @@ tell("echo", str(bool(termios.tcgetattr(0)[3] & termios.ECHO)))
 """
 
 
+LINE = """
+import time
+from daydreamer.cli.interrupts import interrupts
+from daydreamer.cli.keyboard import Keyboard, remember_terminal
+from daydreamer.cli.live import LiveLine
+from daydreamer.cli.terminal import Terminal
+line = LiveLine(Terminal())
+with interrupts("Stopping.", remember_terminal()), Keyboard(print, line.say), line:
+    line.show(lambda: "goes on")
+    time.sleep(60.0)  # which neither signal cuts short: each is handled meanwhile
+"""
+
+
 def read_until(descriptor, wanted):
     text, end_s = "", time.monotonic() + 60.0
     while wanted not in text:
@@ -183,6 +198,25 @@ def test_keys_become_requests_and_the_terminal_is_given_back(tmp_path):
     finally:
         os.close(terminal)
         os.waitpid(pid, 0)
+
+
+def test_a_terminal_is_given_back_by_what_is_ended_at_once():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TERM": "xterm"}
+        os.execv(sys.executable, [sys.executable, "-c", LINE])
+    try:
+        before = termios.tcgetattr(terminal)[3]
+        assert "\x1b[?25l" in read_until(terminal, "goes on")
+        assert not termios.tcgetattr(terminal)[3] & termios.ECHO
+        os.kill(pid, signal.SIGINT)
+        read_until(terminal, "Stopping.")
+        os.kill(pid, signal.SIGINT)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGINT
+        assert termios.tcgetattr(terminal)[3] == before and before & termios.ECHO
+        assert "\x1b[?25h" in read_until(terminal, "\x1b[?25h")
+    finally:
+        os.close(terminal)
 
 
 def test_without_a_terminal_nothing_is_read(tmp_path):

@@ -9,6 +9,7 @@ from daydreamer.demonstration.by_hand import Hand, HandRequest, OperatedSession
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.demonstrations import read_demonstrations
 from daydreamer.robots.registry import find_robot, make_task
+from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import read_status
 
@@ -35,6 +36,9 @@ class PractisedHand(Hand):
             self.idle -= 1
             return None
         return self.teacher.action()
+
+    def has_let_go(self):
+        return self.idle > 0
 
 
 class Witness:
@@ -98,6 +102,8 @@ def test_what_is_kept_is_logged_as_shown_and_what_is_forgotten_is_not(shown):
         (cut + placed - 1, True),
     ]
     assert all(step.intervention for step in steps) and sum(step.reward for step in steps) == 1.0
+    ends = [event["sequence"] for event in read_events(session.events) if event["kind"] == "episode_end"]
+    assert ends == [steps[-1].sequence]
     assert read_demonstrations([session.path]).demonstrated[0].steps == len(steps)
     status = read_status(session)
     assert (status["state"], status["episodes"], status["intervention_steps"]) == ("stopped", 2, len(steps))

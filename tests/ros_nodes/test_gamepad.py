@@ -1,4 +1,4 @@
-"""A gamepad that is published, as `daydreamer demonstrate --by gamepad` hears it, and an operator of a live arm."""
+"""By what an operator steers over ROS 2: a gamepad, as `daydreamer demonstrate` hears it, and keys of a live arm."""
 
 import subprocess
 import sys
@@ -10,16 +10,23 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
+from rclpy.node import Node
 from sensor_msgs.msg import Joy
 
+from daydreamer.actor.gamepad import LAYOUTS
+from daydreamer.actor.operator import OperatorRequest, Reply
+from daydreamer.actor.steering import STEERING
 from daydreamer.cli.hands import open_hand
+from daydreamer.cli.supervise import SessionSupervisor
 from daydreamer.config import SessionConfig
 from daydreamer.demonstration.by_hand import HandRequest
 from daydreamer.errors import UserError
 from daydreamer.periodic import periodically
 from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
-from ros_nodes import gamepad
+from daydreamer.session.new import configure, new_session
+from ros_nodes import gamepad, runtime
+from ros_nodes.operator_input import KEYBOARD, OperatorInput
 
 DOMAIN = 50
 
@@ -81,12 +88,42 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
             hand.wait(0.1)
             asked += hand.requests()
         assert hand.action().tolist() == [1.0, 0.0, 0.0, 0.0, 0.0] and asked == [HandRequest.DISCARD]
+        pads.message = Joy(axes=[0.0, -1.0] + [0.0] * 6, buttons=[0, 0, 0, 0, 1] + [0] * 6)
+        while hand.action()[0] > 0.0:  # a twin that is slower than real time leaves no time to wait
+            assert time.monotonic() < end_s
+            time.sleep(0.05)
+            hand.wait(0.0)
     pads.add()
     with pytest.raises(UserError, match="2 gamepads on /joy: .*; stop all but one"):
         while True:  # until the second one is discovered
             assert time.monotonic() < end_s
             with drive_by("xbox"):
                 pass
+
+
+def test_a_key_that_is_typed_at_walk_is_a_key_to_the_actor(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    session = new_session(tmp_path / "session", configure(robot="so101", minutes=1.0, seed=0, preset="tiny"))
+    walk, heard, asked = SessionSupervisor(session, 1.0, stop=None), [], []
+    between = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    walk._children[0]._process = between  # in the actor's place: what it is told is read below
+    with between, runtime.ros_node(lambda: Node("actor"), []) as node, runtime.Spinner(node) as spinner:
+
+        def request(wanted, source):
+            asked.append((wanted, source))
+            return Reply(True, "")
+
+        actor = OperatorInput(node, None, request, heard.append, LAYOUTS["xbox"])
+        with actor.reading(between.stdout):
+            for key in STEERING:
+                walk._on_steer(key)
+            walk._on_request(OperatorRequest.PAUSE)
+            end_s = time.monotonic() + 30.0
+            while not asked:
+                assert time.monotonic() < end_s
+                spinner.once(0.1)
+        between.stdin.close()
+    assert heard == list(STEERING) and asked == [(OperatorRequest.PAUSE, KEYBOARD)]
 
 
 @pytest.mark.long  # actor/test_operator.py and robots/test_so101_task.py guard the same, without processes

@@ -94,6 +94,7 @@ class Reach(Task):
     """
 
     presentation = REACHES
+    operator_stick = "rate"
     spec = RobotSpec(
         robot="burger",
         task="reach",

@@ -67,6 +67,7 @@ class ReachFromAbove(Task):
     """A Burger in an arena, seen from above. The policy sees `above`."""
 
     presentation = NEARS
+    operator_stick = "rate"
     spec = RobotSpec(
         robot="burger",
         task="reach_from_above",

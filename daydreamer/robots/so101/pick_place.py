@@ -92,6 +92,7 @@ class PickPlace(Task):
 
     presentation = PICKS
     operator_axes = ("left, right", "forward, back", "gripper", "down, or up with something held")
+    operator_stick = "rate"
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = ()) -> None:
         """`seed` is of the cells in which episodes begin, `extra_cameras` as of `make_embodiment`."""

@@ -111,6 +111,7 @@ class PickPlaceFine(Task):
 
     presentation = PLACES
     operator_axes = ("left, right", "forward, back", "opens, closes", "up, down", "turns left, right")
+    operator_stick = "rate"
 
     def __init__(self, seed: int, extra_cameras: Sequence[str] = (), rule: PlacementRule | None = None) -> None:
         """`seed` is of where episodes begin, `extra_cameras` as of `make_embodiment`, and `rule` says what is

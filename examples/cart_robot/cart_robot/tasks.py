@@ -98,6 +98,7 @@ class Reach(Task):
     """
 
     presentation = REACHES
+    operator_stick = "rate"
 
     def __init__(self, name: str, seed: int, by_blob: bool) -> None:
         """Makes the task.
