@@ -18,6 +18,12 @@ FOLLOW_OVERRIDES: dict[str, Any] = {"actor": {"rhythm_s": 600.0}}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    # A thousand imagined steps for each real one, on two cores: networks and batches for which a gradient step costs a
+    # third, and four times as many of them. As many steps are replayed as by default before the actor learns.
+    "dreams": {
+        "model": {"deterministic": 128, "hidden": 64, "bins": 41},
+        "learner": {"batch_size": 32, "batch_length": 8, "train_ratio": 270.0, "actor_delay_updates": 500},
+    },
     "image": {"twin": {"camera": True}, "model": {"stochastic": 16, "classes": 16}},
     # Small enough that a test or a first try learns within a minute; too small to learn to walk.
     "tiny": {
