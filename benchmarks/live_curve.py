@@ -59,6 +59,7 @@ def write_summary(session: Session, out: Path, beside: str) -> None:
     rows = curve(session)
     write_curve(out / f"seed{config.seed}.csv", rows)
     command = ["daydreamer", "walk", "--minutes", f"{config.minutes:g}", "--seed", str(config.seed)]
+    command += ["--preset", config.preset] if config.preset != "default" else []
     summary = {
         "command": shlex.join(command),
         "date": datetime.date.today().isoformat(),
