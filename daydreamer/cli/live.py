@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rich.live import Live
 from rich.text import Text
 
-from daydreamer.cli.terminal import Terminal
+from daydreamer.cli.terminal import Display, Terminal
 from daydreamer.periodic import Schedule
 from daydreamer.session.directory import Session
 from daydreamer.viewer.titles import LiveTitles
@@ -22,22 +21,12 @@ LINE_HZ, PLAIN_PERIOD_S = 5.0, 10.0
 """How often the line in a terminal changes, and the time between two lines where there is no terminal."""
 
 
-class LiveLine:
+class LiveLine(Display):
     """A line that is kept up to date in a terminal; where there is none, one now and then. A context manager."""
 
     def __init__(self, console: Terminal):
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        super().__init__(console)
         self._schedule = Schedule(1.0 / LINE_HZ if self._live else PLAIN_PERIOD_S, at_once=True)
-
-    def __enter__(self) -> LiveLine:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
 
     def say(self, sentence: str) -> None:
         """A line that stays."""

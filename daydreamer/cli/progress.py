@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from daydreamer.cli.terminal import Display
 from daydreamer.periodic import Schedule
 from daydreamer.presentation import Presentation
 from daydreamer.session.directory import Session
@@ -158,26 +158,16 @@ class LiveView:
         return table
 
 
-class ProgressView:
+class ProgressView(Display):
     """Keeps the live view up to date, or prints a line every `PLAIN_PERIOD_S`. A context manager."""
 
     def __init__(self, console: Console, session: Session, total_minutes: float):
-        self._console = console
+        super().__init__(console)
         self._session = session
         self._total_minutes = total_minutes
         self._view = LiveView(session, total_minutes)
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._plain = Schedule(PLAIN_PERIOD_S, at_once=True)
         self._dashboard: str | None = None
-
-    def __enter__(self) -> ProgressView:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live:
-            self._live.stop()
 
     def show(self, status: Mapping[str, Any], dashboard: str | None = None, wrong: Sequence[str] = ()) -> None:
         """The state of things, from `read_status`, where the dashboard is if there is one, and what is wrong."""

@@ -95,7 +95,7 @@ class SessionSupervisor:
         self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
 
     def _on_steer(self, key: str) -> None:
-        """Likewise."""
+        """Called on the keyboard's thread."""
         self._children[0].tell(f"{STEER} {key}")
 
     def _start(self, child: Child) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
@@ -30,3 +31,20 @@ class Terminal(Console):
         for segment in super().render(renderable, options):
             # What moves the cursor in a live view is rich's own.
             yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class Display:
+    """What is kept up to date in a terminal and is gone in the end; elsewhere nothing is. A context manager."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()

@@ -21,7 +21,7 @@ Ending = Literal["success", "failure"]
 OperatorStick = Literal["rate", "pose"]
 
 OPERATOR_AXES = 6
-"""Of what an operator steers with, see `Task.operator_action`."""
+"""An operator steers with so many, see `Task.operator_action`."""
 OPERATOR_PUSHED = 0.5
 """Of an axis, from which on it asks something of a robot that does one thing at a time."""
 

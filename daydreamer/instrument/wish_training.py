@@ -23,7 +23,6 @@ from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, random_key
 from daydreamer.instrument.wishing import WishedReward, WishedWorldModel
 from daydreamer.learner.agent import all_finite, make_optimizer
-from daydreamer.models.world_model import PredictionResiduals
 
 HORIZON_STEPS = 10
 """Imagined from each start: a wish has no value yet that could be reached in the five of a session."""
@@ -52,7 +51,6 @@ class WishTrainer:
 
     Attributes:
       state: as it is now.
-      metrics: of the last gradient step, by tag.
     """
 
     def __init__(
@@ -94,7 +92,6 @@ class WishTrainer:
         self._log = replay.ReplayState(
             {name: jnp.asarray(each) for name, each in steps.rows.items()}, jnp.int32(0), count
         )
-        self.metrics: dict[str, float] = {}
         self._update = jax.jit(self._step, donate_argnums=0)
 
     @property
@@ -109,15 +106,13 @@ class WishTrainer:
           UserError: the numbers have run away.
         """
         for done in range(1, gradient_steps + 1):
-            self.state, metrics = self._update(self.state, self._frozen, self._log)
-            self.metrics = {name: float(value) for name, value in jax.device_get(metrics).items()}
+            self.state = self._update(self.state, self._frozen, self._log)
+            jax.block_until_ready(self.state.key)  # what is told as done is done
             on_step(done)
         if not all_finite(self.state.networks):
             raise UserError("What was trained for the wish is not finite; wish for a reward that is smaller.")
 
-    def _step(
-        self, state: Trained, frozen: dict[str, Any], log: replay.ReplayState
-    ) -> tuple[Trained, dict[str, Array]]:
+    def _step(self, state: Trained, frozen: dict[str, Any], log: replay.ReplayState) -> Trained:
         key, sample_key, observe_key, loss_key = jax.random.split(state.key, 4)
         config, spec = self._config, self._model.spec
         batch = replay.sample(
@@ -125,17 +120,16 @@ class WishTrainer:
         )
         batch = batch._replace(reward=self._reward(batch.observation))
         observed = self._model.observe(frozen, batch, observe_key)
-        vector = self._model.measured(observed.states, batch).vector
-        residuals = PredictionResiduals(vector - observed.vector, batch.is_first == 0)
+        residuals = self._model.residuals(observed, batch)
 
         def loss(networks: dict[str, Any]):
-            total, behavior, metrics = self._actor_critic.loss(
+            total, behavior, _ = self._actor_critic.loss(
                 frozen | networks, state.slow_critic, state.behavior, observed.states, residuals, batch, loss_key
             )
-            return total, (behavior, metrics)
+            return total, behavior
 
-        gradient, (behavior, metrics) = jax.grad(loss, has_aux=True)(state.networks)
+        gradient, behavior = jax.grad(loss, has_aux=True)(state.networks)
         changes, optimizer = self._optimizer.update(gradient, state.optimizer, state.networks)
         networks = optax.apply_updates(state.networks, changes)
         slow_critic = optax.incremental_update(networks["critic"], state.slow_critic, config.slow_critic_rate)
-        return Trained(networks, slow_critic, optimizer, behavior, key), metrics
+        return Trained(networks, slow_critic, optimizer, behavior, key)

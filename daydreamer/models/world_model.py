@@ -173,6 +173,12 @@ class WorldModel:
         """Posterior states `[batch, time]` with the vectors that were measured, also where they were withheld."""
         return states._replace(vector=flatten_vectors(batch.observation, self.spec.observation))
 
+    def residuals(self, observed: Observed, batch: Batch) -> PredictionResiduals:
+        """What one step's prediction from a state that has been measured did not foresee of the next."""
+        vector = flatten_vectors(batch.observation, self.spec.observation)
+        open_loop_before = jnp.pad(observed.open_loop[:, :-1], ((0, 0), (1, 0)))
+        return PredictionResiduals(vector - observed.vector, (batch.is_first == 0) & ~open_loop_before)
+
     def loss(self, parameters, batch: Batch, config: LearnerConfig, key: Array):
         """World-model loss (Hafner et al. 2023, eq. 4-5).
 
@@ -204,8 +210,7 @@ class WorldModel:
         metrics["model/posterior_entropy"] = categorical_entropy(posterior).mean()
         predicted_reward = two_hot_mean(reward_logits, self.bins)
         metrics["model/reward_error"] = jnp.abs(predicted_reward - batch.reward).mean()
-        open_loop_before = jnp.pad(observed.open_loop[:, :-1], ((0, 0), (1, 0)))
-        residuals = PredictionResiduals(vector - observed.vector, (batch.is_first == 0) & ~open_loop_before)
+        residuals = self.residuals(observed, batch)
         return sum(jnp.mean(value) for value in losses.values()), states, residuals, metrics
 
     def _image_loss(self, parameters, batch: Batch, embedding: Array, observed: Observed, config: LearnerConfig):

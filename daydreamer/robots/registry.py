@@ -156,13 +156,8 @@ class Robot:
         Raises:
           UserError: there is no such task, or nobody who teaches it; lists what is taught.
         """
-        name = task or self.usual_task
-        where = self.task(name).teacher
-        if where is None:
-            raise UserError(
-                f"Nobody teaches '{self.name}' the task '{name}'; there are teachers of {_those_with('teacher')}."
-            )
-        maker: Callable[[Task, Any, int], Teacher] = load(where)
+        nobody = "Nobody teaches '{robot}' the task '{task}'; there are teachers of {those}."
+        maker: Callable[[Task, Any, int], Teacher] = load(self._part("teacher", task, nobody))
         return maker
 
     def recorded(self, task: str | None = None) -> Callable[[SessionConfig, RecordingOptions], RecordedTask]:
@@ -171,14 +166,11 @@ class Robot:
         Raises:
           UserError: there is no such task, or recordings are none of it; lists those that they can be of.
         """
-        name = task or self.usual_task
-        where = self.task(name).recorded
-        if where is None:
-            raise UserError(
-                f"What others have recorded cannot be taken for '{self.name}' '{name}', but for "
-                f"{_those_with('recorded')}; choose --robot and --task."
-            )
-        maker: Callable[[SessionConfig, RecordingOptions], RecordedTask] = load(where)
+        nothing = (
+            "What others have recorded cannot be taken for '{robot}' '{task}', but for {those}; choose --robot "
+            "and --task."
+        )
+        maker: Callable[[SessionConfig, RecordingOptions], RecordedTask] = load(self._part("recorded", task, nothing))
         return maker
 
     def success_camera(self, task: str | None = None) -> str:
@@ -187,14 +179,8 @@ class Robot:
         Raises:
           UserError: there is no such task, or nothing but its own rule can; lists the tasks of which one may.
         """
-        name = task or self.usual_task
-        camera = self.task(name).success_camera
-        if camera is None:
-            raise UserError(
-                f"'{self.name}' '{name}' is paid by its own rule alone; a classifier may say of a success in "
-                f"{_those_with('success_camera')}."
-            )
-        return camera
+        none = "'{robot}' '{task}' is paid by its own rule alone; a classifier may say of a success in {those}."
+        return self._part("success_camera", task, none)
 
     def leader(self, task: str | None = None) -> Callable[[Task, LeaderOptions], AbstractContextManager[Leader]]:
         """What opens a leader of a task, inside a block.
@@ -202,14 +188,24 @@ class Robot:
         Raises:
           UserError: there is no such task, or none that a leader shows; lists those that one does.
         """
-        name = task or self.usual_task
-        where = self.task(name).leader
-        if where is None:
-            raise UserError(
-                f"Nothing leads '{self.name}' in the task '{name}'; there are leaders of {_those_with('leader')}."
-            )
-        opener: Callable[[Task, LeaderOptions], AbstractContextManager[Leader]] = load(where)
+        nothing = "Nothing leads '{robot}' in the task '{task}'; there are leaders of {those}."
+        opener: Callable[[Task, LeaderOptions], AbstractContextManager[Leader]] = load(
+            self._part("leader", task, nothing)
+        )
         return opener
+
+    def _part(self, part: str, task: str | None, missing: str) -> str:
+        """The entry of one of its tasks for what not every task has.
+
+        Args:
+          part: of `TaskEntry`.
+          missing: says that there is none, with {robot}, {task}, and {those} that have one.
+        """
+        name = task or self.usual_task
+        found: str | None = getattr(self.task(name), part)
+        if found is None:
+            raise UserError(missing.format(robot=self.name, task=name, those=_those_with(part)))
+        return found
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
         """Overrides of the robot in this body and of the named preset, for `daydreamer.config.resolve`.
