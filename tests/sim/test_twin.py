@@ -134,10 +134,14 @@ print("rendered")
 
 
 def run_camera_script(**environment):
+    return run_script(CAMERA_SCRIPT, **environment)
+
+
+def run_script(script, **environment):
     """In a process of its own: MuJoCo chooses its OpenGL once, and a broken one may take the process with it."""
     inherited = {key: value for key, value in os.environ.items() if key not in ("MUJOCO_GL", "PYOPENGL_PLATFORM")}
     return subprocess.run(
-        [sys.executable, "-c", CAMERA_SCRIPT],
+        [sys.executable, "-c", script],
         env=inherited | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
         capture_output=True,
         text=True,
@@ -150,6 +154,13 @@ def test_the_camera_shows_what_is_ahead_or_the_error_names_the_cure():
     assert result.returncode == 0, result.stderr
     expected = "rendered" if ctypes.util.find_library("EGL") else "Install libegl1"
     assert expected in result.stdout, result.stdout
+
+
+def test_loading_a_twin_starts_no_other_process():
+    # As MuJoCo does to find GLFW; ended at once, as a worker of evaluate, it leaves that one complaining.
+    script = "import sys; events = []; sys.addaudithook(lambda name, _: events.append(name)); import sim.twin; "
+    result = run_script(script + "assert 'import' in events and 'subprocess.Popen' not in events")
+    assert result.returncode == 0, result.stderr
 
 
 def test_without_opengl_the_error_names_the_cure():
