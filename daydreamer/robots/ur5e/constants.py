@@ -70,8 +70,8 @@ TOOL_LOWER_M, TOOL_UPPER_M = np.array((0.36, -0.20, 0.018)), np.array((0.56, 0.2
 TOOL_SPEED_M_S = 0.25  # [iso]
 
 LIMITS = JointLimits(
-    # Within the two turns that each joint has, or the one of the elbow [ur]: ours, in which the arm stays on its side of
-    # the table with its elbow up, and a tool that points at the table can be turned half around either way.
+    # Within the two turns that each joint has, and the one of the elbow [ur]: ours. Its elbow stays up, and a tool that
+    # points at the table can be turned half around either way.
     lower_rad=np.array((-math.pi, -math.pi, 0.0, -math.pi, -math.pi, -math.pi, 0.0)),
     upper_rad=np.array((math.pi, 0.0, math.pi, math.pi / 2, 0.0, math.pi, 0.80)),
     command_rate_rad_s=np.array((*(0.8,) * 6, GRIPPER_SPEED_RAD_S)),  # ours
