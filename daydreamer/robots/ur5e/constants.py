@@ -16,6 +16,7 @@ from daydreamer.contract.limits import JointLimits, WorkspaceBox
 from daydreamer.robots.arm.cells import Grid
 from daydreamer.robots.arm.description import Arm, Table
 from daydreamer.robots.ur5e import kinematics
+from daydreamer.safety.limiter import POSITION_MARGIN_RAD
 
 ARM_JOINTS = (
     "shoulder_pan_joint",
@@ -27,6 +28,8 @@ ARM_JOINTS = (
 )  # [ur], in the order of its forward_position_controller
 GRIPPER_JOINT = "robotiq_85_left_knuckle_joint"  # [robotiq]
 JOINTS = (*ARM_JOINTS, GRIPPER_JOINT)
+CONTROLLERS = {"forward_position_controller": ARM_JOINTS, "forward_gripper_controller": (GRIPPER_JOINT,)}
+"""Of ros2_control, each of which forwards positions of its joints [ur]; that of the gripper by a name of ours."""
 
 TORQUE_N_M = (150.0, 150.0, 150.0, 28.0, 28.0, 28.0)  # [ur]
 
@@ -71,9 +74,9 @@ TOOL_SPEED_M_S = 0.25  # [iso]
 
 LIMITS = JointLimits(
     # Within the two turns that each joint has, and the one of the elbow [ur]: ours. Its elbow stays up, and a tool that
-    # points at the table can be turned half around either way.
-    lower_rad=np.array((-math.pi, -math.pi, 0.0, -math.pi, -math.pi, -math.pi, 0.0)),
-    upper_rad=np.array((math.pi, 0.0, math.pi, math.pi / 2, 0.0, math.pi, 0.80)),
+    # points at the table can be turned half around either way. The gripper can be told to be at both of its ends.
+    lower_rad=np.array((-math.pi, -math.pi, 0.0, -math.pi, -math.pi, -math.pi, OPEN_RAD - POSITION_MARGIN_RAD)),
+    upper_rad=np.array((math.pi, 0.0, math.pi, math.pi / 2, 0.0, math.pi, CLOSED_RAD + POSITION_MARGIN_RAD)),
     command_rate_rad_s=np.array((*(0.8,) * 6, GRIPPER_SPEED_RAD_S)),  # ours
     velocity_rad_s=np.array((*(math.pi,) * 6, 2.0 * GRIPPER_SPEED_RAD_S)),  # [ur]; and ours
     torque_n_m=np.array((*TORQUE_N_M, GRIPPER_TORQUE_N_M)),
