@@ -24,7 +24,7 @@ from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescri
 from sim.motors import PositionMotors
 from sim.twin import Twin
 
-STIFFNESS_SHARES = np.array((1.0, 1.0, 1.0, 0.2, 0.2, 0.2, 0.01))
+STIFFNESS_SHARES = np.array((1.0, 1.0, 1.0, 0.2, 0.2, 0.2, 0.04))
 """Of `TwinConfig.stiffness_n_m_rad`, which is that of the largest joints: ours."""
 
 
