@@ -9,33 +9,29 @@ import numpy as np
 
 from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, TEMPERATURE
+from daydreamer.robots.arm.sight import ABOVE
+from daydreamer.robots.arm.twin import ArmTwin, place_cube
 from daydreamer.robots.so101.constants import (
     BACKLASH_RAD,
     CAMERA_PERIOD_S,
     COUNT_RAD,
-    CUBE_M,
     GRIPPER_TORQUE_N_M,
     JOINTS,
     READY_RAD,
     REST_RAD,
     STALL_TORQUE_N_M,
-    TRAY_X_M,
-    TRAY_Y_M,
+    TABLE,
     carried,
 )
-from daydreamer.robots.so101.embodiment import ABOVE, WRIST
+from daydreamer.robots.so101.embodiment import WRIST
 from daydreamer.robots.so101.lowering import LoweringTargets
 from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
-from sim.exposure import Exposure
 from sim.motors import PositionMotors
 from sim.twin import Twin
 
 ROOM_C, STALLED_C, WARMING_S = 25.0, 100.0, 200.0
 """Of a motor that has long done nothing, of one that has long given its stall torque, and about how long that takes:
 ours, of the order of what the servo's owners see."""
-
-CUBE_MARGIN_M = 0.01
-"""Beyond half its size, of a cube that is put into a tray, from where the sides begin."""
 
 
 def _motors(config: TwinConfig) -> PositionMotors:
@@ -57,23 +53,12 @@ def _motors(config: TwinConfig) -> PositionMotors:
 
 def _ready(twin: Twin, random: np.random.Generator) -> None:
     twin.place_joints(READY_RAD)
-    _place_cube(twin, random)
+    place_cube(TABLE, twin, random)
 
 
 def _at_rest(twin: Twin, random: np.random.Generator) -> None:
     twin.place_joints(REST_RAD)
-    _place_cube(twin, random)
-
-
-def _place_cube(twin: Twin, random: np.random.Generator) -> None:
-    """Anywhere in either tray, turned anyhow."""
-    margin_m = CUBE_M / 2 + CUBE_MARGIN_M
-    low_m, high_m = TRAY_Y_M[random.integers(2)]
-    x_m = random.uniform(TRAY_X_M[0] + margin_m, TRAY_X_M[1] - margin_m)
-    y_m = random.uniform(low_m + margin_m, high_m - margin_m)
-    turn_rad = random.uniform(-math.pi, math.pi)
-    pose = (x_m, y_m, CUBE_M / 2, math.cos(turn_rad / 2), 0.0, 0.0, math.sin(turn_rad / 2))
-    twin.data.joint("cube").qpos[:] = pose
+    place_cube(TABLE, twin, random)
 
 
 TWIN = TwinDescription(
@@ -101,12 +86,11 @@ TWIN = TwinDescription(
 )
 
 
-class So101Twin(Twin):
-    """An SO-101 whose servos count angles in steps and get warm, and whose pictures have noise."""
+class So101Twin(ArmTwin):
+    """An SO-101 whose servos count angles in steps and get warm."""
 
     def reset(self, state: str | None = None, seed: int | None = None) -> None:
         """See `Twin.reset`; the motors are cold."""
-        self._exposure = Exposure()
         self._warm_c = np.full(len(JOINTS), ROOM_C)
         self._read_s = 0.0
         super().reset(state, seed)
@@ -118,22 +102,7 @@ class So101Twin(Twin):
         signals[JOINT_POSITION] = np.round(signals[JOINT_POSITION] / COUNT_RAD) * COUNT_RAD
         self._warm(signals[JOINT_EFFORT])
         signals[TEMPERATURE] = self._warm_c.max()
-        self._exposure.expose(self.cameras, signals, self._random)
         return signals
-
-    @property
-    def cube_m(self) -> np.ndarray:
-        """`[3]` of its middle."""
-        return self.data.joint("cube").qpos[:3].copy()
-
-    @property
-    def cube_yaw_rad(self) -> float:
-        """By how much one of the cube's upright faces is turned about the upright, if the cube lies flat: within a
-        quarter turn, after which it looks the same.
-        """
-        axes = self.data.body("cube").xmat.reshape(3, 3)
-        level = axes[:, int(np.abs(axes[2]).argmin())]
-        return math.atan2(level[1], level[0]) % (math.pi / 2)
 
     def _warm(self, effort_n_m: np.ndarray) -> None:
         elapsed_s, self._read_s = self.data.time - self._read_s, self.data.time
