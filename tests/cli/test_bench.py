@@ -6,25 +6,28 @@ import sys
 import jax
 import jax.numpy as jnp
 import pytest
+from typer.testing import CliRunner
 
 from daydreamer.cli.bench_workloads import find_workload
+from daydreamer.cli.main import app
+from daydreamer.errors import UserError
 from daydreamer.learner.agent import Agent
 from daydreamer.replay import APPEND_SIZES, Replay
 
 
-def bench(*arguments):
-    command = [sys.executable, "-m", "daydreamer.cli.main", "bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=550)
-
-
 def figures(*arguments):
-    result = bench(*arguments, "--json")
-    assert result.returncode == 0, result.stderr
+    """What the command says, in this process, which has imported already what it takes."""
+    result = CliRunner().invoke(app, ["bench", *arguments, "--json"])
+    assert result.exit_code == 0, (result.output, result.exception)
     return json.loads(result.stdout)
 
 
 def test_figures_for_programs():
-    measured = figures("replay")
+    """In a process of its own, as programs start it."""
+    command = [sys.executable, "-m", "daydreamer.cli.main", "bench", "replay", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=550)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
     assert measured["benchmark"] == "replay" and measured["log_appends_per_s"] > 0
     assert measured["workload"] == "default"
     assert measured["device"] and measured["jax"]
@@ -71,9 +74,10 @@ def test_another_workload_can_be_chosen():
     ],
 )
 def test_a_mistake_is_one_clear_sentence(arguments, choices):
-    result = bench(*arguments)
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1 and choices in result.stderr
+    """Which a process then shows as one line, see `cli/test_command_line.py`."""
+    result = CliRunner().invoke(app, ["bench", *arguments])
+    assert isinstance(result.exception, UserError)
+    assert len(str(result.exception).splitlines()) == 1 and choices in str(result.exception)
 
 
 def test_needs_neither_simulator_nor_ros():
