@@ -118,13 +118,14 @@ def test_begins_with_what_another_session_has_learned_and_keeps_what_it_learns_w
 ):
     """Another robot of the kind, which acts by the policy from the first step on where nothing else is tried.
 
-    SIGINT to the real process, while it learns, ends it between two steps.
+    SIGINT to the real process, while it learns, ends it between two steps. It has none of the other's experience, which
+    would be a program of its own to compile; see learner/test_inheritance.py.
     """
     parent, out = sessions[0], tmp_path / "child"
     drawn = ["--seed", "5", "--steps", "1000000", "--set", "twin.randomisation.enabled=true"]
     policy_alone = ["--set", "actor.fallen_reward=null", "--set", "actor.rhythm_hz=null"]
-    often = ["--set", "learner.checkpoint_period_s=0.5"]
-    command = [sys.executable, "-m", "daydreamer.cli.main", *lockstep_arguments, *drawn, *policy_alone, *often]
+    settings = ["--set", "learner.checkpoint_period_s=2", "--from-experience", "0"]
+    command = [sys.executable, "-m", "daydreamer.cli.main", *lockstep_arguments, *drawn, *policy_alone, *settings]
     process = subprocess.Popen(
         [*command, "--from", str(parent.path), "--out", str(out)],
         stdout=subprocess.PIPE,

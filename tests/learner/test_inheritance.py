@@ -36,6 +36,7 @@ SETTINGS = merge(
     {
         "learner": {
             "replay_capacity": 4096,
+            "imagination_horizon": 1,  # every imagined step is compiled
             "warmup_updates": 1,
             "actor_delay_updates": 0,
             "fall_back_updates": PATIENCE,
@@ -50,7 +51,6 @@ WITH_EXPERIENCE = merge(
             "inherited_share": 0.5,
             "inherited_fade_s": 10.0,
             "minimum_s": 1.0,
-            "imagination_horizon": 1,  # a program of its own, which is so compiled soon
         }
     },
 )

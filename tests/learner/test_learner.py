@@ -20,7 +20,15 @@ SPEC = RobotSpec("toy", "toy", 20.0, 10, ("a", "b"), (), {"x": Space((3,))}, Spa
 SETTINGS = merge(
     find_robot("a1").preset("walk", "tiny", "twin"),
     # As in test_survival.py, whose program this so is.
-    {"learner": {"replay_capacity": 4096, "warmup_updates": 1, "actor_delay_updates": 0, "fall_back_updates": 3}},
+    {
+        "learner": {
+            "replay_capacity": 4096,
+            "imagination_horizon": 1,  # every imagined step is compiled
+            "warmup_updates": 1,
+            "actor_delay_updates": 0,
+            "fall_back_updates": 3,
+        }
+    },
 )
 
 

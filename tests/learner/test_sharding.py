@@ -27,7 +27,7 @@ SETTINGS = merge(
             "batch_size": 8,
             "batch_length": 4,
             "imagination_starts": 16,
-            "imagination_horizon": 2,
+            "imagination_horizon": 1,  # every imagined step is compiled
             "replay_capacity": 4096,
             "warmup_updates": 1,
             "actor_delay_updates": 0,

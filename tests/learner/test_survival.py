@@ -29,6 +29,7 @@ SETTINGS = merge(
     {
         "learner": {
             "replay_capacity": 4096,
+            "imagination_horizon": 1,  # every imagined step is compiled
             "warmup_updates": 1,
             "actor_delay_updates": 0,
             "fall_back_updates": PATIENCE,
