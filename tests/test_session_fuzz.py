@@ -78,6 +78,8 @@ FILES = {
 
 def test_whatever_becomes_of_a_file_every_command_answers_and_nothing_is_silent(base, tmp_path):
     """Each file in turn suffers the next change, and nothing of what happens is lost on the operator."""
+    kinds = {kind_of(str(path.relative_to(base))) for path in base.rglob("*") if path.is_file()}
+    assert {"experience", "metrics", "dreams", "events.jsonl", "session.yaml", "launch.json", "log"} <= kinds
     place = tmp_path / "damaged"
     shutil.copytree(base, place)  # a report names its folder
     before = session_fuzz.look(place, SHOWN)
@@ -118,8 +120,3 @@ def test_a_checkpoint_that_claims_more_than_it_has_is_refused(base):
             read_checkpoint(path, template, session.spec.hash)
     store.write(key, original).result()
     read_checkpoint(path, template, session.spec.hash)
-
-
-def test_every_kind_of_file_of_a_session_is_known(base):
-    kinds = {kind_of(str(path.relative_to(base))) for path in base.rglob("*") if path.is_file()}
-    assert {"experience", "metrics", "dreams", "events.jsonl", "session.yaml", "launch.json", "log"} <= kinds

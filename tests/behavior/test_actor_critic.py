@@ -20,7 +20,10 @@ from daydreamer.models.rssm import RSSM
 from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel, to_action_vector
 from daydreamer.spec import RobotSpec, Space
 
-MODEL = ModelConfig(deterministic=16, blocks=2, hidden=16, stochastic=4, classes=4, units=32, bins=31)
+MODEL = ModelConfig(
+    **{"deterministic": 16, "blocks": 2, "hidden": 16, "stochastic": 4, "classes": 4, "units": 32, "bins": 31},
+    **{"encoder_layers": 1, "head_layers": 0, "actor_layers": 1, "critic_layers": 1},  # each is compiled
+)
 CONTINUOUS = Space((2,), low=-1.0, high=1.0)
 DISCRETE = Space((), classes=5)
 STARTS = 128

@@ -58,21 +58,36 @@ def one_process(session):
     devices = choose_devices(config.learner)
     agent = Agent(spec, config.model, config.learner, devices)
     alone, _ = train(*prepare(session, Agent(spec, config.model, config.learner)))
-    together, _ = train(*prepare(session, agent))
+    program = prepare(session, agent)
+    together, _ = train(*program)
     return {
         "devices": [len(jax.devices()), len(devices)],
         "parts": [part.data.shape for part in jax.jit(devices.divide)(np.zeros((16, 3))).addressable_shards],
         "alone": alone,
         "together": together,
-        "learner": live(session, agent),
+        "learner": live(session, agent, program[0]),
         "chosen": {size: len(choose_devices(resized(config.learner, size))) for size in (5, 6, 12, 24)},
         "refused": complaint(lambda: Agent(spec, config.model, resized(config.learner, 12), devices)),
     }
 
 
-def live(session, agent):
+class Compiled:
+    """In the place of a jitted function, for who would compile it for the same arguments again."""
+
+    def __init__(self, program):
+        self._program = program
+
+    def lower(self, *arguments):
+        return self
+
+    def compile(self):
+        return self._program
+
+
+def live(session, agent, update):
     """A learner that trains, publishes and saves; and one that goes on."""
-    learner_module.Agent = lambda *arguments: agent  # which has been compiled
+    learner_module.Agent = lambda *arguments: agent
+    agent.update = Compiled(update)
     with contextlib.closing(Learner(session)) as learner:
         learner.update()
         published, device = learner.publish(), learner.status("running").device
