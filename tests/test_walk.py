@@ -64,9 +64,20 @@ def read_log(path):
     return steps
 
 
-def policy_versions(path):
-    """Of the policies that have acted; 0 stands for random actions."""
-    return {step.policy_version for step in read_log(path)} if (path / "session.yaml").exists() else set()
+class PolicyVersions:
+    """Of the policies that have acted so far; 0 stands for random actions. Each step is read once."""
+
+    def __init__(self, path):
+        self._path, self._tail, self._versions = path, None, set()
+
+    def read(self):
+        if self._tail is None:
+            if not (self._path / "session.yaml").exists():
+                return set()
+            session = Session.open(self._path)
+            self._tail = ExperienceTail(session.experience, session.spec)
+        self._versions |= {step.policy_version for step in self._tail.read()}
+        return self._versions
 
 
 def kill_dashboard(path, walk):
@@ -102,7 +113,8 @@ def test_ctrl_c_ends_all_processes_and_resume_goes_on_to_the_end_beside_a_dashbo
     settings = ("actor.fallen_reward=null", "actor.rhythm_hz=null", "learner.train_ratio=8")
     policy_acts = [argument for setting in settings for argument in ("--set", setting)]
     walk = start("walk", "--preset", "tiny", "--minutes", "60", "--session", str(path), *policy_acts, "--no-dashboard")
-    wait_until(lambda: policy_versions(path) > {0, 1}, walk)
+    versions = PolicyVersions(path)
+    wait_until(lambda: versions.read() > {0, 1}, walk)
     walk.send_signal(signal.SIGINT)
     code, output = finish(walk)
     assert code == 0, output
