@@ -37,6 +37,8 @@ SETTINGS = merge(
         "learner": {
             "replay_capacity": 4096,
             "imagination_horizon": 1,  # every imagined step is compiled
+            "dream_context_s": 0.2,
+            "dream_horizon_s": 0.2,
             "warmup_updates": 1,
             "actor_delay_updates": 0,
             "fall_back_updates": PATIENCE,

@@ -30,6 +30,8 @@ SETTINGS = merge(
         "learner": {
             "replay_capacity": 4096,
             "imagination_horizon": 1,  # every imagined step is compiled
+            "dream_context_s": 0.2,
+            "dream_horizon_s": 0.2,
             "warmup_updates": 1,
             "actor_delay_updates": 0,
             "fall_back_updates": PATIENCE,
@@ -298,10 +300,7 @@ def test_a_full_disk_costs_a_checkpoint_and_a_policy_and_nothing_else(session):
         assert resumed.events == [("restored", {"gradient_step": 3, "env_steps": 100})]
 
 
-def test_a_full_disk_costs_a_dream_and_nothing_else(tmp_path, write_steps):
-    short = {"learner": {"dream_context_s": 0.2, "dream_horizon_s": 0.2}}  # than an episode
-    session = Session.create(tmp_path / "session", resolve(merge(SETTINGS, short)), SPEC)
-    write_steps(session, 100)
+def test_a_full_disk_costs_a_dream_and_nothing_else(session):
     with Watched(session) as watched:
         learner = watched.learner
         assert learner.dream() is None and not list_dreams(session.dreams)  # nothing has been learned
