@@ -18,6 +18,7 @@ from daydreamer.robots.so101.constants import (
     JOINTS,
     READY_RAD,
     REST_RAD,
+    SLOPE_HEIGHT_M,
     STALL_TORQUE_N_M,
     TRAY_X_M,
     TRAY_Y_M,
@@ -36,6 +37,9 @@ ours, of the order of what the servo's owners see."""
 
 CUBE_MARGIN_M = 0.01
 """Beyond half its size, of a cube that is put into a tray, from where the sides begin."""
+
+LOST_M = SLOPE_HEIGHT_M + 0.008
+"""Beyond the flat part of the trays, where a cube's middle is outside them: the sides are as wide as they are high."""
 
 
 def _motors(config: TwinConfig) -> PositionMotors:
@@ -76,6 +80,14 @@ def _place_cube(twin: Twin, random: np.random.Generator) -> None:
     twin.data.joint("cube").qpos[:] = pose
 
 
+def _is_outside(cube_m: np.ndarray) -> bool:
+    """Whether a cube with its middle there `[3]` lies outside both trays."""
+    x_m, y_m, _ = cube_m
+    (_, far_left_m), (far_right_m, _) = TRAY_Y_M
+    inside = TRAY_X_M[0] - LOST_M < x_m < TRAY_X_M[1] + LOST_M and far_right_m - LOST_M < y_m < far_left_m + LOST_M
+    return not inside
+
+
 TWIN = TwinDescription(
     robot="so101",
     model=resources.files(__package__) / "so101.xml",
@@ -102,21 +114,28 @@ TWIN = TwinDescription(
 
 
 class So101Twin(Twin):
-    """An SO-101 whose servos count angles in steps and get warm, and whose pictures have noise."""
+    """An SO-101 whose servos count angles in steps and get warm, and whose pictures have noise.
+
+    Attributes:
+      put_back: how often somebody has put the cube back into a tray, see `TwinConfig.attended_s`.
+    """
 
     def reset(self, state: str | None = None, seed: int | None = None) -> None:
         """See `Twin.reset`; the motors are cold."""
         self._exposure = Exposure()
         self._warm_c = np.full(len(JOINTS), ROOM_C)
-        self._read_s = 0.0
+        self._read_s = self._lost_s = 0.0
+        self.put_back = 0
         super().reset(state, seed)
         self._read_s = self.data.time
 
     def read(self) -> dict[str, np.ndarray]:
         """See `Twin.read`."""
+        elapsed_s, self._read_s = self.data.time - self._read_s, self.data.time
+        self._attend(elapsed_s)
         signals = super().read()
         signals[JOINT_POSITION] = np.round(signals[JOINT_POSITION] / COUNT_RAD) * COUNT_RAD
-        self._warm(signals[JOINT_EFFORT])
+        self._warm(elapsed_s, signals[JOINT_EFFORT])
         signals[TEMPERATURE] = self._warm_c.max()
         self._exposure.expose(self.cameras, signals, self._random)
         return signals
@@ -135,8 +154,16 @@ class So101Twin(Twin):
         level = axes[:, int(np.abs(axes[2]).argmin())]
         return math.atan2(level[1], level[0]) % (math.pi / 2)
 
-    def _warm(self, effort_n_m: np.ndarray) -> None:
-        elapsed_s, self._read_s = self.data.time - self._read_s, self.data.time
+    def _attend(self, elapsed_s: float) -> None:
+        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would."""
+        self._lost_s = self._lost_s + elapsed_s if _is_outside(self.cube_m) else 0.0
+        if 0.0 < self.config.attended_s < self._lost_s:
+            _place_cube(self, self._random)
+            self.data.joint("cube").qvel[:] = 0.0
+            self._lost_s = 0.0
+            self.put_back += 1
+
+    def _warm(self, elapsed_s: float, effort_n_m: np.ndarray) -> None:
         end_c = ROOM_C + (STALLED_C - ROOM_C) * (effort_n_m / STALL_TORQUE_N_M) ** 2
         self._warm_c += (end_c - self._warm_c) * -math.expm1(-elapsed_s / WARMING_S)
 
