@@ -307,7 +307,8 @@ class ModelConfig(_Config):
       patch_units: width of the layer that sees an image's patches of 8x8 pixels.
       image_units: width of those that merge four neighbours into one, and of the embedding of an image.
       image_loss: what the model learns images by: 'pixels' draws them again; 'barlow' predicts their embedding, each
-        number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only.
+        number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only;
+        'none' sees nothing of them but hues, for a tenth of the time, and draws them for the eye, too.
       hues: where in each picture six hues are, and how much of each, counts as measured, see `hues.hue_places`: for
         small things of a colour of their own.
       acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
@@ -336,7 +337,7 @@ class ModelConfig(_Config):
     critic_layers: Layers = 2
     patch_units: Width = 64
     image_units: Width = 128
-    image_loss: Literal["pixels", "barlow"] = "pixels"
+    image_loss: Literal["pixels", "barlow", "none"] = "pixels"
     hues: bool = False
     acts_on_recurrent_state: bool = False
     bins: Annotated[int, Meta(ge=3, le=65_536)] = 127

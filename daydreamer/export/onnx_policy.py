@@ -20,7 +20,6 @@ from jax import Array
 from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
-from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.transforms import invert_cumulative
 from daydreamer.models.world_model import WorldModel
@@ -113,7 +112,7 @@ class PolicyGraph:
             stochastic = invert_cumulative(given["latent_uniform"], probabilities)
         else:
             stochastic = jax.nn.one_hot(jnp.argmax(probabilities, -1), self.model.classes)
-        return LatentState(deterministic, stochastic, flatten_vectors(observation, self.spec.observation))
+        return LatentState(deterministic, stochastic, self._world_model.vectors(observation))
 
     def _act(self, distribution: ActorDistribution, given: Mapping[str, Array]) -> Array:
         if distribution.probabilities is not None:

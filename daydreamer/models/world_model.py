@@ -16,6 +16,7 @@ from daydreamer.models.codecs import (
     Encoder,
     check_images,
     effective_rank,
+    embedded_keys,
     flatten_vectors,
     image_keys,
     image_loss,
@@ -115,12 +116,14 @@ class WorldModel:
         check_images(spec.observation)
         if config.deterministic % config.blocks:
             raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
+        if config.image_loss == "none" and not config.hues and image_keys(spec.observation):
+            raise ValueError("with model.image_loss=none nothing is seen of images; set model.hues=true, too")
         self.spec = spec
         self.config = config
         self.encoder = Encoder(spec.observation, config)
-        self.rssm = RSSM(config, vector_size(spec.observation))
+        self.rssm = RSSM(config, vector_size(spec.observation, config.hues))
         self.decoder = Decoder(spec.observation, config)
-        self.embedded_images = config.image_units * len(image_keys(spec.observation))
+        self.embedded_images = config.image_units * len(embedded_keys(spec.observation, config))
         self.embeds_images = bool(self.embedded_images) and config.image_loss == "barlow"
         self.projector = nn.Dense(self.embedded_images, kernel_init=INITIALIZER)
         self.outcome = OutcomeHead(config)
@@ -157,13 +160,17 @@ class WorldModel:
             parameters["projector"] = self.projector.init(jax.random.fold_in(keys[2], 1), state.features)
         return parameters
 
+    def vectors(self, observation: dict[str, Array]) -> Array:
+        """What observations `[..., *shape]` by key measure, `[..., vector]`, see `flatten_vectors`."""
+        return flatten_vectors(observation, self.spec.observation, self.config.hues)
+
     def observe(self, parameters, batch: Batch, key: Array, open_loop_share: float = 0.0) -> Observed:
         """Replayed sequences run through the model, see `rssm.observe`."""
         embedding = self.encoder.apply(parameters["encoder"], batch.observation)
         return self._observe(parameters, batch, embedding, key, open_loop_share)
 
     def _observe(self, parameters, batch: Batch, embedding: Array, key: Array, open_loop_share: float) -> Observed:
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         previous_action = jnp.concatenate([jnp.zeros_like(batch.action[:, :1]), batch.action[:, :-1]], 1)
         return rssm_lib.observe(
             self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, open_loop_share
@@ -171,11 +178,11 @@ class WorldModel:
 
     def measured(self, states: LatentState, batch: Batch) -> LatentState:
         """Posterior states `[batch, time]` with the vectors that were measured, also where they were withheld."""
-        return states._replace(vector=flatten_vectors(batch.observation, self.spec.observation))
+        return states._replace(vector=self.vectors(batch.observation))
 
     def residuals(self, observed: Observed, batch: Batch) -> PredictionResiduals:
         """What one step's prediction from a state that has been measured did not foresee of the next."""
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         open_loop_before = jnp.pad(observed.open_loop[:, :-1], ((0, 0), (1, 0)))
         return PredictionResiduals(vector - observed.vector, (batch.is_first == 0) & ~open_loop_before)
 
@@ -190,7 +197,7 @@ class WorldModel:
         states, prior, posterior = observed.states, observed.prior, observed.posterior
         dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
         representation_kl = categorical_kl(posterior, jax.lax.stop_gradient(prior))
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         vector_nll, deviation = vector_loss(observed.vector, vector, 1.0 - batch.is_first)
         image, image_metrics = self._image_loss(parameters, batch, embedding, observed, config)
         reward_logits, continue_logit = self._outcome_logits(parameters, states.features)
@@ -219,14 +226,16 @@ class WorldModel:
         Where an image was withheld from the model it is not asked to draw it: it would learn to draw the mean of all
         that might have been there.
         """
-        if not self.embedded_images:
+        if not image_keys(self.spec.observation):
             return jnp.zeros(()), {}
         seen, features, truth = 1.0 - observed.open_loop, observed.states.features, batch.observation
-        if self.embeds_images:
+        if self.config.image_loss != "pixels":
             eye = slice(0, DRAWN_SEQUENCES)
             seen, truth = seen[eye], {key: truth[key][eye] for key in image_keys(self.spec.observation)}
             features = jax.lax.stop_gradient(features[eye])
         pixels, deviation = image_loss(self.decoder.apply(parameters["decoder"], features), truth, seen)
+        if not self.embedded_images:
+            return pixels.mean(), {"model/image_deviation": deviation}
         embedded = embedding[..., -self.embedded_images :]
         rank = effective_rank(jax.lax.stop_gradient(embedded))
         metrics = {"model/image_deviation": deviation, "model/image_rank": rank}

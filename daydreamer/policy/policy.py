@@ -19,7 +19,6 @@ from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig, drop_retired
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
-from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.world_model import WorldModel, action_vector_size
 from daydreamer.policy.snapshot import read_snapshot
@@ -92,7 +91,7 @@ class PolicyFunction:
             state.latent,
             state.action,
             embedded,
-            flatten_vectors(batched, self._spec.observation),
+            self._world_model.vectors(batched),
             is_first[None],
             latent_key,
         )
