@@ -22,8 +22,7 @@ import numpy as np
 
 from daydreamer.random_actions import random_action
 from daydreamer.robots.registry import find_robot
-from daydreamer.robots.so101.cells import nearest
-from daydreamer.robots.so101.constants import LIMITS, READY_RAD
+from daydreamer.robots.so101.constants import GRID, LIMITS, READY_RAD
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 from daydreamer.safety.limiter import CommandLimiter
@@ -68,7 +67,7 @@ class Requests:
         self.of_task += 1
         task = self._task
         if isinstance(task, PickPlace):
-            task.cell = nearest(LIMITS.workspace.tool_position_m(sent_rad))
+            task.cell = GRID.nearest(LIMITS.workspace.tool_position_m(sent_rad))
         else:
             task.holds = bool(self._random.integers(2))
         return task.setpoint(random_action(task.spec.action, self._random), None, sent_rad)

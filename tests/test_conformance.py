@@ -26,7 +26,7 @@ from daydreamer.robots.registry import TaskEntry, find_robot
 from daydreamer.session.directory import Session
 
 # These robots' tasks see pictures, whose networks take long to compile: `daydreamer check-contract` is by hand.
-SEEING = ("burger", "so101")
+SEEING = ("burger", "so101", "ur5e")
 BUILT_IN = {
     name: found.robot
     for name, found in registry.discover().items()
@@ -64,6 +64,12 @@ def test_every_other_robot_keeps_its_own(robot, task, tmp_path):
 @pytest.mark.parametrize("robot, task", OTHERS)
 def test_every_other_robot_keeps_the_whole_contract(robot, task, tmp_path):
     contract_is_kept(robot, task, tmp_path, learns=True)
+
+
+@pytest.mark.long
+def test_an_arm_of_shared_parts_keeps_its_own(tmp_path):
+    """All but gradient steps, as above; what it is made of is tested with it and with the SO-101."""
+    contract_is_kept("ur5e", "pick_place", tmp_path, learns=False)
 
 
 def walking(make, **changes):

@@ -21,6 +21,7 @@ EXECUTABLES = (
     "replay_node",
     "twin_node",
     "so101_node",
+    "ur5e_node",
     "unitree_a1_node",
     "unitree_go2_node",
 )

@@ -41,7 +41,7 @@ class MotorGuard:
         limits: JointLimits,
         *,
         stiffness_n_m_rad: NDArray[np.float64],
-        max_target_error_rad: float,
+        max_target_error_rad: float | NDArray[np.float64],
         interpolate_s: float,
         command_timeout_s: float,
         period_s: float,
@@ -52,7 +52,7 @@ class MotorGuard:
           joint_names: for `stopped`.
           limits: of the robot.
           stiffness_n_m_rad: `[joints]` that the motors are given.
-          max_target_error_rad: from the believed angle, if the torque allows as much.
+          max_target_error_rad: from the believed angle, if the torque allows as much; of all joints, or of each.
           interpolate_s, command_timeout_s: as in `TargetStream`.
           period_s: between two ticks.
         """

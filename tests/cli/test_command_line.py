@@ -112,8 +112,12 @@ def test_the_whole_configuration_is_written_down(tmp_path):
     assert (saved.minutes, saved.seed, saved.twin.state_rate_hz, saved.learner.batch_size) == (5.0, 3, 50.0, 4)
 
 
-def test_help_does_not_wait_for_what_only_commands_need(tmp_path):
-    code = "import sys, daydreamer.cli.main; print(sorted({'jax', 'mujoco', 'rclpy', 'scipy'} & set(sys.modules)))"
+@pytest.mark.parametrize(
+    "wanted", ["import daydreamer.cli.main", "from daydreamer.robots import registry; registry.robots()"]
+)
+def test_neither_help_nor_a_robot_waits_for_what_only_learners_and_twins_need(wanted, tmp_path):
+    """JAX alone takes a second, which every command, twin and dashboard would wait for."""
+    code = f"import sys; {wanted}; print(sorted({{'jax', 'mujoco', 'rclpy', 'scipy'}} & set(sys.modules)))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert result.stdout.strip() == "[]"

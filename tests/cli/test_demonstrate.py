@@ -25,8 +25,8 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
+from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP, LIFT
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LIFT
 from daydreamer.robots.so101.constants import OPEN_RAD, READY_TOOL_M
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD
 from daydreamer.session.directory import Session

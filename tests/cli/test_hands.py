@@ -10,8 +10,8 @@ from daydreamer.config import SessionConfig
 from daydreamer.demonstration.by_hand import HandRequest
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
+from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP, LEFT, LIFT
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 

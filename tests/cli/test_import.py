@@ -23,9 +23,9 @@ from daydreamer.export import lerobot_reader
 from daydreamer.learner.demonstrations import read_demonstrations
 from daydreamer.report.history import read_history
 from daydreamer.report.verdict import judge_session
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.constants import CLOSED_RAD, COUNT_RAD, LIMITS, OPEN_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD, PickPlaceFine
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events

@@ -171,7 +171,10 @@ def test_a_mistake_about_a_robot_is_named_before_anything_is_made(given, words):
     assert os.listdir() == []
 
 
-@pytest.mark.parametrize("defaults, parameters", [(REACH, "burger.yaml"), (PICK, "so101.yaml")])
+@pytest.mark.parametrize(
+    "defaults, parameters",
+    [(REACH, "burger.yaml"), (PICK, "so101.yaml"), (PICK | {"robot": "ur5e"}, "ur5e.yaml")],
+)
 def test_a_launch_file_with_a_robot_and_a_task_of_its_own(defaults, parameters):
     nothing = dict.fromkeys(arguments_with(defaults), "")
     twin, robot = (

@@ -8,10 +8,10 @@ import pytest
 
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.step import Step
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.constants import CAMERA_PERIOD_S, CUBE_M, OPEN_RAD, TRAY_X_M, TRAY_Y_M
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD
 from daydreamer.robots.so101.reach import within_reach
 from daydreamer.session.labels import write_labels

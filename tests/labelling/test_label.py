@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from daydreamer.cli.main import app
 from daydreamer.labelling.episodes import Episode, read_episodes, shown_steps
 from daydreamer.labelling.sheet import parse_answer
-from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.session.directory import Session
 from daydreamer.session.labels import read_labels
 

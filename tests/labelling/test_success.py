@@ -14,9 +14,9 @@ from daydreamer.doctor import examine
 from daydreamer.errors import UserError
 from daydreamer.labelling.training import read_labelled, split
 from daydreamer.models.success import Rate, read_classifier, write_classifier
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.registry import make_task
 from daydreamer.robots.so101.constants import READY_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.session.directory import Session
 from daydreamer.session.labels import labels_path, read_labels, write_labels
 from daydreamer.session.new import configure, new_session, resumable_session

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.so101 import kinematics, reach
 from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, TOOL_LOWER_M, TOOL_UPPER_M
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.pick_place_fine import (
     BEGIN_YAW_RAD,
     EPISODE_STEPS,

@@ -18,11 +18,11 @@ from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurem
 from daydreamer.demonstration.by_hand import HandLost, HandRequest
 from daydreamer.demonstration.by_leader import HOLD_S, LeaderHand
 from daydreamer.errors import UserError
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import feetech, kinematics
 from daydreamer.robots.so101.bus import SerialPort, ServoBus
 from daydreamer.robots.so101.constants import CLOSED_RAD, JOINTS, OPEN_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.leader import ANSWER_S, NAMES, SILENT_S, LeaderArm, open_leader
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD, STEP_GRIPPER_RAD, PickPlaceFine
 from daydreamer.robots.so101.servos import ArmServos

@@ -9,9 +9,9 @@ from daydreamer.config import SessionConfig
 from daydreamer.contract.recording import RecordingOptions
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.constants import COUNT_RAD, JOINTS, LIMITS, READY_RAD
-from daydreamer.robots.so101.embodiment import ABOVE
 from daydreamer.robots.so101.recorded import make_recorded
 
 PICTURE = np.full((64, 64, 3), 90, np.uint8)

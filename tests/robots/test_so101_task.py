@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, Measurement
+from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT
+from daydreamer.robots.arm.plausibility import CubeCheck
+from daydreamer.robots.arm.sight import ABOVE, find_cube
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT, Cell, cells_over, nearest
-from daydreamer.robots.so101.constants import CLOSED_RAD, LIMITS, OPEN_RAD, REST_RAD, STALL_TORQUE_N_M
-from daydreamer.robots.so101.embodiment import ABOVE
+from daydreamer.robots.so101.constants import CLOSED_RAD, GRID, LIMITS, OPEN_RAD, REST_RAD, STALL_TORQUE_N_M, TABLE
 from daydreamer.robots.so101.pick_place import PickPlace
-from daydreamer.robots.so101.plausibility import CubeCheck, EffortCheck
-from daydreamer.robots.so101.sight import find_cube
+from daydreamer.robots.so101.plausibility import EffortCheck
 
+Cell, nearest, cells_over = GRID.cell, GRID.nearest, GRID.cells_over
 HOLDING_RAD = CLOSED_RAD + 0.4 * (OPEN_RAD - CLOSED_RAD)
 GREY = np.full((64, 64, 3), 90, np.uint8)
 
@@ -173,7 +174,7 @@ def test_motors_that_give_too_much(joint, torque_n_m, speed_rad_s, seconds, said
     ids=["unseen", "before the trays", "beside them"],
 )
 def test_a_cube_that_cannot_be_had_is_asked_for(picture, said):
-    check, cell = CubeCheck(ABOVE), Cell(0, 4, True)
+    check, cell = CubeCheck(TABLE), Cell(0, 4, True)
     assert not watch(check, measured(cell, picture=picture), 59.0).wrong
     finding = watch(check, measured(cell, picture=picture), 2.0)
     assert finding.wrong and said in finding.subject and "Put the cube back" in finding.cure

@@ -10,18 +10,19 @@ import pytest
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, TEMPERATURE
 from daydreamer.errors import UserError
+from daydreamer.robots.arm.cells import SIDES
+from daydreamer.robots.arm.sight import ABOVE, find_cube, is_out_of_reach
+from daydreamer.robots.arm.teacher import PickPlaceTeacher
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.cells import SIDES, Cell, cells_over
-from daydreamer.robots.so101.constants import COUNT_RAD, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD
-from daydreamer.robots.so101.embodiment import ABOVE, WRIST
+from daydreamer.robots.so101.constants import COUNT_RAD, GRID, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD, TABLE
+from daydreamer.robots.so101.embodiment import WRIST
 from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
-from daydreamer.robots.so101.sight import find_cube, is_out_of_reach
-from daydreamer.robots.so101.teacher import PickPlaceTeacher
 from daydreamer.session.new import configure
 
+Cell = GRID.cell
 BLACK = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -82,7 +83,7 @@ def test_it_is_where_it_is_told_to_be_but_for_its_play(twin):
     np.testing.assert_allclose(counted, np.round(counted), atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", [cell for side in SIDES for cell in cells_over(side)[::3]], ids=str)
+@pytest.mark.parametrize("cell", [cell for side in SIDES for cell in GRID.cells_over(side)[::3]], ids=str)
 def test_it_lies_down_before_it_lets_go(twin, cell):
     hold(twin, above_table(cell), 1.0)
     hold(twin, above_table(Cell(cell.x, cell.y, True)), 1.0)
@@ -197,7 +198,7 @@ def test_the_camera_sees_the_cube_on_the_side_where_it_is():
         for x_m, y_m, reached in ((0.169, 0.113, True), (0.211, -0.113, True), (0.28, 0.0, False), (0.19, 0.19, False)):
             twin.data.joint("cube").qpos[:2] = x_m, y_m
             twin.advance(0.2)
-            assert is_out_of_reach(find_cube(twin.read()[ABOVE])) != reached
+            assert is_out_of_reach(TABLE, find_cube(twin.read()[ABOVE])) != reached
 
 
 @pytest.mark.parametrize(("attended_s", "put_back"), [(2.0, 1), (0.0, 0)])

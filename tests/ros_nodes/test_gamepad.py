@@ -22,7 +22,7 @@ from daydreamer.config import SessionConfig
 from daydreamer.demonstration.by_hand import HandRequest
 from daydreamer.errors import UserError
 from daydreamer.periodic import periodically
-from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP
+from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 from daydreamer.session.new import configure, new_session
 from ros_nodes import gamepad, runtime

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import msgspec
 import numpy as np
 
@@ -253,6 +252,8 @@ def as_wished(observation: dict[str, Any], stand_pose: np.ndarray) -> tuple[dict
     Returns:
       The observation with another wish, and the reward `[batch, time]`.
     """
+    import jax.numpy as jnp  # takes a second, which only a learner need wait for
+
     going, turning = observation["velocity"][..., :1], observation["turn_rate"]
     done = jnp.concatenate((VELOCITY_SCALE_M_S * going, WISH_SCALE[1] * turning), -1)
     wish = done.mean(1, keepdims=True).clip(*np.transpose((FORWARD_M_S, TURN_RAD_S)))

@@ -1,29 +1,27 @@
 """TheRobotStudio's SO-101, an arm with a gripper, with a camera before its table."""
 
+from daydreamer.config import merge
+from daydreamer.robots.arm.entry import pick_place_entry
+from daydreamer.robots.arm.portrayal import portrayal
+from daydreamer.robots.arm.presets import OVERRIDES as ARM_OVERRIDES
+from daydreamer.robots.arm.presets import TINY
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.registry import Interface, Robot, TaskEntry
 from daydreamer.robots.so101 import pick_place, pick_place_fine
-from daydreamer.robots.so101.embodiment import ABOVE
-from daydreamer.robots.so101.portrayal import PORTRAYAL
-from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_DEFAULT, PICK_PLACE_FINE_DEFAULT, TINY
+from daydreamer.robots.so101.constants import SO101
+from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_FINE_DEFAULT
 
 ROBOT = Robot(
     name="so101",
     summary="SO-101, an arm with a gripper, with a camera",
     tasks={
-        "pick_place": TaskEntry(
-            make=pick_place.make,
-            summary="carry a cube from tray to tray, by a camera, as DayDreamer's arms did",
-            overrides=OVERRIDES,
-            presets={"default": PICK_PLACE_DEFAULT, "tiny": TINY},
-            portrayal=PORTRAYAL,
-            teacher="daydreamer.robots.so101.teacher:make_teacher",
-        ),
+        "pick_place": pick_place_entry(SO101, pick_place.make, OVERRIDES),
         "pick_place_fine": TaskEntry(
             make=pick_place_fine.make,
             summary="the same by small motions of the tool, ten times a second; a placement ends the episode",
-            overrides=OVERRIDES,
+            overrides=merge(ARM_OVERRIDES, OVERRIDES),
             presets={"default": PICK_PLACE_FINE_DEFAULT, "tiny": TINY},
-            portrayal=PORTRAYAL,
+            portrayal=portrayal(SO101),
             teacher="daydreamer.robots.so101.fine_teacher:make_teacher",
             recorded="daydreamer.robots.so101.recorded:make_recorded",
             success_camera=ABOVE,

@@ -8,9 +8,10 @@ import numpy as np
 
 from daydreamer.config import SessionConfig
 from daydreamer.models.success import InARow, classifier_of
-from daydreamer.robots.so101.carrying import Change
-from daydreamer.robots.so101.cells import Side
-from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
+from daydreamer.robots.arm.carrying import Change
+from daydreamer.robots.arm.cells import Side
+from daydreamer.robots.arm.sight import ABOVE
+from daydreamer.robots.so101.embodiment import make_embodiment
 
 
 class SeenByClassifier:

@@ -2,8 +2,8 @@
 
 Sources: [model] TheRobotStudio/SO-ARM100, Simulation/SO101/so101_new_calib.xml, Apache-2.0; [pads] its older sister's
 finger pads in google-deepmind/mujoco_menagerie, trs_so_arm100; [servo] Feetech STS3215, data sheet of the 12 V version;
-[bam] Rhoban's identification of the STS3215, whose friction and inertia [model] has; [daydreamer] Wu et al. 2022,
-danijar/daydreamer, embodied/envs. What says 'ours' was chosen here and has moved no arm but the twin.
+[bam] Rhoban's identification of the STS3215, whose friction and inertia [model] has. What says 'ours' was chosen here
+and has moved no arm but the twin.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import math
 import numpy as np
 
 from daydreamer.contract.limits import JointLimits, MotorGains, WorkspaceBox
+from daydreamer.robots.arm.cells import Grid
+from daydreamer.robots.arm.description import Arm, Table
 from daydreamer.robots.so101 import kinematics
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")  # [model]
@@ -48,6 +50,27 @@ SLOPE_HEIGHT_M = 0.032
 TRAY_X_M = (0.154, 0.226)
 TRAY_Y_M = ((0.032, 0.128), (-0.128, -0.032))
 """Flat part of the left and of the right tray."""
+
+TABLE = Table(
+    cube_m=CUBE_M,
+    tray_x_m=TRAY_X_M,
+    left_tray_y_m=TRAY_Y_M[0],
+    right_tray_y_m=TRAY_Y_M[1],
+    slope_m=SLOPE_HEIGHT_M,
+    # By 1.5 cm at least. The camera must be where it belongs within 3 cm.
+    beyond_right=0.93,
+    beyond_down=0.68,
+)
+
+GRID = Grid(
+    x_m=(0.17, 0.21),
+    # Two rows are over the right tray, two above the ridge, two over the left one; the jaw opens to the tool's left.
+    y_m=(-0.1265, -0.0865, -0.0465, -0.0065, 0.0335, 0.0735),
+    low_m=0.014,
+    high_m=0.065,
+    over_right=(0, 1),
+    over_left=(4, 5),
+)
 
 TOOL_LOWER_M, TOOL_UPPER_M = np.array((0.13, -0.15, 0.010)), np.array((0.27, 0.10, 0.12))
 """Where the tool may be told to be. The pads reach 7.3 mm below it."""
@@ -94,7 +117,16 @@ STATE_PERIOD_S = 0.02
 
 CAMERA_PERIOD_S, CAMERA_STALE_S = 0.1, 1.5
 
-CELL_M = 0.04
-"""By which an action moves the tool [daydreamer]."""
-CONTROL_RATE_HZ = 2.0
-EPISODE_STEPS = 100  # [daydreamer]
+SO101 = Arm(
+    name="so101",
+    joints=JOINTS,
+    limits=LIMITS,
+    closed_rad=CLOSED_RAD,
+    open_rad=OPEN_RAD,
+    jaws_middle_m=JAWS_MIDDLE_M,
+    tool_position_m=kinematics.tool_position_m,
+    downwards=kinematics.downwards,
+    points_m=kinematics.points_m,
+    grid=GRID,
+    table=TABLE,
+)

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from daydreamer.contract.embodiment import Embodiment, PlausibilityCheck
 from daydreamer.contract.signals import TEMPERATURE, camera_signal, effort_signal, health_signals, joint_signals
 from daydreamer.errors import UserError
+from daydreamer.robots.arm.plausibility import CubeCheck
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.camera_check import CameraCheck
-from daydreamer.robots.so101.constants import CAMERA_STALE_S, JOINTS, LIMITS, READY_RAD, REST_RAD
-from daydreamer.robots.so101.plausibility import CubeCheck, EffortCheck
+from daydreamer.robots.so101.constants import CAMERA_STALE_S, JOINTS, LIMITS, READY_RAD, REST_RAD, TABLE
+from daydreamer.robots.so101.plausibility import EffortCheck
 from daydreamer.safety.limiter import CommandLimiter
-
-ABOVE = "above"
-"""Signal of the camera before and above the trays: it sends on `above/image_raw`, or `above/image_raw/compressed`."""
-
 
 WRIST = "wrist"
 """Signal of the camera on the gripper, of arms that have one: on `wrist/image_raw`, or `wrist/image_raw/compressed`."""
@@ -53,4 +51,4 @@ def make_embodiment(extra_cameras: Sequence[str] = ()) -> Embodiment:
 
 
 def _make_checks(cameras: Sequence[str], config: object) -> Sequence[PlausibilityCheck]:
-    return EffortCheck(), *map(CameraCheck, cameras), CubeCheck(ABOVE)
+    return EffortCheck(), *map(CameraCheck, cameras), CubeCheck(TABLE)

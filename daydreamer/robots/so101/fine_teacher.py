@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from daydreamer.robots.arm.cells import Side
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.cells import Side
 from daydreamer.robots.so101.constants import CUBE_M, JAWS_MIDDLE_M, TRAY_X_M, TRAY_Y_M
 from daydreamer.robots.so101.pick_place_fine import (
     BEGIN_YAW_RAD,

@@ -1,29 +1,12 @@
-"""What the SO-101's gripper feels: whether it holds something, by nothing but how far it is open."""
+"""What the SO-101's gripper feels when it is told in small steps how far to be open."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
-from daydreamer.robots.so101.constants import CLOSED_RAD, GRIPPER, OPEN_RAD
-
-HELD = (0.1, 0.85)
-"""Openings between which a gripper that was told to close, and has come to rest, has something between its jaws: a cube
-of 3 cm is 0.4."""
-
-AT_REST_RAD_S = 0.2
-
-
-def opening(measurement: Measurement) -> float:
-    """From 0, closed, to 1, as open as the task opens it."""
-    return (float(measurement[JOINT_POSITION][GRIPPER]) - CLOSED_RAD) / (OPEN_RAD - CLOSED_RAD)
-
-
-def holds(measurement: Measurement) -> bool:
-    """Whether a gripper that was told to close holds something."""
-    at_rest = abs(float(np.asarray(measurement[JOINT_VELOCITY])[GRIPPER])) < AT_REST_RAD_S
-    return at_rest and HELD[0] < opening(measurement) < HELD[1]
-
+from daydreamer.contract.signals import JOINT_POSITION, Measurement
+from daydreamer.robots.arm.grip import HELD, holds, opening
+from daydreamer.robots.so101.constants import GRIPPER, SO101
 
 PRESS_RAD = 0.06
 """By which a gripper that presses on something is told to be narrower than it is: a bit more than its play, and less
@@ -37,7 +20,7 @@ LET_GO = 0.08
 
 
 class Hold:
-    """What a gripper feels that is told in small steps how far to be open: by then it may have been told anything."""
+    """Whether the gripper holds something, which by then may have been told to be open anyhow."""
 
     def __init__(self) -> None:
         self.forget()
@@ -53,9 +36,10 @@ class Hold:
         Args:
           sent: `[6]`, what it has been told.
         """
-        apart = opening(measurement)
+        apart = opening(SO101, measurement)
         if self._apart is None:
-            presses = float(measurement[JOINT_POSITION][GRIPPER] - sent[GRIPPER]) > PRESS_RAD and holds(measurement)
+            narrower_rad = float(measurement[JOINT_POSITION][GRIPPER] - sent[GRIPPER])
+            presses = narrower_rad > PRESS_RAD and holds(SO101, measurement)
             self._steps = self._steps + 1 if presses else 0
             self._apart = apart if self._steps >= LEAST_STEPS else None
         elif apart > self._apart + LET_GO or apart < HELD[0]:

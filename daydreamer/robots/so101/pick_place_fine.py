@@ -16,10 +16,13 @@ from daydreamer.config import SessionConfig
 from daydreamer.contract.signals import JOINT_POSITION, Measurement
 from daydreamer.contract.task import Ending, Task, TaskState
 from daydreamer.presentation import Figure, Level, Milestone, Presentation
+from daydreamer.robots.arm.beginning import Beginning
+from daydreamer.robots.arm.carrying import Carrying, Change
+from daydreamer.robots.arm.cells import Side
+from daydreamer.robots.arm.rates import GRASPS, PLACEMENTS, Recent
+from daydreamer.robots.arm.sensed import sense, share, spaces
+from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.beginning import Beginning
-from daydreamer.robots.so101.carrying import Carrying, Change
-from daydreamer.robots.so101.cells import Side
 from daydreamer.robots.so101.constants import (
     CLOSED_RAD,
     CUBE_M,
@@ -27,15 +30,14 @@ from daydreamer.robots.so101.constants import (
     JAWS_MIDDLE_M,
     JOINTS,
     OPEN_RAD,
+    SO101,
     TRAY_X_M,
     TRAY_Y_M,
 )
-from daydreamer.robots.so101.embodiment import ABOVE, make_embodiment
+from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.grip import Hold
 from daydreamer.robots.so101.placing import PlacementRule, SeenAfterLettingGo, make_rule
-from daydreamer.robots.so101.rates import GRASPS, PLACEMENTS, Recent
 from daydreamer.robots.so101.reach import YAW_RAD, slid, within_reach
-from daydreamer.robots.so101.sensed import sense, share, spaces
 from daydreamer.spec import RobotSpec, Space
 
 CONTROL_RATE_HZ = 10.0
@@ -101,7 +103,7 @@ PLACES = Presentation(
 class PickPlaceFine(Task):
     """An arm over two trays, whose tool is moved in small steps.
 
-    The policy sees `above`, what the arm senses of itself (`sensed.OWN_SPACES`), and `yaw`, in units of its range.
+    The policy sees `above`, what the arm senses of itself (`sensed.own_spaces`), and `yaw`, in units of its range.
 
     Attributes:
       tool_m, yaw_rad: where the tool is `[3]`, and how it is turned, as of the newest observation.
@@ -125,7 +127,7 @@ class PickPlaceFine(Task):
             episode_steps=EPISODE_STEPS,
             joint_names=JOINTS,
             foot_names=(),
-            observation=spaces(self.embodiment) | {"yaw": Space((1,))},
+            observation=spaces(SO101, self.embodiment) | {"yaw": Space((1,))},
             action=Space((5,), low=-1.0, high=1.0),
             reward_terms=("placed",),
             info=("grasps_per_minute", "placements_per_minute", "success_percent"),
@@ -136,7 +138,7 @@ class PickPlaceFine(Task):
         self._carrying = Carrying()
         self._hold = Hold()
         self._rule = rule or SeenAfterLettingGo()
-        self._beginning = Beginning(self._choose_begin, BEGIN_YAW_RAD)
+        self._beginning = Beginning(SO101, self._choose_begin, BEGIN_YAW_RAD)
         self.reset()
 
     @property
@@ -164,7 +166,7 @@ class PickPlaceFine(Task):
         self._count(change, ending)
         over = side if _is_over_tray(grasp_m, side) else None
         observation = {
-            **sense(self.embodiment, measurement, over, self.held_from),
+            **sense(SO101, self.embodiment, measurement, over, self.held_from),
             "yaw": share(np.array((self.yaw_rad,)), *np.array(YAW_RAD)),
         }
         reward = PLACED * (ending == "success")

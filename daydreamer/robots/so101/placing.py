@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 
 from daydreamer.config import SessionConfig
-from daydreamer.robots.so101.carrying import Change
-from daydreamer.robots.so101.cells import Side
-from daydreamer.robots.so101.sight import side_of_cube
+from daydreamer.robots.arm.carrying import Change
+from daydreamer.robots.arm.cells import Side
+from daydreamer.robots.arm.sight import side_of_cube
 
 SETTLED_STEPS = 5
 """After the gripper has let go, in which the cube comes to lie."""

@@ -1,4 +1,4 @@
-"""Whether what the SO-101 says of its motors, and shows of its cube, can go on; each check is a `PlausibilityCheck`."""
+"""Whether what the SO-101 says of its motors can go on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import numpy as np
 from daydreamer.contract.embodiment import Finding
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_VELOCITY, Measurement
 from daydreamer.robots.so101.constants import GRIPPER, GRIPPER_TORQUE_N_M, JOINTS, STALL_TORQUE_N_M
-from daydreamer.robots.so101.sight import find_cube, is_out_of_reach
 
 STALL_S = 2.0
 STALL_SHARE, STALL_RAD_S = 0.6, 0.1
@@ -21,13 +20,9 @@ PRESS_SHARE, PRESS_S = 1.3, 0.5
 
 PRESS_CURE = "Switch the arm off and on again, so that its driver sets the gripper's torque limit anew."
 
-MISSING_S = 60.0
-"""Some four episodes of `pick_place_fine`."""
-MISSING_CURE = "Put the cube back into one of the trays; it goes on by itself once the camera sees it there."
-
 
 class EffortCheck:
-    """Finds a motor that is stalled, and a gripper that presses harder than it may."""
+    """A `PlausibilityCheck`: finds a motor that is stalled, and a gripper that presses harder than it may."""
 
     def __init__(self) -> None:
         self.forget()
@@ -53,33 +48,3 @@ class EffortCheck:
         worst = int(self._stalled_s.argmax())
         longest_s = float(self._stalled_s[worst])
         return Finding(longest_s > STALL_S, longest_s, STALL_S, f"{JOINTS[worst]} is stalled", STALL_CURE)
-
-
-class CubeCheck:
-    """Finds that the cube is nowhere in the picture, or where the arm does not reach it."""
-
-    def __init__(self, camera: str) -> None:
-        """`camera` is its signal."""
-        self._camera = camera
-        self.forget()
-
-    def forget(self) -> None:
-        """See `PlausibilityCheck.forget`."""
-        self._picture: np.ndarray | None = None
-        self._missing_s = 0.0
-        self._missing = ""
-
-    def update(self, elapsed_s: float, measurement: Measurement, commanded: np.ndarray | None) -> Finding:
-        """See `PlausibilityCheck.update`."""
-        picture = measurement.get(self._camera)
-        if picture is not None and picture is not self._picture:
-            self._picture, self._missing = picture, self._what_is_missing(picture)
-        self._missing_s = self._missing_s + elapsed_s if self._missing else 0.0
-        subject = self._missing or self._camera
-        return Finding(self._missing_s > MISSING_S, self._missing_s, MISSING_S, subject, MISSING_CURE)
-
-    def _what_is_missing(self, picture: np.ndarray) -> str:
-        found = find_cube(picture)
-        if found is None:
-            return f"'{self._camera}' sees no red cube in the trays"
-        return f"'{self._camera}' sees the cube beyond the trays, out of reach" if is_out_of_reach(found) else ""

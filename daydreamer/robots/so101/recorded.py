@@ -18,9 +18,9 @@ from daydreamer.contract.recording import RecordingOptions
 from daydreamer.contract.signals import JOINT_POSITION, Measurement
 from daydreamer.contract.task import TaskState
 from daydreamer.errors import UserError
+from daydreamer.robots.arm.carrying import Change
+from daydreamer.robots.arm.cells import Side
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.carrying import Change
-from daydreamer.robots.so101.cells import Side
 from daydreamer.robots.so101.constants import COUNT_RAD, COUNTS_PER_TURN, GRIPPER, JOINTS, LIMITS
 from daydreamer.robots.so101.pick_place_fine import STEP_GRIPPER_RAD, STEP_M, STEP_YAW_RAD, PickPlaceFine
 from daydreamer.robots.so101.placing import make_rule

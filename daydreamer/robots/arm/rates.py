@@ -1,4 +1,4 @@
-"""How often the SO-101 grasps and places of late, and how that is told."""
+"""How often an arm grasps and places of late, and how that is told."""
 
 from __future__ import annotations
 

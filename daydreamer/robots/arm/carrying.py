@@ -1,10 +1,10 @@
-"""What the SO-101 carries from tray to tray, by its gripper alone."""
+"""What an arm carries from tray to tray, by its gripper alone."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from daydreamer.robots.so101.cells import Side
+from daydreamer.robots.arm.cells import Side
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,10 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from daydreamer.robots.so101.cells import BACK, FORWARD, GRIP, LEFT, LIFT, OVER_LEFT, OVER_RIGHT, RIGHT, nearest
-from daydreamer.robots.so101.constants import JAWS_MIDDLE_M
-from daydreamer.robots.so101.kinematics import jaw_direction
-from daydreamer.robots.so101.pick_place import PickPlace
+from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP, LEFT, LIFT, RIGHT
+from daydreamer.robots.arm.pick_place import ArmPickPlace
 
 
 class HasCube(Protocol):
@@ -21,12 +19,12 @@ class HasCube(Protocol):
 
 
 class PickPlaceTeacher:
-    """Chooses the action of `PickPlace` that brings the cube to the other tray.
+    """Chooses the action of `ArmPickPlace` that brings the cube to the other tray.
 
     A cube that lies between two cells slips out of the jaws; so after a grasp that failed it pushes somewhere.
     """
 
-    def __init__(self, task: PickPlace, twin: HasCube, seed: int = 0) -> None:
+    def __init__(self, task: ArmPickPlace, twin: HasCube, seed: int = 0) -> None:
         """`seed` is of the pushes."""
         self._task = task
         self._twin = twin
@@ -52,8 +50,8 @@ class PickPlaceTeacher:
         if self._pushes:
             self._pushes = False
             return int(self._random.choice((FORWARD, BACK, LEFT, RIGHT)))
-        rows = OVER_LEFT if cell.side == "left" else OVER_RIGHT
-        wanted = nearest(cube_m - JAWS_MIDDLE_M * jaw_direction(0.0))
+        rows = task.arm.grid.rows_over(cell.side)
+        wanted = task.arm.grid.nearest(cube_m - (0.0, task.arm.jaws_middle_m, 0.0))
         ahead, left = wanted.x - cell.x, min(max(wanted.y, rows[0]), rows[1]) - cell.y
         if ahead:
             return FORWARD if ahead > 0 else BACK
@@ -62,6 +60,6 @@ class PickPlaceTeacher:
         return GRIP if cell.low else LIFT
 
 
-def make_teacher(task: PickPlace, twin: HasCube, seed: int) -> PickPlaceTeacher:
+def make_teacher(task: ArmPickPlace, twin: HasCube, seed: int) -> PickPlaceTeacher:
     """Of `pick_place` in the arm's twin."""
     return PickPlaceTeacher(task, twin, seed)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from daydreamer.robots.arm.cells import Side
+from daydreamer.robots.arm.description import Table
 from daydreamer.robots.colour import coloured
-from daydreamer.robots.so101.cells import Side
+
+ABOVE = "above"
+"""Signal of that camera: it sends on `above/image_raw`, or `above/image_raw/compressed`."""
 
 LEAST_PIXELS = 4
-
-BEYOND_RIGHT, BEYOND_DOWN = 0.93, 0.68
-"""Right and down in the picture, beyond which a cube lies outside the trays, by 1.5 cm at least; likewise on the left.
-The camera must be where it belongs within 3 cm."""
 
 
 def find_cube(picture: np.ndarray) -> np.ndarray | None:
@@ -46,9 +46,9 @@ def side_of_cube(picture: np.ndarray, clear: float = 0.0) -> Side | None:
     return "left" if found[0] > 0.5 else "right"
 
 
-def is_out_of_reach(found: np.ndarray) -> bool:
+def is_out_of_reach(table: Table, found: np.ndarray) -> bool:
     """Whether a cube that is seen at `found`, see `find_cube`, lies beyond the trays; what is nearer to the base than
     they are cannot be told from what is held high above them.
     """
     right, down = found
-    return bool(down > BEYOND_DOWN or abs(right - 0.5) > BEYOND_RIGHT - 0.5)
+    return bool(down > table.beyond_down or abs(right - 0.5) > table.beyond_right - 0.5)

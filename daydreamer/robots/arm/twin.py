@@ -1,0 +1,80 @@
+"""What the MuJoCo twins of arms at their tables have in common."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from daydreamer.config import TwinConfig
+from daydreamer.robots.arm.cells import SIDES
+from daydreamer.robots.arm.description import Table
+from sim.description import TwinDescription
+from sim.exposure import Exposure
+from sim.twin import Twin
+
+CUBE_MARGIN_M = 0.01
+"""Beyond half its size, of a cube that is put into a tray, from where the sides begin."""
+
+
+def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
+    """Puts the cube anywhere into either tray, turned anyhow."""
+    margin_m = table.cube_m / 2 + CUBE_MARGIN_M
+    low_m, high_m = table.tray_y_m(SIDES[random.integers(2)])
+    x_m = random.uniform(table.tray_x_m[0] + margin_m, table.tray_x_m[1] - margin_m)
+    y_m = random.uniform(low_m + margin_m, high_m - margin_m)
+    turn_rad = random.uniform(-math.pi, math.pi)
+    pose = (x_m, y_m, table.cube_m / 2, math.cos(turn_rad / 2), 0.0, 0.0, math.sin(turn_rad / 2))
+    twin.data.joint("cube").qpos[:] = pose
+
+
+class ArmTwin(Twin):
+    """An arm at its table, whose pictures have noise.
+
+    Attributes:
+      put_back: how often somebody has put the cube back into a tray, see `TwinConfig.attended_s`.
+    """
+
+    def __init__(self, description: TwinDescription, config: TwinConfig, seed: int, table: Table) -> None:
+        """See `Twin`."""
+        self._table = table
+        super().__init__(description, config, seed)
+
+    def reset(self, state: str | None = None, seed: int | None = None) -> None:
+        """See `Twin.reset`."""
+        self._exposure = Exposure()
+        self._inside_s = 0.0
+        self.put_back = 0
+        super().reset(state, seed)
+
+    def read(self) -> dict[str, np.ndarray]:
+        """See `Twin.read`."""
+        self._attend()
+        signals = super().read()
+        self._exposure.expose(self.cameras, signals, self._random)
+        return signals
+
+    def _attend(self) -> None:
+        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would."""
+        time_s, patience_s = self.data.time, self.config.attended_s
+        if not self._table.is_outside(self.cube_m):
+            self._inside_s = time_s
+        elif 0.0 < patience_s < time_s - self._inside_s:
+            place_cube(self._table, self, self._random)
+            self.data.joint("cube").qvel[:] = 0.0
+            self._inside_s = time_s
+            self.put_back += 1
+
+    @property
+    def cube_m(self) -> np.ndarray:
+        """`[3]` of its middle."""
+        return self.data.joint("cube").qpos[:3].copy()
+
+    @property
+    def cube_yaw_rad(self) -> float:
+        """By how much one of the cube's upright faces is turned about the upright, if the cube lies flat: within a
+        quarter turn, after which it looks the same.
+        """
+        axes = self.data.body("cube").xmat.reshape(3, 3)
+        level = axes[:, int(np.abs(axes[2]).argmin())]
+        return math.atan2(level[1], level[0]) % (math.pi / 2)
