@@ -311,8 +311,11 @@ class ModelConfig(_Config):
         'none' sees nothing of them but hues, for a tenth of the time, and draws them for the eye, too.
       hues: where in each picture six hues are, and how much of each, counts as measured, see `hues.hue_places`: for
         small things of a colour of their own.
+      memory: of what was before the newest measurement. Without, the recurrent state is what was measured and done one
+        step before, and nothing else; reward and continuation are expected of that. What has happened a few times
+        only, as an arm's grasps, a recurrent state learns by heart, and nothing of it is true of what comes next.
       acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
-        alone; with a camera they always do, see `WorldModel.behavior_features`.
+        alone; with a camera and memory they always do, see `WorldModel.behavior_features`.
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
@@ -339,6 +342,7 @@ class ModelConfig(_Config):
     image_units: Width = 128
     image_loss: Literal["pixels", "barlow", "none"] = "pixels"
     hues: bool = False
+    memory: bool = True
     acts_on_recurrent_state: bool = False
     bins: Annotated[int, Meta(ge=3, le=65_536)] = 127
     bin_limit: Annotated[float, Meta(gt=0.0, le=80.0)] = 10.0

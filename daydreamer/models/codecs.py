@@ -61,7 +61,7 @@ def vector_size(observation: Mapping[str, Space], hues: bool = False) -> int:
 def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space], hues: bool = False) -> Array:
     """All vector observations side by side in the order of `spaces`, symlog, `[..., vector]`.
 
-    With hues, those of each image come behind, see `hue_places`.
+    With hues, those of each image come behind, as they are, see `hue_places`.
     """
     flat, seen = [], []
     for key, space in spaces.items():
@@ -70,7 +70,7 @@ def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space
         flat.append(jnp.zeros((*batch_shape, 0)) if space.is_image else value.reshape(*batch_shape, space.size))
         if hues and space.is_image:
             seen.append(hue_places(value))
-    return symlog(jnp.concatenate([*flat, *seen], -1))
+    return jnp.concatenate([symlog(jnp.concatenate(flat, -1)), *seen], -1)
 
 
 def split_vectors(flat: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
@@ -78,7 +78,7 @@ def split_vectors(flat: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
     keys = vector_keys(spaces)
     if not keys:
         return {}
-    parts = jnp.split(symexp(flat), np.cumsum([spaces[key].size for key in keys]), -1)[:-1]
+    *parts, _ = jnp.split(symexp(flat), np.cumsum([spaces[key].size for key in keys]), -1)
     return {key: part.reshape(*flat.shape[:-1], *spaces[key].shape) for key, part in zip(keys, parts, strict=True)}
 
 

@@ -116,19 +116,21 @@ class WorldModel:
         check_images(spec.observation)
         if config.deterministic % config.blocks:
             raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
+        if not config.memory and not vector_size(spec.observation, config.hues):
+            raise ValueError("without model.memory a model needs something that is measured; set model.hues=true, too")
         if config.image_loss == "none" and not config.hues and image_keys(spec.observation):
             raise ValueError("with model.image_loss=none nothing is seen of images; set model.hues=true, too")
         self.spec = spec
         self.config = config
         self.encoder = Encoder(spec.observation, config)
-        self.rssm = RSSM(config, vector_size(spec.observation, config.hues))
+        self.action_size = action_vector_size(spec.action)
+        self.rssm = RSSM(config, vector_size(spec.observation, config.hues), self.action_size)
         self.decoder = Decoder(spec.observation, config)
         self.embedded_images = config.image_units * len(embedded_keys(spec.observation, config))
         self.embeds_images = bool(self.embedded_images) and config.image_loss == "barlow"
         self.projector = nn.Dense(self.embedded_images, kernel_init=INITIALIZER)
         self.outcome = OutcomeHead(config)
         self.bins = two_hot_bins(config.bins, config.bin_limit)
-        self.action_size = action_vector_size(spec.action)
 
     def behavior_features(self, features: Array) -> Array:
         """Of `[..., features]`, what actor, critic, reward and continuation see.
@@ -137,11 +139,20 @@ class WorldModel:
         nothing else can be held against what really happened. Where the recurrent state drifts to in imagination it
         has never been in truth, and there a critic promises anything, and so does a reward head: along the plans of an
         A1's actor it promised up to 2.5 more than the reward's own formula gives for the same imagined measurements.
-        Robots with cameras need all features.
+        Robots with cameras need all features, but those without memory, which have none that says more.
         """
-        if self.config.acts_on_recurrent_state or image_keys(self.spec.observation):
+        seen = self.config.memory and bool(image_keys(self.spec.observation))
+        if self.config.acts_on_recurrent_state or seen:
             return features
         return features[..., -self.rssm.vector_size :]
+
+    def _outcome_features(self, features: Array) -> Array:
+        """Of `[..., features]`, what reward and continuation are expected of.
+
+        Without memory that is what was measured and done before, and what chance has made of it, and not what is
+        measured now: that says what has happened, from which is not to be learned what will.
+        """
+        return self.behavior_features(features) if self.config.memory else features[..., : -self.rssm.vector_size]
 
     def initialize(self, key: Array) -> dict[str, Parameters]:
         """Fresh parameters by network."""
@@ -154,7 +165,7 @@ class WorldModel:
             "encoder": encoder,
             "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),
             "decoder": self.decoder.init(keys[2], state.features),
-            "outcome": self.outcome.init(keys[3], self.behavior_features(state.features)),
+            "outcome": self.outcome.init(keys[3], self._outcome_features(state.features)),
         }
         if self.embeds_images:
             parameters["projector"] = self.projector.init(jax.random.fold_in(keys[2], 1), state.features)
@@ -250,7 +261,7 @@ class WorldModel:
         return two_hot_mean(reward_logits, self.bins), nn.sigmoid(continue_logit)
 
     def _outcome_logits(self, parameters, features: Array) -> tuple[Array, Array]:
-        return self.outcome.apply(parameters["outcome"], self.behavior_features(features))
+        return self.outcome.apply(parameters["outcome"], self._outcome_features(features))
 
 
 def binary_cross_entropy(logit: Array, target: Array) -> Array:

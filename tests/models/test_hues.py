@@ -9,8 +9,7 @@ import pytest
 
 from daydreamer.config import ModelConfig
 from daydreamer.models.codecs import flatten_vectors, split_vectors, vector_size
-from daydreamer.models.hues import HUES, NUMBERS, hue_places
-from daydreamer.models.transforms import symexp
+from daydreamer.models.hues import HUES, NUMBERS, UNIT, hue_places
 from daydreamer.models.world_model import WorldModel
 from daydreamer.spec import RobotSpec, Space
 
@@ -31,11 +30,13 @@ def picture(paint, row, column, exposure=1.0, seed=0):
 def test_a_small_thing_is_where_its_hue_is(number, exposure):
     row, column = 40, 12
     assert np.allclose(np.sign(PAINTS[number] - 125.0) / np.sqrt(3), HUES[number])
-    down, right, most = np.asarray(hue_places(picture(PAINTS[number], row, column, exposure))).reshape(3, len(HUES))
+    down, right, most = UNIT * np.asarray(hue_places(picture(PAINTS[number], row, column, exposure))).reshape(
+        3, len(HUES)
+    )
     expected = (row / CAMERA.shape[0], column / CAMERA.shape[1])
     assert np.allclose((down[number], right[number]), 2 * np.array(expected) - 1, atol=0.12)
     assert most[number] > max(np.delete(most, number)) + 0.1
-    without = np.asarray(hue_places(picture(110, row, column, exposure))).reshape(3, len(HUES))
+    without = UNIT * np.asarray(hue_places(picture(110, row, column, exposure))).reshape(3, len(HUES))
     assert most[number] > without[2, number] + 0.1 and np.abs(without[:2]).max() < 0.1
 
 
@@ -51,7 +52,7 @@ def test_they_are_part_of_what_is_measured_behind_the_vectors():
     }
     flat = flatten_vectors(observation, SPACES, hues=True)
     assert flat.shape == (2, 2 + NUMBERS) == (2, vector_size(SPACES, hues=True))
-    assert np.allclose(symexp(flat[:, 2:]), hue_places(observation["camera"]), atol=1e-6)
+    assert np.allclose(flat[:, 2:], hue_places(observation["camera"]), atol=1e-6)
     assert np.allclose(split_vectors(flat, SPACES)["joints"], observation["joints"], atol=1e-6)
     assert np.array_equal(flat[:, :2], flatten_vectors(observation, SPACES))
 
