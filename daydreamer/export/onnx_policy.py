@@ -104,7 +104,7 @@ class PolicyGraph:
     def _filter(self, observation: dict[str, Array], given: Mapping[str, Array]) -> LatentState:
         rssm, parameters = self._world_model.rssm, self._parameters["rssm"]
         before = LatentState(given["deterministic"], given["stochastic"], given["vector"])
-        embedding = self._world_model.encoder.apply(self._parameters["encoder"], observation)
+        embedding = self._world_model.embed(self._parameters, observation)
         embedded = rssm.apply(parameters, embedding, method=RSSM.embed)
         deterministic = rssm.apply(parameters, before, given["previous_action"], method=RSSM.advance)
         probabilities = rssm.apply(parameters, deterministic, embedded, method=RSSM.posterior)

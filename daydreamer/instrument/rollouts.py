@@ -205,6 +205,7 @@ def _roll_out(
 ) -> tuple[Array, Array, Array, Array]:
     """Fields of `Rollouts`."""
     act = jax.vmap(function.step, in_axes=(None, 0, 0, None))
+    acts = jax.vmap(function.act, in_axes=(None, 0, 0, 0, None))
     measured = vector_size(model.spec.observation)
     # The last logged action is the policy's own to choose.
     seen = jax.tree.map(lambda values: jnp.swapaxes(values[:, :-1], 0, 1), starts.context)
@@ -212,7 +213,8 @@ def _roll_out(
 
     def step(carry, key):
         state, remembered = carry
-        _, remembered = act(policy_parameters, observation_of(model, parameters, state), remembered, jnp.float32(0.0))
+        seen = observation_of(model, parameters, state)
+        _, remembered = acts(policy_parameters, seen, state.vector, remembered, jnp.float32(0.0))
         action = remembered.action[:, 0]
         situation = jnp.concatenate([state.vector, action], -1) / experience.deviation
         distances = _distances(situation, experience.situation)

@@ -139,16 +139,17 @@ class ImageDecoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Observations by key `[..., *shape]` to one embedding `[..., features]`: of all vectors, then of each image."""
+    """Observations by key `[..., *shape]` to one embedding `[..., features]`: of all that they measure,
+    `[..., vector]`, see `flatten_vectors`, then of each image.
+    """
 
     observation: Mapping[str, Space]
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, observation: Mapping[str, Array]) -> Array:
+    def __call__(self, observation: Mapping[str, Array], vector: Array) -> Array:
         outputs = []
-        if vector_size(self.observation, self.config.hues):
-            vector = flatten_vectors(observation, self.observation, self.config.hues)
+        if vector.shape[-1]:
             outputs.append(MLP(self.config.encoder_layers, self.config.units)(vector))
         for key in embedded_keys(self.observation, self.config):
             outputs.append(ImageEncoder(self.observation[key], self.config)(observation[key]))

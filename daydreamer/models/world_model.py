@@ -159,8 +159,8 @@ class WorldModel:
         keys = jax.random.split(key, 4)
         observation = {k: jnp.zeros((1, *space.shape), space.dtype) for k, space in self.spec.observation.items()}
         state = self.rssm.initial_state((1,))
-        encoder = self.encoder.init(keys[0], observation)
-        embedding = self.encoder.apply(encoder, observation)
+        encoder = self.encoder.init(keys[0], observation, self.vectors(observation))
+        embedding = self.encoder.apply(encoder, observation, self.vectors(observation))
         parameters = {
             "encoder": encoder,
             "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),
@@ -175,9 +175,19 @@ class WorldModel:
         """What observations `[..., *shape]` by key measure, `[..., vector]`, see `flatten_vectors`."""
         return flatten_vectors(observation, self.spec.observation, self.config.hues)
 
+    def embed(self, parameters, observation: dict[str, Array], vector: Array | None = None) -> Array:
+        """The embedding `[..., features]` of observations by key.
+
+        Args:
+          vector: what they measure, `[..., vector]`; None takes `vectors` of them. A dream knows it better than the
+            pictures that it draws.
+        """
+        measured = self.vectors(observation) if vector is None else vector
+        return self.encoder.apply(parameters["encoder"], observation, measured)
+
     def observe(self, parameters, batch: Batch, key: Array, open_loop_share: float = 0.0) -> Observed:
         """Replayed sequences run through the model, see `rssm.observe`."""
-        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        embedding = self.embed(parameters, batch.observation)
         return self._observe(parameters, batch, embedding, key, open_loop_share)
 
     def _observe(self, parameters, batch: Batch, embedding: Array, key: Array, open_loop_share: float) -> Observed:
@@ -203,7 +213,7 @@ class WorldModel:
         Returns:
           Scalar loss, posterior states `[batch, time, ...]`, residuals, and scalar metrics.
         """
-        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        embedding = self.embed(parameters, batch.observation)
         observed = self._observe(parameters, batch, embedding, key, config.open_loop_share)
         states, prior, posterior = observed.states, observed.prior, observed.posterior
         dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
