@@ -112,6 +112,8 @@ class TwinConfig(_Config):
       extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the
         SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
+      attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube; 0
+        for a robot that is left alone.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
@@ -136,6 +138,7 @@ class TwinConfig(_Config):
     camera: bool = False
     extra_cameras: Annotated[tuple[Name, ...], Meta(max_length=8)] = ()
     initial_state: Name | None = None
+    attended_s: Annotated[float, Meta(ge=0.0, le=3600.0)] = 90.0
     randomisation: RandomisationConfig = RandomisationConfig()
     distractors: DistractorConfig = DistractorConfig()
     incidents: tuple[IncidentConfig, ...] = ()
@@ -304,9 +307,15 @@ class ModelConfig(_Config):
       patch_units: width of the layer that sees an image's patches of 8x8 pixels.
       image_units: width of those that merge four neighbours into one, and of the embedding of an image.
       image_loss: what the model learns images by: 'pixels' draws them again; 'barlow' predicts their embedding, each
-        number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only.
+        number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only;
+        'none' sees nothing of them but hues, for a tenth of the time, and draws them for the eye, too.
+      hues: where in each picture six hues are, and how much of each, counts as measured, see `hues.hue_places`: for
+        small things of a colour of their own.
+      memory: of what was before the newest measurement. Without, the recurrent state is what was measured and done one
+        step before, and nothing else; reward and continuation are expected of that. What has happened a few times
+        only, as an arm's grasps, a recurrent state learns by heart, and nothing of it is true of what comes next.
       acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
-        alone; with a camera they always do, see `WorldModel.behavior_features`.
+        alone; with a camera and memory they always do, see `WorldModel.behavior_features`.
       bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
         state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
@@ -331,7 +340,9 @@ class ModelConfig(_Config):
     critic_layers: Layers = 2
     patch_units: Width = 64
     image_units: Width = 128
-    image_loss: Literal["pixels", "barlow"] = "pixels"
+    image_loss: Literal["pixels", "barlow", "none"] = "pixels"
+    hues: bool = False
+    memory: bool = True
     acts_on_recurrent_state: bool = False
     bins: Annotated[int, Meta(ge=3, le=65_536)] = 127
     bin_limit: Annotated[float, Meta(gt=0.0, le=80.0)] = 10.0

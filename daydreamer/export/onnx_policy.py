@@ -20,7 +20,6 @@ from jax import Array
 from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
-from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.transforms import invert_cumulative
 from daydreamer.models.world_model import WorldModel
@@ -105,7 +104,7 @@ class PolicyGraph:
     def _filter(self, observation: dict[str, Array], given: Mapping[str, Array]) -> LatentState:
         rssm, parameters = self._world_model.rssm, self._parameters["rssm"]
         before = LatentState(given["deterministic"], given["stochastic"], given["vector"])
-        embedding = self._world_model.encoder.apply(self._parameters["encoder"], observation)
+        embedding = self._world_model.embed(self._parameters, observation)
         embedded = rssm.apply(parameters, embedding, method=RSSM.embed)
         deterministic = rssm.apply(parameters, before, given["previous_action"], method=RSSM.advance)
         probabilities = rssm.apply(parameters, deterministic, embedded, method=RSSM.posterior)
@@ -113,7 +112,7 @@ class PolicyGraph:
             stochastic = invert_cumulative(given["latent_uniform"], probabilities)
         else:
             stochastic = jax.nn.one_hot(jnp.argmax(probabilities, -1), self.model.classes)
-        return LatentState(deterministic, stochastic, flatten_vectors(observation, self.spec.observation))
+        return LatentState(deterministic, stochastic, self._world_model.vectors(observation))
 
     def _act(self, distribution: ActorDistribution, given: Mapping[str, Array]) -> Array:
         if distribution.probabilities is not None:

@@ -320,7 +320,8 @@ def advance_robots(
     chance = jax.random.fold_in(key, moment.step)
 
     def one(robot: Robots, told: Array, is_told: Array) -> tuple[Robots, Array]:
-        _, remembered = function.step(policy_parameters, robot.observation, robot.remembered, jnp.float32(0.0))
+        measured = robot.state.vector[0]
+        _, remembered = function.act(policy_parameters, robot.observation, measured, robot.remembered, jnp.float32(0.0))
         action = jnp.where(is_told, told[None], remembered.action)
         state = imagine_step(model.rssm, parameters["rssm"], robot.state, action, chance)
         reward, continues = model.outcomes(parameters, state.features)

@@ -13,7 +13,7 @@ from jax import Array
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, find_readouts, random_key
 from daydreamer.learner.learned import Learned
-from daydreamer.models.codecs import flatten_vectors, split_vectors
+from daydreamer.models.codecs import split_vectors, vector_size
 from daydreamer.models.rssm import LatentState, imagine_step
 from daydreamer.models.transforms import symexp
 from daydreamer.models.world_model import Batch, WorldModel
@@ -149,7 +149,7 @@ class DreamWorld:
 def _observe(model: WorldModel, parameters: Any, context: Batch, key: Array) -> tuple[LatentState, Array, Array]:
     """The states at the ends; situations and what followed that was not foreseen, `[starts, moments, ...]`."""
     observed = model.observe(parameters, context, key)
-    vector = flatten_vectors(context.observation, model.spec.observation)
+    vector = model.vectors(context.observation)
     settled = max(1, round(SETTLED_SHARE * vector.shape[1]))
     situation = jnp.concatenate([vector, context.action], -1)[:, settled - 1 : -1]
     state = jax.tree.map(lambda values: values[:, -1], observed.states)
@@ -176,7 +176,11 @@ def _experience(
     novelty = (distances.min(1) / spacing[distances.argmin(1)])[known]
     measured = steps.vectors()
     measured = np.sign(measured) * np.log1p(np.abs(measured))
-    parts = (situation, residual, spacing, deviation, measured.min(0), measured.max(0))
+    lowest, highest = situation.min(0) * deviation, situation.max(0) * deviation
+    size = measured.shape[1]  # what comes behind are hues
+    lowest[:size], highest[:size] = measured.min(0), measured.max(0)
+    vector = slice(0, residual.shape[1])
+    parts = (situation, residual, spacing, deviation, lowest[vector], highest[vector])
     experience = Experience(*(jnp.asarray(values, jnp.float32) for values in parts))
     far = float(np.quantile(novelty, FAR_QUANTILE)) if known.any() else 0.0
     return experience, far
@@ -201,13 +205,16 @@ def _roll_out(
 ) -> tuple[Array, Array, Array, Array]:
     """Fields of `Rollouts`."""
     act = jax.vmap(function.step, in_axes=(None, 0, 0, None))
+    acts = jax.vmap(function.act, in_axes=(None, 0, 0, 0, None))
+    measured = vector_size(model.spec.observation)
     # The last logged action is the policy's own to choose.
     seen = jax.tree.map(lambda values: jnp.swapaxes(values[:, :-1], 0, 1), starts.context)
     remembered, _ = jax.lax.scan(functools.partial(follow, act, policy_parameters), remembered, seen)
 
     def step(carry, key):
         state, remembered = carry
-        _, remembered = act(policy_parameters, observation_of(model, parameters, state), remembered, jnp.float32(0.0))
+        seen = observation_of(model, parameters, state)
+        _, remembered = acts(policy_parameters, seen, state.vector, remembered, jnp.float32(0.0))
         action = remembered.action[:, 0]
         situation = jnp.concatenate([state.vector, action], -1) / experience.deviation
         distances = _distances(situation, experience.situation)
@@ -220,7 +227,7 @@ def _roll_out(
         following = following._replace(vector=vector)
         reward, continues = model.outcomes(parameters, following.features)
         novelty = distances.min(-1) / experience.spacing[distances.argmin(-1)]
-        return (following, remembered), (reward, continues, symexp(vector), novelty)
+        return (following, remembered), (reward, continues, symexp(vector[..., :measured]), novelty)
 
     _, (reward, continues, vector, novelty) = jax.lax.scan(
         step, (starts.state, remembered), jax.random.split(key, horizon)

@@ -115,7 +115,8 @@ class WishedWorldModel(WorldModel):
     def outcomes(self, parameters, features: Array) -> tuple[Array, Array]:
         """Wished reward less what novelty costs, and probability to continue; see `WorldModel.outcomes`."""
         _, continues = super().outcomes(parameters, features)
-        vector = features[..., -self.rssm.vector_size :]
+        measured = features[..., -self.rssm.vector_size :]
+        vector = measured[..., : len(self._lowest)]  # without hues
         reward = self._reward(split_vectors(jnp.clip(vector, self._lowest, self._highest), self.spec.observation))
         return reward - self._cost * jnp.maximum(self._novelty(vector) - 1.0, 0.0), continues
 

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 
 from daydreamer.config import ModelConfig
+from daydreamer.models.hues import NUMBERS, hue_places
 from daydreamer.models.layers import INITIALIZER, MLP, HiddenLayer
 from daydreamer.models.transforms import symexp, symlog
 from daydreamer.spec import Space
@@ -37,6 +38,11 @@ def image_keys(observation: Mapping[str, Space]) -> list[str]:
     return [key for key, space in observation.items() if space.is_image]
 
 
+def embedded_keys(observation: Mapping[str, Space], config: ModelConfig) -> list[str]:
+    """The images that networks look at, see `ModelConfig.image_loss`."""
+    return [] if config.image_loss == "none" else image_keys(observation)
+
+
 def check_images(observation: Mapping[str, Space]) -> None:
     """Raises ValueError unless every image can be cut into patches."""
     for key in image_keys(observation):
@@ -45,27 +51,34 @@ def check_images(observation: Mapping[str, Space]) -> None:
             raise ValueError(f"image '{key}' is {height}x{width}; its sides must be multiples of {PATCH} pixels")
 
 
-def vector_size(observation: Mapping[str, Space]) -> int:
-    """Elements of all vector observations together."""
-    return sum(observation[key].size for key in vector_keys(observation))
+def vector_size(observation: Mapping[str, Space], hues: bool = False) -> int:
+    """Elements of what `flatten_vectors` makes of observations."""
+    return sum(observation[key].size for key in vector_keys(observation)) + (
+        NUMBERS * len(image_keys(observation)) if hues else 0
+    )
 
 
-def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space]) -> Array:
-    """All vector observations side by side in the order of `spaces`, symlog, `[..., vector]`."""
-    flat = []
+def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space], hues: bool = False) -> Array:
+    """All vector observations side by side in the order of `spaces`, symlog, `[..., vector]`.
+
+    With hues, those of each image come behind, as they are, see `hue_places`.
+    """
+    flat, seen = [], []
     for key, space in spaces.items():
         value = observation[key]
         batch_shape = value.shape[: value.ndim - len(space.shape)]
         flat.append(jnp.zeros((*batch_shape, 0)) if space.is_image else value.reshape(*batch_shape, space.size))
-    return symlog(jnp.concatenate(flat, -1))
+        if hues and space.is_image:
+            seen.append(hue_places(value))
+    return jnp.concatenate([symlog(jnp.concatenate(flat, -1)), *seen], -1)
 
 
 def split_vectors(flat: Array, spaces: Mapping[str, Space]) -> dict[str, Array]:
-    """Inverse of `flatten_vectors`: vector observations by key, `[..., *shape]`."""
+    """Inverse of `flatten_vectors`: vector observations by key, `[..., *shape]`; hues are left out."""
     keys = vector_keys(spaces)
     if not keys:
         return {}
-    parts = jnp.split(symexp(flat), np.cumsum([spaces[key].size for key in keys])[:-1], -1)
+    *parts, _ = jnp.split(symexp(flat), np.cumsum([spaces[key].size for key in keys]), -1)
     return {key: part.reshape(*flat.shape[:-1], *spaces[key].shape) for key, part in zip(keys, parts, strict=True)}
 
 
@@ -126,18 +139,19 @@ class ImageDecoder(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Observations by key `[..., *shape]` to one embedding `[..., features]`: of all vectors, then of each image."""
+    """Observations by key `[..., *shape]` to one embedding `[..., features]`: of all that they measure,
+    `[..., vector]`, see `flatten_vectors`, then of each image.
+    """
 
     observation: Mapping[str, Space]
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, observation: Mapping[str, Array]) -> Array:
+    def __call__(self, observation: Mapping[str, Array], vector: Array) -> Array:
         outputs = []
-        if vector_keys(self.observation):
-            vector = flatten_vectors(observation, self.observation)
+        if vector.shape[-1]:
             outputs.append(MLP(self.config.encoder_layers, self.config.units)(vector))
-        for key in image_keys(self.observation):
+        for key in embedded_keys(self.observation, self.config):
             outputs.append(ImageEncoder(self.observation[key], self.config)(observation[key]))
         return jnp.concatenate(outputs, -1)
 

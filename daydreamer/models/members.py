@@ -43,15 +43,17 @@ class Members:
         """
         if count < 2:
             raise ValueError("learner.members=1 has nobody to disagree with; it is 0 or from 2 on")
-        if not vector_size(spec.observation):
+        if not vector_size(spec.observation, config.hues):
             raise ValueError(
                 f"learner.members={count} predict vector observations, and robot '{spec.robot}' has none; only "
                 "learner.members=0 learns from pictures alone"
             )
         self.count = count
         self._spec = spec
-        self._inputs = vector_size(spec.observation) + action_vector_size(spec.action)
-        self._network = MLP(LAYERS, config.units, vector_size(spec.observation), output_scale=FIRST_CHANGE)
+        self._hues = config.hues
+        size = vector_size(spec.observation, config.hues)
+        self._inputs = size + action_vector_size(spec.action)
+        self._network = MLP(LAYERS, config.units, size, output_scale=FIRST_CHANGE)
 
     def initialize(self, key: Array) -> Any:
         """Fresh parameters."""
@@ -93,12 +95,15 @@ class Members:
         inputs = jnp.concatenate([vector, action], -1)
         return jax.vmap(self._network.apply, (0, None))(parameters, inputs)
 
+    def _vectors(self, batch: Batch) -> Array:
+        return flatten_vectors(batch.observation, self._spec.observation, self._hues)
+
     def _before(self, batch: Batch) -> tuple[Array, Array]:
         """Vectors and actions of all steps that another one comes after."""
-        return flatten_vectors(batch.observation, self._spec.observation)[:, :-1], batch.action[:, :-1]
+        return self._vectors(batch)[:, :-1], batch.action[:, :-1]
 
     def _change(self, batch: Batch) -> Array:
-        return jnp.diff(flatten_vectors(batch.observation, self._spec.observation), axis=1)
+        return jnp.diff(self._vectors(batch), axis=1)
 
     def _follows(self, batch: Batch) -> Array:
         """Whether the next step follows from each, `[batch, time - 1]`."""

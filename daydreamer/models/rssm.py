@@ -28,7 +28,8 @@ class LatentState(NamedTuple):
     """State of the world model.
 
     Attributes:
-      deterministic: `[..., deterministic]`, the recurrent memory.
+      deterministic: `[..., deterministic]`, the recurrent memory; without memory `[..., vector + action]`, what was
+        measured and done at the step before.
       stochastic: `[..., stochastic, classes]`, one-hot samples.
       vector: `[..., vector]`, all vector observations, symlog; measured or predicted; may be of size 0.
     """
@@ -54,12 +55,18 @@ class RSSM(nn.Module):
 
     config: ModelConfig
     vector_size: int
+    action_size: int = 0
+
+    @property
+    def deterministic_size(self) -> int:
+        """Elements of the recurrent state."""
+        return self.config.deterministic if self.config.memory else self.vector_size + self.action_size
 
     def initial_state(self, batch_shape: tuple[int, ...]) -> LatentState:
         """The state before the first observation: zeros."""
         config = self.config
         return LatentState(
-            jnp.zeros((*batch_shape, config.deterministic)),
+            jnp.zeros((*batch_shape, self.deterministic_size)),
             jnp.zeros((*batch_shape, config.stochastic, config.classes)),
             jnp.zeros((*batch_shape, self.vector_size)),
         )
@@ -68,9 +75,10 @@ class RSSM(nn.Module):
         config = self.config
         latents = config.stochastic * config.classes
         dense = dict(use_bias=False, kernel_init=INITIALIZER)
-        self.core_input = nn.Dense(config.hidden, **dense)
-        self.core_norm = nn.RMSNorm(epsilon=1e-4)
-        self.core_gates = BlockDense(3 * config.deterministic // config.blocks)
+        if config.memory:
+            self.core_input = nn.Dense(config.hidden, **dense)
+            self.core_norm = nn.RMSNorm(epsilon=1e-4)
+            self.core_gates = BlockDense(3 * config.deterministic // config.blocks)
         self.prior_hidden = nn.Dense(config.hidden, **dense)
         self.prior_norm = nn.RMSNorm(epsilon=1e-4)
         self.prior_output = nn.Dense(latents, kernel_init=INITIALIZER)
@@ -91,6 +99,8 @@ class RSSM(nn.Module):
     def advance(self, state: LatentState, action: Array) -> Array:
         """Next deterministic state `[..., deterministic]`: a GRU whose recurrent matrix is block-diagonal."""
         config = self.config
+        if not config.memory:
+            return jnp.concatenate([state.vector, action], -1)
         x = nn.silu(self.core_norm(self.core_input(jnp.concatenate([state.features, action], -1))))
         blocks = state.deterministic.reshape(*state.deterministic.shape[:-1], config.blocks, -1)
         x = jnp.broadcast_to(x[..., None, :], (*blocks.shape[:-1], config.hidden))

@@ -16,6 +16,7 @@ from daydreamer.models.codecs import (
     Encoder,
     check_images,
     effective_rank,
+    embedded_keys,
     flatten_vectors,
     image_keys,
     image_loss,
@@ -115,17 +116,21 @@ class WorldModel:
         check_images(spec.observation)
         if config.deterministic % config.blocks:
             raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
+        if not config.memory and not vector_size(spec.observation, config.hues):
+            raise ValueError("without model.memory a model needs something that is measured; set model.hues=true, too")
+        if config.image_loss == "none" and not config.hues and image_keys(spec.observation):
+            raise ValueError("with model.image_loss=none nothing is seen of images; set model.hues=true, too")
         self.spec = spec
         self.config = config
         self.encoder = Encoder(spec.observation, config)
-        self.rssm = RSSM(config, vector_size(spec.observation))
+        self.action_size = action_vector_size(spec.action)
+        self.rssm = RSSM(config, vector_size(spec.observation, config.hues), self.action_size)
         self.decoder = Decoder(spec.observation, config)
-        self.embedded_images = config.image_units * len(image_keys(spec.observation))
+        self.embedded_images = config.image_units * len(embedded_keys(spec.observation, config))
         self.embeds_images = bool(self.embedded_images) and config.image_loss == "barlow"
         self.projector = nn.Dense(self.embedded_images, kernel_init=INITIALIZER)
         self.outcome = OutcomeHead(config)
         self.bins = two_hot_bins(config.bins, config.bin_limit)
-        self.action_size = action_vector_size(spec.action)
 
     def behavior_features(self, features: Array) -> Array:
         """Of `[..., features]`, what actor, critic, reward and continuation see.
@@ -134,36 +139,59 @@ class WorldModel:
         nothing else can be held against what really happened. Where the recurrent state drifts to in imagination it
         has never been in truth, and there a critic promises anything, and so does a reward head: along the plans of an
         A1's actor it promised up to 2.5 more than the reward's own formula gives for the same imagined measurements.
-        Robots with cameras need all features.
+        Robots with cameras need all features, but those without memory, which have none that says more.
         """
-        if self.config.acts_on_recurrent_state or image_keys(self.spec.observation):
+        seen = self.config.memory and bool(image_keys(self.spec.observation))
+        if self.config.acts_on_recurrent_state or seen:
             return features
         return features[..., -self.rssm.vector_size :]
+
+    def _outcome_features(self, features: Array) -> Array:
+        """Of `[..., features]`, what reward and continuation are expected of.
+
+        Without memory that is what was measured and done before, and what chance has made of it, and not what is
+        measured now: that says what has happened, from which is not to be learned what will.
+        """
+        return self.behavior_features(features) if self.config.memory else features[..., : -self.rssm.vector_size]
 
     def initialize(self, key: Array) -> dict[str, Parameters]:
         """Fresh parameters by network."""
         keys = jax.random.split(key, 4)
         observation = {k: jnp.zeros((1, *space.shape), space.dtype) for k, space in self.spec.observation.items()}
         state = self.rssm.initial_state((1,))
-        encoder = self.encoder.init(keys[0], observation)
-        embedding = self.encoder.apply(encoder, observation)
+        encoder = self.encoder.init(keys[0], observation, self.vectors(observation))
+        embedding = self.encoder.apply(encoder, observation, self.vectors(observation))
         parameters = {
             "encoder": encoder,
             "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),
             "decoder": self.decoder.init(keys[2], state.features),
-            "outcome": self.outcome.init(keys[3], self.behavior_features(state.features)),
+            "outcome": self.outcome.init(keys[3], self._outcome_features(state.features)),
         }
         if self.embeds_images:
             parameters["projector"] = self.projector.init(jax.random.fold_in(keys[2], 1), state.features)
         return parameters
 
+    def vectors(self, observation: dict[str, Array]) -> Array:
+        """What observations `[..., *shape]` by key measure, `[..., vector]`, see `flatten_vectors`."""
+        return flatten_vectors(observation, self.spec.observation, self.config.hues)
+
+    def embed(self, parameters, observation: dict[str, Array], vector: Array | None = None) -> Array:
+        """The embedding `[..., features]` of observations by key.
+
+        Args:
+          vector: what they measure, `[..., vector]`; None takes `vectors` of them. A dream knows it better than the
+            pictures that it draws.
+        """
+        measured = self.vectors(observation) if vector is None else vector
+        return self.encoder.apply(parameters["encoder"], observation, measured)
+
     def observe(self, parameters, batch: Batch, key: Array, open_loop_share: float = 0.0) -> Observed:
         """Replayed sequences run through the model, see `rssm.observe`."""
-        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        embedding = self.embed(parameters, batch.observation)
         return self._observe(parameters, batch, embedding, key, open_loop_share)
 
     def _observe(self, parameters, batch: Batch, embedding: Array, key: Array, open_loop_share: float) -> Observed:
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         previous_action = jnp.concatenate([jnp.zeros_like(batch.action[:, :1]), batch.action[:, :-1]], 1)
         return rssm_lib.observe(
             self.rssm, parameters["rssm"], embedding, vector, previous_action, batch.is_first, key, open_loop_share
@@ -171,11 +199,11 @@ class WorldModel:
 
     def measured(self, states: LatentState, batch: Batch) -> LatentState:
         """Posterior states `[batch, time]` with the vectors that were measured, also where they were withheld."""
-        return states._replace(vector=flatten_vectors(batch.observation, self.spec.observation))
+        return states._replace(vector=self.vectors(batch.observation))
 
     def residuals(self, observed: Observed, batch: Batch) -> PredictionResiduals:
         """What one step's prediction from a state that has been measured did not foresee of the next."""
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         open_loop_before = jnp.pad(observed.open_loop[:, :-1], ((0, 0), (1, 0)))
         return PredictionResiduals(vector - observed.vector, (batch.is_first == 0) & ~open_loop_before)
 
@@ -185,12 +213,12 @@ class WorldModel:
         Returns:
           Scalar loss, posterior states `[batch, time, ...]`, residuals, and scalar metrics.
         """
-        embedding = self.encoder.apply(parameters["encoder"], batch.observation)
+        embedding = self.embed(parameters, batch.observation)
         observed = self._observe(parameters, batch, embedding, key, config.open_loop_share)
         states, prior, posterior = observed.states, observed.prior, observed.posterior
         dynamics_kl = categorical_kl(jax.lax.stop_gradient(posterior), prior)
         representation_kl = categorical_kl(posterior, jax.lax.stop_gradient(prior))
-        vector = flatten_vectors(batch.observation, self.spec.observation)
+        vector = self.vectors(batch.observation)
         vector_nll, deviation = vector_loss(observed.vector, vector, 1.0 - batch.is_first)
         image, image_metrics = self._image_loss(parameters, batch, embedding, observed, config)
         reward_logits, continue_logit = self._outcome_logits(parameters, states.features)
@@ -219,14 +247,16 @@ class WorldModel:
         Where an image was withheld from the model it is not asked to draw it: it would learn to draw the mean of all
         that might have been there.
         """
-        if not self.embedded_images:
+        if not image_keys(self.spec.observation):
             return jnp.zeros(()), {}
         seen, features, truth = 1.0 - observed.open_loop, observed.states.features, batch.observation
-        if self.embeds_images:
+        if self.config.image_loss != "pixels":
             eye = slice(0, DRAWN_SEQUENCES)
             seen, truth = seen[eye], {key: truth[key][eye] for key in image_keys(self.spec.observation)}
             features = jax.lax.stop_gradient(features[eye])
         pixels, deviation = image_loss(self.decoder.apply(parameters["decoder"], features), truth, seen)
+        if not self.embedded_images:
+            return pixels.mean(), {"model/image_deviation": deviation}
         embedded = embedding[..., -self.embedded_images :]
         rank = effective_rank(jax.lax.stop_gradient(embedded))
         metrics = {"model/image_deviation": deviation, "model/image_rank": rank}
@@ -241,7 +271,7 @@ class WorldModel:
         return two_hot_mean(reward_logits, self.bins), nn.sigmoid(continue_logit)
 
     def _outcome_logits(self, parameters, features: Array) -> tuple[Array, Array]:
-        return self.outcome.apply(parameters["outcome"], self.behavior_features(features))
+        return self.outcome.apply(parameters["outcome"], self._outcome_features(features))
 
 
 def binary_cross_entropy(logit: Array, target: Array) -> Array:

@@ -19,7 +19,6 @@ from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig, drop_retired
 from daydreamer.errors import SpecMismatch
 from daydreamer.models import rssm as rssm_lib
-from daydreamer.models.codecs import flatten_vectors
 from daydreamer.models.rssm import RSSM, LatentState
 from daydreamer.models.world_model import WorldModel, action_vector_size
 from daydreamer.policy.snapshot import read_snapshot
@@ -82,9 +81,19 @@ class PolicyFunction:
         return ParameterShapes(*({name: x.shape for name, x in flatten_parameters(each).items()} for each in shapes))
 
     def _step(self, parameters, observation: dict[str, Array], state: PolicyState, is_first: Array):
+        return self.act(parameters, observation, self._world_model.vectors(observation), state, is_first)
+
+    def act(self, parameters, observation: dict[str, Array], vector: Array, state: PolicyState, is_first: Array):
+        """One step, to be traced: the action, and the policy's memory after it.
+
+        Args:
+          observation: of one robot, by key.
+          vector: what it measures, `[vector]`, see `WorldModel.vectors`.
+          is_first: whether the memory is of something else.
+        """
         key, latent_key, action_key = jax.random.split(jax.random.wrap_key_data(state.key), 3)
         batched = {name: value[None] for name, value in observation.items()}
-        embedding = self._world_model.encoder.apply(parameters["encoder"], batched)
+        embedding = self._world_model.embed(parameters, batched, vector[None])
         embedded = self._world_model.rssm.apply(parameters["rssm"], embedding, method=RSSM.embed)
         latent = rssm_lib.observe_step(
             self._world_model.rssm,
@@ -92,7 +101,7 @@ class PolicyFunction:
             state.latent,
             state.action,
             embedded,
-            flatten_vectors(batched, self._spec.observation),
+            vector[None],
             is_first[None],
             latent_key,
         )

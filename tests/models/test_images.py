@@ -11,6 +11,7 @@ from daydreamer.models.codecs import (
     Decoder,
     Encoder,
     effective_rank,
+    flatten_vectors,
     from_patches,
     image_loss,
     redundancy_loss,
@@ -101,7 +102,8 @@ def test_pictures_of_any_size_are_embedded_and_drawn(shape):
     encoder, decoder = Encoder(spaces, config), Decoder(spaces, config)
 
     def run(key):
-        embedding = encoder.apply(encoder.init(key, observation), observation)
+        vector = flatten_vectors(observation, spaces)
+        embedding = encoder.apply(encoder.init(key, observation, vector), observation, vector)
         return embedding, decoder.apply(decoder.init(key, embedding), embedding)
 
     embedding, images = jax.eval_shape(run, jax.random.key(0))

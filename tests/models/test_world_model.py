@@ -118,7 +118,7 @@ def test_observing_step_by_step_is_observing_the_sequence():
 
     @jax.jit
     def filter_one(state, observation, previous_action, is_first, step_key):
-        embedding = model.encoder.apply(parameters["encoder"], observation)
+        embedding = model.embed(parameters, observation)
         embedded = model.rssm.apply(parameters["rssm"], embedding, method=RSSM.embed)
         vector = flatten_vectors(observation, VECTORS.observation)
         return rssm_lib.observe_step(

@@ -201,6 +201,24 @@ def test_the_camera_sees_the_cube_on_the_side_where_it_is():
             assert is_out_of_reach(TABLE, find_cube(twin.read()[ABOVE])) != reached
 
 
+@pytest.mark.parametrize(("attended_s", "put_back"), [(2.0, 1), (0.0, 0)])
+def test_a_cube_that_is_lost_is_put_back_after_a_while_if_somebody_is_there(attended_s, put_back):
+    with make_twin(camera="false", attended_s=attended_s) as twin:
+        for y_m, seconds in ((0.14, 3.0), (0.20, 1.9)):  # on a side of its tray, and beyond it
+            twin.data.joint("cube").qpos[:3] = 0.19, y_m, 0.04
+            for _ in range(round(seconds / 0.1)):
+                twin.advance(0.1)
+                twin.read()
+            assert twin.put_back == 0
+        lost_m = twin.cube_m
+        for _ in range(2):
+            twin.advance(0.1)
+            twin.read()
+        assert twin.put_back == put_back
+        lost = np.allclose(twin.cube_m, lost_m, atol=1e-3)
+        assert lost == (not put_back)
+
+
 def test_a_camera_on_the_wrist_is_seen_and_watched_if_it_is_wanted():
     with make_twin(extra_cameras="[wrist]") as twin:
         task = PickPlaceFine(0, ("wrist",))

@@ -23,6 +23,7 @@ class Table:
       cube_m: length of the red cube's edges.
       tray_x_m: nearest and farthest of the trays' flat part, forward of the base.
       left_tray_y_m, right_tray_y_m: rightmost and leftmost of the flat part of each.
+      slope_m: width and height of the trays' sides, all around the flat part.
       beyond_right, beyond_down: right and down in the picture, from 0 to 1, beyond which a cube lies outside the trays;
         likewise on the left.
     """
@@ -31,12 +32,21 @@ class Table:
     tray_x_m: tuple[float, float]
     left_tray_y_m: tuple[float, float]
     right_tray_y_m: tuple[float, float]
+    slope_m: float
     beyond_right: float
     beyond_down: float
 
     def tray_y_m(self, side: Side) -> tuple[float, float]:
         """Rightmost and leftmost of the flat part of a tray."""
         return self.left_tray_y_m if side == "left" else self.right_tray_y_m
+
+    def is_outside(self, cube_m: np.ndarray) -> bool:
+        """Whether a cube with its middle there `[3]` lies beside both trays, or is held there."""
+        x_m, y_m, _ = cube_m
+        margin_m = self.slope_m + self.cube_m / 4
+        near_m, far_m = self.tray_x_m[0] - margin_m, self.tray_x_m[1] + margin_m
+        right_m, left_m = self.right_tray_y_m[0] - margin_m, self.left_tray_y_m[1] + margin_m
+        return not (near_m < x_m < far_m and right_m < y_m < left_m)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
+from daydreamer.config import TwinConfig
 from daydreamer.robots.arm.cells import SIDES
 from daydreamer.robots.arm.description import Table
+from sim.description import TwinDescription
 from sim.exposure import Exposure
 from sim.twin import Twin
 
@@ -27,18 +29,41 @@ def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
 
 
 class ArmTwin(Twin):
-    """An arm at its table, whose pictures have noise."""
+    """An arm at its table, whose pictures have noise.
+
+    Attributes:
+      put_back: how often somebody has put the cube back into a tray, see `TwinConfig.attended_s`.
+    """
+
+    def __init__(self, description: TwinDescription, config: TwinConfig, seed: int, table: Table) -> None:
+        """See `Twin`."""
+        self._table = table
+        super().__init__(description, config, seed)
 
     def reset(self, state: str | None = None, seed: int | None = None) -> None:
         """See `Twin.reset`."""
         self._exposure = Exposure()
+        self._inside_s = 0.0
+        self.put_back = 0
         super().reset(state, seed)
 
     def read(self) -> dict[str, np.ndarray]:
         """See `Twin.read`."""
+        self._attend()
         signals = super().read()
         self._exposure.expose(self.cameras, signals, self._random)
         return signals
+
+    def _attend(self) -> None:
+        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would."""
+        time_s, patience_s = self.data.time, self.config.attended_s
+        if not self._table.is_outside(self.cube_m):
+            self._inside_s = time_s
+        elif 0.0 < patience_s < time_s - self._inside_s:
+            place_cube(self._table, self, self._random)
+            self.data.joint("cube").qvel[:] = 0.0
+            self._inside_s = time_s
+            self.put_back += 1
 
     @property
     def cube_m(self) -> np.ndarray:

@@ -56,6 +56,7 @@ TABLE = Table(
     tray_x_m=TRAY_X_M,
     left_tray_y_m=TRAY_Y_M[0],
     right_tray_y_m=TRAY_Y_M[1],
+    slope_m=SLOPE_HEIGHT_M,
     # By 1.5 cm at least. The camera must be where it belongs within 3 cm.
     beyond_right=0.93,
     beyond_down=0.68,

@@ -112,4 +112,4 @@ class So101Twin(ArmTwin):
 
 def make_twin(config: TwinConfig, seed: int) -> Twin:
     """The SO-101 as `config.initial_state` says, by default above its trays; see `Twin`."""
-    return So101Twin(TWIN, config, seed)
+    return So101Twin(TWIN, config, seed, TABLE)

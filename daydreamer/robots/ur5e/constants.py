@@ -54,6 +54,7 @@ TABLE = Table(
     tray_x_m=(0.3975, 0.5225),
     left_tray_y_m=(0.0575, 0.1825),
     right_tray_y_m=(-0.1825, -0.0575),
+    slope_m=0.0575,
     # By 2 cm at least. The camera must be where it belongs within 4 cm.
     beyond_right=0.93,
     beyond_down=0.70,

@@ -77,4 +77,4 @@ TWIN = TwinDescription(
 
 def make_twin(config: TwinConfig, seed: int) -> Twin:
     """The UR5e as `config.initial_state` says, by default above its trays; see `Twin`."""
-    return ArmTwin(TWIN, config, seed)
+    return ArmTwin(TWIN, config, seed, TABLE)
