@@ -108,7 +108,8 @@ Demonstrations = Annotated[
         "--demonstrations",
         metavar="DIR",
         help="Learn from what was shown in this session as well, as 'daydreamer demonstrate' has recorded it, or an "
-        "operator who intervened: half of each batch is of it, to the end. May be repeated.",
+        "operator who intervened: half of each batch is of it, to the end, and random actions end after a tenth of "
+        "their time. May be repeated.",
     ),
 ]
 DemonstrationShare = Annotated[

@@ -22,6 +22,10 @@ from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
 from daydreamer.storage.identified import digest_of, read_classifier_file
 
+RANDOM_SHARE_IF_SHOWN, LEAST_OWN_S = 0.1, 10.0
+"""Of the time with random actions, that is left beside demonstrations; and how much of its own a robot has experienced
+before it learns, if its preset asks for more."""
+
 
 def configure(
     *,
@@ -58,8 +62,7 @@ def configure(
     usual = (accelerators.settings(settings), settings, arguments, fitted)
     said = _said(overrides)
     taken_over = parent.settings(resolve(*usual, said)) if parent else {}
-    # Of others there is either what they have shown or what one of them has experienced.
-    shown = {"learner": {"inherited_share": 0.0}} if is_shown else {}
+    shown = _beside_demonstrations(resolve(*usual, taken_over)) if is_shown else {}
     config = _identified(resolve(*usual, taken_over, shown, said))
     if parent:
         parent.require_same_networks(config)
@@ -68,6 +71,17 @@ def configure(
     if config.learner.demonstration_share and not is_shown:
         raise UserError("learner.demonstration_share is of demonstrations; name their sessions with --demonstrations.")
     return config
+
+
+def _beside_demonstrations(config: SessionConfig) -> dict[str, dict[str, Any]]:
+    """What demonstrations change of settings that would do without.
+
+    Of others there is either what they have shown or what one of them has experienced. And whoever has been shown what
+    pays does not have to find it by chance.
+    """
+    random_s = RANDOM_SHARE_IF_SHOWN * config.actor.random_s
+    minimum_s = min(config.learner.minimum_s, max(LEAST_OWN_S, random_s))
+    return {"actor": {"random_s": random_s}, "learner": {"inherited_share": 0.0, "minimum_s": minimum_s}}
 
 
 def configure_played(

@@ -107,6 +107,18 @@ def test_what_cannot_be_learned_from_is_refused_by_name_and_nothing_is_made(reco
     assert not path.exists()
 
 
+def test_who_is_shown_acts_at_random_for_a_tenth_of_the_time_unless_told_otherwise():
+    def times_s(overrides=(), is_shown=True, task="pick_place"):
+        overrides = [*overrides, f"learner.demonstration_share={0.5 * is_shown}"]
+        config = configure(robot="so101", task=task, minutes=1.0, seed=0, is_shown=is_shown, overrides=overrides)
+        return config.actor.random_s, config.learner.minimum_s
+
+    alone = times_s(is_shown=False)
+    assert times_s() == (alone[0] / 10, min(alone[1], alone[0] / 10))
+    assert times_s(["actor.random_s=30", "learner.minimum_s=7"]) == (30.0, 7.0)
+    assert times_s(task="pick_place_fine")[1] == 10.0  # at least, of its own
+
+
 def test_a_share_of_no_demonstrations_is_refused():
     with pytest.raises(UserError, match="A share of 0.3 of which demonstrations.*--demonstrations"):
         Beginning(None, None, [], 0.3)
