@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from daydreamer.config import TwinConfig
 from daydreamer.robots.arm.cells import SIDES
 from daydreamer.robots.arm.description import Table
-from sim.description import TwinDescription
+from sim.description import InitialState, TwinDescription
 from sim.exposure import Exposure
 from sim.twin import Twin
 
@@ -26,6 +27,22 @@ def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
     turn_rad = random.uniform(-math.pi, math.pi)
     pose = (x_m, y_m, table.cube_m / 2, math.cos(turn_rad / 2), 0.0, 0.0, math.sin(turn_rad / 2))
     twin.data.joint("cube").qpos[:] = pose
+
+
+def initial_states(table: Table, ready_rad: np.ndarray, rest_rad: np.ndarray) -> dict[str, InitialState]:
+    """Above the trays with joint angles `ready_rad` `[joints]`, or at rest; the cube lies in either tray."""
+
+    def placed_at(joints_rad: np.ndarray) -> Callable[[Twin, np.random.Generator], None]:
+        def place(twin: Twin, random: np.random.Generator) -> None:
+            twin.place_joints(joints_rad)
+            place_cube(table, twin, random)
+
+        return place
+
+    return {
+        "ready": InitialState(placed_at(ready_rad), command=ready_rad, settle_s=0.5),
+        "at_rest": InitialState(placed_at(rest_rad), settle_s=0.5),
+    }
 
 
 class ArmTwin(Twin):

@@ -10,7 +10,7 @@ import numpy as np
 from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import JOINT_EFFORT, JOINT_POSITION, JOINT_VELOCITY, TEMPERATURE
 from daydreamer.robots.arm.sight import ABOVE
-from daydreamer.robots.arm.twin import ArmTwin, place_cube
+from daydreamer.robots.arm.twin import ArmTwin, initial_states
 from daydreamer.robots.so101.constants import (
     BACKLASH_RAD,
     CAMERA_PERIOD_S,
@@ -25,7 +25,7 @@ from daydreamer.robots.so101.constants import (
 )
 from daydreamer.robots.so101.embodiment import WRIST
 from daydreamer.robots.so101.lowering import LoweringTargets
-from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
+from sim.description import Camera, Randomised, Sensor, TwinDescription
 from sim.motors import PositionMotors
 from sim.twin import Twin
 
@@ -51,16 +51,6 @@ def _motors(config: TwinConfig) -> PositionMotors:
     )
 
 
-def _ready(twin: Twin, random: np.random.Generator) -> None:
-    twin.place_joints(READY_RAD)
-    place_cube(TABLE, twin, random)
-
-
-def _at_rest(twin: Twin, random: np.random.Generator) -> None:
-    twin.place_joints(REST_RAD)
-    place_cube(TABLE, twin, random)
-
-
 TWIN = TwinDescription(
     robot="so101",
     model=resources.files(__package__) / "so101.xml",
@@ -75,10 +65,7 @@ TWIN = TwinDescription(
     ),
     cameras=(Camera(signal=ABOVE, name="above", height=64, width=64, period_s=CAMERA_PERIOD_S),),
     extra_cameras=(Camera(signal=WRIST, name="wrist", height=64, width=64, period_s=CAMERA_PERIOD_S),),
-    initial_states={
-        "ready": InitialState(_ready, command=READY_RAD, settle_s=0.5),
-        "at_rest": InitialState(_at_rest, settle_s=0.5),
-    },
+    initial_states=initial_states(TABLE, READY_RAD, REST_RAD),
     randomised=Randomised(
         bodies=("upper_arm", "lower_arm", "wrist", "gripper", "cube"),
         friction_geoms=("cube", *(f"{jaw}_pad_{number}" for jaw in ("fixed", "moving") for number in range(1, 5))),

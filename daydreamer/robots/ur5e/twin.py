@@ -10,7 +10,7 @@ import numpy as np
 from daydreamer.config import TwinConfig
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY
 from daydreamer.robots.arm.sight import ABOVE
-from daydreamer.robots.arm.twin import ArmTwin, place_cube
+from daydreamer.robots.arm.twin import ArmTwin, initial_states
 from daydreamer.robots.ur5e.constants import (
     CAMERA_PERIOD_S,
     JOINTS,
@@ -20,7 +20,7 @@ from daydreamer.robots.ur5e.constants import (
     TABLE,
 )
 from daydreamer.safety.target_stream import TargetStream
-from sim.description import Camera, InitialState, Randomised, Sensor, TwinDescription
+from sim.description import Camera, Randomised, Sensor, TwinDescription
 from sim.motors import PositionMotors
 from sim.twin import Twin
 
@@ -43,16 +43,6 @@ def _motors(config: TwinConfig) -> PositionMotors:
     )
 
 
-def _ready(twin: Twin, random: np.random.Generator) -> None:
-    twin.place_joints(READY_RAD)
-    place_cube(TABLE, twin, random)
-
-
-def _at_rest(twin: Twin, random: np.random.Generator) -> None:
-    twin.place_joints(REST_RAD)
-    place_cube(TABLE, twin, random)
-
-
 TWIN = TwinDescription(
     robot="ur5e",
     model=resources.files(__package__) / "ur5e.xml",
@@ -64,10 +54,7 @@ TWIN = TwinDescription(
         Sensor(JOINT_VELOCITY, tuple(f"{name}_speed" for name in JOINTS), noise=0.005),
     ),
     cameras=(Camera(signal=ABOVE, name="above", height=64, width=64, period_s=CAMERA_PERIOD_S),),
-    initial_states={
-        "ready": InitialState(_ready, command=READY_RAD, settle_s=0.5),
-        "at_rest": InitialState(_at_rest, settle_s=0.5),
-    },
+    initial_states=initial_states(TABLE, READY_RAD, REST_RAD),
     randomised=Randomised(
         bodies=("upper_arm", "lower_arm", "wrist_1", "wrist_2", "wrist_3", "cube"),
         friction_geoms=("cube", "left_pad", "right_pad"),
