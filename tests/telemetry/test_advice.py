@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 
 from daydreamer.experience.log import log_path
+from daydreamer.session.demonstrated import Demonstrated
 from daydreamer.telemetry.advice import RULES, judge
 from daydreamer.telemetry.session_telemetry import TelemetryReader
 
@@ -267,6 +269,15 @@ def test_a_model_that_is_good_from_the_start_need_not_get_better(recorder):
 def test_critic_diverging(recorder):
     write(recorder, metrics={"learner/behavior/return": lambda share: 500.0 * 1000**share})
     assert_only(recorder, "critic_diverging", "bad", "12.0", "learner.replay_value_scale")
+
+
+def test_what_was_shown_may_be_promised(recorder):
+    seen = dict(path="shown", digest="0" * 64, robot="a1", body="twin", steps=100)
+    for reward, is_found in ((9.0, True), (30.0, False)):
+        shown = (Demonstrated(**seen, reward=reward),)
+        recorder.session.record = msgspec.structs.replace(recorder.session.record, demonstrations=shown)
+        write(recorder, metrics={"learner/behavior/return": lambda share: 2500.0})
+        assert ("critic_diverging" in found(recorder)) == is_found
 
 
 def test_entropy_collapsed(recorder):

@@ -36,14 +36,15 @@ FLAT_SHARE = 0.05
 
 
 def critic_diverging(telemetry: SessionTelemetry) -> Advice | None:
-    """The critic promises more than the robot has ever come near to."""
+    """The critic promises more than the robot, or who has shown it something, has ever come near to."""
     returns = telemetry.series("learner/behavior/return").last(RECENT_S)
     rewards = telemetry.series(CLOCK_TAG).value
     if not len(returns) or not len(rewards):
         return None
     discount = telemetry.session.config.learner.discount
     promised = float(np.median(returns)) * (1.0 - discount)
-    worst, best = float(rewards.min()), float(rewards.max())
+    shown = [each.reward for each in telemetry.session.record.demonstrations]
+    worst, best = float(rewards.min()), max(float(rewards.max()), *shown, -np.inf)
     if promised <= best + max(PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)), LEAST_PROMISE):
         return None
     return Advice(
@@ -51,7 +52,8 @@ def critic_diverging(telemetry: SessionTelemetry) -> Advice | None:
         level="bad",
         title="Critic diverging",
         finding=f"The critic expects a reward of {promised:.1f} per step in the long run, where the best that the "
-        f"robot ever held for ten seconds is {best:.1f}: the policy chases promises of its own.",
+        f"robot ever held for ten seconds{', or was shown,' if shown else ''} is {best:.1f}: the policy chases "
+        "promises of its own.",
         cure="Lower learner.critic_learning_rate or learner.discount, or raise learner.replay_value_scale, "
         "which ties the critic to rewards that were received.",
     )
