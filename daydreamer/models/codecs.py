@@ -43,10 +43,12 @@ def embedded_keys(observation: Mapping[str, Space], config: ModelConfig) -> list
     return [] if config.image_loss == "none" else image_keys(observation)
 
 
-def check_images(observation: Mapping[str, Space]) -> None:
-    """Raises ValueError unless every image can be cut into patches."""
+def check_images(observation: Mapping[str, Space], hues: bool = False) -> None:
+    """Raises ValueError unless every image can be cut into patches, and has hues if they are wanted."""
     for key in image_keys(observation):
-        height, width, _ = observation[key].shape
+        height, width, channels = observation[key].shape
+        if hues and channels != 3:
+            raise ValueError(f"image '{key}' has {channels} channels and model.hues=true needs three; set it to false")
         if height % PATCH or width % PATCH:
             raise ValueError(f"image '{key}' is {height}x{width}; its sides must be multiples of {PATCH} pixels")
 

@@ -113,7 +113,7 @@ class WorldModel:
 
     def __init__(self, spec: RobotSpec, config: ModelConfig):
         """Raises ValueError for sizes that do not divide, of images as well."""
-        check_images(spec.observation)
+        check_images(spec.observation, config.hues)
         if config.deterministic % config.blocks:
             raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
         if not config.memory and not vector_size(spec.observation, config.hues):

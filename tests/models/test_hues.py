@@ -78,6 +78,12 @@ def test_a_model_without_networks_that_see_pictures_predicts_them():
             WorldModel(msgspec.structs.replace(SPEC, observation={"camera": CAMERA}), config)
 
 
+def test_a_picture_without_colours_has_no_hues():
+    grey = msgspec.structs.replace(SPEC, observation={"camera": Space((16, 16, 1), "uint8", 0, 255)})
+    with pytest.raises(ValueError, match="camera.* has 1 channels"):
+        WorldModel(grey, ModelConfig(**SIZES, hues=True))
+
+
 def test_without_memory_the_reward_is_expected_of_the_step_before_alone():
     model = WorldModel(SPEC, ModelConfig(**SIZES, hues=True, image_loss="none", memory=False))
     parameters = jax.jit(model.initialize)(jax.random.key(0))
