@@ -308,7 +308,7 @@ class ModelConfig(_Config):
       image_units: width of those that merge four neighbours into one, and of the embedding of an image.
       image_loss: what the model learns images by: 'pixels' draws them again; 'barlow' predicts their embedding, each
         number of which is to say something of its own (see `codecs.redundancy_loss`), and draws them for the eye only;
-        'none' sees nothing of them but hues, for a tenth of the time, and draws them for the eye, too.
+        'none' sees nothing of them but hues, for two fifths of the time, and draws them for the eye, too.
       hues: where in each picture six hues are, and how much of each, counts as measured, see `hues.hue_places`: for
         small things of a colour of their own.
       memory: of what was before the newest measurement. Without, the recurrent state is what was measured and done one

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+from daydreamer.environment import environment
 from daydreamer.errors import UserError
 
 
@@ -26,15 +27,8 @@ def _load_mujoco() -> None:
 
 
 def _import_mujoco(platform: str) -> None:
-    before = os.environ.get("MUJOCO_GL")
-    os.environ["MUJOCO_GL"] = platform
-    try:
+    with environment({"MUJOCO_GL": platform}):
         importlib.import_module("mujoco")
-    finally:
-        if before is None:
-            del os.environ["MUJOCO_GL"]
-        else:
-            os.environ["MUJOCO_GL"] = before
 
 
 _load_mujoco()

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "daydreamer"
 FLOORS = (
     {
         "accelerators",
+        "environment",
         "errors",
         "texts",
         "spec",

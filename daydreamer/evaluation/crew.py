@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from daydreamer.compilation import keep_compilations
+from daydreamer.environment import environment
 from daydreamer.errors import UserError
 from daydreamer.evaluation.trial import Outcome, Trial, run_trial
 
@@ -60,7 +61,7 @@ def _processes(count: int) -> Iterator[list[Any]]:
     """Connections to as many processes, which are ended with the block."""
     context = multiprocessing.get_context("spawn")
     connections, processes = [], []
-    with _environment():
+    with environment(ONE_CORE):
         for _ in range(count):
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs,), daemon=True)
@@ -75,20 +76,6 @@ def _processes(count: int) -> Iterator[list[Any]]:
             process.terminate()
         for process in processes:
             process.join()
-
-
-@contextlib.contextmanager
-def _environment() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in ONE_CORE}
-    os.environ.update(ONE_CORE)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _answer(connection: Any) -> Outcome:

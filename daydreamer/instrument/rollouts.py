@@ -176,11 +176,9 @@ def _experience(
     novelty = (distances.min(1) / spacing[distances.argmin(1)])[known]
     measured = steps.vectors()
     measured = np.sign(measured) * np.log1p(np.abs(measured))
-    lowest, highest = situation.min(0) * deviation, situation.max(0) * deviation
-    size = measured.shape[1]  # what comes behind are hues
-    lowest[:size], highest[:size] = measured.min(0), measured.max(0)
-    vector = slice(0, residual.shape[1])
-    parts = (situation, residual, spacing, deviation, lowest[vector], highest[vector])
+    hues = (situation * deviation)[:, measured.shape[1] : residual.shape[1]]
+    lowest, highest = (np.concatenate((end(measured, 0), end(hues, 0))) for end in (np.min, np.max))
+    parts = (situation, residual, spacing, deviation, lowest, highest)
     experience = Experience(*(jnp.asarray(values, jnp.float32) for values in parts))
     far = float(np.quantile(novelty, FAR_QUANTILE)) if known.any() else 0.0
     return experience, far

@@ -55,9 +55,8 @@ def check_images(observation: Mapping[str, Space], hues: bool = False) -> None:
 
 def vector_size(observation: Mapping[str, Space], hues: bool = False) -> int:
     """Elements of what `flatten_vectors` makes of observations."""
-    return sum(observation[key].size for key in vector_keys(observation)) + (
-        NUMBERS * len(image_keys(observation)) if hues else 0
-    )
+    size = sum(observation[key].size for key in vector_keys(observation))
+    return size + NUMBERS * len(image_keys(observation)) if hues else size
 
 
 def flatten_vectors(observation: Mapping[str, Array], spaces: Mapping[str, Space], hues: bool = False) -> Array:

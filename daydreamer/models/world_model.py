@@ -159,8 +159,9 @@ class WorldModel:
         keys = jax.random.split(key, 4)
         observation = {k: jnp.zeros((1, *space.shape), space.dtype) for k, space in self.spec.observation.items()}
         state = self.rssm.initial_state((1,))
-        encoder = self.encoder.init(keys[0], observation, self.vectors(observation))
-        embedding = self.encoder.apply(encoder, observation, self.vectors(observation))
+        vector = self.vectors(observation)
+        encoder = self.encoder.init(keys[0], observation, vector)
+        embedding = self.encoder.apply(encoder, observation, vector)
         parameters = {
             "encoder": encoder,
             "rssm": self.rssm.init(keys[1], state, jnp.zeros((1, self.action_size)), embedding),

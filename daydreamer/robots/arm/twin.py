@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -31,18 +31,15 @@ def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
 
 def initial_states(table: Table, ready_rad: np.ndarray, rest_rad: np.ndarray) -> dict[str, InitialState]:
     """Above the trays with joint angles `ready_rad` `[joints]`, or at rest; the cube lies in either tray."""
-
-    def placed_at(joints_rad: np.ndarray) -> Callable[[Twin, np.random.Generator], None]:
-        def place(twin: Twin, random: np.random.Generator) -> None:
-            twin.place_joints(joints_rad)
-            place_cube(table, twin, random)
-
-        return place
-
     return {
-        "ready": InitialState(placed_at(ready_rad), command=ready_rad, settle_s=0.5),
-        "at_rest": InitialState(placed_at(rest_rad), settle_s=0.5),
+        "ready": InitialState(functools.partial(_place, table, ready_rad), command=ready_rad, settle_s=0.5),
+        "at_rest": InitialState(functools.partial(_place, table, rest_rad), settle_s=0.5),
     }
+
+
+def _place(table: Table, joints_rad: np.ndarray, twin: Twin, random: np.random.Generator) -> None:
+    twin.place_joints(joints_rad)
+    place_cube(table, twin, random)
 
 
 class ArmTwin(Twin):

@@ -44,7 +44,7 @@ def critic_diverging(telemetry: SessionTelemetry) -> Advice | None:
     discount = telemetry.session.config.learner.discount
     promised = float(np.median(returns)) * (1.0 - discount)
     shown = [each.reward for each in telemetry.session.record.demonstrations]
-    worst, best = float(rewards.min()), max(float(rewards.max()), *shown, -np.inf)
+    worst, best = float(rewards.min()), max([float(rewards.max()), *shown])
     if promised <= best + max(PROMISE_SHARE * max(best - worst, LEAST_SPAN * abs(best)), LEAST_PROMISE):
         return None
     return Advice(
