@@ -8,8 +8,8 @@ Seed by seed, so that whatever has been run can be compared. See `paired_arms.py
 
 Without dreams nothing but what really happened is left to actor and critic: values are learned from replayed rewards,
 and the means of the actor imitate what went better than these expected. Nothing else changes the deviation of its
-actions, so that it stays what it was at first ('dreams-off-free-deviation', to be compared with 'all'). In 'dreams-off' it
-is fixed to what it comes to in sessions that walk, as it is in 'fixed-deviation', which that is to be compared with.
+actions, so that it stays what it was at first ('dreams-off-free-deviation', to be compared with 'all'). In 'dreams-off'
+it is fixed to what it comes to in sessions that walk, as it is in 'fixed-deviation', which that is to be compared with.
 """
 
 from __future__ import annotations
