@@ -50,6 +50,11 @@ class Grid:
         """The cells above a tray."""
         return [Cell(self, x, y, False) for x in range(len(self.x_m)) for y in self.rows_over(side)]
 
+    def edge(self, side: Side, x: int) -> Cell:
+        """The cell above a tray that is next to the ridge, at an index into `x_m`."""
+        rows = self.rows_over(side)
+        return Cell(self, x, min(rows) if side == "left" else max(rows), False)
+
     def rows_over(self, side: Side) -> tuple[int, ...]:
         """Indices into `y_m` of the rows over a tray."""
         return self.over_left if side == "left" else self.over_right
@@ -84,22 +89,31 @@ class Cell:
     def over_tray(self) -> bool:
         return self.y in self.grid.over_left or self.y in self.grid.over_right
 
-    def after(self, action: int, holds: bool) -> Cell:
-        """Where an action leads; here, if it cannot be done. From tray to tray the tool goes high, and with something
-        held.
+    def after(self, action: int, held_from: Side | None) -> Cell:
+        """Where an action leads; here, if it cannot be done.
+
+        As published, only with something held does the tool leave a tray, whatever is held is first lifted by any action
+        but the gripper's, and one action carries it all the way over the ridge.
+
+        Args:
+          held_from: the tray that what it holds is from; None if it holds nothing.
         """
+        holds = held_from is not None
+        if holds and not self.low and not self.over_tray:  # on its way, which takes longer than a step
+            return self.grid.edge("right" if held_from == "left" else "left", self.x)
         if action == LIFT:
-            if holds or not self.over_tray:
-                return dataclasses.replace(self, low=False)
-            return dataclasses.replace(self, low=True)
+            return dataclasses.replace(self, low=not holds and self.over_tray)
         if action not in _MOVES:
             return self
+        if holds and self.low:
+            return dataclasses.replace(self, low=False)
         ahead, left = _MOVES[action]
         there = dataclasses.replace(self, x=self.x + ahead, y=self.y + left)
         if not (0 <= there.x < len(self.grid.x_m) and 0 <= there.y < len(self.grid.y_m)):
             return self
-        crosses = self.over_tray and not there.over_tray
-        return self if crosses and (self.low or not holds) else there
+        if self.over_tray and not there.over_tray:
+            return self.grid.edge("right" if self.side == "left" else "left", self.x) if holds else self
+        return there
 
 
 def _index(value_m: float, places_m: tuple[float, ...]) -> int:
