@@ -50,11 +50,6 @@ class Grid:
         """The cells above a tray."""
         return [Cell(self, x, y, False) for x in range(len(self.x_m)) for y in self.rows_over(side)]
 
-    def edge(self, side: Side, x: int) -> Cell:
-        """The cell above a tray that is next to the ridge, at an index into `x_m`."""
-        rows = self.rows_over(side)
-        return Cell(self, x, min(rows) if side == "left" else max(rows), False)
-
     def rows_over(self, side: Side) -> tuple[int, ...]:
         """Indices into `y_m` of the rows over a tray."""
         return self.over_left if side == "left" else self.over_right
@@ -92,15 +87,15 @@ class Cell:
     def after(self, action: int, held_from: Side | None) -> Cell:
         """Where an action leads; here, if it cannot be done.
 
-        As published, only with something held does the tool leave a tray, whatever is held is first lifted by any action
-        but the gripper's, and one action carries it all the way over the ridge.
+        As published, the tool leaves a tray only with something held; any action but the gripper's lifts that first, and
+        one carries it all the way over the ridge.
 
         Args:
           held_from: the tray that what it holds is from; None if it holds nothing.
         """
         holds = held_from is not None
-        if holds and not self.low and not self.over_tray:  # on its way, which takes longer than a step
-            return self.grid.edge("right" if held_from == "left" else "left", self.x)
+        if held_from is not None and not self.low and not self.over_tray:  # on its way, which takes more than a step
+            return self._beyond_ridge(held_from)
         if action == LIFT:
             return dataclasses.replace(self, low=not holds and self.over_tray)
         if action not in _MOVES:
@@ -112,8 +107,13 @@ class Cell:
         if not (0 <= there.x < len(self.grid.x_m) and 0 <= there.y < len(self.grid.y_m)):
             return self
         if self.over_tray and not there.over_tray:
-            return self.grid.edge("right" if self.side == "left" else "left", self.x) if holds else self
+            return self._beyond_ridge(self.side) if holds else self
         return there
+
+    def _beyond_ridge(self, side: Side) -> Cell:
+        """The first one over the tray that is not on this side."""
+        y = self.grid.over_left[0] if side == "right" else self.grid.over_right[-1]
+        return dataclasses.replace(self, y=y)
 
 
 def _index(value_m: float, places_m: tuple[float, ...]) -> int:

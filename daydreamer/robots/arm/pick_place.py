@@ -166,7 +166,7 @@ class ArmPickPlace(Task):
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
         """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest the arm
-        stays, by a move that leads out of the trays: there is no action that does nothing.
+        stays, by a move that leads out of the trays: there is no action that does nothing. What it holds is lifted.
         """
         left, forward, turn, up = axes[:4].tolist()
         if max(map(abs, (left, forward, turn, up))) < OPERATOR_PUSHED:
