@@ -87,8 +87,8 @@ class Cell:
     def after(self, action: int, held_from: Side | None) -> Cell:
         """Where an action leads; here, if it cannot be done.
 
-        As published, the tool leaves a tray only with something held; any action but the gripper's lifts that first, and
-        one carries it all the way over the ridge.
+        As published, the tool leaves a tray only with something held; any action but the gripper's lifts that first,
+        and one carries it all the way over the ridge.
 
         Args:
           held_from: the tray that what it holds is from; None if it holds nothing.
