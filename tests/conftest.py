@@ -143,8 +143,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Two more than there are cores: the live lanes mostly wait."""
-    return min(8, len(os.sched_getaffinity(0)) + 2)
+    """One more than there are cores: the live lanes mostly wait."""
+    return min(8, len(os.sched_getaffinity(0)) + 1)
 
 
 @pytest.hookimpl(optionalhook=True)
