@@ -55,7 +55,7 @@ def replayed(action=CONTINUOUS):
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
     actions = to_action_vector(jnp.zeros((*shape, *action.shape)), action)
-    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros, zeros)
+    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros, zeros, zeros)
     residuals = PredictionResiduals(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
     return RSSM(MODEL, 3).initial_state(shape), residuals, batch
 
@@ -167,7 +167,7 @@ def replayed_actions(behavior, parameters, action, reward, is_first=None):
     states = RSSM(MODEL, 3).initial_state((4, 6))
     states = states._replace(vector=jax.random.normal(jax.random.key(5), states.vector.shape))
     zeros = jnp.zeros((4, 6))
-    batch = Batch({}, action, reward, zeros if is_first is None else is_first, zeros.at[1, 3].set(1.0), zeros, zeros)
+    batch = Batch({}, action, reward, zeros if is_first is None else is_first, zeros.at[1, 3].set(1.0), zeros, zeros, zeros)
     return jax.jit(behavior.replayed)(parameters["critic"], ReturnStatistics.initial(), states, batch)
 
 
