@@ -472,8 +472,8 @@ class ActorCritic:
     def shown_loss(self, parameters, replayed: Replayed) -> Array:
         """Distance of the actor to what somebody has shown, in demonstrations or by intervening, for each step of that.
 
-        Where reward is rare, an actor finds in its dreams what is none, before it has seen the places that it is led to;
-        what was shown holds it to where there is some (as Rajeswaran et al. 2018, DAPG, do).
+        Where reward is rare, an actor finds in its dreams what is none, in places where nobody has been; what was shown
+        holds it to where there is some (as Rajeswaran et al. 2018, DAPG, do).
         """
         weight = replayed.weight * replayed.shown
         return (weight * self._distance(parameters, replayed)).sum() / jnp.maximum(weight.sum(), 1.0)
