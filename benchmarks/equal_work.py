@@ -29,7 +29,7 @@ reward likewise.
 
 Each learner has a process of its own, with one thread, and they take turns. What is counted are processor seconds of
 its process while it makes gradient steps, so that other programs on the machine matter less; compiling is not counted,
-and printed. Predictions are not counted. What FILE has already is not run again.
+and printed. Predictions are not counted. FILE is written after each turn; what it has already is not run again.
 """
 
 from __future__ import annotations
@@ -138,20 +138,22 @@ def read_recording(path: Path) -> Recording:
     """The log of a session, divided.
 
     Raises:
-      UserError: it cannot be read, is too short, or has pictures.
+      UserError: it cannot be read, is too short, has pictures, or its reward never changes.
     """
     session = Session.open(path)
     steps, spec = read_logged(session), session.spec
     if any(space.is_image for space in spec.observation.values()):
         raise UserError(f"{path} has pictures; choose a session of a robot that measures vectors alone.")
-    learned = round(LEARNED_SHARE * len(steps))
-    parts = [
+    count = round(LEARNED_SHARE * len(steps))
+    learned, held_out = (
         LoggedSteps(spec, {name: np.array(values[part]) for name, values in steps.rows.items()}, {})
-        for part in (slice(None, learned), slice(learned, None))
-    ]
-    parts[1].rows["is_first"][0] = True
+        for part in (slice(None, count), slice(count, None))
+    )
+    held_out.rows["is_first"][0] = True
+    if not np.ptp(held_out.rows["reward"]):
+        raise UserError(f"The reward never changes at the end of the log of {path}; choose another session.")
     length = spec.steps(CONTEXT_S) + spec.steps(HORIZONS_S[-1])
-    return Recording(*parts, choose_windows(session, parts[1], length, WINDOWS))
+    return Recording(learned, held_out, choose_windows(session, held_out, length, WINDOWS))
 
 
 class Learner(Protocol):
@@ -311,7 +313,6 @@ class DreamerV3:
             return sum(losses[name].mean() for name in (*self.MODEL_LOSSES, *self._keys))
 
         pure = ninjax.pure(model_loss)
-        gradient = jax.make_jaxpr(jax.grad(lambda p: pure(p, self._carry, batch, seed=seed)[1]))
         trained = {name: x for name, x in parameters.items() if name.startswith(MODULES)}
         rest = {name: x for name, x in parameters.items() if name not in trained}
         gradient = jax.make_jaxpr(jax.grad(lambda p: pure(p | rest, self._carry, batch, seed=seed)[1]))
@@ -387,20 +388,24 @@ def _go_on(until_s: float) -> dict[str, Any]:
 def compare(options: argparse.Namespace, results: dict[str, Any]) -> Iterator[None]:
     """Adds what the results lack, seed by seed, the learners by turns; yields after each turn of all."""
     for seed in options.seeds:
-        missing = [name for name in options.learners if str(seed) not in results["learners"].get(name, {})]
+        missing = [name for name in options.learners if not _is_done(results, name, seed, options.seconds)]
         with contextlib.ExitStack() as stack:
             stack.enter_context(environment(ONE_CORE))
             spawn = multiprocessing.get_context("spawn")
             processes = {name: stack.enter_context(ProcessPoolExecutor(1, spawn)) for name in missing}
             for name, process in processes.items():
                 process.submit(_begin, name, seed, options.session, options.dreamerv3).result()
-            measured: dict[str, Any] = {}
             for until_s in np.arange(options.every, options.seconds + options.every / 2, options.every):
-                measured |= {name: process.submit(_go_on, until_s).result() for name, process in processes.items()}
-                print(f"seed {seed}, {until_s:.0f} s each:", *map(_progress, measured.items()), sep="  ", flush=True)
-        for name, result in measured.items():
-            results["learners"].setdefault(name, {})[str(seed)] = result
-        yield
+                turn = {name: process.submit(_go_on, until_s).result() for name, process in processes.items()}
+                print(f"seed {seed}, {until_s:.0f} s each:", *map(_progress, turn.items()), sep="  ", flush=True)
+                for name, result in turn.items():
+                    results["learners"].setdefault(name, {})[str(seed)] = result
+                yield
+
+
+def _is_done(results: Mapping[str, Any], name: str, seed: int, seconds: float) -> bool:
+    trial = results["learners"].get(name, {}).get(str(seed))
+    return trial is not None and trial["points"][-1]["processor_s"] >= seconds
 
 
 def _progress(item: tuple[str, Mapping[str, Any]]) -> str:
@@ -459,7 +464,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
         axes.set_xlabel("processor s of learning")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("error over that of 'nothing changes'")
-    panels[0].set_ylim(0.0, 2.5)
+    panels[0].set_yscale("log")
     panels[-1].legend(frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
 
