@@ -250,10 +250,13 @@ class DreamerV3:
         self._carry = self._agent.init_train(self._shape[0])
         self._continuation = jax.jit(ninjax.pure(functools.partial(self._continue, recording.horizons[-1])))
         rows, context = recording.rows(), recording.context
-        self._seen = {key: rows[f"observation/{key}"][:, :context] for key in self._keys}
+        seen = {key: rows[f"observation/{key}"][:, :context] for key in self._keys}
         action = rows["action"]
-        self._before = np.concatenate([np.zeros_like(action[:, :1]), action[:, : context - 1]], 1)
-        self._taken = action[:, context - 1 : -1]
+        before = np.concatenate([np.zeros_like(action[:, :1]), action[:, : context - 1]], 1)
+        actions = {"action": before}, {"action": action[:, context - 1 : -1]}
+        # They let JAX transfer nothing that it was not asked to.
+        self._windows = jax.device_put((seen, *actions), self._agent.train_sharded)
+        self._seed = jax.device_put(np.zeros(2, np.uint32), self._agent.train_mirrored)
         parameters = self._agent.params
         self.parameters = sum(x.size for name, x in parameters.items() if name.startswith(MODULES))
         self.gflop, self.model_share = self._operations()
@@ -261,14 +264,16 @@ class DreamerV3:
     def step(self) -> None:
         import jax
 
-        self._carry, _, _ = self._agent.train(self._carry, self._batch())
+        batch = self._batch()
+        seed = jax.device_put(batch.pop("seed"), self._agent.train_mirrored)
+        batch = jax.device_put(batch, self._agent.train_sharded)
+        self._carry, _, _ = self._agent.train(self._carry, batch | {"seed": seed})
         jax.block_until_ready(self._agent.params)
 
     def predict(self) -> dict[str, np.ndarray]:
         import jax
 
-        arguments = self._seen, {"action": self._before}, {"action": self._taken}
-        return jax.device_get(self._continuation(self._agent.params, *arguments, seed=0)[1])
+        return jax.device_get(self._continuation(self._agent.params, *self._windows, seed=self._seed)[1])
 
     def _continue(self, horizon: int, seen: Any, before: Any, taken: Any) -> dict[str, Any]:
         """As their `report` does it, with the reward."""
