@@ -107,25 +107,21 @@ class Recording:
         Args:
           predicted: by key `[windows, time, ...]`, what follows the context.
         """
-        rows, context, errors = self.rows(), self.context, {}
-        ours, unchanged = [], []
+        rows, context, errors, pairs = self.rows(), self.context, {}, []
         for key in self.learned.spec.observation:
             scale = self.learned.rows[f"observation/{key}"].reshape(len(self.learned), -1).std(0)
             truth = rows[f"observation/{key}"].reshape(*self.window.shape, -1)
             after, changes = truth[:, context:], scale > SMALLEST_DEVIATION
-            unit = scale[changes]
-            ours.append(((predicted[key].reshape(after.shape) - after)[..., changes] / unit)[:, self.horizons - 1])
-            unchanged.append(((truth[:, context - 1, None] - after)[..., changes] / unit)[:, self.horizons - 1])
-            errors[key] = _ratio(ours[-1], unchanged[-1])
-        reward = rows["reward"][:, context:]
-        last = rows["reward"][:, context - 1, None]
-        return {
-            "observation": _ratio(np.concatenate(ours, -1), np.concatenate(unchanged, -1)),
-            REWARD: _ratio(
-                (predicted[REWARD] - reward)[:, self.horizons - 1, None], (last - reward)[:, self.horizons - 1, None]
-            ),
-            **errors,
-        }
+            if not changes.any():
+                continue
+            wrong = predicted[key].reshape(after.shape) - after, truth[:, context - 1, None] - after
+            pair = [(error[..., changes] / scale[changes])[:, self.horizons - 1] for error in wrong]
+            errors[key] = _ratio(*pair)
+            pairs.append(pair)
+        after, last = rows["reward"][:, context:], rows["reward"][:, context - 1, None]
+        pair = [error[:, self.horizons - 1, None] for error in (predicted[REWARD] - after, last - after)]
+        together = [np.concatenate(parts, -1) for parts in zip(*pairs, strict=True)]
+        return {"observation": _ratio(*together), REWARD: _ratio(*pair), **errors}
 
 
 def _ratio(ours: np.ndarray, unchanged: np.ndarray) -> list[float]:
