@@ -53,6 +53,8 @@ PICK_PLACE_DEFAULT = merge(
             "free_nats": 0.0,  # a grasp or none is 0.7 nats at most
             # Between holding something and holding nothing there is nothing, which disturbances would make of it.
             "imagination_noise": 0.0,
+            # Where nobody has been much is promised, and the policy, once there, does nothing else.
+            "shown_scale": 1.0,
             "discount": 0.97,
             "recent_share": 0.25,
             "recent_s": 600.0,
