@@ -34,6 +34,10 @@ ARM_TORQUE_N_M = 2.0
 GRIPPER_TORQUE_N_M = 0.5 * STALL_TORQUE_N_M
 """That the gripper's servo itself is limited to, as its owners' software does; it presses with some 18 N."""
 
+ROOM_C, STALLED_C, WARMING_S = 25.0, 100.0, 200.0
+"""Of a motor that has long done nothing, of one that has long given its stall torque, and about how long that takes:
+ours, of the order of what the servo's owners see."""
+
 MASSES = ((0.103, 0.0084, 0.0898), (0.104, 0.0981, 0.0032), (0.178, 0.0670, 0.0001))
 """Of what the shoulder, the elbow and the wrist carry, for `kinematics.carrying_torque_n_m` [model]."""
 

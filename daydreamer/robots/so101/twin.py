@@ -19,8 +19,11 @@ from daydreamer.robots.so101.constants import (
     JOINTS,
     READY_RAD,
     REST_RAD,
+    ROOM_C,
     STALL_TORQUE_N_M,
+    STALLED_C,
     TABLE,
+    WARMING_S,
     carried,
 )
 from daydreamer.robots.so101.embodiment import WRIST
@@ -28,10 +31,6 @@ from daydreamer.robots.so101.lowering import LoweringTargets
 from sim.description import Camera, Randomised, Sensor, TwinDescription
 from sim.motors import PositionMotors
 from sim.twin import Twin
-
-ROOM_C, STALLED_C, WARMING_S = 25.0, 100.0, 200.0
-"""Of a motor that has long done nothing, of one that has long given its stall torque, and about how long that takes:
-ours, of the order of what the servo's owners see."""
 
 
 def _motors(config: TwinConfig) -> PositionMotors:
