@@ -7,7 +7,7 @@ played in two places. In the twin, in simulated time: a hardware session's contr
 by a script where its joints are to be; what becomes of the bus is that no state comes, no command arrives, and the
 motors hold on. On the stand-in, in real time: the real driver as a process, with servos that are played on a
 pseudo-terminal, and somebody who commands it as an actor without any checks would: as long as states come, and after a
-second without them no more.
+second without them no more before an operator says so.
 
 Prints a Markdown table, and figures as JSON. Shares are of the stall torque; temperatures are by the twin's model of a
 motor that gets warm, which is a guess.
@@ -44,7 +44,7 @@ from daydreamer.robots.so101.constants import (
     GRIPPER,
     JOINTS,
     READY_RAD,
-    ROOM_C,
+    REST_RAD,
     STALL_TORQUE_N_M,
 )
 from daydreamer.robots.so101.pick_place import PickPlace
@@ -109,8 +109,9 @@ class Trial:
     Attributes:
       samples: in order.
       said: (time, who, what) of whatever has reacted, in order.
-      goes_on: time at which the arm did again as it was told, since the case was over; None if it never did.
-      by_itself: whether nobody had to do anything for that.
+      goes_on_s: until the arm did again as it was told, since the case was over, or since an operator had said so; None
+        if it never did.
+      by_itself: whether nobody had to say so.
     """
 
     case: Case
@@ -127,6 +128,9 @@ class Trial:
         after = [each for each in self.samples if each.time_s > lasts_s]
         said = [(time_s, f"{who}: {what}") for time_s, who, what in self.said if time_s >= 0.0]
         pressed = [each.time_s for each in during if abs(each.share[motor]) > EASED]
+        if self.case is BAR and pressed and pressed[-1] < lasts_s - 1.0:
+            said.append((pressed[-1], "driver: eases it"))
+        off = next((each for each in self.samples if each.time_s > 0.0 and not each.has_torque), None)
         return {
             "motor": JOINTS[motor],
             "reacts": said[0][1] if said else "nothing",
@@ -137,12 +141,12 @@ class Trial:
                 for each, later in zip(during, during[1:], strict=False)
                 if np.abs(each.share).max() > EASED
             ),
-            "eased_s": pressed[-1] if pressed and pressed[-1] < lasts_s - 1.0 else None,
             "share_at_end": statistics.mean(
                 float(abs(each.share[motor])) for each in during if each.time_s > lasts_s - ENDS_S
             ),
             "hottest_c": max(float(each.temperature_c.max()) for each in during),
-            "without_torque_s": next((each.time_s for each in during if not each.has_torque), None),
+            "without_torque_s": None if off is None else off.time_s,
+            "falls_rad": None if off is None else float(np.abs(off.position_rad - REST_RAD)[:GRIPPER].max()),
             "fastest_afterwards_rad_s": _fastest(after),
             "goes_on_s": self.goes_on_s,
             "by_itself": self.by_itself,
@@ -255,13 +259,13 @@ class _InTwin:
         for by_itself in (True, False):
             if not by_itself:
                 self._loop.supervisor.resume(self._twin.time_s, "operator")
-            until_s = self._twin.time_s + AFTERWARDS_S
+            since_s = self._twin.time_s
+            until_s = since_s + AFTERWARDS_S
             while self._twin.time_s < until_s:
                 self._run(0.05)
                 far_rad = np.abs(self.trial.samples[-1].position_rad - READY_RAD)[:GRIPPER].max()
                 if self._loop.supervisor.state == "running" and far_rad < 0.1:
-                    over_s = self._begin_s + self.trial.case.lasts_s
-                    self.trial.goes_on_s, self.trial.by_itself = self._twin.time_s - over_s, by_itself
+                    self.trial.goes_on_s, self.trial.by_itself = self._twin.time_s - since_s, by_itself
                     self._run(1.0)
                     return
 
@@ -283,8 +287,11 @@ class _InTwin:
 
     def _on_event(self, kind: str, **fields: Any) -> None:
         if kind == "watchdog" and fields["action"] != "warn":
-            what = str(fields.get("subject") or fields["name"]).replace(JOINTS[self.trial.motor], "it")
-            who = f"supervisor ({fields['name']}, {fields['action']}s)"
+            name, action = str(fields["name"]), {"damp": "lies down", "hold": "holds"}[fields["action"]]
+            what = f"{name.replace('_', ' ')}, {action}"
+            who = "supervisor"
+            if name == "implausible":
+                who, what = "check", f"{fields['subject']}, {action}".replace(JOINTS[self.trial.motor], "it")
             self.trial.said.append((self._twin.time_s - self._begin_s, who, what))
 
 
@@ -305,7 +312,7 @@ class _OnStandIn:
         self.trial = Trial(case, motor_of(case, repeat))
         self._arm = FeetechStandIn(seed=repeat)
         self._wanted_rad = READY_RAD.copy()
-        self._relaxes = False
+        self._relaxes = self._latched = False
         self._heard_s = self._sampled_s = -math.inf
         self._begin_s = math.inf
         self._log = directory / "driver.log"
@@ -320,7 +327,7 @@ class _OnStandIn:
         self._node.create_timer(0.05, self._command)
         command = [sys.executable, "-m", "daydreamer.robots.so101.driver_node", "--ros-args", "-p"]
         self._driver = subprocess.Popen(
-            [*command, f"port:={self._arm.port}", "-p", "answer_timeout_s:=0.05"],
+            [*command, f"port:={self._arm.port}", "-p", "answer_timeout_s:=0.15"],
             env=os.environ | {"ROS_DOMAIN_ID": str(domain), "DAYDREAMER_DISCOVERY_S": "0.3"},
             stdout=self._log.open("wb"),
             stderr=subprocess.STDOUT,
@@ -335,14 +342,16 @@ class _OnStandIn:
         over = self._begin(case)
         self._spin(case.lasts_s)
         over()
-        over_s = time.monotonic()
+        since_s = time.monotonic()
+        self._until(lambda: not self._obeys(), 2.0)  # before anything can have come of it
         for by_itself in (True, False):
             if not by_itself:  # as the actor does when an operator has resumed: it has told the arm to let go
                 self._relaxes = True
                 self._spin(0.5)
-            self._relaxes = False
+                self._relaxes = self._latched = False
+                since_s = time.monotonic()
             if self._until(self._obeys, AFTERWARDS_S):
-                self.trial.goes_on_s, self.trial.by_itself = time.monotonic() - over_s, by_itself
+                self.trial.goes_on_s, self.trial.by_itself = time.monotonic() - since_s, by_itself
                 break
         return self.trial
 
@@ -382,12 +391,14 @@ class _OnStandIn:
         return all(self._arm.torque) and bool(far_rad < 0.12)
 
     def _command(self) -> None:
-        silent_s = time.monotonic() - self._heard_s
-        if self._relaxes or self._heard_s > -math.inf and silent_s > 1.0:
-            position = [math.nan] * len(JOINTS)
+        # As the supervisor on hardware: a robot that was silent may have been switched off by somebody.
+        self._latched |= self._heard_s > -math.inf and time.monotonic() - self._heard_s > 1.0
+        if self._relaxes or self._latched:
+            position_rad = np.full(len(JOINTS), np.nan)
         else:
-            position = self._wanted_rad.tolist()
-        self._commands.publish(self._topics.JointState(name=JOINTS, position=position))
+            position_rad = self._wanted_rad
+        stamp, interface = self._node.get_clock().now().to_msg(), self._topics.COMMAND_INTERFACES[0]
+        self._commands.publish(self._topics.joint_command_message(interface, stamp, JOINTS, position_rad, None))
 
     def _hear(self, message: Any) -> None:
         self._heard_s = time.monotonic()
@@ -415,8 +426,13 @@ class _OnStandIn:
         *lines, _ = content[self._read :].split("\n")
         self._read += sum(len(line) + 1 for line in lines)
         for line in lines:
-            if found := re.search(r"\[(?:ERROR|WARN)\].*?: (.*)", line):
-                what = found[1].split(". ")[0].replace(JOINTS[self.trial.motor], "it")
+            # The servos live in this process, which may be busy: a moment's silence is none of the driver's.
+            found = re.search(r"\[ERROR\].*?: (.*)", line)
+            if self.trial.case is BUS and "do not answer" in line:
+                found = re.search(r"(Servos do not answer)", line)
+            if found:
+                what = re.split("[.:] ", found[1].removeprefix("The arm lies down: "))[0]
+                what = re.sub(r"has \d+ °C", "is hot", what).replace(JOINTS[self.trial.motor], "it")
                 self.trial.said.append((time_s, "driver", what))
 
 
@@ -448,14 +464,14 @@ def _span(span: dict[str, float] | None, repeats: int, decimals: int, unit: str 
 def print_table(results: dict[str, dict[str, Any]]) -> None:
     print(
         "| case | where | reacts first | after, s | most torque | above a third of it, s | at the end | hottest, °C | "
-        "without torque after, s | fastest joint afterwards, rad/s | goes on after, s |"
+        "without torque after, s | from its rest, rad | fastest joint afterwards, rad/s | goes on after, s |"
     )
-    print("|" + "---|" * 11)
+    print("|" + "---|" * 12)
     for name, summary in results.items():
         case, where = name.split(", in ")
         number = summary["repeats"]
         reacts = "; ".join(f"{what}" if n == number else f"{what} ({n})" for what, n in summary["reacts"].items())
-        alone = "by itself" if summary["by_itself"].get("True") == number else "once told to let go"
+        alone = "by itself" if summary["by_itself"].get("True") == number else "once an operator says so"
         cells = [
             _span(summary["reaction_s"], number, 1),
             _span(summary["most_share"], number, 2),
@@ -463,6 +479,7 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
             _span(summary["share_at_end"], number, 2),
             _span(summary["hottest_c"], number, 0),
             _span(summary["without_torque_s"], number, 1),
+            _span(summary["falls_rad"], number, 2),
             _span(summary["fastest_afterwards_rad_s"], number, 1),
             f"{_span(summary['goes_on_s'], number, 1)}, {alone}",
         ]

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daydreamer.robots.so101.constants import GRIPPER, LOWERING_RAD_S, PAN, REST_RAD, WRIST_FLEX, carried
+from daydreamer.robots.so101.constants import (
+    GRIPPER,
+    LOWERING_RAD_S,
+    LOWERING_REACH_RAD,
+    PAN,
+    REST_RAD,
+    WRIST_FLEX,
+    carried,
+)
 from daydreamer.safety.ramp import Ramp
 from daydreamer.safety.target_stream import TargetStream
 
@@ -30,9 +38,13 @@ class Lowering:
         """The arm is commanded; when it no longer is, the way begins."""
         self._legs, self._ramp = [], None
 
+    def begin_anew(self) -> None:
+        """Nobody knows how far the arm has come: if it is on its way, the way begins where it will be found."""
+        self._ramp = None
+
     def target(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Joint angles `[6]` at this time, for an arm that was at `position_rad` when it was commanded no more; None
-        once it lies, and for one that is left as it is.
+        """Joint angles `[6]` at this time, for an arm that is at `position_rad`; None once it lies, and for one that is
+        left as it is. The way begins where it was when it was commanded no more.
         """
         if self._legs is None:
             return None
@@ -44,7 +56,10 @@ class Lowering:
                 self.rest()
                 return None
             self._ramp = Ramp(self._ramp.position_rad(time_s), self._legs.pop(0), LOWERING_RAD_S, time_s)
-        return self._ramp.position_rad(time_s)
+        # What blocks a joint is not pressed the harder the longer it does.
+        return np.clip(
+            self._ramp.position_rad(time_s), position_rad - LOWERING_REACH_RAD, position_rad + LOWERING_REACH_RAD
+        )
 
 
 class LoweringTargets(TargetStream):
