@@ -51,6 +51,7 @@ class Servo:
 
     Attributes:
       stops: counts between which its joint can be; it presses on the one that is in its way.
+      share: of its stall torque, what it gives.
     """
 
     def __init__(self, joint, count):
@@ -69,18 +70,13 @@ class Servo:
         ):
             self.set(register, value)
         self.stops = (0.0, 4095.0)
-        self._warmer_c = 0.0
+        self.share = self._warmer_c = 0.0
 
     def get(self, register):
         return register.decode(bytes(self.memory[register.address : register.address + register.size]))
 
     def set(self, register, value):
         self.memory[register.address : register.address + register.size] = register.encode(value)
-
-    @property
-    def share(self):
-        """Of its stall torque, what it gives."""
-        return self.get(feetech.LOAD) / 1000
 
     def block(self):
         """Its joint stays where it is."""
@@ -99,14 +95,15 @@ class Servo:
         self.set(feetech.POSITION, round(self.position))
         self.set(feetech.VELOCITY, round((self.position - before) / max(seconds, 1e-6)))
         limit = self.get(feetech.TORQUE_LIMIT) / 1000
-        share = float(np.clip(left / FULL_COUNTS, -limit, limit))
-        self.set(feetech.LOAD, round(1000 * share))
-        self.set(feetech.CURRENT, round(abs(share) * STALL_A / AMPERE_COUNTS))
-        self._warm(share, seconds)
+        before, self.share = self.share, float(np.clip(left / FULL_COUNTS, -limit, limit))
+        if self.share != before:
+            self.set(feetech.LOAD, round(1000 * self.share))
+            self.set(feetech.CURRENT, round(abs(self.share) * STALL_A / AMPERE_COUNTS))
+        self._warm(seconds)
 
-    def _warm(self, share, seconds):
+    def _warm(self, seconds):
         """As the twin's motors do; it says whole degrees, from whatever it was set to."""
-        rise_c = (STALLED_C - ROOM_C) * share**2 - self._warmer_c
+        rise_c = (STALLED_C - ROOM_C) * self.share**2 - self._warmer_c
         before_c = round(self._warmer_c)
         self._warmer_c -= rise_c * np.expm1(-seconds / WARMING_S)
         if (warmer_c := round(self._warmer_c) - before_c) != 0:

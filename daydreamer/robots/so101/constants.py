@@ -118,7 +118,7 @@ REST_RAD = np.array((1.3, -1.70, 1.60, 1.0, 0.0, 0.0))
 where its owners leave it."""
 LOWERING_RAD_S = 0.6
 """Mean speed of the joint that has farthest to go, on the way to rest before torque goes off: ours."""
-LOWERING_REACH_RAD = 0.06
+LOWERING_REACH_RAD = 0.055
 """On that way, how far a joint's target is from where it is at most: what is in its way is pressed with 0.3 of the
 stall torque. Without anything in its way the twin's stay within 0.04: ours."""
 
