@@ -2,17 +2,20 @@
 
     python benchmarks/ablation.py --out DIR [--seeds 0 1 2 3 4] [--minutes 10] [--only ARM ...] [--set ...]
     python benchmarks/ablation.py --out DIR --table        the table and DIR/curves.png of what is there
+    python benchmarks/ablation.py --print-arms > ARMS      for `many_robots.py ARMS`, all of it at once on a GPU
 
 Seed by seed, so that whatever has been run can be compared. See `paired_arms.py`, which runs them, for what is judged.
 
-Without dreams nothing but what really happened is left to actor and critic. The deviation of the actions would then
-grow without bound, because only dreams draw it down; so it is fixed, and 'fixed-deviation' is what 'dreams-off' is
-to be compared with.
+Without dreams nothing but what really happened is left to actor and critic: values are learned from replayed rewards,
+and the means of the actor imitate what went better than these expected. Nothing else changes the deviation of its
+actions, so that it stays what it was at first ('dreams-off-free-deviation', to be compared with 'all'). In 'dreams-off'
+it is fixed to what it comes to in sessions that walk, as it is in 'fixed-deviation', which that is to be compared with.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -28,6 +31,7 @@ FIXED = [
     f"model.maximum_deviation={DEVIATION + 1e-4}",
     f"model.initial_deviation={DEVIATION}",
 ]
+NO_DREAMS = "learner.imagination_scale=0"
 NO_IMITATION = ["learner.imitation_scale=0"]
 NO_RHYTHMS = ["actor.rhythm_hz=null"]
 NO_GETTING_UP = ["actor.fallen_reward=null"]
@@ -35,7 +39,8 @@ NO_GETTING_UP = ["actor.fallen_reward=null"]
 ARMS = {
     "all": [],
     "fixed-deviation": FIXED,
-    "dreams-off": [*FIXED, "learner.imagination_scale=0"],
+    "dreams-off": [*FIXED, NO_DREAMS],
+    "dreams-off-free-deviation": [NO_DREAMS],
     "imitation-off": NO_IMITATION,
     "rhythms-off": NO_RHYTHMS,
     "getting-up-off": NO_GETTING_UP,
@@ -45,13 +50,19 @@ ARMS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, metavar="DIR")
     parser.add_argument("--only", choices=ARMS, nargs="+", default=list(ARMS), metavar="ARM", help=", ".join(ARMS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--minutes", type=float, default=10.0, help="of robot time, for each seed")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--print-arms", action="store_true", help="run nothing, and print the settings of the arms")
     options = parser.parse_args()
+    if options.print_arms:
+        print(json.dumps({arm: ARMS[arm] for arm in options.only}, indent=1))
+        return 0
+    if options.out is None:
+        parser.error("--out DIR is missing")
     for seed in [] if options.table else options.seeds:
         for arm in options.only:
             overrides = (*options.overrides, *ARMS[arm], RANDOM_ROBOT)

@@ -161,7 +161,7 @@ class DistantLearner(Learner):
     def checkpoint(self) -> bool:
         return False
 
-    def publish(self) -> None:
+    def publish(self, version: int | None = None) -> None:
         return None
 
     def close(self) -> None:
@@ -191,6 +191,7 @@ def live(
     from daydreamer.compilation import keep_compilations
 
     keep_compilations()
+    begin_s = time.monotonic()
     memory = SharedMemory(memory_name)
     DistantLearner.connection, DistantLearner.memory = connection, memory
     lockstep.Learner = DistantLearner  # type: ignore[misc]
@@ -198,7 +199,8 @@ def live(
     session = Session.create(out, config, task.spec, task.presentation, provider_of(config.robot))
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin, session.lock():
         DistantLockstep(session, twin, task).run(steps, lambda figures: None, lambda: time.time() > deadline_s)
-    result = figures(Session.open(out)) | {"processor_s": round(time.process_time(), 1)}
+    times = {"processor_s": round(time.process_time(), 1), "wall_s": round(time.monotonic() - begin_s, 1)}
+    result = figures(Session.open(out)) | times
     write_anywhere(out.with_suffix(".json"), json.dumps(result).encode())
 
 

@@ -32,8 +32,8 @@ ROW_MINUTES = 1 / 6
 SMOOTHING_ROWS = 6
 REWARD_LEVELS = {"lying": 5.0, "standing": 9.0, "walking": 14.0}
 MARKERS = {UPRIGHT: "^", STANDING: "s", WALKING: "D"}
-# Okabe and Ito's colours, which the colour-blind can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colours, which the colour-blind can tell apart, with grey for their yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 
 
 def main() -> None:

@@ -398,7 +398,7 @@ class LearnerConfig(_Config):
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To
         compare with 0, fix the deviation of the actions in both, as minimum_deviation=0.0599, maximum_deviation=0.0601,
-        initial_deviation=0.06: nothing else draws it down then.
+        initial_deviation=0.06: nothing else changes it then.
       actor_gradient: 'dynamics' differentiates the imagined returns through the world model (continuous
         actions only); 'reinforce' uses the score function.
       discount, return_lambda: of the lambda return.

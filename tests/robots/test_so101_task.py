@@ -60,24 +60,28 @@ def test_joints_for_a_tool_keep_pitch_roll_and_elbow(bend):
 
 
 @pytest.mark.parametrize(
-    "begin, action, holds, end",
+    "begin, action, held_from, end",
     [
-        (Cell(0, 4, False), FORWARD, False, Cell(1, 4, False)),
-        (Cell(1, 4, False), FORWARD, True, Cell(1, 4, False)),
-        (Cell(1, 4, True), BACK, False, Cell(0, 4, True)),
-        (Cell(0, 4, False), LEFT, False, Cell(0, 5, False)),
-        (Cell(0, 4, False), RIGHT, False, Cell(0, 4, False)),  # to the other tray with nothing held
-        (Cell(0, 4, False), RIGHT, True, Cell(0, 3, False)),
-        (Cell(0, 4, True), RIGHT, True, Cell(0, 4, True)),  # nor low
-        (Cell(0, 3, False), LEFT, False, Cell(0, 4, False)),  # what was dropped on the ridge is no reason to stay there
-        (Cell(0, 1, False), LIFT, False, Cell(0, 1, True)),
-        (Cell(0, 1, True), LIFT, False, Cell(0, 1, True)),
-        (Cell(0, 1, True), LIFT, True, Cell(0, 1, False)),
-        (Cell(0, 2, False), LIFT, False, Cell(0, 2, False)),
+        (Cell(0, 4, False), FORWARD, None, Cell(1, 4, False)),
+        (Cell(1, 4, False), FORWARD, "left", Cell(1, 4, False)),
+        (Cell(1, 4, True), BACK, None, Cell(0, 4, True)),
+        (Cell(0, 4, False), LEFT, None, Cell(0, 5, False)),
+        (Cell(0, 4, False), RIGHT, None, Cell(0, 4, False)),  # to the other tray with nothing held
+        (Cell(0, 4, False), RIGHT, "left", Cell(0, 1, False)),  # all the way
+        (Cell(1, 1, False), LEFT, "right", Cell(1, 4, False)),
+        (Cell(0, 3, False), BACK, "left", Cell(0, 1, False)),  # which takes longer than a step
+        (Cell(0, 2, False), LIFT, "right", Cell(0, 4, False)),
+        (Cell(0, 4, True), RIGHT, "left", Cell(0, 4, False)),  # lifted first
+        (Cell(0, 4, True), GRIP, "left", Cell(0, 4, True)),
+        (Cell(0, 3, False), LEFT, None, Cell(0, 4, False)),  # what was dropped on the ridge is no reason to stay there
+        (Cell(0, 1, False), LIFT, None, Cell(0, 1, True)),
+        (Cell(0, 1, True), LIFT, None, Cell(0, 1, True)),
+        (Cell(0, 1, True), LIFT, "right", Cell(0, 1, False)),
+        (Cell(0, 2, False), LIFT, None, Cell(0, 2, False)),
     ],
 )
-def test_where_actions_lead(begin, action, holds, end):
-    assert begin.after(action, holds) == end
+def test_where_actions_lead(begin, action, held_from, end):
+    assert begin.after(action, held_from) == end
     assert nearest(end.tool_m + 0.01) == end
 
 
@@ -101,8 +105,13 @@ def test_only_the_gripper_is_paid(task):
 def test_what_is_carried_over_is_placed_and_counted(task):
     act(task, GRIP, measured(Cell(0, 4, True)))
     act(task, LIFT, measured(Cell(0, 4, True), HOLDING_RAD))
-    act(task, GRIP, measured(Cell(0, 1, False), HOLDING_RAD))
-    state, _, _ = act(task, LIFT, measured(Cell(0, 1, False)))
+    _, tool_m, gripper_rad = act(task, GRIP, measured(Cell(0, 3, False), HOLDING_RAD))
+    np.testing.assert_allclose(tool_m, Cell(0, 1, False).tool_m, atol=1e-9)  # nothing lets go on the way
+    assert gripper_rad == CLOSED_RAD
+    _, tool_m, gripper_rad = act(task, BACK, measured(Cell(1, 1, False), HOLDING_RAD))
+    np.testing.assert_allclose(tool_m, Cell(1, 1, False).tool_m, atol=1e-9)  # where it lets go by itself
+    assert gripper_rad == OPEN_RAD
+    state, _, _ = act(task, LIFT, measured(Cell(1, 1, False)))
     assert state.reward == 10.0 and state.info == {
         "attempts_per_minute": 0.5,
         "grasps_per_minute": 0.5,
@@ -197,6 +206,7 @@ def test_an_operator_who_wants_nothing_moves_nothing(task, cell, holds):
     task.observe(measured(cell, gripper_rad), REST_RAD)
     for axes in (np.zeros(6), np.full(6, 0.3)):
         _, tool_m, wanted_rad = act(task, task.operator_action(axes), measured(cell, gripper_rad))
-        assert nearest(tool_m) == cell and wanted_rad == (CLOSED_RAD if holds else OPEN_RAD)
+        low = cell.low and not holds  # what has been grasped is lifted by itself
+        assert nearest(tool_m) == Cell(cell.x, cell.y, low) and wanted_rad == (CLOSED_RAD if holds else OPEN_RAD)
     side = "left" if cell.y > 2 else "right"
     assert task.operator_note() == (f"holds it, from the {side} tray" if holds else "holds nothing")

@@ -84,22 +84,36 @@ class Cell:
     def over_tray(self) -> bool:
         return self.y in self.grid.over_left or self.y in self.grid.over_right
 
-    def after(self, action: int, holds: bool) -> Cell:
-        """Where an action leads; here, if it cannot be done. From tray to tray the tool goes high, and with something
-        held.
+    def after(self, action: int, held_from: Side | None) -> Cell:
+        """Where an action leads; here, if it cannot be done.
+
+        As published, the tool leaves a tray only with something held; any action but the gripper's lifts that first,
+        and one carries it all the way over the ridge.
+
+        Args:
+          held_from: the tray that what it holds is from; None if it holds nothing.
         """
+        holds = held_from is not None
+        if held_from is not None and not self.low and not self.over_tray:  # on its way, which takes more than a step
+            return self._beyond_ridge(held_from)
         if action == LIFT:
-            if holds or not self.over_tray:
-                return dataclasses.replace(self, low=False)
-            return dataclasses.replace(self, low=True)
+            return dataclasses.replace(self, low=not holds and self.over_tray)
         if action not in _MOVES:
             return self
+        if holds and self.low:
+            return dataclasses.replace(self, low=False)
         ahead, left = _MOVES[action]
         there = dataclasses.replace(self, x=self.x + ahead, y=self.y + left)
         if not (0 <= there.x < len(self.grid.x_m) and 0 <= there.y < len(self.grid.y_m)):
             return self
-        crosses = self.over_tray and not there.over_tray
-        return self if crosses and (self.low or not holds) else there
+        if self.over_tray and not there.over_tray:
+            return self._beyond_ridge(self.side) if holds else self
+        return there
+
+    def _beyond_ridge(self, side: Side) -> Cell:
+        """The first one over the tray that is not on this side."""
+        y = self.grid.over_left[0] if side == "right" else self.grid.over_right[-1]
+        return dataclasses.replace(self, y=y)
 
 
 def _index(value_m: float, places_m: tuple[float, ...]) -> int:

@@ -3,6 +3,9 @@
 Twice a second the policy chooses among six actions: 4 cm forward, back, left or right, the gripper, and down, or up
 with something held. It sees a picture and its own joints. The reward is of the gripper alone: what it holds after
 closing, drops, and carries over. Nobody tells it where the cube is, and nobody carries anything back.
+
+As with the published UR5 (Wu et al. 2022, danijar/daydreamer, embodied/envs/ur5.py), three things happen by themselves:
+what has been grasped is lifted, one action carries it all the way over the ridge, and there it is let go.
 """
 
 from __future__ import annotations
@@ -141,12 +144,15 @@ class ArmPickPlace(Task):
         return TaskState(observation, sum(terms.values()), terms, self._rates())
 
     def setpoint(self, action: np.ndarray, measurement: Measurement, sent: np.ndarray) -> np.ndarray:
-        choice = int(action)
+        choice, held_from = int(action), self.held_from
         self._closing = False
-        if choice == GRIP:
-            self.closed = not self.closed
-            self._closing = self.closed
-        there = self.cell.after(choice, self.held_from is not None)
+        if held_from is not None and self.cell.over_tray and self.cell.side != held_from:
+            self.closed, there = False, self.cell
+        else:
+            there = self.cell.after(choice, held_from)
+            if choice == GRIP and there == self.cell:  # nothing lets go on its way over the ridge
+                self.closed = not self.closed
+                self._closing = self.closed
         gripper_rad = self.arm.closed_rad if self.closed else self.arm.open_rad
         return np.array((*self.arm.downwards(there.tool_m, 0.0), gripper_rad))
 
@@ -160,11 +166,11 @@ class ArmPickPlace(Task):
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
         """Left stick: forward, back, left and right; right stick: up or down, and the gripper. At rest the arm
-        stays, by a move that leads out of the trays: there is no action that does nothing.
+        stays, by a move that leads out of the trays: there is no action that does nothing. What it holds is lifted.
         """
         left, forward, turn, up = axes[:4].tolist()
         if max(map(abs, (left, forward, turn, up))) < OPERATOR_PUSHED:
-            nowhere = FORWARD if self.cell.after(FORWARD, False) == self.cell else BACK
+            nowhere = FORWARD if self.cell.after(FORWARD, None) == self.cell else BACK
             return np.asarray(nowhere, np.int32)
         choices = {FORWARD: forward, BACK: -forward, LEFT: left, RIGHT: -left, GRIP: abs(turn), LIFT: abs(up)}
         return np.asarray(max(choices, key=lambda choice: choices[choice]), np.int32)
