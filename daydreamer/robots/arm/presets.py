@@ -30,19 +30,21 @@ SMALL: dict[str, Any] = {
 }
 """What its tasks have in common."""
 
+MEASURED: dict[str, Any] = {
+    "hues": True,
+    "image_loss": "none",
+    "memory": False,
+    "stochastic": 1,
+    "classes": 4,
+    "head_layers": 2,
+}
+"""A model for tasks where what a grasp depends on is all measured, by joints and hues, and grasps are rare, see
+docs/learning.md."""
+
 PICK_PLACE_DEFAULT = merge(
     SMALL,
     {
-        # What a grasp depends on is all measured, by joints and hues, and grasps are rare (docs/learning.md).
-        "model": {
-            "noise_correlation": 0.0,
-            "hues": True,
-            "image_loss": "none",
-            "memory": False,
-            "stochastic": 1,
-            "classes": 4,
-            "head_layers": 2,
-        },
+        "model": MEASURED | {"noise_correlation": 0.0},
         # As published: 2,000 random steps, each of them anew.
         "actor": {"random_s": 1000.0, "random_hold_s": 0.5},
         "learner": {

@@ -17,6 +17,8 @@ from daydreamer.robots.so101.embodiment import make_embodiment
 class SeenByClassifier:
     """A `PlacementRule`: a classifier says so of some pictures in a row, beside that with which the episode began."""
 
+    waited = 0.0  # for nothing: it looks at each picture
+
     def __init__(self, is_likely: Callable[[np.ndarray, np.ndarray], bool]) -> None:
         """`is_likely` is asked of the episode's first picture and of that of now."""
         self._is_likely = is_likely

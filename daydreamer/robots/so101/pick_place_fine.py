@@ -95,7 +95,7 @@ PLACES = Presentation(
         PLACEMENTS,
         GRASPS,
     ),
-    may_be_constant=("side",),
+    may_be_constant=("side", "waited"),
     verdict_minutes=15.0,
 )
 
@@ -103,7 +103,8 @@ PLACES = Presentation(
 class PickPlaceFine(Task):
     """An arm over two trays, whose tool is moved in small steps.
 
-    The policy sees `above`, what the arm senses of itself (`sensed.own_spaces`), and `yaw`, in units of its range.
+    The policy sees `above`, what the arm senses of itself (`sensed.own_spaces`), `yaw`, in units of its range, and
+    `waited`, see `PlacementRule`.
 
     Attributes:
       tool_m, yaw_rad: where the tool is `[3]`, and how it is turned, as of the newest observation.
@@ -127,7 +128,7 @@ class PickPlaceFine(Task):
             episode_steps=EPISODE_STEPS,
             joint_names=JOINTS,
             foot_names=(),
-            observation=spaces(SO101, self.embodiment) | {"yaw": Space((1,))},
+            observation=spaces(SO101, self.embodiment) | {"yaw": Space((1,)), "waited": Space((1,), low=0.0, high=1.0)},
             action=Space((5,), low=-1.0, high=1.0),
             reward_terms=("placed",),
             info=("grasps_per_minute", "placements_per_minute", "success_percent"),
@@ -168,6 +169,7 @@ class PickPlaceFine(Task):
         observation = {
             **sense(SO101, self.embodiment, measurement, over, self.held_from),
             "yaw": share(np.array((self.yaw_rad,)), *np.array(YAW_RAD)),
+            "waited": np.array((self._rule.waited,), np.float32),
         }
         reward = PLACED * (ending == "success")
         return TaskState(observation, reward, {"placed": reward}, self._told(), ending)

@@ -18,7 +18,15 @@ CLEAR = 0.06
 
 
 class PlacementRule(Protocol):
-    """Says of each step whether the cube has been placed. Called once in each."""
+    """Says of each step whether the cube has been placed. Called once in each.
+
+    Attributes:
+      waited: how much of the time has passed after which it judges what was let go of, from 0 to 1; 0 if it waits for
+        nothing. What is paid, and when, is foreseeable with it alone, without a memory of what was let go of.
+    """
+
+    @property
+    def waited(self) -> float: ...
 
     def forget(self) -> None:
         """What was let go of before counts for nothing."""
@@ -42,6 +50,11 @@ class SeenAfterLettingGo:
     def forget(self) -> None:
         """See `PlacementRule`."""
         self._placing: tuple[Side, int] | None = None
+
+    @property
+    def waited(self) -> float:
+        """See `PlacementRule`."""
+        return 0.0 if self._placing is None else min(1.0, self._placing[1] / SETTLED_STEPS)
 
     def is_placed(self, change: Change, holds: bool, side: Side, picture: np.ndarray) -> bool:
         """See `PlacementRule`."""

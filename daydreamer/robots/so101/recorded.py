@@ -122,6 +122,7 @@ class _Told:
     """
 
     placed = False
+    waited = 0.0
 
     def forget(self) -> None:
         """See `PlacementRule`."""
