@@ -160,9 +160,9 @@ def watch(check, measurement, seconds):
 @pytest.mark.parametrize(
     "joint, torque_n_m, speed_rad_s, seconds, said",
     [
-        (2, 0.7 * STALL_TORQUE_N_M, 0.0, 2.2, "elbow_flex is stalled"),
+        (2, 0.5 * STALL_TORQUE_N_M, 0.0, 2.2, "elbow_flex is stalled"),
         (2, 0.7 * STALL_TORQUE_N_M, 0.5, 9.0, None),  # it moves
-        (2, 0.5 * STALL_TORQUE_N_M, 0.0, 9.0, None),  # it carries
+        (2, 0.4 * STALL_TORQUE_N_M, 0.0, 9.0, None),  # it carries
         (5, 0.5 * STALL_TORQUE_N_M, 0.0, 9.0, None),  # it holds the cube
         (5, 0.7 * STALL_TORQUE_N_M, 0.0, 0.7, "the gripper presses harder than it may"),
     ],
