@@ -119,8 +119,8 @@ where its owners leave it."""
 LOWERING_RAD_S = 0.6
 """Mean speed of the joint that has farthest to go, on the way to rest before torque goes off: ours."""
 LOWERING_REACH_RAD = 0.055
-"""On that way, how far a joint's target is from where it is at most: what is in its way is pressed with 0.3 of the
-stall torque. Without anything in its way the twin's stay within 0.04: ours."""
+"""On that way, how far a joint's target is from where it is at most: what is in its way is pressed, beside the arm's
+weight, with a third of the stall torque. Without anything in its way the twin's stay within 0.04: ours."""
 
 STATE_PERIOD_S = 0.02
 """In which a bus at 1 Mbaud says all that six motors have to say, several times over."""
