@@ -44,6 +44,9 @@ that limit is kept."""
 STALL_S = 3.0
 """Likewise later than the supervisor, which says so in the session: for a commander without one."""
 
+LOST_S = 1.0
+"""Of silence on the bus, after which the arm may be anywhere."""
+
 ENDING_S = 15.0
 """Longest way to rest when the driver ends."""
 
@@ -63,6 +66,7 @@ class ArmDriver:
         self._stopped: str | None = None
         self._next_temperature_s = 0.0
         self._heard_s = self._effort_s = -np.inf
+        self._way_s = 0.0
         self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
         self._hot = ""
         self._target_rad: np.ndarray | None = None
@@ -105,9 +109,11 @@ class ArmDriver:
                 self._take_in(state, now_s)
             target_rad = None if ends else self.guard.target(now_s)
             if len(self._servos.silent) < len(JOINTS):
+                # The way to rest is gone only while they are heard.
+                self._way_s += min(now_s - self._heard_s, STATE_TIMEOUT_S)
                 self._heard_s = now_s
                 self._drive(target_rad, now_s)
-            elif now_s - self._heard_s > STATE_TIMEOUT_S:
+            elif now_s - self._heard_s > LOST_S:
                 # They hold on, wherever that is, and must neither leap nor fall when they are heard again.
                 self._lowering.begin_anew()
         except OSError as error:
@@ -127,7 +133,7 @@ class ArmDriver:
         if target_rad is not None:
             self._lowering.stand_by()
         elif np.isfinite(self._servos.newest_rad).all():
-            target_rad = self._lowering.target(now_s, self._servos.newest_rad)
+            target_rad = self._lowering.target(self._way_s, self._servos.newest_rad)
         self._target_rad = target_rad
         if target_rad is None:
             self._servos.drive(None)
