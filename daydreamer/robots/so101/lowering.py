@@ -20,6 +20,9 @@ from daydreamer.safety.target_stream import TargetStream
 RAISED_RAD = 0.2
 """Of the wrist, with the arm folded: the gripper points ahead, above the trays."""
 
+NEAR_RAD, WAITS_S = 0.1, 2.0
+"""A part of the way has been gone once every joint is so near to its end; what is blocked is waited for so long."""
+
 
 class Lowering:
     """The way of an arm that nobody commands any more: it folds, out of whatever it stands in, turns aside, and lies
@@ -51,7 +54,9 @@ class Lowering:
         if self._ramp is None:
             self._legs = _way_to_rest(position_rad)
             self._ramp = Ramp(position_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
-        elif self._ramp.is_done(time_s):
+        elif self._ramp.is_done(time_s) and (
+            self._is_near(self._ramp.position_rad(time_s), position_rad) or self._ramp.is_done(time_s - WAITS_S)
+        ):
             if not self._legs:
                 self.rest()
                 return None
@@ -60,6 +65,10 @@ class Lowering:
         return np.clip(
             self._ramp.position_rad(time_s), position_rad - LOWERING_REACH_RAD, position_rad + LOWERING_REACH_RAD
         )
+
+    @staticmethod
+    def _is_near(end_rad: NDArray[np.float64], position_rad: NDArray[np.float64]) -> bool:
+        return bool(np.abs(end_rad - position_rad)[:GRIPPER].max() < NEAR_RAD)
 
 
 class LoweringTargets(TargetStream):
