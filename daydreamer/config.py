@@ -411,6 +411,8 @@ class LearnerConfig(_Config):
         `ActorCritic.imitation_loss`.
       plan_imitation_scale: weight of imitating what the policy and its plans have carried out, whatever it led to, see
         `ActorCritic.plan_imitation_loss`; meant for sessions with `actor.plan`.
+      shown_scale: weight of imitating what somebody has shown, in demonstrations or by intervening, whatever it led to,
+        see `ActorCritic.shown_loss`.
       cloning_scale: weight of imitating all replayed actions, whoever chose them and whatever they led to: behaviour
         cloning, to compare with.
       members: small models beside the world model, none or from 2 on, which predict the next vectors, each with weights
@@ -481,6 +483,7 @@ class LearnerConfig(_Config):
     replay_value_scale: NotNegative = 1.0
     imitation_scale: NotNegative = 3.0
     plan_imitation_scale: NotNegative = 0.0
+    shown_scale: NotNegative = 0.0
     cloning_scale: NotNegative = 0.0
     members: Annotated[int, Meta(ge=0, le=64)] = 0
     guard_scale: NotNegative = 1.0

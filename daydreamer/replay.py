@@ -22,7 +22,7 @@ APPEND_SIZES = (16, 256, 4096)  # rows per device call; few sizes, few compilati
 HINDSIGHT = 0x41D
 """Keeps the choice of sequences that are replayed with hindsight apart from all other randomness."""
 
-_FLAGS = ("is_first", "is_last", "is_terminal", "by_policy")
+_FLAGS = ("is_first", "is_last", "is_terminal", "by_policy", "shown")
 """Fields of a `Batch` that are true or false, in its order."""
 
 
@@ -95,6 +95,7 @@ def to_rows(steps: Sequence[Step], spec: RobotSpec) -> dict[str, np.ndarray]:
     for name in ("reward", "is_first", "is_last", "is_terminal", "actor_life", "sequence"):
         columns[name] = [getattr(step, name) for step in steps]
     columns["by_policy"] = [step.policy_version > 0 for step in steps]
+    columns["shown"] = [step.intervention for step in steps]
     layout = row_layout(spec)
     return {
         name: np.asarray(values, layout[name][1]).reshape(len(steps), *layout[name][0])

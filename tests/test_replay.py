@@ -39,7 +39,7 @@ def make_steps(begin, end, life=1):
             is_last=n % 10 == 9,
             is_terminal=False,
             policy_version=n % 3,
-            intervention=False,
+            intervention=n % 4 == 1,
             safety_flags=0,
             latency_s=0.0,
         )
@@ -68,6 +68,7 @@ def test_sampled_sequences_are_what_was_appended():
     np.testing.assert_array_equal(batch.is_first, (n % 10 == 0) | (np.arange(12) == 0))
     np.testing.assert_array_equal(batch.is_last, n % 10 == 9)
     np.testing.assert_array_equal(batch.by_policy, n % 3 > 0)
+    np.testing.assert_array_equal(batch.shown, n % 4 == 1)
 
 
 def test_every_start_is_drawn_and_none_beyond():
@@ -119,7 +120,7 @@ def test_capacity_below_one_append_is_refused():
 
 
 def test_row_bytes():
-    assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 4 * 1 + 2 * 4
+    assert row_bytes(SPEC) == 2 * 4 + 4 + 4 + 5 * 1 + 2 * 4
 
 
 def test_pictures_take_no_more_memory_than_they_may():

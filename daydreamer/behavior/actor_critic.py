@@ -183,7 +183,7 @@ class Replayed(NamedTuple):
       returns: `[time, batch]`, lambda returns along the sequence.
       advantage: `[time, batch]`, how much more that is than the slow critic's value, in units of the return's scale.
       weight: `[time, batch]`, 0 where the next step does not follow from this one.
-      by_policy: `[time, batch]`, see `Batch`.
+      by_policy, shown: `[time, batch]`, see `Batch`.
     """
 
     features: Array
@@ -192,6 +192,7 @@ class Replayed(NamedTuple):
     advantage: Array
     weight: Array
     by_policy: Array
+    shown: Array
 
 
 class ActorCritic:
@@ -383,6 +384,9 @@ class ActorCritic:
         if config.cloning_scale:
             metrics["loss/cloning"] = self.cloning_loss(parameters, replayed)
             total += config.cloning_scale * metrics["loss/cloning"]
+        if config.shown_scale:
+            metrics["loss/shown"] = self.shown_loss(parameters, replayed)
+            total += config.shown_scale * metrics["loss/shown"]
         if config.plan_imitation_scale:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
@@ -430,15 +434,16 @@ class ActorCritic:
         """
         config = self.config
         features = jax.lax.stop_gradient(states.features).swapaxes(0, 1)
-        _, action, reward, is_first, is_last, is_terminal, by_policy = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)
+        batch = jax.tree.map(lambda x: x.swapaxes(0, 1), batch)
         value = self.value(slow_critic, features, statistics)
         # Past the last step of an episode, or before a gap in the log, comes a state that does not follow from it: cut
         # the return there.
-        goes_on = 1.0 - jnp.maximum(is_last, jnp.pad(is_first[1:], ((0, 1), (0, 0))))
-        discount = config.discount * (1.0 - is_terminal)
-        returns = lambda_returns(reward, discount, value, config.return_lambda * goes_on)
+        goes_on = 1.0 - jnp.maximum(batch.is_last, jnp.pad(batch.is_first[1:], ((0, 1), (0, 0))))
+        discount = config.discount * (1.0 - batch.is_terminal)
+        returns = lambda_returns(batch.reward, discount, value, config.return_lambda * goes_on)
         advantage = (returns - value[:-1]) / statistics.scale
-        kept = (features[:-1], action[:-1], returns, advantage, goes_on[:-1], by_policy[:-1])
+        chosen_by = batch.by_policy[:-1], batch.shown[:-1]
+        kept = features[:-1], batch.action[:-1], returns, advantage, goes_on[:-1], *chosen_by
         return Replayed(*jax.lax.stop_gradient(kept))
 
     def imitation_loss(self, parameters, replayed: Replayed) -> Array:
@@ -463,6 +468,15 @@ class ActorCritic:
     def cloning_loss(self, parameters, replayed: Replayed) -> Array:
         """Distance of the actor to all replayed actions, whoever chose them and whatever they led to."""
         return (replayed.weight * self._distance(parameters, replayed)).mean()
+
+    def shown_loss(self, parameters, replayed: Replayed) -> Array:
+        """Distance of the actor to what somebody has shown, in demonstrations or by intervening, for each step of that.
+
+        Where reward is rare, an actor finds in its dreams what is none, in places where nobody has been; what was shown
+        holds it to where there is some (as Rajeswaran et al. 2018, DAPG, do).
+        """
+        weight = replayed.weight * replayed.shown
+        return (weight * self._distance(parameters, replayed)).sum() / jnp.maximum(weight.sum(), 1.0)
 
     def _distance(self, parameters, replayed: Replayed) -> Array:
         """How far the actor is from the replayed actions, `[time, batch]`."""

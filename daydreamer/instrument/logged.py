@@ -79,6 +79,7 @@ class LoggedSteps:
             is_last=nothing,
             is_terminal=nothing,
             by_policy=nothing,
+            shown=nothing,
         )
 
 

@@ -136,6 +136,7 @@ class OpenLoopPredictor:
             is_last=nothing,
             is_terminal=nothing,
             by_policy=nothing,
+            shown=nothing,
         )
         observed = model.observe(parameters, batch, observe_key)
 

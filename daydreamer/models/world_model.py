@@ -51,6 +51,7 @@ class Batch(NamedTuple):
       is_first, is_last, is_terminal: 0 or 1. A step that is first does not follow from the one before it: an episode or
         an actor life begins, or steps between have been lost.
       by_policy: 0 or 1, whether the policy, or a plan of it, chose the action, and not a rhythm, chance or a person.
+      shown: 0 or 1, whether an operator or a teacher did.
     """
 
     observation: dict[str, Array]
@@ -60,6 +61,7 @@ class Batch(NamedTuple):
     is_last: Array
     is_terminal: Array
     by_policy: Array
+    shown: Array
 
 
 class PredictionResiduals(NamedTuple):

@@ -55,7 +55,7 @@ def replayed(action=CONTINUOUS):
     shape = (STARTS // 4, 4)
     zeros = jnp.zeros(shape)
     actions = to_action_vector(jnp.zeros((*shape, *action.shape)), action)
-    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros, zeros)
+    batch = Batch({"x": jnp.zeros((*shape, 3))}, actions, zeros, zeros, zeros, zeros, zeros, zeros)
     residuals = PredictionResiduals(jnp.zeros((*shape, 3)), jnp.ones(shape, bool))
     return RSSM(MODEL, 3).initial_state(shape), residuals, batch
 
@@ -167,7 +167,8 @@ def replayed_actions(behavior, parameters, action, reward, is_first=None):
     states = RSSM(MODEL, 3).initial_state((4, 6))
     states = states._replace(vector=jax.random.normal(jax.random.key(5), states.vector.shape))
     zeros = jnp.zeros((4, 6))
-    batch = Batch({}, action, reward, zeros if is_first is None else is_first, zeros.at[1, 3].set(1.0), zeros, zeros)
+    is_first = zeros if is_first is None else is_first
+    batch = Batch({}, action, reward, is_first, zeros.at[1, 3].set(1.0), zeros, zeros, zeros)
     return jax.jit(behavior.replayed)(parameters["critic"], ReturnStatistics.initial(), states, batch)
 
 
@@ -194,15 +195,16 @@ def test_replayed_returns_end_before_a_gap():
     assert replay.weight[:, 0].tolist() == [1.0, 1.0, 0.0, 1.0, 1.0]
 
 
-def test_what_was_carried_out_is_imitated_whatever_it_led_to_and_only_that():
+@pytest.mark.parametrize("loss_name, whose", [("plan_imitation_loss", "by_policy"), ("shown_loss", "shown")])
+def test_what_was_carried_out_is_imitated_whatever_it_led_to_and_only_that(loss_name, whose):
     _, behavior, parameters = make(CONTINUOUS, "dynamics")
-    by_policy = jnp.zeros((5, 4)).at[:, 0].set(1.0)
+    theirs = jnp.zeros((5, 4)).at[:, 0].set(1.0)
     shown = jnp.zeros((4, 6, 2)).at[0].set(0.5).at[1].set(-0.5)
-    replay = replayed_actions(behavior, parameters, shown, jnp.full((4, 6), -5.0))._replace(by_policy=by_policy)
+    replay = replayed_actions(behavior, parameters, shown, jnp.full((4, 6), -5.0))._replace(**{whose: theirs})
 
     @jax.jit
     def imitate(learned):
-        loss, gradient = jax.value_and_grad(behavior.plan_imitation_loss)(learned, replay)
+        loss, gradient = jax.value_and_grad(getattr(behavior, loss_name))(learned, replay)
         return loss, jax.tree.map(lambda x, change: x - 0.1 * change, learned, gradient)
 
     first, learned = imitate(parameters)

@@ -11,6 +11,7 @@ from daydreamer.config import merge, resolve
 from daydreamer.doctor import examine
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.learner import inherited
 from daydreamer.learner.demonstrations import read_demonstrations
 from daydreamer.learner.learner import Learner
 from daydreamer.robots.registry import find_robot
@@ -64,11 +65,24 @@ def test_what_was_shown_is_a_constant_share_of_each_batch(record, tmp_path, writ
         expected = [step.observation["x"] for log in logs for step in log if step.intervention]
         rows = {name: np.asarray(values) for name, values in learner.replay.state.inherited.rows.items()}
         np.testing.assert_array_equal(rows["observation/x"], expected)
-        assert rows["is_first"][[0, 40]].all() and not rows["by_policy"].any()
+        assert rows["is_first"][[0, 40]].all() and not rows["by_policy"].any() and rows["shown"].all()
         for _ in range(2):
             write_steps(child, 300)
             learner.ingest()
             assert learner.inherited_share == float(learner.replay.state.inherited.share) == 0.5
+
+
+def test_steps_that_were_copied_before_anybody_kept_who_had_shown_them_are_read(record, tmp_path):
+    child = begin(tmp_path / "child", record("one"))
+    (block,) = child.inherited.iterdir()
+    rows = inherited._read_block(block, SPEC, 40)
+    inherited._write_block(block, {name: values for name, values in rows.items() if name != "shown"}, SPEC)
+    events = []
+    again = inherited.read_inherited_experience(child, lambda kind, **fields: events.append(kind))
+    assert again is not None and not events and not again["shown"].any()
+    assert {name: values.tolist() for name, values in again.items() if name != "shown"} == {
+        name: values.tolist() for name, values in rows.items() if name != "shown"
+    }
 
 
 def test_record_status_and_doctor_say_what_was_shown(record, tmp_path):

@@ -94,7 +94,7 @@ def test_without_memory_the_reward_is_expected_of_the_step_before_alone():
     joints, nothing = random.uniform(-1, 1, (1, 6, 2)).astype(np.float32), jnp.zeros((1, 6))
     action = jax.nn.one_hot(random.integers(0, 3, (1, 6)), 3)
     first = nothing.at[:, 0].set(1.0)
-    batch = Batch({"camera": pictures, "joints": joints}, action, nothing, first, nothing, nothing, nothing)
+    batch = Batch({"camera": pictures, "joints": joints}, action, nothing, first, nothing, nothing, nothing, nothing)
     states = model.observe(parameters, batch, jax.random.key(2)).states
     measured = model.vectors(batch.observation)
     assert np.array_equal(states.deterministic[:, 1:], jnp.concatenate([measured, action], -1)[:, :-1])

@@ -47,7 +47,7 @@ def videos(count: int, seed: int) -> Batch:
     zeros = jnp.zeros((count, LENGTH))
     observation = {"camera": jnp.asarray(pictures.astype(np.uint8))}
     reward, first = jnp.float32(position[..., 1]), zeros.at[:, 0].set(1.0)
-    return Batch(observation, jnp.asarray(action), reward, first, zeros, zeros, zeros)
+    return Batch(observation, jnp.asarray(action), reward, first, zeros, zeros, zeros, zeros)
 
 
 @pytest.mark.parametrize("kind", [pytest.param("pixels", marks=pytest.mark.long), "barlow"])

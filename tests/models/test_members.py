@@ -29,7 +29,7 @@ def experience(seed=0):
         x[:, step, :2] += 0.1 * action[:, step - 1]
     nothing = jnp.zeros((SEQUENCES, LENGTH))
     reward = jnp.asarray(x[..., 0])
-    return Batch({"x": jnp.asarray(x)}, jnp.asarray(action), reward, nothing, nothing, nothing, nothing)
+    return Batch({"x": jnp.asarray(x)}, jnp.asarray(action), reward, nothing, nothing, nothing, nothing, nothing)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def make_batch(spec, model, batch_size=2, time=6, seed=0):
             observation[key] = jnp.asarray(random.normal(size=shape), jnp.float32)
     action = jnp.asarray(random.uniform(-1, 1, (batch_size, time, model.action_size)), jnp.float32)
     zeros = jnp.zeros((batch_size, time))
-    return Batch(observation, action, jnp.ones((batch_size, time)), zeros.at[:, 0].set(1.0), zeros, zeros, zeros)
+    return Batch(observation, action, jnp.ones((batch_size, time)), zeros.at[:, 0].set(1.0), zeros, zeros, zeros, zeros)
 
 
 @pytest.mark.parametrize("kind", SPECS)

@@ -24,6 +24,8 @@ PICK_PLACE_FINE_DEFAULT = merge(
             "minimum_s": 60.0,
             "free_nats": 0.0,
             "imagination_noise": 0.0,
+            # Or it goes, in its dreams, where nothing has been seen and much is promised.
+            "shown_scale": 1.0,
             "discount": 0.985,
             "recent_share": 0.25,
             "recent_s": 300.0,
