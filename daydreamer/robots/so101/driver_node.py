@@ -44,11 +44,11 @@ that limit is kept."""
 STALL_S = 3.0
 """Likewise later than the supervisor, which says so in the session: for a commander without one."""
 
-LOST_S = 1.0
+LOST_S = 0.5
 """Of silence on the bus, after which the arm may be anywhere."""
 
 ENDING_S = 15.0
-"""Longest way to rest when the driver ends."""
+"""That the driver takes at most to lay the arm down when it ends: longer than the way to rest, see `lowering`."""
 
 
 class ArmDriver:
@@ -66,7 +66,6 @@ class ArmDriver:
         self._stopped: str | None = None
         self._next_temperature_s = 0.0
         self._heard_s = self._effort_s = -np.inf
-        self._way_s = 0.0
         self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
         self._hot = ""
         self._target_rad: np.ndarray | None = None
@@ -109,8 +108,6 @@ class ArmDriver:
                 self._take_in(state, now_s)
             target_rad = None if ends else self.guard.target(now_s)
             if len(self._servos.silent) < len(JOINTS):
-                # The way to rest is gone only while they are heard.
-                self._way_s += min(now_s - self._heard_s, STATE_TIMEOUT_S)
                 self._heard_s = now_s
                 self._drive(target_rad, now_s)
             elif now_s - self._heard_s > LOST_S:
@@ -133,7 +130,7 @@ class ArmDriver:
         if target_rad is not None:
             self._lowering.stand_by()
         elif np.isfinite(self._servos.newest_rad).all():
-            target_rad = self._lowering.target(self._way_s, self._servos.newest_rad)
+            target_rad = self._lowering.target(now_s, self._servos.newest_rad)
         self._target_rad = target_rad
         if target_rad is None:
             self._servos.drive(None)

@@ -20,8 +20,8 @@ from daydreamer.safety.target_stream import TargetStream
 RAISED_RAD = 0.2
 """Of the wrist, with the arm folded: the gripper points ahead, above the trays."""
 
-NEAR_RAD, WAITS_S = 0.1, 2.0
-"""A part of the way has been gone once every joint is so near to its end; what is blocked is waited for so long."""
+LONGEST_S = 14.0
+"""Of the way, whatever is blocked or lags: the longest one takes 12 s."""
 
 
 class Lowering:
@@ -31,6 +31,7 @@ class Lowering:
 
     def __init__(self) -> None:
         self._ramp: Ramp | None = None
+        self._until_s = 0.0
         self.rest()
 
     def rest(self) -> None:
@@ -54,21 +55,17 @@ class Lowering:
         if self._ramp is None:
             self._legs = _way_to_rest(position_rad)
             self._ramp = Ramp(position_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
-        elif self._ramp.is_done(time_s) and (
-            self._is_near(self._ramp.position_rad(time_s), position_rad) or self._ramp.is_done(time_s - WAITS_S)
-        ):
-            if not self._legs:
-                self.rest()
-                return None
+            self._until_s = time_s + LONGEST_S
+        elif self._ramp.is_done(time_s) and self._legs:
             self._ramp = Ramp(self._ramp.position_rad(time_s), self._legs.pop(0), LOWERING_RAD_S, time_s)
+        wanted_rad = self._ramp.position_rad(time_s)
+        # A joint that lags, because its driver seldom comes to tell it, is waited for.
+        follows = np.abs(wanted_rad - position_rad)[:GRIPPER].max() <= LOWERING_REACH_RAD
+        if time_s > self._until_s or (follows and not self._legs and self._ramp.is_done(time_s)):
+            self.rest()
+            return None
         # What blocks a joint is not pressed the harder the longer it does.
-        return np.clip(
-            self._ramp.position_rad(time_s), position_rad - LOWERING_REACH_RAD, position_rad + LOWERING_REACH_RAD
-        )
-
-    @staticmethod
-    def _is_near(end_rad: NDArray[np.float64], position_rad: NDArray[np.float64]) -> bool:
-        return bool(np.abs(end_rad - position_rad)[:GRIPPER].max() < NEAR_RAD)
+        return np.clip(wanted_rad, position_rad - LOWERING_REACH_RAD, position_rad + LOWERING_REACH_RAD)
 
 
 class LoweringTargets(TargetStream):
