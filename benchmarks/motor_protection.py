@@ -335,7 +335,8 @@ class _OnStandIn:
 
     def play(self, random: np.random.Generator) -> Trial:
         case = self.trial.case
-        self._until(self._obeys, 60.0)
+        if not self._until(self._obeys, 60.0):
+            raise SystemExit(f"The arm did not begin: {self._log.read_text(errors='replace')}")
         self._spin(1.0 + random.uniform(0.0, 0.5))
         self._look()
         self._begin_s = time.monotonic()
@@ -392,7 +393,8 @@ class _OnStandIn:
 
     def _command(self) -> None:
         # As the supervisor on hardware: a robot that was silent may have been switched off by somebody.
-        self._latched |= self._heard_s > -math.inf and time.monotonic() - self._heard_s > 1.0
+        begun = self._begin_s < math.inf
+        self._latched |= begun and time.monotonic() - self._heard_s > 1.0
         if self._relaxes or self._latched:
             position_rad = np.full(len(JOINTS), np.nan)
         else:
