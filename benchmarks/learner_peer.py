@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -110,8 +110,12 @@ def accept_shardings_by_position(jit: Callable) -> Callable:
     return wrapped
 
 
-def make_agent(checkout: Path, workload: Any) -> Any:
-    """Their agent as their command builds it, for a robot with the workload's spaces."""
+def make_agent(checkout: Path, workload: Any, seed: int = 0, changes: Mapping[str, Any] | None = None) -> Any:
+    """Their agent as their command builds it, for a robot with the workload's spaces.
+
+    Args:
+      changes: of their settings of the agent, by dotted name.
+    """
     import elements
     from dreamerv3.agent import Agent
     from ruamel.yaml import YAML
@@ -126,9 +130,9 @@ def make_agent(checkout: Path, workload: Any) -> Any:
     only_training = {"enable_policy": False, "precompile": False, "profiler": False}
     on_cpu = {"platform": "cpu", "compute_dtype": "float32", "prealloc": False}
     settings = {
-        **config.agent.update(imag_length=workload.learner.imagination_horizon, imag_last=0),
+        **config.agent.update(imag_length=workload.learner.imagination_horizon, imag_last=0).update(changes or {}),
         "logdir": tempfile.gettempdir(),
-        "seed": 0,
+        "seed": seed,
         "jax": {**config.jax, **on_cpu, **only_training},
         "batch_size": workload.learner.batch_size,
         "batch_length": workload.learner.batch_length,
@@ -215,9 +219,8 @@ def compare(checkout: Path, windows: int, window_s: float) -> dict[str, Any]:
     ours.stop()
     theirs.stop()
     peak_gflop_s = max(peaks)
-    commit = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True)
     return {
-        "dreamerv3_commit": commit.stdout.strip() or None,
+        "dreamerv3_commit": checkout_commit(checkout),
         "cores": len(os.sched_getaffinity(0)),
         "window_s": window_s,
         "matmul_peak_gflop_s": peak_gflop_s,
@@ -227,6 +230,18 @@ def compare(checkout: Path, windows: int, window_s: float) -> dict[str, Any]:
     }
 
 
+def checkout_commit(checkout: Path) -> str | None:
+    """The commit of their repository; None if it is a copy without git."""
+    commit = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True)
+    return commit.stdout.strip() or None
+
+
+def require_checkout(parser: argparse.ArgumentParser, checkout: Path) -> None:
+    """Ends a command that was given another directory."""
+    if not (checkout / "dreamerv3" / "configs.yaml").is_file():
+        parser.error(f"{checkout} is not a checkout of DreamerV3: dreamerv3/configs.yaml is missing")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dreamerv3", type=Path, required=True, metavar="DIR", help="a checkout of their repository")
@@ -234,8 +249,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="each")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    if not (arguments.dreamerv3 / "dreamerv3" / "configs.yaml").is_file():
-        parser.error(f"{arguments.dreamerv3} is not a checkout of DreamerV3: dreamerv3/configs.yaml is missing")
+    require_checkout(parser, arguments.dreamerv3)
     result = compare(arguments.dreamerv3.resolve(), max(1, arguments.windows), arguments.seconds)
     for name in ("daydreamer", "dreamerv3"):
         learner = result[name]

@@ -105,7 +105,7 @@ class OpenLoopPredictor:
         rows = {name: values[index] for name, values in replay.rows.items()}
         truth = {key: rows[f"observation/{key}"] for key in spec.observation} | {REWARD: rows["reward"]}
         action = to_action_vector(rows["action"], spec.action)
-        prediction = self._dream({key: values[:, :context] for key, values in truth.items()}, action, parameters)
+        prediction = self.continuation(parameters, {key: values[:, :context] for key, values in truth.items()}, action)
         scaled = {key: _unit_scale(values) for key, values in truth.items()}
         last = {
             key: jnp.broadcast_to(values[:, context - 1, None], prediction[key].shape) for key, values in scaled.items()
@@ -123,8 +123,13 @@ class OpenLoopPredictor:
             "first_sequence": rows["sequence"][0, 0],
         }
 
-    def _dream(self, seen: dict[str, Array], action: Array, parameters: Any) -> dict[str, Array]:
-        """Observations and reward by key `[windows, horizon, ...]` that follow what was seen, `[windows, context]`."""
+    def continuation(self, parameters: Any, seen: dict[str, Array], action: Array) -> dict[str, Array]:
+        """Observations and reward by key `[windows, horizon, ...]` that follow what was seen, `[windows, context]`.
+
+        Args:
+          action: `[windows, length, action]` as the model sees it, of which the last has no consequence that is asked
+            for.
+        """
         model, context = self._model, self._context
         observe_key, imagine_key = jax.random.split(jax.random.key(_SEED))
         nothing = jnp.zeros_like(seen[REWARD])
