@@ -1,15 +1,17 @@
 """Kills processes of real sessions at random moments and looks whether anything is lost.
 
-Runs `daydreamer walk` and `daydreamer resume` as an operator would, with networks so small that starting is what takes
-the time. At random moments, while they start as well as while they run, one of them gets SIGKILL: the actor, the
-learner, the twin, the command itself, or everything at once. Sometimes the session's directory is moved before it is
-resumed. After each kill:
+Runs `daydreamer learn ROBOT TASK` and `daydreamer resume` as an operator would, with networks so small that starting is
+what takes the time. At random moments, while they start as well as while they run, one of them gets SIGKILL: the actor,
+the learner, the twin, the command itself, or everything at once. Sometimes the session's directory is moved before it
+is resumed. After each kill:
 
-- every step that had been seen in the log before must be there, bit for bit; in each actor life the sequence
-  numbers must have neither gap nor duplicate;
+- every step that had been seen in the log before must be there, bit for bit, pictures too; in each actor life the
+  sequence numbers must have neither gap nor duplicate;
 - a replay filled as the learner fills it must hold what the log holds, step by step;
 - what the actor's status had reported as logged must be there;
-- the learner must go on at or beyond its newest checkpoint, and its gradient steps must rise again.
+- the learner must go on at or beyond its newest checkpoint, and its gradient steps must rise again;
+- what a resumed actor does first by a policy must be done by the newest one that had been published when everything
+  had ended, byte for byte, unless its learner has published a newer one by then.
 """
 
 from __future__ import annotations
@@ -25,16 +27,18 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from daydreamer.experience.log import list_logs
+from daydreamer.experience.log import list_logs, next_actor_life
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail, last_sequence
+from daydreamer.policy.snapshot import latest_snapshot, read_snapshot, snapshot_path
 from daydreamer.replay import APPEND_SIZES, Replay, to_rows
+from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import read_events
 from daydreamer.session.seal import checkpoint_paths
@@ -42,6 +46,7 @@ from daydreamer.session.status import read_process_status
 
 DAYDREAMER = (sys.executable, "-m", "daydreamer.cli.main")
 SETTINGS = ("learner.checkpoint_period_s=2", "learner.publish_period_s=1")
+PRESET = "tiny"
 VICTIMS = {"actor": 3, "learner": 4, "twin": 2, "walk": 1, "everything": 3}
 """How often each is chosen, relative to each other."""
 END_TIMEOUT_S = 600.0
@@ -64,6 +69,11 @@ class Report:
       problems: whatever else the reader of log or checkpoints complained about.
       learner_set_back: restarts after which the learner began below the newest checkpoint.
       learner_stuck: sessions whose gradient steps did not rise again.
+      policies_resumed: resumed actor lives in which a policy acted that was there before; policies_newer: of them those
+        in which the first to act was one that the resumed learner had published in the meantime.
+      policies_set_back: lives in which the first to act was an older one, one that had not been published by then, or
+        none, but for robots that explore by themselves.
+      policies_altered: lives before which the policy was another one than under the same number afterwards.
       control_s: seconds from starting the command to the first step of the new actor life.
       training_s: seconds from starting the learner to its first gradient step; as its status shows, to 1 s.
       append_ms_p50, append_ms_p99: of the actor, as it last reported before each kill.
@@ -82,6 +92,10 @@ class Report:
     problems: list[str] = dataclasses.field(default_factory=list)
     learner_set_back: int = 0
     learner_stuck: int = 0
+    policies_resumed: int = 0
+    policies_newer: int = 0
+    policies_set_back: int = 0
+    policies_altered: int = 0
     control_s: list[float] = dataclasses.field(default_factory=list)
     training_s: list[float] = dataclasses.field(default_factory=list)
     append_ms_p50: list[float] = dataclasses.field(default_factory=list)
@@ -91,7 +105,8 @@ class Report:
     def faults(self) -> int:
         """How often a promise was not kept; the exit status depends on it."""
         counted = (self.steps_lost, self.steps_altered, self.steps_duplicated, self.gaps, self.replay_differences)
-        return sum(counted) + len(self.problems) + self.learner_set_back + self.learner_stuck
+        learner = self.learner_set_back + self.learner_stuck
+        return sum(counted) + len(self.problems) + learner + self.policies_set_back + self.policies_altered
 
     def figures(self) -> dict:
         """For JSON: the lists of figures as count, median, 90th percentile and maximum."""
@@ -105,16 +120,24 @@ class SessionUnderFire:
     """One session, its command, and what has been seen of its log so far."""
 
     def __init__(
-        self, directory: Path, number: int, domain: int, chance: random.Random, report: Report, settings: Iterable[str]
+        self,
+        directory: Path,
+        number: int,
+        domain: int,
+        chance: random.Random,
+        report: Report,
+        arguments: Sequence[str],
     ):
+        """`arguments` are those of `daydreamer learn` for it: robot, task and what they are to be like."""
         self.path = directory / f"session-{number}"
         self._directory = directory
         self._number = number
         self._environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONPATH": os.pathsep.join(sys.path)}
         self._chance = chance
         self._report = report
-        self._settings = (*SETTINGS, *settings)
+        self._arguments = arguments
         self._walk: subprocess.Popen | None = None
+        self._resumed: dict[int, tuple[int, bytes]] = {}
         self._seen: dict[tuple[int, int], bytes] = {}
         self._output = open(directory / f"session-{number}.txt", "ab")
         report.sessions += 1
@@ -125,18 +148,27 @@ class SessionUnderFire:
 
     def start(self) -> None:
         """Begins or resumes; returns at once."""
-        arguments = ["walk", "--session", str(self.path), "--preset", "tiny", "--minutes", "600", "--no-dashboard"]
-        arguments += [argument for setting in self._settings for argument in ("--set", setting)]
+        arguments = ["learn", *self._arguments, "--session", str(self.path), "--no-dashboard"]
         if (self.path / "session.yaml").exists():
             if self._chance.random() < MOVE_PROBABILITY:
                 self._move()
-            arguments = ["resume", str(self.path), "--minutes", "600"]
+            arguments = ["resume", str(self.path)]
+            self._note_policy()
         self._lives = len(list_logs(self.path / "experience"))
         self._started_s = time.monotonic()
         self._walk = subprocess.Popen(
-            [*DAYDREAMER, *arguments], env=self._environment, stdout=self._output, stderr=self._output
+            [*DAYDREAMER, *arguments, "--minutes", "600"],
+            env=self._environment,
+            stdout=self._output,
+            stderr=self._output,
         )
         self._report.starts += 1
+
+    def _note_policy(self) -> None:
+        """Which policy there is for the actor life that begins now: nobody publishes one at the moment."""
+        newest = latest_snapshot(self.path / "policy")
+        if newest is not None:
+            self._resumed[next_actor_life(self.path / "experience")] = int(newest.stem), _file_digest(newest)
 
     def _move(self) -> None:
         self._number += 1000
@@ -237,6 +269,7 @@ class SessionUnderFire:
         self._seen = found
         self._check_replay(session, steps)
         self._check_learner(session)
+        self._check_policy(session, steps)
 
     def finish(self) -> None:
         """Counts what the session has come to; the learner that ended with it must have received all of it."""
@@ -285,6 +318,25 @@ class SessionUnderFire:
         began = [event for event in restored if event["wall_s"] > self._killed_s]
         self._report.learner_set_back += sum(event["gradient_step"] < self._checkpoint_at_kill for event in began)
         self._note(event["error"] for event in events if event["kind"] == "checkpoint_damaged")
+
+    def _check_policy(self, session: Session, steps: list[Step]) -> None:
+        """Each resumed life is judged once, as soon as there is a step in it that is a policy's to choose."""
+        config = session.config
+        explores = make_task(config).make_behavior(config.actor, np.random.default_rng()) is not None
+        random_steps = session.spec.steps(config.actor.random_s)
+        for life, (version, digest) in list(self._resumed.items()):
+            chosen = [step for step in steps[random_steps:] if step.actor_life == life]
+            if explores:
+                chosen = [step for step in chosen if step.policy_version]
+            if not chosen:
+                continue
+            del self._resumed[life]
+            acted, path = chosen[0].policy_version, snapshot_path(session.policy, version)
+            self._report.policies_resumed += 1
+            self._report.policies_newer += acted > version
+            late = acted > version and _published_s(session, acted) > 1e-9 * chosen[0].wall_ns
+            self._report.policies_set_back += acted < version or late
+            self._report.policies_altered += path.exists() and _file_digest(path) != digest
 
     def _note(self, problems: Iterable[str]) -> None:
         self._report.problems += [text for text in problems if text not in self._report.problems]
@@ -345,6 +397,16 @@ def _digest(step: Step) -> bytes:
     return digest.digest()
 
 
+def _file_digest(path: Path) -> bytes:
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def _published_s(session: Session, version: int) -> float:
+    """By the wall clock; 0 of one that has been removed by now."""
+    path = snapshot_path(session.policy, version)
+    return read_snapshot(path, session.spec)[1].created_wall_s if path.exists() else 0.0
+
+
 def _summary(values: list[float]) -> dict[str, float]:
     if not values:
         return {"count": 0}
@@ -359,20 +421,24 @@ def _summary(values: list[float]) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new directory for the sessions")
+    parser.add_argument("--robot", default="a1", help="whose sessions they are")
+    parser.add_argument("--task", default="walk")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--sessions", type=int, default=5, help="the kills are divided among them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--domain", type=int, default=20, help="ROS domain")
     parser.add_argument("--longest", type=float, default=8.0, metavar="S", help="longest wait before a kill")
     parser.add_argument("--measure", action=argparse.BooleanOptionalAction, default=True, help="wait for each learner")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="further settings of walk")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="further settings")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args()
     options.out.mkdir(parents=True)
     chance, report = random.Random(options.seed), Report()
+    settings = [argument for setting in (*SETTINGS, *options.set) for argument in ("--set", setting)]
+    arguments = [options.robot, options.task, "--preset", PRESET, *settings]
     for number in range(options.sessions):
         share = (number + 1) * options.kills // options.sessions - number * options.kills // options.sessions
-        session = SessionUnderFire(options.out.absolute(), number + 1, options.domain, chance, report, options.set)
+        session = SessionUnderFire(options.out.absolute(), number + 1, options.domain, chance, report, arguments)
         try:
             fire(session, share, chance, options.longest, options.measure)
         finally:

@@ -67,6 +67,9 @@ class PositionMotors(_Motors):
 
     With other figures these are the joints of a legged robot, which damp without a target, or hobby servos, which go
     limp and whose gears have play.
+
+    Attributes:
+      torque_limit_n_m: `[joints]`; may be changed at any time.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class PositionMotors(_Motors):
         self._stiffness = stiffness_n_m_rad
         self._damping = damping_n_m_s_rad
         self._relaxed_damping = damping_n_m_s_rad if relaxed_damping_n_m_s_rad is None else relaxed_damping_n_m_s_rad
-        self._torque_limit = torque_limit_n_m
+        self.torque_limit_n_m = torque_limit_n_m
         self._backlash = backlash_rad
 
     def torque(self, time_s: float, position_rad: np.ndarray, velocity_rad_s: np.ndarray) -> np.ndarray:
@@ -105,8 +108,8 @@ class PositionMotors(_Motors):
                 error -= np.clip(error, -self._backlash, self._backlash)
             error *= self._stiffness
             torque += error
-        np.minimum(torque, self._torque_limit, out=torque)
-        np.maximum(torque, -self._torque_limit, out=torque)
+        np.minimum(torque, self.torque_limit_n_m, out=torque)
+        np.maximum(torque, -self.torque_limit_n_m, out=torque)
         torque *= self.strength
         return torque
 

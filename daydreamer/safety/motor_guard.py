@@ -90,7 +90,7 @@ class MotorGuard:
         """Takes in the joints' state, finite, at `time_s`; whether all of it is believed."""
         believed, leapt = self.belief.update(position_rad, velocity_rad_s, time_s)
         if leapt.any():
-            self._stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
+            self.stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
         return bool(believed.all())
 
     def target(self, time_s: float) -> NDArray[np.float64] | None:
@@ -111,7 +111,7 @@ class MotorGuard:
         # Looked at only where somebody wants to move the robot: a driver that is started alone may find it anywhere.
         outside = beyond_limits_rad(self._limits, believed_rad) > OUTSIDE_RAD
         if outside.any():
-            self._stop(f"{named(self._names, outside)} is outside its limits by more than {OUTSIDE_RAD:g} rad")
+            self.stop(f"{named(self._names, outside)} is outside its limits by more than {OUTSIDE_RAD:g} rad")
         if self.stopped is not None:
             return None
         previous_rad = believed_rad if self._previous_rad is None else self._previous_rad
@@ -122,6 +122,7 @@ class MotorGuard:
         too_far = np.abs(target_rad - believed_rad) > self._farthest_rad
         return None if too_far.any() else target_rad
 
-    def _stop(self, why: str) -> None:
+    def stop(self, why: str) -> None:
+        """The joints are damped from now on, see `stopped`, which keeps the first reason."""
         if self.stopped is None:
             self.stopped = why

@@ -10,11 +10,24 @@ import tty
 import numpy as np
 
 from daydreamer.robots.so101 import feetech
-from daydreamer.robots.so101.constants import COUNT_RAD, JOINTS, LIMITS, REST_RAD
+from daydreamer.robots.so101.constants import (
+    COUNT_RAD,
+    JOINTS,
+    LIMITS,
+    REST_RAD,
+    ROOM_C,
+    STALL_TORQUE_N_M,
+    STALLED_C,
+    STIFFNESS_N_M_RAD,
+    WARMING_S,
+)
+from daydreamer.robots.so101.servos import AMPERE_COUNTS, STALL_A
 
 MIDDLE = 2048
 SPEED_COUNTS_S = 3000.0
 GRIPPER_LOWER = 1500
+FULL_COUNTS = STALL_TORQUE_N_M / STIFFNESS_N_M_RAD / COUNT_RAD
+"""From its goal, at which a servo gives all it can."""
 
 
 def calibration():
@@ -34,7 +47,12 @@ def counts(joints_rad):
 
 
 class Servo:
-    """What one servo has in its registers, and where it is."""
+    """What one servo has in its registers, and where it is.
+
+    Attributes:
+      stops: counts between which its joint can be; it presses on the one that is in its way.
+      share: of its stall torque, what it gives.
+    """
 
     def __init__(self, joint, count):
         self.memory = bytearray(128)
@@ -47,10 +65,12 @@ class Servo:
             (feetech.UPPER_LIMIT, upper),
             (feetech.VOLTAGE, 121),
             (feetech.TEMPERATURE, 30),
+            (feetech.TORQUE_LIMIT, 1000),
             (feetech.GOAL_POSITION, 0),  # a servo with torque and no goal goes there
         ):
             self.set(register, value)
-        self.blocked = False
+        self.stops = (0.0, 4095.0)
+        self.share = self._warmer_c = 0.0
 
     def get(self, register):
         return register.decode(bytes(self.memory[register.address : register.address + register.size]))
@@ -58,14 +78,36 @@ class Servo:
     def set(self, register, value):
         self.memory[register.address : register.address + register.size] = register.encode(value)
 
+    def block(self):
+        """Its joint stays where it is."""
+        self.stops = (self.position, self.position)
+
+    def free(self):
+        self.stops = (0.0, 4095.0)
+
     def advance(self, seconds):
-        moves = 0.0
-        if self.get(feetech.TORQUE_ENABLE) and not self.blocked:
+        before, left = self.position, 0.0
+        if self.get(feetech.TORQUE_ENABLE):
             farthest = SPEED_COUNTS_S * seconds
-            moves = float(np.clip(self.get(feetech.GOAL_POSITION) - self.position, -farthest, farthest))
-        self.position += moves
+            goal = self.get(feetech.GOAL_POSITION)
+            self.position = float(np.clip(before + np.clip(goal - before, -farthest, farthest), *self.stops))
+            left = goal - self.position
         self.set(feetech.POSITION, round(self.position))
-        self.set(feetech.VELOCITY, round(moves / max(seconds, 1e-6)))
+        self.set(feetech.VELOCITY, round((self.position - before) / max(seconds, 1e-6)))
+        limit = self.get(feetech.TORQUE_LIMIT) / 1000
+        before, self.share = self.share, float(np.clip(left / FULL_COUNTS, -limit, limit))
+        if self.share != before:
+            self.set(feetech.LOAD, round(1000 * self.share))
+            self.set(feetech.CURRENT, round(abs(self.share) * STALL_A / AMPERE_COUNTS))
+        self._warm(seconds)
+
+    def _warm(self, seconds):
+        """As the twin's motors do; it says whole degrees, from whatever it was set to."""
+        rise_c = (STALLED_C - ROOM_C) * self.share**2 - self._warmer_c
+        before_c = round(self._warmer_c)
+        self._warmer_c -= rise_c * np.expm1(-seconds / WARMING_S)
+        if (warmer_c := round(self._warmer_c) - before_c) != 0:
+            self.set(feetech.TEMPERATURE, self.get(feetech.TEMPERATURE) + warmer_c)
 
 
 class FeetechStandIn:
@@ -77,13 +119,14 @@ class FeetechStandIn:
       lost, damaged: probability that an answer is not sent, or has a wrong byte.
       doubled: ids at which two servos answer.
       silent: nobody answers.
+      unplugged: nobody hears, either.
       received: packets that came, as bytes.
     """
 
     def __init__(self, joints_rad=REST_RAD, seed=0):
         self.servos = {joint + 1: Servo(joint, count) for joint, count in enumerate(counts(joints_rad))}
         self.lost = self.damaged = 0.0
-        self.doubled, self.silent, self.received = set(), False, []
+        self.doubled, self.silent, self.unplugged, self.received = set(), False, False, []
         self._random = np.random.default_rng(seed)
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -124,7 +167,8 @@ class FeetechStandIn:
             before_s = now_s
             while (request := self._taken(buffer)) is not None:
                 self.received.append(request)
-                self._obey(request)
+                if not self.unplugged:
+                    self._obey(request)
 
     @staticmethod
     def _taken(buffer):

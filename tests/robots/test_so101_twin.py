@@ -15,7 +15,17 @@ from daydreamer.robots.arm.sight import ABOVE, find_cube, is_out_of_reach
 from daydreamer.robots.arm.teacher import PickPlaceTeacher
 from daydreamer.robots.registry import find_robot
 from daydreamer.robots.so101 import kinematics
-from daydreamer.robots.so101.constants import COUNT_RAD, GRID, GRIPPER_TORQUE_N_M, OPEN_RAD, READY_RAD, REST_RAD, TABLE
+from daydreamer.robots.so101.constants import (
+    COUNT_RAD,
+    EASED_TORQUE_N_M,
+    GRID,
+    GRIPPER_TORQUE_N_M,
+    JOINTS,
+    OPEN_RAD,
+    READY_RAD,
+    REST_RAD,
+    TABLE,
+)
 from daydreamer.robots.so101.embodiment import WRIST
 from daydreamer.robots.so101.fine_teacher import FineTeacher
 from daydreamer.robots.so101.pick_place import PickPlace
@@ -112,10 +122,44 @@ def test_an_arm_that_nobody_has_commanded_is_left_alone_and_a_silence_lays_it_do
 
 def test_a_gripper_on_a_rigid_bar_presses_no_harder_than_it_may_and_warms_a_little(twin):
     twin.model.jnt_range[twin.model.joint("gripper").id] = (0.3, 1.7)  # as if a bar were in it
-    hold(twin, above_table(Cell(0, 4, False), -0.16), 10.0)
+    closed_rad = above_table(Cell(0, 4, False), -0.16)
+    hold(twin, closed_rad, 2.0)
+    assert abs(twin.read()[JOINT_EFFORT][5]) == pytest.approx(GRIPPER_TORQUE_N_M, abs=0.1)
+    hold(twin, closed_rad, 8.0)
     signals = twin.read()
-    assert abs(signals[JOINT_EFFORT][5]) == pytest.approx(GRIPPER_TORQUE_N_M, abs=0.1)
-    assert 25.5 < signals[TEMPERATURE] < 35.0
+    assert abs(signals[JOINT_EFFORT][5]) == pytest.approx(EASED_TORQUE_N_M, abs=0.1)
+    assert 25.2 < signals[TEMPERATURE] < 26.5
+    # What it held is gone: it closes on the next thing with all it may.
+    twin.model.jnt_range[twin.model.joint("gripper").id] = (0.0, 1.7)
+    hold(twin, closed_rad, 1.0)
+    assert abs(twin.read()[JOINT_EFFORT][5]) == pytest.approx(GRIPPER_TORQUE_N_M, abs=0.1)
+
+
+@pytest.mark.parametrize("joint", ["shoulder_pan", "elbow_flex"])
+def test_a_joint_that_is_blocked_is_no_longer_pressed(joint):
+    class Told(PickPlace):
+        def setpoint(self, action, measurement, sent):
+            return wanted_rad
+
+        def restart(self, measurement, elapsed_s):
+            return None
+
+    wanted_rad = READY_RAD.copy()
+    with make_twin() as twin:
+        loop = Loop(twin, None, safety=True, task=Told(seed=0))
+        while loop.loop.supervisor.state != "running":
+            loop.run(0.1)
+        number = JOINTS.index(joint)
+        at_rad = twin.data.qpos[twin.position_at][number]
+        twin.model.jnt_range[twin.model.joint(joint).id] = at_rad - 0.001, at_rad + 0.001
+        wanted_rad[number] -= 0.25
+        loop.run(2.5)
+        assert loop.raised == [f"{joint} is stalled"] and loop.loop.supervisor.state == "damping"
+        hardest_n_m = 0.0
+        for _ in range(6):
+            loop.run(0.2)
+            hardest_n_m = max(hardest_n_m, abs(twin.data.actuator_force[number]))
+        assert hardest_n_m < 1.3
 
 
 class Loop:

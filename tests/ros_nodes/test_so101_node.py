@@ -43,19 +43,29 @@ class Commander:
     """Commands a raised arm, as long as it is not silent; hears what the driver says."""
 
     def __init__(self, rig):
-        self.silent, self.states, self.temperatures = False, [], {}
+        self.silent, self.states, self.temperatures, self.pose_rad = False, [], {}, RAISED_RAD.copy()
+        self._clock = rig.node.get_clock()
         self._publisher = rig.node.create_publisher(topics.JointState, topics.JOINT_COMMAND, topics.RELIABLE)
-        self._pose = topics.JointState(name=JOINTS, position=RAISED_RAD.tolist())
         rig.node.create_timer(0.03, self._command)
         rig.node.create_subscription(topics.JointState, topics.JOINT_STATES, self.states.append, 100)
         rig.node.create_subscription(Temperature, topics.TEMPERATURE, self._hear, 100)
 
     def _command(self):
         if not self.silent:
-            self._publisher.publish(self._pose)
+            stamp = self._clock.now().to_msg()
+            interface = topics.COMMAND_INTERFACES[0]
+            self._publisher.publish(topics.joint_command_message(interface, stamp, JOINTS, self.pose_rad, None))
 
     def _hear(self, message):
         self.temperatures[message.header.frame_id] = message.temperature
+
+
+def is_raised(arm):
+    return all(arm.torque) and np.abs(arm.joints_rad() - RAISED_RAD).max() < 0.06
+
+
+def is_at_rest(arm):
+    return np.abs(arm.joints_rad() - REST_RAD)[:5].max() < 0.06
 
 
 def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(make_rig, arm):
@@ -70,10 +80,10 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
 
     def raised():
-        return all(arm.torque) and np.abs(arm.joints_rad() - RAISED_RAD).max() < 0.06
+        return is_raised(arm)
 
     def lies():
-        return not any(arm.torque) and np.abs(arm.joints_rad() - REST_RAD)[:5].max() < 0.06
+        return not any(arm.torque) and is_at_rest(arm)
 
     commander.silent = False
     rig.until(raised)
@@ -99,6 +109,41 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     driver.send_signal(signal.SIGTERM)
     assert rig.until_exit(driver) == 0, rig.output("driver")
     assert lies() and "requests again" in rig.output("driver")
+
+
+def test_it_spares_its_motors_whoever_commands(make_rig, arm):
+    rig = make_rig(48)
+    commander = Commander(rig)
+    driver = start(rig, arm)
+    gripper, elbow = arm.servos[6], arm.servos[3]
+    rig.until(lambda: is_raised(arm))
+    # The gripper closes on a bar: it may press hard for a moment only, and again once the bar is gone.
+    gripper.stops = (gripper.position, 4095.0)
+    commander.pose_rad[5] -= 0.3
+    rig.until(lambda: gripper.share == -0.5)
+    rig.until(lambda: gripper.share == -0.25)
+    gripper.free()
+    rig.until(lambda: gripper.get(feetech.TORQUE_LIMIT) == 500)
+    # A joint is blocked, and somebody goes on commanding it: the arm lies down, whatever it presses on meanwhile.
+    elbow.block()
+    commander.pose_rad[2] -= 0.3
+    rig.until(lambda: "The arm lies down: elbow_flex is stalled" in rig.output("driver"))
+    rig.until(lambda: not any(arm.torque) and elbow.share == 0.0)
+    elbow.free()
+    rig.spin(0.5)
+    assert not any(arm.torque)  # until whoever commands has looked at it, and let go
+    commander.pose_rad[:] = np.nan
+    heard = len(commander.states)
+    rig.until(lambda: len(commander.states) > heard + 10)
+    commander.pose_rad[:] = RAISED_RAD
+    rig.until(lambda: is_raised(arm))
+    # Nobody hears anything for longer than the arm would take to lie down; it must not be let go where it stands.
+    arm.unplugged = commander.silent = True
+    rig.spin(3.0)
+    assert is_raised(arm)
+    arm.unplugged = False
+    rig.until(lambda: not any(arm.torque))
+    assert is_at_rest(arm) and driver.poll() is None
 
 
 def test_an_adapter_that_is_gone_and_a_servo_that_is_missing_end_it_with_a_sentence(make_rig, arm):

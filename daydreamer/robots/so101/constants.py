@@ -33,6 +33,13 @@ ARM_TORQUE_N_M = 2.0
 """That is asked for at most, beside what carries the arm: ours."""
 GRIPPER_TORQUE_N_M = 0.5 * STALL_TORQUE_N_M
 """That the gripper's servo itself is limited to, as its owners' software does; it presses with some 18 N."""
+EASED_TORQUE_N_M = 0.25 * STALL_TORQUE_N_M
+"""That it is limited to once it has pressed for a while, see `easing`: what a servo can give for ever is a third of its
+stall torque [servo]."""
+
+ROOM_C, STALLED_C, WARMING_S = 25.0, 100.0, 200.0
+"""Of a motor that has long done nothing, of one that has long given its stall torque, and about how long that takes:
+ours, of the order of what the servo's owners see."""
 
 MASSES = ((0.103, 0.0084, 0.0898), (0.104, 0.0981, 0.0032), (0.178, 0.0670, 0.0001))
 """Of what the shoulder, the elbow and the wrist carry, for `kinematics.carrying_torque_n_m` [model]."""
@@ -111,6 +118,9 @@ REST_RAD = np.array((1.3, -1.70, 1.60, 1.0, 0.0, 0.0))
 where its owners leave it."""
 LOWERING_RAD_S = 0.6
 """Mean speed of the joint that has farthest to go, on the way to rest before torque goes off: ours."""
+LOWERING_REACH_RAD = 0.055
+"""On that way, how far a joint's target is from where it is at most: what is in its way is pressed, beside the arm's
+weight, with a third of the stall torque. Without anything in its way the twin's stay within 0.04: ours."""
 
 STATE_PERIOD_S = 0.02
 """In which a bus at 1 Mbaud says all that six motors have to say, several times over."""

@@ -18,14 +18,17 @@ from pathlib import Path
 import numpy as np
 from sensor_msgs.msg import Temperature
 
+from daydreamer.contract.signals import JOINT_EFFORT, JOINT_VELOCITY, Measurement
 from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
 from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
-from daydreamer.robots.so101.constants import JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
+from daydreamer.robots.so101.constants import GRIPPER, JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
+from daydreamer.robots.so101.easing import Easing
 from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.lowering import Lowering
+from daydreamer.robots.so101.plausibility import EffortCheck
 from daydreamer.robots.so101.servos import ArmServos, ArmState
-from daydreamer.safety.motor_guard import MotorGuard
+from daydreamer.safety.motor_guard import STATE_TIMEOUT_S, MotorGuard
 from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest, run_process
 from ros_nodes import driver_parameters, runtime, topics
@@ -35,10 +38,17 @@ from ros_nodes.complaints import Complaints
 TEMPERATURE_PERIOD_S = 0.5
 
 HOT_MARGIN_C = 3.0
-"""Beyond the limit of the safety supervisor, from which on the driver lays the arm down whatever is commanded."""
+"""Beyond the limit of the safety supervisor, from which on the driver lays the arm down whatever is commanded, until
+that limit is kept."""
+
+STALL_S = 3.0
+"""Likewise later than the supervisor, which says so in the session: for a commander without one."""
+
+LOST_S = 0.5
+"""Of silence on the bus, after which the arm may be anywhere."""
 
 ENDING_S = 15.0
-"""Longest way to rest when the driver ends."""
+"""That the driver takes at most to lay the arm down when it ends: longer than the way to rest, see `lowering`."""
 
 
 class ArmDriver:
@@ -55,7 +65,10 @@ class ArmDriver:
         self._lowering = Lowering()
         self._stopped: str | None = None
         self._next_temperature_s = 0.0
-        self._position_rad: np.ndarray | None = None
+        self._heard_s = self._effort_s = -np.inf
+        self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
+        self._hot = ""
+        self._target_rad: np.ndarray | None = None
         self.lowers = True
         self.guard = MotorGuard(
             JOINTS,
@@ -94,7 +107,12 @@ class ArmDriver:
             else:
                 self._take_in(state, now_s)
             target_rad = None if ends else self.guard.target(now_s)
-            self._drive(target_rad, now_s)
+            if len(self._servos.silent) < len(JOINTS):
+                self._heard_s = now_s
+                self._drive(target_rad, now_s)
+            elif now_s - self._heard_s > LOST_S:
+                # They hold on, wherever that is, and must neither leap nor fall when they are heard again.
+                self._lowering.begin_anew()
         except OSError as error:
             raise UserError(
                 f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, "
@@ -107,21 +125,28 @@ class ArmDriver:
         return self.lowers and self._target_rad is None
 
     def _drive(self, target_rad: np.ndarray | None, now_s: float) -> None:
-        if self.guard.stopped is not None:
-            self._say_stopped(self.guard.stopped)
+        self._say_stopped(self._hot or self.guard.stopped)
         self.lowers = target_rad is None
         if target_rad is not None:
             self._lowering.stand_by()
-        elif self._position_rad is not None:
-            target_rad = self._lowering.target(now_s, self._position_rad)
+        elif np.isfinite(self._servos.newest_rad).all():
+            target_rad = self._lowering.target(now_s, self._servos.newest_rad)
         self._target_rad = target_rad
-        self._servos.drive(None if target_rad is None else carried(target_rad))
+        if target_rad is None:
+            self._servos.drive(None)
+            return
+        asked_n_m = STIFFNESS_N_M_RAD * (target_rad[GRIPPER] - self._servos.newest_rad[GRIPPER])
+        self._servos.drive(carried(target_rad), self._easing.torque_n_m(now_s, asked_n_m, self._gripper_rad_s))
 
     def _take_in(self, state: ArmState, now_s: float) -> None:
         believed = self.guard.measured(state.position_rad, state.velocity_rad_s, now_s)
+        self._gripper_rad_s = float(state.velocity_rad_s[GRIPPER])
+        self._look_at_effort(state, now_s)
         hottest = int(state.temperature_c.argmax())
-        if state.temperature_c[hottest] > LIMITS.temperature_c + HOT_MARGIN_C:
-            self._say_stopped(f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C")
+        if state.temperature_c[hottest] <= LIMITS.temperature_c + (0.0 if self._hot else HOT_MARGIN_C):
+            self._hot = ""
+        else:
+            self._hot = self._hot or f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C"
             self.guard.command(None, now_s)
         if state.faults:
             said = "; ".join(f"{joint}: {text}" for joint, text in state.faults.items())
@@ -131,6 +156,16 @@ class ArmDriver:
             return
         self._position_rad = state.position_rad
         self._publish(state, now_s)
+
+    def _look_at_effort(self, state: ArmState, now_s: float) -> None:
+        elapsed_s, self._effort_s = now_s - self._effort_s, now_s
+        if elapsed_s > STATE_TIMEOUT_S:
+            self._effort.forget()
+            return
+        measured = Measurement(now_s, {JOINT_EFFORT: state.effort_n_m, JOINT_VELOCITY: state.velocity_rad_s})
+        finding = self._effort.update(elapsed_s, measured, None)
+        if finding.wrong:
+            self.guard.stop(finding.subject)
 
     def _publish(self, state: ArmState, now_s: float) -> None:
         stamp = self._node.get_clock().now().to_msg()
@@ -145,9 +180,9 @@ class ArmDriver:
             message.header.stamp, message.header.frame_id = stamp, name
             self._temperature.publish(message)
 
-    def _say_stopped(self, why: str) -> None:
-        if why != self._stopped:
-            self._stopped = why
+    def _say_stopped(self, why: str | None) -> None:
+        before, self._stopped = self._stopped, why
+        if why is not None and why != before:
             self._node.get_logger().error(
                 f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has told it to let go, as "
                 "the actor does when it is deactivated."
@@ -189,8 +224,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         while time.monotonic() < until_s:
             tick(ends=True)
             if driver.at_rest:
+                servos.drive(None)
                 break
-        servos.drive(None)
+        else:
+            node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
         print(
             f"The bus: {bus.asked_again} requests again, {bus.damaged} packets damaged, {bus.unexpected} unexpected.",
             file=sys.stderr,

@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from daydreamer.robots.so101.constants import GRIPPER, LOWERING_RAD_S, PAN, REST_RAD, WRIST_FLEX, carried
+from daydreamer.robots.so101.constants import (
+    GRIPPER,
+    LOWERING_RAD_S,
+    LOWERING_REACH_RAD,
+    PAN,
+    REST_RAD,
+    WRIST_FLEX,
+    carried,
+)
 from daydreamer.safety.ramp import Ramp
 from daydreamer.safety.target_stream import TargetStream
 
 RAISED_RAD = 0.2
 """Of the wrist, with the arm folded: the gripper points ahead, above the trays."""
+
+LONGEST_S = 14.0
+"""Of the way, whatever is blocked or lags: the longest one takes 12 s."""
 
 
 class Lowering:
@@ -20,6 +31,7 @@ class Lowering:
 
     def __init__(self) -> None:
         self._ramp: Ramp | None = None
+        self._until_s = 0.0
         self.rest()
 
     def rest(self) -> None:
@@ -30,21 +42,30 @@ class Lowering:
         """The arm is commanded; when it no longer is, the way begins."""
         self._legs, self._ramp = [], None
 
+    def begin_anew(self) -> None:
+        """Nobody knows how far the arm has come: if it is on its way, the way begins where it will be found."""
+        self._ramp = None
+
     def target(self, time_s: float, position_rad: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Joint angles `[6]` at this time, for an arm that was at `position_rad` when it was commanded no more; None
-        once it lies, and for one that is left as it is.
+        """Joint angles `[6]` at this time, for an arm that is at `position_rad`; None once it lies, and for one that is
+        left as it is. The way begins where it was when it was commanded no more.
         """
         if self._legs is None:
             return None
         if self._ramp is None:
             self._legs = _way_to_rest(position_rad)
             self._ramp = Ramp(position_rad.copy(), self._legs.pop(0), LOWERING_RAD_S, time_s)
-        elif self._ramp.is_done(time_s):
-            if not self._legs:
-                self.rest()
-                return None
+            self._until_s = time_s + LONGEST_S
+        elif self._ramp.is_done(time_s) and self._legs:
             self._ramp = Ramp(self._ramp.position_rad(time_s), self._legs.pop(0), LOWERING_RAD_S, time_s)
-        return self._ramp.position_rad(time_s)
+        wanted_rad = self._ramp.position_rad(time_s)
+        # A joint that lags, because its driver seldom comes to tell it, is waited for.
+        follows = np.abs(wanted_rad - position_rad)[:GRIPPER].max() <= LOWERING_REACH_RAD
+        if time_s > self._until_s or (follows and not self._legs and self._ramp.is_done(time_s)):
+            self.rest()
+            return None
+        # What blocks a joint is not pressed the harder the longer it does.
+        return np.clip(wanted_rad, position_rad - LOWERING_REACH_RAD, position_rad + LOWERING_REACH_RAD)
 
 
 class LoweringTargets(TargetStream):

@@ -79,6 +79,7 @@ class ArmServos:
 
     Attributes:
       silent: joints that have not answered at the last tick.
+      newest_rad: `[6]`, angle of each joint when it answered last; NaN of one that never has.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class ArmServos:
         self._bus = bus
         self._names = names
         self.silent: tuple[str, ...] = ()
+        self.newest_rad = np.full(len(SERVOS), np.nan)
         self._find()
         ranges = self._ranges(HANDLE_RANGE if handle else RANGE)
         self._rad, self._zero = _scale(ranges, handle)
@@ -116,8 +118,8 @@ class ArmServos:
                 self._bus.write(servo, feetech.TORQUE_ENABLE, 0)
                 for register, value in GAINS.items():
                     self._bus.write(servo, register, value)
-                limit = GRIPPER_TORQUE_N_M / STALL_TORQUE_N_M if joint == GRIPPER else 1.0
-                self._bus.write(servo, feetech.TORQUE_LIMIT, round(1000 * limit))
+                limit_n_m = GRIPPER_TORQUE_N_M if joint == GRIPPER else STALL_TORQUE_N_M
+                self._bus.write(servo, feetech.TORQUE_LIMIT, _torque_limit(limit_n_m))
         except NoAnswer as error:
             raise self._unheard(error) from error
 
@@ -140,9 +142,13 @@ class ArmServos:
         """
         answers = self._bus.states(SERVOS)
         self.silent = tuple(name for name, servo in zip(JOINTS, SERVOS, strict=True) if servo not in answers)
+        found = {servo: feetech.state_of(answer.content) for servo, answer in answers.items()}
+        for joint, servo in enumerate(SERVOS):
+            if servo in found:
+                self.newest_rad[joint] = (found[servo][feetech.POSITION] - self._zero[joint]) * self._rad[joint]
         if self.silent:
             return None
-        states = [feetech.state_of(answers[servo].content) for servo in SERVOS]
+        states = [found[servo] for servo in SERVOS]
         columns = {each: np.array([state[each] for state in states], np.float64) for each in feetech.STATE}
         load_n_m = columns[feetech.LOAD] / 1000.0 * STALL_TORQUE_N_M
         by_current_n_m = np.abs(columns[feetech.CURRENT]) * AMPERE_COUNTS / STALL_A * STALL_TORQUE_N_M
@@ -151,7 +157,7 @@ class ArmServos:
             for joint, (name, servo) in enumerate(zip(JOINTS, SERVOS, strict=True))
         }
         return ArmState(
-            position_rad=(columns[feetech.POSITION] - self._zero) * self._rad,
+            position_rad=self.newest_rad.copy(),
             velocity_rad_s=columns[feetech.VELOCITY] * self._rad,
             # Duty without current is a joint that moves freely, and current without duty one that is moved.
             effort_n_m=np.sign(load_n_m) * np.minimum(np.abs(load_n_m), by_current_n_m),
@@ -160,8 +166,11 @@ class ArmServos:
             faults={name: text for name, text in faults.items() if text},
         )
 
-    def drive(self, target_rad: NDArray[np.float64] | None) -> None:
+    def drive(self, target_rad: NDArray[np.float64] | None, gripper_n_m: float = GRIPPER_TORQUE_N_M) -> None:
         """Tells the servos where to be `[6]`; None takes their torque off.
+
+        Args:
+          gripper_n_m: torque that the gripper may give.
 
         Raises:
           OSError: the adapter is gone.
@@ -171,6 +180,8 @@ class ArmServos:
             self._bus.write_all(feetech.TORQUE_ENABLE, dict.fromkeys(SERVOS, 0))
             self._torque_on = False
             return
+        # Again at every tick, likewise; a servo whose power was off for a moment has forgotten it.
+        self._bus.write_all(feetech.TORQUE_LIMIT, {SERVOS[GRIPPER]: _torque_limit(gripper_n_m)})
         counts = np.rint(target_rad / self._rad + self._zero).clip(0, COUNTS_PER_TURN - 1)
         self._bus.write_all(feetech.GOAL_POSITION, dict(zip(SERVOS, counts.astype(int).tolist(), strict=True)))
         if not self._torque_on:
@@ -282,6 +293,11 @@ def read_calibration(path: Path) -> Mapping[str, _Calibrated]:
     if missing := [name for name in JOINTS if name not in file]:
         raise UserError(f"The calibration {path} is of another kind of arm: it lacks {', '.join(missing)}.")
     return file
+
+
+def _torque_limit(torque_n_m: float) -> int:
+    """As the servo has it."""
+    return round(1000 * torque_n_m / STALL_TORQUE_N_M)
 
 
 def _name(servo: int) -> str:

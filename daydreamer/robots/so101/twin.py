@@ -15,23 +15,40 @@ from daydreamer.robots.so101.constants import (
     BACKLASH_RAD,
     CAMERA_PERIOD_S,
     COUNT_RAD,
+    GRIPPER,
     GRIPPER_TORQUE_N_M,
     JOINTS,
     READY_RAD,
     REST_RAD,
+    ROOM_C,
     STALL_TORQUE_N_M,
+    STALLED_C,
     TABLE,
+    WARMING_S,
     carried,
 )
+from daydreamer.robots.so101.easing import Easing
 from daydreamer.robots.so101.embodiment import WRIST
 from daydreamer.robots.so101.lowering import LoweringTargets
 from sim.description import Camera, Randomised, Sensor, TwinDescription
 from sim.motors import PositionMotors
 from sim.twin import Twin
 
-ROOM_C, STALLED_C, WARMING_S = 25.0, 100.0, 200.0
-"""Of a motor that has long done nothing, of one that has long given its stall torque, and about how long that takes:
-ours, of the order of what the servo's owners see."""
+
+class _Servos(PositionMotors):
+    """Servos whose gripper is eased, as the driver does it."""
+
+    def reset(self) -> None:
+        """See `MotorModel.reset`."""
+        super().reset()
+        self._easing = Easing()
+
+    def torque(self, time_s: float, position_rad: np.ndarray, velocity_rad_s: np.ndarray) -> np.ndarray:
+        """See `MotorModel.torque`."""
+        torque_n_m = super().torque(time_s, position_rad, velocity_rad_s)
+        asked_n_m = torque_n_m[GRIPPER] / self.strength[GRIPPER]
+        self.torque_limit_n_m[GRIPPER] = self._easing.torque_n_m(time_s, asked_n_m, velocity_rad_s[GRIPPER])
+        return torque_n_m
 
 
 def _motors(config: TwinConfig) -> PositionMotors:
@@ -42,7 +59,7 @@ def _motors(config: TwinConfig) -> PositionMotors:
         max_error_rad=math.inf,
     )
     joints = len(JOINTS)
-    return PositionMotors(
+    return _Servos(
         targets,
         stiffness_n_m_rad=np.full(joints, config.stiffness_n_m_rad),
         damping_n_m_s_rad=np.zeros(joints),  # the model's joints have it
