@@ -195,7 +195,7 @@ class ToyWorld:
         rows = {"observation/x": np.concatenate([idle, driven]).astype(np.float32)}
         rows["action"] = np.repeat(np.float32([0.0, 0.7]), each)[:, None].repeat(2, 1)
         rows["reward"] = np.zeros(count, np.float32)
-        rows |= {flag: np.zeros(count, bool) for flag in ("is_last", "is_terminal", "by_policy")}
+        rows |= {flag: np.zeros(count, bool) for flag in ("is_last", "is_terminal", "by_policy", "shown")}
         rows["is_first"] = np.arange(count) % each == 0
         self.steps = LoggedSteps(TOY, rows, {})
         self.reward = WishedReward(
