@@ -170,7 +170,7 @@ def _read_block(path: Path, spec: RobotSpec, most: int) -> dict[str, np.ndarray]
     if (fields["format_version"], fields["spec_hash"]) != (FORMAT_VERSION, spec.hash):
         raise ValueError("it is of another format or robot")
     layout, count = row_layout(spec), len(rows["reward"])
-    if "shown" not in rows:  # as in files of before 2026-11-28
+    if "shown" not in rows:  # as in files of before 2026-11-27
         del layout["shown"]
     found = {name: (values.shape, str(values.dtype)) for name, values in rows.items()}
     if not 0 < count <= most or found != {name: ((count, *shape), dtype) for name, (shape, dtype) in layout.items()}:

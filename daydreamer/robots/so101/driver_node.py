@@ -154,7 +154,6 @@ class ArmDriver:
         if not believed:
             self._complaints.add("A joint's angle does not follow from those before; such a sample is not used")
             return
-        self._position_rad = state.position_rad
         self._publish(state, now_s)
 
     def _look_at_effort(self, state: ArmState, now_s: float) -> None:
