@@ -125,7 +125,7 @@ class Recording:
 
 
 def _ratio(ours: np.ndarray, unchanged: np.ndarray) -> list[float]:
-    """Of errors `[windows, horizons, elements]`, the root mean squares over each other, by horizon."""
+    """How large our errors `[windows, horizons, elements]` are beside the others, as root mean squares, by horizon."""
     squared = (np.square(errors, dtype=np.float64).mean((0, 2)) for errors in (ours, unchanged))
     return [float(value) for value in np.sqrt(np.divide(*squared))]
 
@@ -373,7 +373,7 @@ class Trial:
 
 
 _trial: list[Trial] = []
-"""Of this process."""
+"""What this process measures, once it has begun."""
 
 
 def _begin(*arguments: Any) -> None:

@@ -58,7 +58,7 @@ AWAY_RAD = (0.25, -0.25, -0.25, 0.25, 0.25)
 """From where it is blocked, of each joint: where it is told to be."""
 HOT_C, COOL_C = 66.0, 45.0
 EASED = 0.35
-"""Of its stall torque: what a servo can give for ever is a third of it."""
+"""Share of the stall torque below which a servo is spared: it can give a third for ever."""
 AFTERWARDS_S = 30.0
 ENDS_S = 5.0
 
@@ -154,7 +154,7 @@ class Trial:
 
 
 def _fastest(samples: Sequence[Sample]) -> float:
-    """Of any joint, over a tenth of a second."""
+    """The greatest speed of any joint, rad/s, over a tenth of a second."""
     fastest = 0.0
     for begin, first in enumerate(samples):
         later = next((each for each in samples[begin + 1 :] if each.time_s >= first.time_s + 0.1), None)
@@ -439,7 +439,7 @@ class _OnStandIn:
 
 
 def summarise(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of the repetitions: of each number its median and range, and of all else how often it was."""
+    """What the repetitions have in common: median and range of each number, and how often all else was so."""
     summary: dict[str, Any] = {"repeats": len(figures)}
     for name in figures[0]:
         values = [each[name] for each in figures]
@@ -472,7 +472,7 @@ def print_table(results: dict[str, dict[str, Any]]) -> None:
     for name, summary in results.items():
         case, where = name.split(", in ")
         number = summary["repeats"]
-        reacts = "; ".join(f"{what}" if n == number else f"{what} ({n})" for what, n in summary["reacts"].items())
+        reacts = "; ".join(what if n == number else f"{what} ({n})" for what, n in summary["reacts"].items())
         alone = "by itself" if summary["by_itself"].get("True") == number else "once an operator says so"
         cells = [
             _span(summary["reaction_s"], number, 1),

@@ -30,33 +30,40 @@ SMALL: dict[str, Any] = {
 }
 """What its tasks have in common."""
 
-MEASURED: dict[str, Any] = {
-    "hues": True,
-    "image_loss": "none",
-    "memory": False,
-    "stochastic": 1,
-    "classes": 4,
-    "head_layers": 2,
-}
-"""A model for tasks where what a grasp depends on is all measured, by joints and hues, and grasps are rare, see
-docs/learning.md."""
-
-PICK_PLACE_DEFAULT = merge(
+RARE_GRASPS: dict[str, Any] = merge(
     SMALL,
     {
-        "model": MEASURED | {"noise_correlation": 0.0},
-        # As published: 2,000 random steps, each of them anew.
-        "actor": {"random_s": 1000.0, "random_hold_s": 0.5},
+        "model": {
+            "hues": True,
+            "image_loss": "none",
+            "memory": False,
+            "stochastic": 1,
+            "classes": 4,
+            "head_layers": 2,
+        },
         "learner": {
-            "train_ratio": 512.0,  # four gradient steps a second at 2 Hz
-            "minimum_s": 200.0,
             "free_nats": 0.0,  # a grasp or none is 0.7 nats at most
             # Between holding something and holding nothing there is nothing, which disturbances would make of it.
             "imagination_noise": 0.0,
             # Where nobody has been much is promised, and the policy, once there, does nothing else.
             "shown_scale": 1.0,
-            "discount": 0.97,
             "recent_share": 0.25,
+        },
+    },
+)
+"""For tasks where what a grasp depends on is all measured, by joints and hues, and grasps are rare, see
+docs/learning.md."""
+
+PICK_PLACE_DEFAULT = merge(
+    RARE_GRASPS,
+    {
+        "model": {"noise_correlation": 0.0},
+        # As published: 2,000 random steps, each of them anew.
+        "actor": {"random_s": 1000.0, "random_hold_s": 0.5},
+        "learner": {
+            "train_ratio": 512.0,  # four gradient steps a second at 2 Hz
+            "minimum_s": 200.0,
+            "discount": 0.97,
             "recent_s": 600.0,
         },
     },

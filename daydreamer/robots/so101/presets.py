@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daydreamer.config import merge
-from daydreamer.robots.arm.presets import MEASURED, SMALL
+from daydreamer.robots.arm.presets import RARE_GRASPS
 from daydreamer.robots.so101.constants import STATE_PERIOD_S, STIFFNESS_N_M_RAD
 
 OVERRIDES: dict[str, Any] = {
@@ -15,18 +15,14 @@ OVERRIDES: dict[str, Any] = {
 }
 
 PICK_PLACE_FINE_DEFAULT = merge(
-    SMALL,
+    RARE_GRASPS,
     {
-        "model": MEASURED | {"noise_correlation": 0.5},
+        "model": {"noise_correlation": 0.5},
         "actor": {"random_s": 60.0, "random_hold_s": 0.5},
         "learner": {
             "train_ratio": 102.4,  # four gradient steps a second
             "minimum_s": 60.0,
-            "free_nats": 0.0,
-            "imagination_noise": 0.0,
-            "shown_scale": 1.0,
             "discount": 0.985,
-            "recent_share": 0.25,
             "recent_s": 300.0,
         },
     },
