@@ -1,8 +1,8 @@
 """DreamerV3's own implementation (Hafner et al. 2023), out of a checkout of it, on the robot.
 
 Agent, replay and batches are built by their own code in their configuration `dmc_proprio` (vector observations,
-`size1m`), or with pictures `dmc_vision` and `size1m`, which is their smallest, in float32; the loop here takes the place
-of their driver, in lock-step with the robot.
+`size1m`), or with pictures `dmc_vision` and `size1m`, which is their smallest, in float32; the loop here takes the
+place of their driver, in lock-step with the robot.
 """
 
 from __future__ import annotations
