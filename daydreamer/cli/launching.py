@@ -76,8 +76,8 @@ def arguments_with(defaults: Mapping[str, str]) -> dict[str, str]:
 
 PLAY_ARGUMENTS = {
     "from": "directory of the session that has learned it, as from:=~/monday; it is only read",
-    "version": "which of its policies: best (by the reward of a minute of what it chose itself), newest, or a number "
-    "(default: best)",
+    "version": "which of its policies: best (the newest of those whose reward, over a minute of what they chose "
+    "themselves, is within one standard error of the highest), newest, or a number (default: best)",
     "body": LEARN_ARGUMENTS["body"],
     "interface": LEARN_ARGUMENTS["interface"],
     "minutes": "robot time, as minutes:=20 (default: 10)",

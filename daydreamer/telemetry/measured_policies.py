@@ -21,6 +21,9 @@ at work for seconds, too few to tell good ones from lucky ones."""
 LEAST_S = 10.0
 """Of steps within the window that policies chose; less is no measurement."""
 
+LEAST_EPISODES = 3
+"""The window grows until it has so many whole ones: of one that lasts a minute nobody knows how lucky it was."""
+
 BEST, NEWEST = "best", "newest"
 
 
@@ -33,12 +36,14 @@ class MeasuredPolicy:
       metadata: see `SnapshotMetadata`.
       reward: mean per step of what followed the actions that it and its neighbours chose; None for too few of them.
       steps: how many these are.
+      standard_error: of that mean, by how the episodes that these steps are of differ; 0 where it is one alone.
     """
 
     path: Path
     metadata: SnapshotMetadata
     reward: float | None
     steps: int
+    standard_error: float = 0.0
 
     @property
     def version(self) -> int:
@@ -74,8 +79,9 @@ class MeasuredPolicy:
 def measure_policies(session: Session, window_s: float = WINDOW_S) -> list[MeasuredPolicy]:
     """The policies that a session has kept, in the order in which they were made; those that are damaged are left out.
 
-    What counts are steps within `window_s`, half before and half after a policy was made, that follow an action which
-    was a policy's own: nothing random, no rhythm, no rescue, no operator.
+    What counts are steps within `window_s`, half before and half after a policy was made, or as much more as it takes
+    for `LEAST_EPISODES` whole episodes, that follow an action which was a policy's own: nothing random, no rhythm, no
+    rescue, no operator.
 
     Raises:
       UserError: logs or policies cannot be read, or are of another robot.
@@ -88,16 +94,18 @@ def measure_policies(session: Session, window_s: float = WINDOW_S) -> list[Measu
             continue
     if not kept:
         return []
-    robot_s, reward = _chosen_by_policies(read_columns(session, images=False, problems=[]))
-    sums = np.concatenate(((0.0,), np.cumsum(reward)))
+    chosen = _chosen_by_policies(read_columns(session, images=False, problems=[]))
+    least_steps = max(1, session.spec.steps(LEAST_S))
     policies = []
     for path, metadata in kept:
         made_s = metadata.env_steps * session.spec.control_period_s
-        begin, end = np.searchsorted(robot_s, (made_s - window_s / 2, made_s + window_s / 2))
-        steps = int(end - begin)
-        enough = steps >= max(1, session.spec.steps(LEAST_S))
-        mean = float(sums[end] - sums[begin]) / steps if enough else None
-        policies.append(MeasuredPolicy(path, metadata, mean, steps))
+        about = chosen.within(made_s, window_s / 2)
+        if len(about.reward) < least_steps:
+            policies.append(MeasuredPolicy(path, metadata, None, len(about.reward)))
+            continue
+        about = chosen.within(made_s, max(window_s / 2, chosen.reach(made_s, LEAST_EPISODES)))
+        mean = float(about.reward.mean())
+        policies.append(MeasuredPolicy(path, metadata, mean, len(about.reward), about.standard_error()))
     return policies
 
 
@@ -105,7 +113,7 @@ def choose_policy(session: Session, wanted: str = BEST) -> MeasuredPolicy:
     """A policy of a session that is sound.
 
     Args:
-      wanted: 'best' by measured reward, where none has one the newest; 'newest'; or the number of a version.
+      wanted: 'best' by measured reward, see `_best`; 'newest'; or the number of a version.
 
     Raises:
       UserError: there is none, or not this one.
@@ -117,17 +125,29 @@ def choose_policy(session: Session, wanted: str = BEST) -> MeasuredPolicy:
         )
     if wanted not in (BEST, NEWEST):
         return _numbered(session, policies, wanted)
-    policies.sort(key=lambda policy: policy.version, reverse=True)
-    if wanted == BEST:  # the newest of equals
-        policies.sort(key=lambda policy: -np.inf if policy.reward is None else policy.reward, reverse=True)
-    for policy in policies:
+    while policies:
+        policy = _best(policies) if wanted == BEST else policies[-1]
         try:
             read_snapshot(policy.path, session.spec)
         except UserError as error:
             refusal = error
+            policies.remove(policy)
         else:
             return policy
     raise refusal
+
+
+def _best(policies: Sequence[MeasuredPolicy]) -> MeasuredPolicy:
+    """The newest of those that are within one standard error of the highest reward, where none has one of all.
+
+    The highest of many measurements is a lucky one, and a later policy has learned from more: this is the rule of one
+    standard error (Breiman et al. 1984). How well the later one is known does not help it.
+    """
+    measured = [(policy, policy.reward) for policy in policies if policy.reward is not None]
+    if not measured:
+        return policies[-1]
+    highest, reward = max(measured, key=lambda each: each[1])
+    return [policy for policy, other in measured if other >= reward - highest.standard_error][-1]
 
 
 def _numbered(session: Session, policies: Sequence[MeasuredPolicy], wanted: str) -> MeasuredPolicy:
@@ -140,8 +160,43 @@ def _numbered(session: Session, policies: Sequence[MeasuredPolicy], wanted: str)
     return by_version[wanted]
 
 
-def _chosen_by_policies(steps: StepColumns) -> tuple[np.ndarray, np.ndarray]:
-    """Robot time and reward, each `[chosen]`, of the steps that follow an action that a policy chose."""
+@dataclasses.dataclass(frozen=True)
+class _ChosenSteps:
+    """Steps that follow an action which a policy chose, each `[chosen]`.
+
+    Attributes:
+      robot_s: at which they ended.
+      reward: that they brought.
+      episode: the number of that which each is of.
+    """
+
+    robot_s: np.ndarray
+    reward: np.ndarray
+    episode: np.ndarray
+
+    def within(self, middle_s: float, half_s: float) -> _ChosenSteps:
+        """Those at most so far from a moment."""
+        part = slice(*np.searchsorted(self.robot_s, (middle_s - half_s, middle_s + half_s)))
+        return _ChosenSteps(self.robot_s[part], self.reward[part], self.episode[part])
+
+    def reach(self, middle_s: float, episodes: int) -> float:
+        """How far from a moment so many whole episodes end, or all that there are."""
+        begins = np.unique(self.episode, return_index=True)[1]
+        ends_s = np.sort(np.maximum.reduceat(np.abs(self.robot_s - middle_s), begins))
+        return float(ends_s[:episodes][-1])
+
+    def standard_error(self) -> float:
+        """Of the mean reward: steps of one episode are alike, so that episodes are what is counted."""
+        episode = np.unique(self.episode, return_inverse=True)[1]
+        deviations = np.bincount(episode, self.reward - self.reward.mean())
+        count = len(deviations)
+        if count < 2:
+            return 0.0
+        return float(np.sqrt(count / (count - 1) * np.square(deviations).sum()) / len(self.reward))
+
+
+def _chosen_by_policies(steps: StepColumns) -> _ChosenSteps:
     chosen = (steps.policy_version > 0) & (steps.intervention == 0)
     follows = chosen[:-1] & (steps.is_first[1:] == 0) & np.isfinite(steps.reward[1:])
-    return steps.robot_s[1:][follows], steps.reward[1:][follows]
+    episode = np.cumsum(steps.is_first)
+    return _ChosenSteps(steps.robot_s[1:][follows], steps.reward[1:][follows], episode[1:][follows])

@@ -53,6 +53,8 @@ def test_a_policy_is_measured_by_what_it_and_its_neighbours_chose(recorder):
     # Within 25 s of the end there are 500 steps, of which half count; beyond it there are none.
     assert measured[4].reward is not None and (measured[5].reward, measured[5].steps) == (None, 0)
     assert by_version(recorder, window_s=8.0)[2].reward is None  # too few
+    # Three whole episodes of 12.5 s about second 90 are those from second 75 to 112.5: 22.5 s to either side.
+    assert by_version(recorder, window_s=20.0)[2].steps == pytest.approx(45 * RATE, abs=6)
 
 
 def test_the_best_is_chosen_and_not_the_newest(recorder):
@@ -71,6 +73,25 @@ def test_the_best_is_chosen_and_not_the_newest(recorder):
     assert choose_policy(session).version in (3, 21)
     with pytest.raises(UserError, match="damaged"):
         choose_policy(session, "9")
+
+
+def test_what_could_be_luck_does_not_choose_an_older_policy(recorder):
+    """Episodes earn 5 or 13, every other one: the mean of a minute's five or six is known to 1.8."""
+
+    def change(step):
+        second = step.sequence / RATE
+        gain = 1.0 if 60 <= second < 120 else 6.0 if 120 <= second < 180 else 0.0
+        step.reward = (13.0 if second // 12.5 % 2 else 5.0) + gain
+
+    recorder.log(240.0, change)
+    for version, seconds in ((3, 30), (9, 90), (21, 210)):
+        keep(recorder, version, seconds)
+    measured = by_version(recorder)
+    assert measured[9].reward == max(each.reward for each in measured.values())
+    assert measured[9].standard_error == pytest.approx(4.0 / np.sqrt(5.0), rel=0.15)
+    assert choose_policy(recorder.session).version == 21
+    keep(recorder, 15, 150)
+    assert choose_policy(recorder.session).version == 15
 
 
 def test_without_a_measurement_the_newest_is_the_best(recorder):

@@ -12,8 +12,8 @@ VersionOption = Annotated[
     str,
     typer.Option(
         metavar="best|newest|N",
-        help="Which of its policies: 'best' is the one with the highest reward over a minute of what it chose itself, "
-        "N a version.",
+        help="Which of its policies: 'best' is the newest of those whose reward, over a minute of what they chose "
+        "themselves, is within one standard error of the highest, N a version.",
     ),
 ]
 Sample = Annotated[
