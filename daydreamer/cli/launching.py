@@ -23,7 +23,7 @@ from daydreamer.cli.begin import Beginning
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.play import make_played_session
-from daydreamer.cli.supervise import check_installation
+from daydreamer.cli.supervise import check_installation, require_live
 from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, driver_process, session_processes
@@ -259,6 +259,7 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
             overrides=[*beginning.overrides, *split_settings(arguments["set"])],
             parent=beginning.parent,
         )
+        require_live(config)
         check_installation(config)
         return beginning.make(_path(arguments["session"]), config)
 
