@@ -119,7 +119,7 @@ def test_it_gives_back_after_its_time_and_comes_again_when_the_policy_is_stuck_a
 def test_it_leaves_alone_whoever_is_paid_and_what_a_policy_ends_by_itself():
     learner = Learner(teacher_after_s=5.0)
     learner.task.paid = 0.1
-    learner.live(60)
+    learner.live(12)
     assert learner.seeds == [] and not learner.teacher.has_intervened and learner.task.heard == 0
     assert not any("taken_over" in fields for _, fields in learner.events)
 
