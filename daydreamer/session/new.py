@@ -69,7 +69,10 @@ def configure(
     elif config.learner.inherited_share:
         raise UserError("learner.inherited_share is of another session's experience; name that session with --from.")
     if config.learner.demonstration_share and not is_shown:
-        raise UserError("learner.demonstration_share is of demonstrations; name their sessions with --demonstrations.")
+        raise UserError(
+            "learner.demonstration_share is of demonstrations; name their sessions with --demonstrations, under ros2 "
+            "launch with demonstrations:=."
+        )
     return config
 
 
