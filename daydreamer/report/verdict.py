@@ -64,7 +64,7 @@ def _learned(history: SessionHistory) -> list[str]:
     sentences += [f"It learned also from {shown.sentence}." for shown in history.session.record.demonstrations]
     interventions = interventions_in(history.steps)
     if interventions.chosen_steps and not history.session.teacher:
-        who = "An operator" if history.is_live else "A scripted teacher"
+        who = "An operator" if history.session.config.actor.teacher_after_s is None else "A scripted teacher"
         sentences.append(interventions.sentence(who, history.session.spec.control_period_s))
     milestones = history.session.presentation.milestones
     if history.milestones_s:

@@ -54,7 +54,7 @@ class Interventions:
         times = "one intervention" if self.count == 1 else f"{self.count} interventions"
         return (
             f"{who} chose {self.share:.0%} of the steps, in {times}, {self.per_minute(control_period_s):.1f} a robot "
-            f"minute, and in {self.taken_over} of {self.episodes} episodes, whose successes are not the policy's."
+            f"minute, and in {self.taken_over} of {self.episodes} episodes: what those came to is not the policy's alone."
         )
 
 
