@@ -52,9 +52,10 @@ class Interventions:
     def sentence(self, who: str, control_period_s: float) -> str:
         """For people; `who` it was, as 'An operator'."""
         times = "one intervention" if self.count == 1 else f"{self.count} interventions"
+        rate = self.per_minute(control_period_s)
         return (
-            f"{who} chose {self.share:.0%} of the steps, in {times}, {self.per_minute(control_period_s):.1f} a robot "
-            f"minute, and in {self.taken_over} of {self.episodes} episodes: what those came to is not the policy's alone."
+            f"{who} chose {self.share:.0%} of the steps, in {times}, {rate:.1f} a robot minute, and in "
+            f"{self.taken_over} of {self.episodes} episodes: what those came to is not the policy's alone."
         )
 
 
