@@ -1,13 +1,15 @@
 """Many robots learn at once, each by itself: their gradient steps are one program on one device, a GPU above all.
 
     python benchmarks/many_robots.py ARMS --out DIR [--seeds 20 21 ...] [--minutes 8] [--nominal] [--only ARM ...]
+    python benchmarks/many_robots.py ARMS --out DIR --robot so101 --task pick_place_fine --demonstrations SHOWN
 
 ARMS is a file of JSON, {"name of an arm": ["section.key=value", ...], ...}. Each arm trains a robot for each seed in
-lock-step, as `paired_arms.py` does and with the same figures, which land in DIR/ARM.json for its table. But there each
-robot has a learner of its own. What a gradient step costs a GPU is launching its kernels, and those of eighty learners
-side by side are as many as those of one. Here the twins and their actors are processes, and one program makes the
-gradient step of all learners (`jax.vmap`). Arms that differ in numbers of `TRACED` alone share it; others have one of
-their own, which is compiled by itself.
+lock-step, as `paired_arms.py` does. DIR/ARM.json has the same figures of robots that walk, for its table; of others it
+has the episodes, see `episode_figures.py`. But there each robot has a learner of its own. What a gradient step costs a
+GPU is launching its kernels, and those of eighty learners side by side are as many as those of one. Here the twins and
+their actors are processes, and one program makes the gradient step of all learners (`jax.vmap`). Arms that differ in
+numbers of `TRACED` alone share it, or in what no learner sees; others have one of their own, which is compiled by
+itself.
 
 The gradient steps are those of `daydreamer train`, in the same order and of the same experience, but for rounding. The
 processor's seconds are those of twin and actor alone. Have XLA tune nothing on a GPU: with
@@ -34,15 +36,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import episode_figures
 import jax
 import jax.numpy as jnp
 import msgspec
 import numpy as np
-from paired_arms import RANDOM_ROBOT, RATE_HZ, commit_of, figures, table
+from paired_arms import RANDOM_ROBOT, commit_of, figures, table
 
+from daydreamer.cli.begin import Beginning
 from daydreamer.config import SessionConfig
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
+from daydreamer.learner.inherited import read_inherited_experience
 from daydreamer.learner.learner import RESTART_SEED, Learner
 from daydreamer.lockstep import LockstepSession
 from daydreamer.policy.policy import (
@@ -52,8 +57,8 @@ from daydreamer.policy.policy import (
     flatten_parameters,
     unflatten_parameters,
 )
-from daydreamer.replay import APPEND_SIZES, Replay, ReplayState, append_rows, row_layout
-from daydreamer.robots.registry import find_robot, make_task, provider_of
+from daydreamer.replay import APPEND_SIZES, InheritedExperience, Replay, ReplayState, append_rows, row_layout
+from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec
@@ -63,7 +68,9 @@ from daydreamer.timing import LatencyStatistics
 TRACED = ("imagination_noise", "imagination_scale", "imitation_scale", "replay_value_scale")
 """Settings of the learner that are numbers in the program, one for each robot, and not part of it."""
 CAPACITY = 1 << 15
-"""Steps that each replay holds; 27 minutes."""
+"""Steps that each replay holds; 27 minutes at 20 Hz."""
+WALKING = {"up_z", "forward_velocity_m_s"}
+"""What the figures of walking are made of."""
 HEADER = np.dtype([("rows", "i4"), ("updates", "i4")])
 
 
@@ -74,23 +81,27 @@ class Robot:
     Attributes:
       arm: its name.
       seed: of everything, the robot included.
-      config: of its session.
+      session: its own.
       connection: to the process that lives it.
       memory: where its newest policy lies, as numbers.
     """
 
     arm: str
     seed: int
-    config: SessionConfig
+    session: Session
     connection: Connection
     memory: SharedMemory
 
+    @property
+    def config(self) -> SessionConfig:
+        return self.session.config
 
-def program_of(config: SessionConfig) -> bytes:
+
+def program_of(session: Session) -> bytes:
     """What robots that share a program have in common."""
-    learner = msgspec.structs.replace(config.learner, **dict.fromkeys(TRACED, 1.0))
-    model = msgspec.structs.replace(config.model, acting_noise=1.0)
-    return msgspec.json.encode((learner, model))
+    learner = msgspec.structs.replace(session.config.learner, **dict.fromkeys(TRACED, 1.0))
+    model = msgspec.structs.replace(session.config.model, acting_noise=1.0)
+    return msgspec.json.encode((session.spec.hash, learner, model))
 
 
 # The robot's side.
@@ -183,10 +194,8 @@ def policy_shapes(spec: RobotSpec, config: SessionConfig) -> dict[str, tuple[int
     return dict(sorted(shapes.items()))
 
 
-def live(
-    config: SessionConfig, steps: int, deadline_s: float, out: Path, connection: Connection, memory_name: str
-) -> None:
-    """The life of one robot, in a process of its own; its figures are written to `out`.json."""
+def live(directory: Path, steps: int, deadline_s: float, connection: Connection, memory_name: str) -> None:
+    """The life of one robot, in a process of its own; its figures are written to `directory`.json."""
     import daydreamer.lockstep as lockstep
     from daydreamer.compilation import keep_compilations
 
@@ -195,13 +204,15 @@ def live(
     memory = SharedMemory(memory_name)
     DistantLearner.connection, DistantLearner.memory = connection, memory
     lockstep.Learner = DistantLearner  # type: ignore[misc]
-    task = make_task(config)
-    session = Session.create(out, config, task.spec, task.presentation, provider_of(config.robot))
+    session = Session.open(directory)
+    config = session.config
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin, session.lock():
-        DistantLockstep(session, twin, task).run(steps, lambda figures: None, lambda: time.time() > deadline_s)
+        robot = DistantLockstep(session, twin, make_task(config))
+        robot.run(steps, lambda figures: None, lambda: time.time() > deadline_s)
     times = {"processor_s": round(time.process_time(), 1), "wall_s": round(time.monotonic() - begin_s, 1)}
-    result = figures(Session.open(out)) | times
-    write_anywhere(out.with_suffix(".json"), json.dumps(result).encode())
+    lived = Session.open(directory)
+    result = (figures(lived) if WALKING <= set(lived.spec.info) else episode_figures.of(lived)) | times
+    write_anywhere(directory.with_suffix(".json"), json.dumps(result).encode())
 
 
 # The learners' side.
@@ -210,33 +221,39 @@ def live(
 class Learners:
     """Those that share a program and a schedule, side by side on one device."""
 
-    def __init__(self, robots: Sequence[Robot], spec: RobotSpec):
+    def __init__(self, robots: Sequence[Robot]):
         self.robots = robots
-        self.spec = spec
-        config = robots[0].config
+        session = robots[0].session
+        self.spec = spec = session.spec
+        config = session.config
+        self._hindsight = make_task(config).hindsight
         self._traced = {
             name: np.array([getattr(robot.config.learner, name) for robot in robots], np.float32) for name in TRACED
         }
         seeds = np.array([robot.config.seed ^ RESTART_SEED for robot in robots], np.uint32)
-        agent = Agent(spec, config.model, config.learner)
+        agent = Agent(spec, config.model, config.learner, hindsight=self._hindsight)
         self._state = jax.jit(jax.vmap(agent.initialize))(seeds)
         rows = {
             name: jnp.zeros((len(robots), CAPACITY, *shape), dtype) for name, (shape, dtype) in row_layout(spec).items()
         }
         self._replay = ReplayState(rows, *jnp.zeros((2, len(robots)), jnp.int32))
+        self._shown = shown_to(session)
         self._append = jax.jit(jax.vmap(append_rows, in_axes=(0, 0, 0)), donate_argnums=0)
-        self._update = jax.jit(jax.vmap(self._one_update), donate_argnums=1)
+        self._update = jax.jit(jax.vmap(self._one_update, in_axes=(0, 0, 0, None)), donate_argnums=1)
         self._flat = jax.jit(jax.vmap(self._flat_policy))
         self.rounds = 0
         self.updating_s = 0.0
 
     def compile(self) -> None:
-        self._update = self._update.lower(self._traced, self._state, self._replay).compile()
+        self._update = self._update.lower(self._traced, self._state, self._replay, self._shown).compile()
 
-    def _one_update(self, traced: dict[str, Any], state: Any, replay: ReplayState) -> tuple[Any, Any]:
+    def _one_update(
+        self, traced: dict[str, Any], state: Any, replay: ReplayState, shown: InheritedExperience | None
+    ) -> tuple[Any, Any]:
         config = self.robots[0].config
-        agent = Agent(self.spec, config.model, msgspec.structs.replace(config.learner, **traced))
-        return agent._update(state, replay)
+        learner = msgspec.structs.replace(config.learner, **traced)
+        agent = Agent(self.spec, config.model, learner, hindsight=self._hindsight)
+        return agent._update(state, replay._replace(inherited=shown))
 
     def _flat_policy(self, state: Any) -> Any:
         flat = flatten_parameters(acting_parameters(state.parameters))
@@ -288,10 +305,18 @@ class Learners:
                 begin += length
         self._replay = self._append(self._replay, rows, counts)
         for _ in range(updates.pop()):
-            self._state, _ = self._update(self._traced, self._state, self._replay)
+            self._state, _ = self._update(self._traced, self._state, self._replay, self._shown)
         policies = np.asarray(self._flat(self._state))
         for number in messages:
             np.frombuffer(self.robots[number].memory.buf, np.float32)[: policies.shape[1]] = policies[number]
+
+
+def shown_to(session: Session) -> InheritedExperience | None:
+    """The demonstrations that a session draws from, if there are any."""
+    rows = read_inherited_experience(session, lambda kind, **fields: None)
+    if rows is None:
+        return None
+    return InheritedExperience(jax.device_put(rows), jnp.float32(session.config.learner.demonstration_share))
 
 
 def main() -> int:
@@ -302,6 +327,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=8.0, help="of robot time, for each robot")
     parser.add_argument("--nominal", action="store_true", help="the robot of the published figures for every seed")
     parser.add_argument("--only", nargs="+", metavar="ARM")
+    parser.add_argument("--robot", default="a1")
+    parser.add_argument("--task", help="what it learns; its usual task if left out")
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--demonstrations", type=Path, nargs="+", default=[], metavar="DIR", help="for every robot")
     parser.add_argument(
         "--limit-s", type=float, default=float("inf"), help="after which all of them end where they are"
     )
@@ -309,7 +338,6 @@ def main() -> int:
     arms = json.loads(options.arms.read_text())
     arms = {name: arms[name] for name in options.only or arms}
     options.out.mkdir(parents=True, exist_ok=True)
-    steps = round(options.minutes * 60 * RATE_HZ)
     deadline_s = time.time() + options.limit_s
     begin_s = time.monotonic()
     robots, processes = [], []
@@ -317,15 +345,15 @@ def main() -> int:
     for arm, overrides in arms.items():
         for seed in options.seeds:
             random = [] if options.nominal else [RANDOM_ROBOT]
-            robot, process = begin(context, arm, seed, [*overrides, *random], steps, options.out, deadline_s)
+            session = new_session(options, arm, seed, [*overrides, *random])
+            robot, process = begin(context, arm, session, deadline_s)
             robots.append(robot)
             processes.append(process)
     groups: dict[bytes, list[Robot]] = {}
     for robot in robots:
-        groups.setdefault(program_of(robot.config), []).append(robot)
-    spec = make_task(robots[0].config).spec
+        groups.setdefault(program_of(robot.session), []).append(robot)
     print(f"{len(robots)} robots, {len(groups)} programs, {jax.devices()}", flush=True)
-    learners = [Learners(group, spec) for group in groups.values()]
+    learners = [Learners(group) for group in groups.values()]
     threads = [threading.Thread(target=serve, args=(each, begin_s), daemon=True) for each in learners]
     for thread in threads:
         thread.start()
@@ -335,31 +363,42 @@ def main() -> int:
     for robot in robots:
         robot.memory.unlink()
     print(f"{time.monotonic() - begin_s:.0f} s in all; robots that failed: {failed}")
-    print(table(options.out, None))
+    walk = WALKING <= set(robots[0].session.spec.info)
+    print(table(options.out, None) if walk else episode_figures.table(options.out))
     return bool(failed)
 
 
-def begin(
-    context: Any, arm: str, seed: int, overrides: list[str], steps: int, out: Path, deadline_s: float
-) -> tuple[Robot, Any]:
+def new_session(options: argparse.Namespace, arm: str, seed: int, overrides: list[str]) -> Session:
+    """What `daydreamer train` would make of the same settings."""
+    beginning = Beginning(None, None, options.demonstrations)
+    config = configure(
+        robot=options.robot,
+        task=options.task,
+        preset=options.preset,
+        minutes=options.minutes,
+        seed=seed,
+        overrides=[*beginning.overrides, *overrides],
+        is_shown=beginning.is_shown,
+    )
+    return beginning.make(options.out / arm / f"seed{seed}", config)
+
+
+def begin(context: Any, arm: str, session: Session, deadline_s: float) -> tuple[Robot, Any]:
     """A robot whose process has been started; it computes on the processor, with one thread."""
     before = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "NPROC")}
     os.environ |= {"JAX_PLATFORMS": "cpu", "NPROC": "1"}
-    config = configure(robot="a1", task="walk", minutes=steps / RATE_HZ / 60, seed=seed, overrides=overrides)
-    size = 4 * sum(int(np.prod(shape)) for shape in policy_shapes(make_task(config).spec, config).values())
+    size = 4 * sum(int(np.prod(shape)) for shape in policy_shapes(session.spec, session.config).values())
     memory = SharedMemory(create=True, size=size)
     ours, theirs = context.Pipe()
-    directory = out / arm / f"seed{seed}"
-    process = context.Process(
-        target=live, args=(config, steps, deadline_s, directory, theirs, memory.name), daemon=True
-    )
+    steps = session.spec.steps(60 * session.config.minutes)
+    process = context.Process(target=live, args=(session.path, steps, deadline_s, theirs, memory.name), daemon=True)
     process.start()
     theirs.close()
     for name, value in before.items():
         os.environ.pop(name)
         if value is not None:
             os.environ[name] = value
-    return Robot(arm, seed, config, ours, memory), process
+    return Robot(arm, session.config.seed, session, ours, memory), process
 
 
 def serve(learners: Learners, begin_s: float) -> None:

@@ -13,7 +13,7 @@ The robot is driven by our own control loop: the clock, the random beginning, fi
 those of `daydreamer train` with the same seed, and the steps of the first `actor.random_s` are the same. Every learner
 begins to learn at the end of them and, unlike ours, does not make up for the updates that they would have allowed.
 Nothing is ever reset: the A1's episodes end by time only, and the Burger drives off by itself. Everything runs in
-lock-step, on the CPU.
+lock-step, on the CPU, but that with --gpu the peers that use JAX learn and act on JAX's first GPU.
 """
 
 from __future__ import annotations
@@ -65,12 +65,13 @@ def main() -> None:
     parser.add_argument("--shift", type=int, default=4, help="sac_images: pixels by which pictures are moved")
     parser.add_argument("--threads", type=int, default=1, help="sac_images: of PyTorch")
     parser.add_argument("--dreamerv3", type=Path, metavar="DIR", help="a checkout of their repository")
+    parser.add_argument("--gpu", action="store_true", help="not the CPU")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
     arguments = parser.parse_args()
     check(parser, arguments)
     try:
         config = make_config(arguments)
-        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_platforms", "cuda,cpu" if arguments.gpu else "cpu")
         keep_compilations()
         run(arguments, config)
     except UserError as error:
@@ -110,6 +111,8 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error("--train-ratio is dreamerv3's; use --update-ratio")
     if arguments.update_ratio is not None and arguments.update_ratio < 1:
         parser.error("--update-ratio must be 1 or more")
+    if arguments.gpu and arguments.peer == SAC_IMAGES:
+        parser.error("sac_images uses PyTorch on the CPU; leave out --gpu")
     if not arguments.out.absolute().parent.is_dir():
         parser.error(f"the folder of {arguments.out} does not exist")
 
@@ -148,6 +151,7 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
                 record,
                 checkout=arguments.dreamerv3.resolve(),
                 train_ratio=arguments.train_ratio,
+                platform="cuda" if arguments.gpu else "cpu",
                 **common,
             )
         elif arguments.peer == SAC_IMAGES:
@@ -168,6 +172,7 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
 def describe(arguments: argparse.Namespace, config: SessionConfig, settings: dict[str, Any]) -> dict[str, Any]:
     """What identifies a run."""
     versions = {"python": platform.python_version()}
+    accelerator = jax.devices()[0].device_kind if arguments.gpu else "no GPU"
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
@@ -182,7 +187,7 @@ def describe(arguments: argparse.Namespace, config: SessionConfig, settings: dic
         "command": command(arguments),
         "settings": settings,
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, no GPU",
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {accelerator}",
         "versions": versions,
     }
 
@@ -201,6 +206,8 @@ def command(arguments: argparse.Namespace) -> str:
         words += ["--shift", str(arguments.shift), "--threads", str(arguments.threads)]
     if arguments.peer == DREAMERV3:
         words += ["--dreamerv3", "DIR"]
+    if arguments.gpu:
+        words.append("--gpu")
     for override in arguments.overrides:
         words += ["--set", override]
     return shlex.join([*words, "--out", "FILE"])

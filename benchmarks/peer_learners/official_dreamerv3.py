@@ -1,8 +1,8 @@
 """DreamerV3's own implementation (Hafner et al. 2023), out of a checkout of it, on the robot.
 
 Agent, replay and batches are built by their own code in their configuration `dmc_proprio` (vector observations,
-`size1m`), or with pictures `dmc_vision` and `size1m`, which is their smallest, on the CPU in float32; the loop here
-takes the place of their driver, in lock-step with the robot.
+`size1m`), or with pictures `dmc_vision` and `size1m`, which is their smallest, in float32; the loop here takes the
+place of their driver, in lock-step with the robot.
 """
 
 from __future__ import annotations
@@ -40,17 +40,19 @@ def train(
     seed: int,
     begin_steps: int,
     train_ratio: float | None,
+    platform: str,
 ) -> None:
     """Learns for `steps`, from step `begin_steps` on.
 
     Args:
       train_ratio: replayed steps per environment step; None for that of their configuration.
+      platform: of JAX, as cpu.
     """
     theirs = _import_main(checkout)
     import elements  # theirs too
 
     with tempfile.TemporaryDirectory() as directory:
-        config = _configuration(checkout, directory, seed, train_ratio, configurations(robot.spec))
+        config = _configuration(checkout, directory, seed, train_ratio, platform, configurations(robot.spec))
         theirs.make_env = lambda config, index: _Spaces(robot.spec)
         agent = theirs.make_agent(config)
         replay = theirs.make_replay(config, "replay")
@@ -84,7 +86,9 @@ def _import_main(checkout: Path) -> ModuleType:
     return importlib.import_module("dreamerv3.main")
 
 
-def _configuration(checkout: Path, directory: str, seed: int, train_ratio: float | None, names: list[str]) -> Any:
+def _configuration(
+    checkout: Path, directory: str, seed: int, train_ratio: float | None, platform: str, names: list[str]
+) -> Any:
     import elements
     from ruamel.yaml import YAML
 
@@ -93,7 +97,7 @@ def _configuration(checkout: Path, directory: str, seed: int, train_ratio: float
     for name in names:
         config = config.update(choices[name])
     config = config.update(logdir=directory, seed=seed)
-    config = config.update({"jax.platform": "cpu", "jax.compute_dtype": "float32", "jax.prealloc": False})
+    config = config.update({"jax.platform": platform, "jax.compute_dtype": "float32", "jax.prealloc": False})
     if train_ratio is not None:
         config = config.update({"run.train_ratio": train_ratio})
     # Not in their file. They compile a report that is never asked for, and profile for a while.
