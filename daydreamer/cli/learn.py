@@ -10,7 +10,7 @@ from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
 from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.launching import resumed_processes
-from daydreamer.cli.supervise import check_installation, run_session
+from daydreamer.cli.supervise import check_installation, require_live, run_session
 from daydreamer.config import Body
 from daydreamer.processes import session_processes
 from daydreamer.session.new import configure, resumable_session
@@ -42,7 +42,8 @@ def learn(
       demonstrations, demonstration_share: see `Beginning`.
 
     Raises:
-      UserError: see `Beginning`, `fitted_twin`, `configure`, `check_installation`, `Session.create` and `run_session`.
+      UserError: see `Beginning`, `fitted_twin`, `configure`, `require_live`, `check_installation`, `Session.create`
+        and `run_session`.
     """
     beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
     config = configure(
@@ -57,6 +58,7 @@ def learn(
         parent=beginning.parent,
         is_shown=beginning.is_shown,
     )
+    require_live(config)
     check_installation(config)
     session = beginning.make(session_directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
@@ -77,4 +79,6 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
     check_installation(session.config)
     done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
+    if session.config.actor.teacher_after_s is not None:
+        print("Its scripted teacher stood by in lock-step; in real time there is none.", flush=True)
     return run_session(session, minutes, usable_dashboard(dashboard), processes)

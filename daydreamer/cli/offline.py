@@ -115,6 +115,7 @@ def _errors(measured: Measurement) -> str:
 def require_sense(
     *,
     steps: int | None,
+    teacher_after: float | None,
     train_ratio: float | None,
     gradient_steps: int | None,
     logs: Sequence[Path],
@@ -134,10 +135,10 @@ def require_sense(
         if steps is None:
             raise UserError("Say with --steps how many the robot takes, or learn from recorded ones with --from-logs.")
         return
-    if steps is not None or train_ratio is not None:
+    if steps is not None or train_ratio is not None or teacher_after is not None:
         raise UserError(
-            "With --from-logs no robot takes a step: leave out --steps and --train-ratio; --gradient-steps says how "
-            "long it learns."
+            "With --from-logs no robot takes a step: leave out --steps, --train-ratio and --teacher-after; "
+            "--gradient-steps says how long it learns."
         )
     if parent is not None or experience_share is not None:
         raise UserError(

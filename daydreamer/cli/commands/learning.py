@@ -173,6 +173,15 @@ def train(
     experience_share: FromExperience = None,
     demonstrations: Demonstrations = None,
     demonstration_share: DemonstrationShare = None,
+    teacher_after: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="The task's scripted teacher stands by: where an episode has paid nothing for so long it intervenes, "
+            "until the episode ends, and the policy learns from that, too (actor.teacher_after_s; actor.teacher_s says "
+            "how long it acts). Successes that it had a part in are not the policy's.",
+        ),
+    ] = None,
     logs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -190,6 +199,9 @@ def train(
 
     'train walk' is 'train a1 walk'.
 
+    With --teacher-after nobody has to show anything: daydreamer train so101 pick_place_fine --teacher-after 8
+    --steps 18000 --out taught
+
     With --from-logs the end of each log, a tenth, is held out, and what the model predicts of it is told every 250
     gradient steps. When that has not become better for long learning ends, and the session keeps what predicted best.
     As in: daydreamer train a1 walk --from-logs sessions/monday --from-logs sessions/tuesday --out offline
@@ -200,6 +212,7 @@ def train(
 
     require_sense(
         steps=steps,
+        teacher_after=teacher_after,
         train_ratio=train_ratio,
         gradient_steps=gradient_steps,
         logs=logs or [],
@@ -232,6 +245,7 @@ def train(
         task=task,
         steps=steps,
         out=out,
+        teacher_after_s=teacher_after,
         train_ratio=train_ratio,
         seed=seed,
         preset=preset,
