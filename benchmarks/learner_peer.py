@@ -1,13 +1,17 @@
-"""Gradient steps per second next to those of DreamerV3's own implementation, on the reference workload.
+"""Gradient steps per second next to those of DreamerV3's own implementation, on the same workload.
 
     git clone https://github.com/danijar/dreamerv3 DIR
     pip install chex einops elements granular jaxtyping ninjax optax portal ruamel.yaml
-    python benchmarks/learner_peer.py --dreamerv3 DIR [--windows 4] [--seconds 20] [--json FILE]
+    python benchmarks/learner_peer.py --dreamerv3 DIR [--workload reference|image] [--set SECTION.KEY=VALUE]
+                                      [--windows 4] [--seconds 20] [--json FILE]
 
 Both learners run on the CPU in float32 with the same jax, each in a process of its own, by turns and never at the
 same time. Theirs is their agent in their configuration `size1m`, timed as is best for it: one batch that is on the
 device already, nothing to acknowledge to a replay buffer, no policy to hand over, no report, no profiler, no wait
 between two updates. Ours draws every batch from its replay buffer and waits for every update.
+
+On the workload `image` both see pictures of 64x64x3 in batches of 8x32 and imagine ten steps from 128 states. Theirs
+has the networks of `size1m`, ours those of its default, or as --set says, for ours alone.
 
 Their code passes the shardings of `jax.jit` by position, which newer versions of jax than the one they pin refuse; here
 they get their names on the way.
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import json
 import multiprocessing
@@ -26,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,26 +52,36 @@ class Learner(Protocol):
     def gradient_steps_per_s(self, duration_s: float) -> float: ...
 
 
-def make_ours(_: Path) -> Learner:
-    from daydreamer.cli.bench import LearnerRun
-    from daydreamer.cli.bench_workloads import REFERENCE
+def make_ours(name: str, overrides: Sequence[str]) -> Learner:
+    import msgspec
 
-    return LearnerRun(REFERENCE)
+    from daydreamer.cli.bench import LearnerRun
+    from daydreamer.cli.bench_workloads import find_workload
+    from daydreamer.config import parse_overrides
+
+    workload = find_workload(name)
+    changes = parse_overrides(overrides)
+    changed = {
+        section: msgspec.convert(msgspec.to_builtins(part) | changes.get(section, {}), type(part), strict=False)
+        for section, part in (("model", workload.model), ("learner", workload.learner))
+    }
+    return LearnerRun(dataclasses.replace(workload, **changed))
 
 
 class DreamerV3:
-    """Their agent on one fixed batch of random experience of the reference workload."""
+    """Their agent on one fixed batch of random experience of a workload."""
 
-    def __init__(self, checkout: Path):
+    def __init__(self, checkout: Path, name: str):
         import jax
 
         from daydreamer.cli.bench_operations import matmul_operations
-        from daydreamer.cli.bench_workloads import REFERENCE
+        from daydreamer.cli.bench_workloads import find_workload
 
+        workload = find_workload(name)
         jax.jit = accept_shardings_by_position(jax.jit)
         sys.path.insert(0, str(checkout))
-        self._agent = make_agent(checkout, REFERENCE)
-        batch_size, length = REFERENCE.learner.batch_size, REFERENCE.learner.batch_length
+        self._agent = make_agent(checkout, workload)
+        batch_size, length = workload.learner.batch_size, workload.learner.batch_length
         batch = random_batch(self._agent.spaces, (batch_size, length))
         self._batch = jax.device_put(batch, self._agent.train_sharded)
         self._seed = jax.device_put(np.zeros(2, np.uint32), self._agent.train_mirrored)
@@ -123,19 +138,26 @@ def make_agent(checkout: Path, workload: Any, seed: int = 0, changes: Mapping[st
     configurations = YAML(typ="safe").load((checkout / "dreamerv3" / "configs.yaml").read_text())
     config = elements.Config(configurations["defaults"]).update(configurations["size1m"])
     scalar = functools.partial(elements.Space, shape=())
-    observation = {key: elements.Space(np.float32, space.shape) for key, space in workload.spec.observation.items()}
+    spaces = workload.spec.observation
+    observation = {
+        key: elements.Space(np.uint8 if space.is_image else np.float32, space.shape) for key, space in spaces.items()
+    }
     observation |= {"reward": scalar(np.float32)}
     observation |= {flag: scalar(bool) for flag in ("is_first", "is_last", "is_terminal")}
     action = {"action": elements.Space(np.float32, workload.spec.action.shape, -1, 1)}
     only_training = {"enable_policy": False, "precompile": False, "profiler": False}
     on_cpu = {"platform": "cpu", "compute_dtype": "float32", "prealloc": False}
+    learner = workload.learner
+    every = learner.imagination_starts == learner.batch_size * learner.batch_length
+    # They begin from the last states of each sequence; 0 for all of them.
+    last = 0 if every else learner.imagination_starts // learner.batch_size
     settings = {
-        **config.agent.update(imag_length=workload.learner.imagination_horizon, imag_last=0).update(changes or {}),
+        **config.agent.update(imag_length=learner.imagination_horizon, imag_last=last).update(changes or {}),
         "logdir": tempfile.gettempdir(),
         "seed": seed,
         "jax": {**config.jax, **on_cpu, **only_training},
-        "batch_size": workload.learner.batch_size,
-        "batch_length": workload.learner.batch_length,
+        "batch_size": learner.batch_size,
+        "batch_length": learner.batch_length,
         "replay_context": 0,
         "report_length": config.report_length,
         "replica": 0,
@@ -145,19 +167,22 @@ def make_agent(checkout: Path, workload: Any, seed: int = 0, changes: Mapping[st
 
 
 def random_batch(spaces: dict[str, Any], shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Normal observations and rewards, uniform actions, no episode ends."""
+    """Normal observations and rewards, uniform actions and pictures, no episode ends."""
     random = np.random.default_rng(0)
     batch = {key: np.zeros((*shape, *space.shape), space.dtype) for key, space in spaces.items()}
+    for key in batch:
+        if batch[key].dtype == np.uint8:
+            batch[key] = random.integers(0, 256, batch[key].shape, np.uint8)
     for key in ("vector", "reward"):
         batch[key] = random.normal(size=batch[key].shape).astype(np.float32)
     batch["action"] = random.uniform(-1, 1, batch["action"].shape).astype(np.float32)
     return batch
 
 
-def serve(make_learner: Callable[[Path], Learner], checkout: Path, connection: Connection) -> None:
+def serve(make_learner: Callable[[], Learner], connection: Connection) -> None:
     """A learner's process: says what it is, then answers every duration with a rate."""
     with contextlib.redirect_stdout(sys.stderr):
-        learner = make_learner(checkout)
+        learner = make_learner()
         connection.send((learner.parameters, learner.operations))
         while duration_s := connection.recv():
             connection.send(learner.gradient_steps_per_s(duration_s))
@@ -166,11 +191,11 @@ def serve(make_learner: Callable[[Path], Learner], checkout: Path, connection: C
 class Process:
     """A learner in a process of its own, so that thread pools and settings do not mix."""
 
-    def __init__(self, name: str, make_learner: Callable[[Path], Learner], checkout: Path):
+    def __init__(self, name: str, make_learner: Callable[[], Learner]):
         context = multiprocessing.get_context("spawn")
         self.name = name
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(make_learner, checkout, theirs), daemon=True)
+        self._process = context.Process(target=serve, args=(make_learner, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self.parameters, self.operations = self._receive()
@@ -204,13 +229,15 @@ def spread(values: list[float]) -> dict[str, Any]:
     return {"median": statistics.median(values), "lowest": min(values), "highest": max(values), "windows": values}
 
 
-def compare(checkout: Path, windows: int, window_s: float) -> dict[str, Any]:
+def compare(
+    checkout: Path, windows: int, window_s: float, workload: str = "reference", overrides: Sequence[str] = ()
+) -> dict[str, Any]:
     """Both learners by turns; the ratio is taken of the two windows next to each other."""
     os.environ["JAX_PLATFORMS"] = "cpu"  # before jax is imported, here and in the processes to come
     from daydreamer.cli.bench_operations import matmul_peak_gflop_s
 
-    ours = Process("daydreamer", make_ours, checkout)
-    theirs = Process("dreamerv3", DreamerV3, checkout)
+    ours = Process("daydreamer", functools.partial(make_ours, workload, overrides))
+    theirs = Process("dreamerv3", functools.partial(DreamerV3, checkout, workload))
     peaks = []
     for _ in range(windows):
         ours.measure(window_s)
@@ -220,6 +247,8 @@ def compare(checkout: Path, windows: int, window_s: float) -> dict[str, Any]:
     theirs.stop()
     peak_gflop_s = max(peaks)
     return {
+        "workload": workload,
+        "overrides": list(overrides),
         "dreamerv3_commit": checkout_commit(checkout),
         "cores": len(os.sched_getaffinity(0)),
         "window_s": window_s,
@@ -245,12 +274,16 @@ def require_checkout(parser: argparse.ArgumentParser, checkout: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dreamerv3", type=Path, required=True, metavar="DIR", help="a checkout of their repository")
+    parser.add_argument("--workload", choices=("reference", "image"), default="reference")
+    parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--windows", type=int, default=4, help="of each learner")
     parser.add_argument("--seconds", type=float, default=20.0, help="each")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     require_checkout(parser, arguments.dreamerv3)
-    result = compare(arguments.dreamerv3.resolve(), max(1, arguments.windows), arguments.seconds)
+    windows = max(1, arguments.windows)
+    checkout = arguments.dreamerv3.resolve()
+    result = compare(checkout, windows, arguments.seconds, arguments.workload, arguments.overrides)
     for name in ("daydreamer", "dreamerv3"):
         learner = result[name]
         rate = learner["gradient_steps_per_s"]
