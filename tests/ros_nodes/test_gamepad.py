@@ -1,5 +1,6 @@
 """By what an operator steers over ROS 2: a gamepad, as `daydreamer demonstrate` hears it, and keys of a live arm."""
 
+import json
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from sensor_msgs.msg import Joy
 from daydreamer.actor.gamepad import LAYOUTS
 from daydreamer.actor.operator import OperatorRequest, Reply
 from daydreamer.actor.steering import STEERING
+from daydreamer.cli.dream import dream
 from daydreamer.cli.hands import open_hand
 from daydreamer.cli.supervise import SessionSupervisor
 from daydreamer.config import SessionConfig
@@ -93,12 +95,38 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
             assert time.monotonic() < end_s
             time.sleep(0.05)
             hand.wait(0.0)
+    pads.nodes[0].create_subscription(Joy, "joy", lambda message: None, 10)
+    with pytest.raises(UserError, match="says is also heard by /joy_1, which it might drive; stop that, or give"):
+        with drive_by("xbox"):
+            pass
     pads.add()
     with pytest.raises(UserError, match="2 gamepads on /joy: .*; stop all but one"):
         while True:  # until the second one is discovered
             assert time.monotonic() < end_s
             with drive_by("xbox"):
                 pass
+
+
+def test_a_dream_is_driven_by_what_a_gamepad_says(pads, learner_compiled, capsys, signals_are_kept):
+    pads.add()
+    pads.message = Joy(axes=[0.0, 1.0] + [0.0] * 6, buttons=[0, 0, 0, 0, 1] + [0] * 6)
+    dream(
+        learner_compiled,
+        minute=None,
+        version="newest",
+        seconds=1.0,
+        speed="real",
+        seed=0,
+        gamepad="xbox",
+        dashboard=False,
+        address="127.0.0.1",
+        port=None,
+        open_browser=False,
+        as_json=True,
+    )
+    output = capsys.readouterr()
+    assert json.loads(output.out)["operated"] > 0.0
+    assert "the policy drives while LB is let go. A = branch (what if), B = rewind" in output.err.replace("\n", " ")
 
 
 def test_a_key_that_is_typed_at_walk_is_a_key_to_the_actor(tmp_path, monkeypatch):
