@@ -29,14 +29,15 @@ class DreamGamepad(DreamKeys):
         self._hand.wait(0.0)
         self._typed.extend(_KEYS[request] for request in self._hand.requests())
         yield from super().obey(dream)
-        stick, drove = self._hand.stick(), self._drives
-        self._drives = stick is not None
+        stick = self._hand.stick()
         if stick is not None:
+            if not dream.operated:
+                yield "You drive."
             dream.stick[:], dream.operated = stick, True
-        elif drove:
+        elif self._drives:
             dream.stick[:], dream.operated = 0.0, False
-        if self._drives is not drove:
-            yield "You drive." if self._drives else "The policy drives."
+            yield "The policy drives."
+        self._drives = stick is not None
 
 
 @contextlib.contextmanager
