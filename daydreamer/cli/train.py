@@ -7,12 +7,11 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from daydreamer.accelerators import share_gpu_memory
-from daydreamer.cli.begin import Beginning
-from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
@@ -21,7 +20,6 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.presentation import Presentation
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.events import EventLog
-from daydreamer.session.new import configure
 from daydreamer.telemetry.metrics import truth_tag
 
 INTERRUPTED = "Stopping after this step, and keeping what was learned; once more ends at once."
@@ -29,28 +27,8 @@ FINAL_STEPS = 2000
 """Over which the closing mean reward is taken."""
 
 
-def train(
-    *,
-    robot: str,
-    task: str | None,
-    steps: int,
-    out: Path,
-    train_ratio: float | None,
-    seed: int,
-    preset: str,
-    twin_file: Path | None,
-    overrides: Sequence[str],
-    parent: Path | None = None,
-    experience_share: float | None = None,
-    demonstrations: Sequence[Path] = (),
-    demonstration_share: float | None = None,
-) -> int:
+def train(chosen: Chosen, others: FromOthers, *, steps: int, out: Path, train_ratio: float | None) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
-
-    Args:
-      parent: directory of the session that it begins with.
-      experience_share: see `LearnerConfig.inherited_share`.
-      demonstrations, demonstration_share: see `Beginning`.
 
     Raises:
       UserError: unknown robot, task or preset, no twin, an unusable file of one, a parent that does not fit, or `out`
@@ -61,20 +39,10 @@ def train(
     keep_compilations()
     share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
-    beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
-    chosen = functools.partial(
-        configure,
-        robot=robot,
-        task=task,
-        seed=seed,
-        preset=preset,
-        twin=fitted_twin(twin_file),
-        overrides=[*ratio, *beginning.overrides, *overrides],
-        parent=beginning.parent,
-        is_shown=beginning.is_shown,
-    )
-    rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
-    config = chosen(minutes=steps / rate_hz / 60)
+    beginning = Beginning(others)
+    configure = functools.partial(chosen.configure, beginning=beginning, settings=ratio)
+    rate_hz = make_task(configure(1.0)).spec.control_rate_hz
+    config = configure(steps / rate_hz / 60)
     robot_task = make_task(config)
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer learn', or leave out twin.incidents here.")
