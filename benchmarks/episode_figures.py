@@ -27,15 +27,18 @@ COLUMNS = 6
 def of(session: Session) -> dict[str, Any]:
     """Figures of a session.
 
-    An episode succeeds if it ends for good, with a reward. 'episodes' has the robot minute at the end of each and
-    whether it did; those at whose steps somebody else than the policy acted, for one, are counted as any other.
+    An episode succeeds if it ends for good, with a reward, and no operator or teacher intervened in it, unless it is
+    they who show the task. 'episodes' has the robot minute at the end of each and whether it did.
     """
     steps = ExperienceTail(session.experience, session.spec).read()
     minute = session.spec.control_period_s / 60
     last = [number for number, step in enumerate(steps) if step.is_last]
-    episodes = [
-        [round((number + 1) * minute, 3), steps[number].is_terminal and steps[number].reward > 0] for number in last
-    ]
+    episodes, begin = [], 0
+    for number in last:
+        alone = session.teacher is not None or not any(step.intervention for step in steps[begin : number + 1])
+        succeeds = steps[number].is_terminal and steps[number].reward > 0 and alone
+        episodes.append([round((number + 1) * minute, 3), succeeds])
+        begin = number + 1
     reward = np.array([step.reward for step in steps])
     row = session.spec.steps(ROW_S)
     return {

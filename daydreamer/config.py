@@ -197,6 +197,9 @@ class ActorConfig(_Config):
         life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
         refuse or struggle with files that are several times as large.
       snapshot_poll_s: how often the loader looks for a new policy.
+      teacher_after_s: in lock-step, of a task that has a scripted teacher: an episode that has paid nothing, no reward
+        above 0, for so long is stuck, and the teacher intervenes, as an operator would; null for nobody.
+      teacher_s: how long it then acts before the policy does again; null until the episode ends.
       plan: see `PlanConfig`.
     """
 
@@ -216,6 +219,8 @@ class ActorConfig(_Config):
     fsync_period_s: Period = 1.0
     log_roll_bytes: Annotated[int, Meta(ge=1, le=1 << 50)] = 1 << 28
     snapshot_poll_s: Period = 0.25
+    teacher_after_s: Period | None = None
+    teacher_s: Period | None = None
     plan: PlanConfig = PlanConfig()
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.simulated import SimulatedRobot, begin_life, live_a_step, lockstep_status
+from daydreamer.actor.standby import StandbyTeacher
 from daydreamer.actor.telemetry import planning_status
-from daydreamer.contract.task import Task
+from daydreamer.contract.task import Task, Teacher
+from daydreamer.experience.step import Step
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
 from daydreamer.policy.planning import make_planner
@@ -21,6 +25,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.known_motions import KnownMotions
 from daydreamer.session.status import StatusWriter
+from daydreamer.telemetry.interventions import TEACHER_RATE_TAG, TEACHER_SHARE_TAG, Interventions
 from daydreamer.telemetry.metrics import MetricsWriter, truth_tag
 from daydreamer.telemetry.milestones import MilestoneRecorder, Milestones
 
@@ -35,8 +40,22 @@ class LockstepSession:
     evaluation and shown to nobody who learns.
     """
 
-    def __init__(self, session: Session, robot: SimulatedRobot, task: Task):
-        """Raises UserError as `Learner` and `Planner` do."""
+    def __init__(
+        self,
+        session: Session,
+        robot: SimulatedRobot,
+        task: Task,
+        make_teacher: Callable[[Task, Any, int], Teacher] | None = None,
+    ):
+        """Args:
+          make_teacher: who stands by, of the task, its twin and a seed, where `actor.teacher_after_s` says when.
+
+        Raises:
+          UserError: as `Learner` and `Planner` do.
+        """
+        self._make_teacher = make_teacher
+        self._teacher: StandbyTeacher | None = None
+        self._interventions = Interventions()
         self._session = session
         self._robot = robot
         self._task = task
@@ -68,8 +87,9 @@ class LockstepSession:
                 session,
                 robot,
                 self._task,
-                on_step=lambda step: self._milestones.add(step, robot.truth().quantities),
+                on_step=self._on_step,
             )
+            self._teacher = self._stand_by(loop)
             learner = stack.enter_context(
                 contextlib.closing(Learner(session, functools.partial(self._events.record, source="learner")))
             )
@@ -94,6 +114,28 @@ class LockstepSession:
                     on_report(self._report(loop, learner, window, metrics))
                 if checkpoint.due() and learner.updates:
                     learner.checkpoint()
+
+    def _stand_by(self, loop: ControlLoop) -> StandbyTeacher | None:
+        config = self._session.config
+        if config.actor.teacher_after_s is None or (make_teacher := self._make_teacher) is None:
+            return None
+        return StandbyTeacher(
+            loop,
+            config.actor,
+            self._session.spec,
+            lambda seed: make_teacher(self._task, self._robot, seed),
+            config.seed,
+            functools.partial(self._events.record, source="twin"),
+        )
+
+    def _on_step(self, step: Step) -> None:
+        known = self._robot.truth().quantities
+        if self._teacher is not None:
+            self._teacher.add(step)
+            self._interventions.add(step.is_first, step.is_last, step.intervention)
+            # What the teacher was paid is no milestone of the policy's; of its own figures the task says so itself.
+            known |= {"reward": math.nan} if self._teacher.has_intervened else {}
+        self._milestones.add(step, known)
 
     def _finish(self, loop: ControlLoop, learner: Learner, metrics: MetricsWriter) -> None:
         """Also when the run is cut short: what was learned is kept."""
@@ -130,12 +172,20 @@ class LockstepSession:
         figures = {f"actor/{name}": value for name, value in loop.statistics.recent().items()} | window.means()
         if learner.updates:
             figures |= learner.metric_values() | self._dream(learner)
-        figures |= {"learner/gradient_steps": learner.updates}
+        figures |= {"learner/gradient_steps": learner.updates} | self._teacher_figures()
         for name, value in figures.items():
             metrics.add_scalar(name, value, step)
         self._write_status(loop, learner, "running")
         figures |= {f"milestone/{name}_s": seconds for name, seconds in self._milestones.reached_s.items()}
         return figures | {"env_steps": step}
+
+    def _teacher_figures(self) -> dict[str, float]:
+        """How much of what there was since the last report the teacher has chosen, if one stands by."""
+        if self._teacher is None:
+            return {}
+        counted, self._interventions = self._interventions, self._interventions.anew()
+        per_minute = counted.per_minute(self._session.spec.control_period_s)
+        return {TEACHER_SHARE_TAG: counted.share, TEACHER_RATE_TAG: per_minute}
 
     def _dream(self, learner: Learner) -> dict[str, float]:
         dream = learner.dream() if self._learner_config.dream_period_s else None

@@ -75,6 +75,7 @@ class ControlLoop:
         safety: SafetyConfig | None = None,
         earlier_steps: int = 0,
         earlier_episodes: int = 0,
+        demonstrates: bool = False,
         clock: Callable[[], float] = time.monotonic,
         on_event: Callable[..., None] = lambda kind, **fields: None,
         on_step: Callable[[Step], None] = lambda step: None,
@@ -89,6 +90,7 @@ class ControlLoop:
           safety: the loop is stopped until `supervisor.activate`. None for lock-step: it runs from the first step, and
             what comes of processes and clocks is not watched.
           earlier_steps, earlier_episodes: of the session's earlier lives.
+          demonstrates: no policy is to act: what an operator or a teacher comes to is the session's own.
           clock: steady time in s, the one that ticks and measurements are stamped with.
           on_event: called as `on_event(kind, **fields)` on rare events, from the thread of `step`.
           on_step: called with every step once it is logged, before its command is returned.
@@ -112,6 +114,7 @@ class ControlLoop:
         self._sequence = 0
         self._policy: ActingPolicy | None = None
         self._runs = 0
+        self._demonstrates = demonstrates
         self._operator_action: Callable[[TaskState], np.ndarray] | None = None
         self._sent: np.ndarray | None = None
         self._requested: np.ndarray | None = None
@@ -229,6 +232,9 @@ class ControlLoop:
         task_state = self._task.observe(measurement, sent)
         operator = self._operator_action  # likewise
         operator_action = None if operator is None else operator(task_state)
+        if operator_action is not None and not self._demonstrates:
+            self._taken_over = True
+            self._task.taken_over()
         action, version = self._choose(policy, operator_action, task_state, is_first)
         finite = bool(np.all(np.isfinite(action)))
         nothing = np.full(len(self._task.embodiment.setpoint_names), np.nan)
@@ -247,7 +253,8 @@ class ControlLoop:
         self._episode_step += 1
         if is_last:
             if task_state.ending is not None:
-                self._on_event("episode_end", ending=task_state.ending, sequence=self._sequence - 1)
+                by = {"taken_over": True} if self._taken_over else {}
+                self._on_event("episode_end", ending=task_state.ending, sequence=self._sequence - 1, **by)
             self._begin_episode()
         return command
 
@@ -318,5 +325,6 @@ class ControlLoop:
     def _begin_episode(self) -> None:
         self._episode_step = 0
         self._time_is_up = False
+        self._taken_over = False
         self._state = None
         self._restarting, self._restart_begin_s = True, None

@@ -71,6 +71,7 @@ def begin_life(
         through(writer),
         actor_life=life,
         seed=session.config.seed,
+        demonstrates=session.teacher is not None,
         clock=lambda: robot.time_s,
         on_event=events_through(functools.partial(EventLog(session.events).record, source="actor")),
         on_step=on_step,

@@ -22,7 +22,7 @@ import msgspec
 from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
 from daydreamer.cli.play import make_played_session
-from daydreamer.cli.supervise import check_installation
+from daydreamer.cli.supervise import check_installation, require_live
 from daydreamer.config import Body, load_yaml
 from daydreamer.errors import UserError
 from daydreamer.processes import ProcessDescription, driver_process, session_processes
@@ -46,6 +46,8 @@ WALK_ARGUMENTS = {
     "set": 'settings in session.yaml, as set:="learner.train_ratio=100 actor.rhythm_hz=[1.4, 2.5]"',
     "from": "directory of a session to begin with: its world model and policy, as from:=~/rehearsed",
     "from_experience": "share of what is replayed, 0 to 0.75, that is of its experience at first (default: 0.75)",
+    "demonstrations": "directories of sessions in which somebody has shown the task, as demonstrations:=~/shown; "
+    "half of each batch is of them (learner.demonstration_share)",
     "namespace": "of all topics, services and nodes, as namespace:=robot_1 (default: none)",
     "parameters": "YAML file for actor and driver, as parameters:=~/my_a1.yaml (default: that of the robot)",
     "dashboard": "true shows the session in a browser, at the address that is printed; false is for no screen",
@@ -112,7 +114,7 @@ WALK = "walk"
 LARGEST_PARAMETERS = 1 << 20
 """Bytes in a parameter file."""
 
-FIXED_AT_THE_START = ("session", "seed", "preset", "twin", "set", "from", "from_experience")
+FIXED_AT_THE_START = ("session", "seed", "preset", "twin", "set", "from", "from_experience", "demonstrations")
 """A session that is resumed keeps these; so it would be an error to expect otherwise."""
 
 
@@ -246,8 +248,12 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
 
     def make() -> Session:
         share = arguments["from_experience"]
-        parent = _path(arguments["from"])
-        beginning = Beginning(FromOthers(parent, _number("from_experience", share) if share else None))
+        others = FromOthers(
+            _path(arguments["from"]),
+            _number("from_experience", share) if share else None,
+            _paths("demonstrations", arguments["demonstrations"]),
+        )
+        beginning = Beginning(others)
         minutes = _number("minutes", arguments["minutes"] or "60")
         chosen = Chosen(
             drive.robot,
@@ -258,6 +264,7 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
             split_settings(arguments["set"]),
         )
         config = chosen.configure(minutes, drive.body, beginning)
+        require_live(config)
         check_installation(config)
         return beginning.make(_path(arguments["session"]), config)
 
@@ -493,6 +500,15 @@ def _join_brackets(words: Sequence[str]) -> list[str]:
 
 def _path(text: str) -> Path | None:
     return Path(text).expanduser().absolute() if text else None
+
+
+def _paths(name: str, text: str) -> list[Path]:
+    """Several, separated by blanks; one with a blank in it is quoted."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"{name}:={text} cannot be read ({error}); write {name}:=\"~/one '~/the other'\".") from error
+    return [Path(word).expanduser().absolute() for word in words]
 
 
 def _check_parameters(path: Path | None, drive: Drive) -> None:

@@ -8,7 +8,7 @@ from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
 from daydreamer.cli.launching import resumed_processes
-from daydreamer.cli.supervise import check_installation, run_session
+from daydreamer.cli.supervise import check_installation, require_live, run_session
 from daydreamer.config import Body
 from daydreamer.processes import session_processes
 from daydreamer.session.new import resumable_session
@@ -21,10 +21,12 @@ def learn(
     """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
     Raises:
-      UserError: see `Beginning`, `Chosen.configure`, `check_installation`, `Session.create` and `run_session`.
+      UserError: see `Beginning`, `Chosen.configure`, `require_live`, `check_installation`, `Session.create` and
+        `run_session`.
     """
     beginning = Beginning(others)
     config = chosen.configure(minutes, body, beginning)
+    require_live(config)
     check_installation(config)
     session = beginning.make(directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
@@ -45,4 +47,6 @@ def resume(session_directory: Path, more_minutes: float | None, dashboard: bool)
     check_installation(session.config)
     done_minutes = logged_steps(session) / (60.0 * session.spec.control_rate_hz)
     print(f"Session {session.path}, {done_minutes:.1f} robot minutes so far, stop with Ctrl-C.", flush=True)
+    if session.config.actor.teacher_after_s is not None:
+        print("Its scripted teacher stood by in lock-step; in real time there is none.", flush=True)
     return run_session(session, minutes, usable_dashboard(dashboard), processes)

@@ -98,6 +98,7 @@ def require_sense(
     others: FromOthers,
     *,
     steps: int | None,
+    teacher_after: float | None,
     train_ratio: float | None,
     gradient_steps: int | None,
     logs: Sequence[Path],
@@ -113,10 +114,10 @@ def require_sense(
         if steps is None:
             raise UserError("Say with --steps how many the robot takes, or learn from recorded ones with --from-logs.")
         return
-    if steps is not None or train_ratio is not None:
+    if steps is not None or train_ratio is not None or teacher_after is not None:
         raise UserError(
-            "With --from-logs no robot takes a step: leave out --steps and --train-ratio; --gradient-steps says how "
-            "long it learns."
+            "With --from-logs no robot takes a step: leave out --steps, --train-ratio and --teacher-after; "
+            "--gradient-steps says how long it learns."
         )
     if others.parent is not None or others.experience_share is not None:
         raise UserError(

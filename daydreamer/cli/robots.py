@@ -34,7 +34,7 @@ def list_robots(as_json: bool) -> None:
     console.print(table)
     for problem in problems:
         console.print(Text(printable_line(problem), style="bold red"), soft_wrap=True)
-    console.print("Rehearse one with 'daydreamer learn ROBOT'; a robot of your own: docs/robots.md.", soft_wrap=True)
+    console.print("Rehearse one with 'daydreamer learn ROBOT'; a robot of your own: docs/new_robot.md.", soft_wrap=True)
 
 
 def _describe(found: Found) -> dict[str, object]:

@@ -183,6 +183,19 @@ def check_ros(domain_id: int = -1) -> None:
         raise UserError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to 101.")
 
 
+def require_live(config: SessionConfig) -> None:
+    """Refuses, for a new session in real time, what there is in lock-step alone.
+
+    Raises:
+      UserError: names it.
+    """
+    if config.actor.teacher_after_s is not None or config.actor.teacher_s is not None:
+        raise UserError(
+            "A scripted teacher stands by in lock-step alone; use 'daydreamer train', or leave out "
+            "actor.teacher_after_s and actor.teacher_s and intervene yourself, with i."
+        )
+
+
 def run_session(
     session: Session, minutes: float, dashboard: bool = False, processes: Sequence[ProcessDescription] = ()
 ) -> int:

@@ -143,6 +143,13 @@ class Task(abc.ABC):
         """
         return self.spec.action.zeros()
 
+    def taken_over(self) -> None:  # noqa: B027
+        """Somebody else chooses the action of this step in the policy's place.
+
+        What the episode comes to from here on is not the policy's, and no success of it. Not called where a task is
+        shown and no policy is to act.
+        """
+
     def operator_note(self) -> str:
         """What an operator is to know of the newest observation beside reward and time, as 'holds it'; may be empty."""
         return ""

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 
 from daydreamer.report.history import SessionHistory
+from daydreamer.telemetry.interventions import interventions_in
 from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
 from daydreamer.texts import printable_line
@@ -61,6 +62,10 @@ def _learned(history: SessionHistory) -> list[str]:
     if history.session.teacher:
         sentences.append(f"Nobody learned: {history.session.teacher} showed the task.")
     sentences += [f"It learned also from {shown.sentence}." for shown in history.session.record.demonstrations]
+    interventions = interventions_in(history.steps)
+    if interventions.chosen_steps and not history.session.teacher:
+        who = "An operator" if history.session.config.actor.teacher_after_s is None else "A scripted teacher"
+        sentences.append(interventions.sentence(who, history.session.spec.control_period_s))
     milestones = history.session.presentation.milestones
     if history.milestones_s:
         did = {milestone.name: milestone.did for milestone in milestones}

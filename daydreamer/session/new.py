@@ -69,7 +69,10 @@ def configure(
     elif config.learner.inherited_share:
         raise UserError("learner.inherited_share is of another session's experience; name that session with --from.")
     if config.learner.demonstration_share and not is_shown:
-        raise UserError("learner.demonstration_share is of demonstrations; name their sessions with --demonstrations.")
+        raise UserError(
+            "learner.demonstration_share is of demonstrations; name their sessions with --demonstrations, under ros2 "
+            "launch with demonstrations:=."
+        )
     return config
 
 
@@ -118,7 +121,14 @@ def configure_played(
         "body": body,
         "minutes": minutes,
         "seed": learned.config.seed if seed is None else seed,
-        "actor": {"random_s": 0.0, "rhythm_hz": None, "draws_wishes": False, "plan": {"samples": 0}},
+        "actor": {
+            "random_s": 0.0,
+            "rhythm_hz": None,
+            "draws_wishes": False,
+            "teacher_after_s": None,
+            "teacher_s": None,
+            "plan": {"samples": 0},
+        },
         "model": model if samples else model | {"acting_noise": 0.0},
     }
     here = ON_HARDWARE if body == "hardware" and learned.config.body != body else {}

@@ -218,9 +218,23 @@ def test_a_session_may_begin_with_another(record_session):
     assert latest_snapshot(launch.session.policy) is not None
 
 
+def test_a_session_may_learn_from_what_others_have_shown(record_session, tmp_path):
+    for name in ("one", "the other"):
+        record_session(name).log(30.0, lambda step: setattr(step, "intervention", True))
+    shown = {"demonstrations": "~/one 'the other'", "preset": "tiny"}
+    session = walk(**shown, set="learner.demonstration_share=0.25", session="child").session
+    assert [each.path for each in session.record.demonstrations] == [str(tmp_path / "one"), str(tmp_path / "the other")]
+    assert session.config.learner.demonstration_share == 0.25 and session.config.actor.random_s == pytest.approx(0.2)
+    with pytest.raises(UserError, match="keeps its own settings; leave out demonstrations"):
+        walk(resume="child", demonstrations="one")
+
+
 @pytest.mark.parametrize(
     "given, words",
     [
+        ({"demonstrations": "nowhere"}, ("nowhere does not exist",)),
+        ({"demonstrations": "~/o'ne"}, ("demonstrations:=~/o'ne cannot be read",)),
+        ({"set": "actor.teacher_after_s=8"}, ("in lock-step alone",)),
         ({"from": "nowhere"}, ("nowhere does not exist",)),
         ({"from_experience": "0.5"}, ("whose experience", "from:=")),
         ({"from_experience": "half"}, ("from_experience:=half",)),

@@ -158,7 +158,7 @@ def test_options_that_mean_nothing_together_are_refused(tmp_path):
     log = ("--from-logs", str(tmp_path / "log"))
     assert "Say with --steps" in refusal()
     assert "name them with --from-logs" in refusal("--steps", "9", "--gradient-steps", "9")
-    assert "leave out --steps and --train-ratio" in refusal(*log, "--steps", "9")
+    assert "leave out --steps, --train-ratio and --teacher-after" in refusal(*log, "--teacher-after", "9")
     assert "leave out --from and" in refusal(*log, "--from", "y")
     assert "with --from-logs as well" in refusal(*log, "--demonstrations", "y")
     assert "choose --gradient-steps above 0" in refusal(*log, "--gradient-steps", "0")

@@ -122,6 +122,18 @@ def test_only_a_cube_that_is_let_go_of_over_the_other_tray_and_seen_there_is_pai
     assert states[-1].info == {"grasps_per_minute": 0.5, "placements_per_minute": 0.5, "success_percent": 5.0}
 
 
+def test_a_placement_that_somebody_else_had_a_part_in_is_paid_and_no_success_of_the_policys(task):
+    grasp(task, LEFT_M)
+    task.taken_over()
+    states = [observe(task, RIGHT_M, columns=RIGHT_COLUMNS) for _ in range(SETTLED_STEPS + 1)]
+    assert (states[-1].ending, states[-1].reward) == ("success", 1.0)
+    assert states[-1].info == {"grasps_per_minute": 0.5, "placements_per_minute": 0.0, "success_percent": 0.0}
+    task.restart(measured(joints(RIGHT_M), RIGHT_COLUMNS), 0.0)
+    grasp(task, RIGHT_M)
+    states = [observe(task, LEFT_M, columns=LEFT_COLUMNS) for _ in range(SETTLED_STEPS + 1)]
+    assert states[-1].info == {"grasps_per_minute": 1.0, "placements_per_minute": 0.5, "success_percent": 5.0}
+
+
 @pytest.mark.parametrize("columns", [LEFT_COLUMNS, MIDDLE_COLUMNS, UNSEEN], ids=["where it was", "ridge", "unseen"])
 def test_a_cube_that_the_camera_does_not_see_there_is_not_placed(task, columns):
     grasp(task, LEFT_M)

@@ -130,6 +130,13 @@ def test_what_is_carried_over_is_placed_and_counted(task):
     }
 
 
+def test_what_happens_in_an_episode_that_was_taken_over_is_paid_and_not_counted(task):
+    act(task, GRIP, measured(Cell(0, 4, True)))
+    task.taken_over()
+    state, _, _ = act(task, LIFT, measured(Cell(0, 4, True), HOLDING_RAD))
+    assert state.reward == 1.0 and set(state.info.values()) == {0.0}
+
+
 def test_closed_jaws_with_nothing_between_them_are_paid_nothing(task):
     act(task, GRIP, measured(Cell(0, 4, True)))
     for gripper_rad in (CLOSED_RAD, OPEN_RAD):

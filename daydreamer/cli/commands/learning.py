@@ -147,6 +147,15 @@ def train(
     experience_share: FromExperience = None,
     demonstrations: Demonstrations = None,
     demonstration_share: DemonstrationShare = None,
+    teacher_after: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="The task's scripted teacher stands by: where an episode has paid nothing for so long it intervenes, "
+            "until the episode ends, and the policy learns from that, too (actor.teacher_after_s; actor.teacher_s says "
+            "how long it acts). Successes that it had a part in are not the policy's.",
+        ),
+    ] = None,
     logs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -164,6 +173,9 @@ def train(
 
     'train walk' is 'train a1 walk'.
 
+    With --teacher-after nobody has to show anything: daydreamer train so101 pick_place_fine --teacher-after 8
+    --steps 18000 --out taught
+
     With --from-logs the end of each log, a tenth, is held out, and what the model predicts of it is told every 250
     gradient steps. When that has not become better for long learning ends, and the session keeps what predicted best.
     As in: daydreamer train a1 walk --from-logs sessions/monday --from-logs sessions/tuesday --out offline
@@ -174,7 +186,14 @@ def train(
     from daydreamer.cli.train import train
 
     others = FromOthers(parent, experience_share, demonstrations or [], demonstration_share)
-    require_sense(others, steps=steps, train_ratio=train_ratio, gradient_steps=gradient_steps, logs=logs or [])
+    require_sense(
+        others,
+        steps=steps,
+        teacher_after=teacher_after,
+        train_ratio=train_ratio,
+        gradient_steps=gradient_steps,
+        logs=logs or [],
+    )
     if robot == "walk":
         drive = find_walker(walker)
         if drive.body != "twin":
@@ -183,7 +202,9 @@ def train(
     chosen = Chosen(robot, task, seed, preset, twin, overrides or [])
     if logs or steps is None:
         raise typer.Exit(train_offline(chosen, logs=logs or [], gradient_steps=gradient_steps, out=out))
-    raise typer.Exit(train(chosen, others, steps=steps, out=out, train_ratio=train_ratio))
+    raise typer.Exit(
+        train(chosen, others, steps=steps, out=out, train_ratio=train_ratio, teacher_after_s=teacher_after)
+    )
 
 
 def resume(

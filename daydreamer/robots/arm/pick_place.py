@@ -131,7 +131,7 @@ class ArmPickPlace(Task):
         """What it holds, if anything, counts for nothing."""
         self.closed: bool | None = None
         self._carrying.forget()
-        self._closing = False
+        self._closing = self._is_taken_over = False
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         arm = self.arm
@@ -158,6 +158,7 @@ class ArmPickPlace(Task):
 
     def restart(self, measurement: Measurement, elapsed_s: float) -> np.ndarray | None:
         if elapsed_s == 0.0:
+            self._is_taken_over = False
             self._beginning.begin(measurement, bool(self.closed), self._carrying.let_go_in)
         setpoint = self._beginning.setpoint(measurement, elapsed_s)
         if setpoint is None:
@@ -175,13 +176,18 @@ class ArmPickPlace(Task):
         choices = {FORWARD: forward, BACK: -forward, LEFT: left, RIGHT: -left, GRIP: abs(turn), LIFT: abs(up)}
         return np.asarray(max(choices, key=lambda choice: choices[choice]), np.int32)
 
+    def taken_over(self) -> None:
+        """See `Task.taken_over`."""
+        self._is_taken_over = True
+
     def operator_note(self) -> str:
         return self._carrying.note
 
     def _judge(self, holds: bool) -> dict[str, float]:
         """The reward of what the gripper holds now, and did not before, or the other way round."""
         change = self._carrying.update(holds, self.cell.side)
-        self._recent.add(self._closing, change.grasped, change.carried_over)
+        happened = (self._closing, change.grasped, change.carried_over)
+        self._recent.add(*(each and not self._is_taken_over for each in happened))
         return {
             "grasped": GRASPED * change.grasped,
             "dropped": DROPPED * (change.lost and not change.carried_over),

@@ -149,7 +149,7 @@ class PickPlaceFine(Task):
 
     def reset(self) -> None:
         """What it holds, if anything, counts for nothing, and neither does an episode that was broken off."""
-        self.holds = self._in_episode = False
+        self.holds = self._in_episode = self._is_taken_over = False
         self._hold.forget()
         self._carrying.forget()
         self._rule.forget()
@@ -187,7 +187,7 @@ class PickPlaceFine(Task):
         if elapsed_s == 0.0:
             if self._in_episode:  # its time was up
                 self._outcomes.append(False)
-            self._in_episode = False
+            self._in_episode = self._is_taken_over = False
             self._beginning.begin(measurement, self.holds, self._carrying.let_go_in)
         return self._beginning.setpoint(measurement, elapsed_s)
 
@@ -198,14 +198,19 @@ class PickPlaceFine(Task):
         left, forward, opens, up, turn, _ = np.clip(axes, -1.0, 1.0)
         return np.array((forward, left, up, turn, opens), np.float32)
 
+    def taken_over(self) -> None:
+        """See `Task.taken_over`."""
+        self._is_taken_over = True
+
     def operator_note(self) -> str:
         return self._carrying.note
 
     def _count(self, change: Change, ending: Ending | None) -> None:
         self._in_episode = ending is None
         if ending is not None:
-            self._outcomes.append(True)
-        self._recent.add(change.grasped, ending == "success")
+            self._outcomes.append(not self._is_taken_over)
+        grasped, placed = change.grasped, ending == "success"
+        self._recent.add(grasped and not self._is_taken_over, placed and not self._is_taken_over)
 
     def _told(self) -> dict[str, float]:
         grasps, placements = self._recent.per_minute()
