@@ -30,7 +30,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, FromOthers
 from daydreamer.compilation import keep_compilations
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.lockstep import LockstepSession
@@ -151,7 +151,7 @@ def result_of(directory: Path) -> Path:
 def run(parent: Path, change: str, learns: bool, minutes: float, directory: Path) -> dict[str, Any]:
     """One arm, in a process of its own."""
     keep_compilations()
-    beginning = Beginning(parent, None)
+    beginning = Beginning(FromOthers(parent))
     assert beginning.parent is not None
     seed = beginning.parent.parentage.seed
     config = configure(

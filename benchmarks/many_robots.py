@@ -43,7 +43,7 @@ import msgspec
 import numpy as np
 from paired_arms import RANDOM_ROBOT, commit_of, figures, table
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.config import SessionConfig
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
@@ -60,7 +60,6 @@ from daydreamer.policy.policy import (
 from daydreamer.replay import APPEND_SIZES, InheritedExperience, Replay, ReplayState, append_rows, row_layout
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
-from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.atomic import write_anywhere
 from daydreamer.timing import LatencyStatistics
@@ -370,16 +369,9 @@ def main() -> int:
 
 def new_session(options: argparse.Namespace, arm: str, seed: int, overrides: list[str]) -> Session:
     """What `daydreamer train` would make of the same settings."""
-    beginning = Beginning(None, None, options.demonstrations)
-    config = configure(
-        robot=options.robot,
-        task=options.task,
-        preset=options.preset,
-        minutes=options.minutes,
-        seed=seed,
-        overrides=[*beginning.overrides, *overrides],
-        is_shown=beginning.is_shown,
-    )
+    beginning = Beginning(FromOthers(demonstrations=options.demonstrations))
+    chosen = Chosen(options.robot, options.task, seed, options.preset, overrides=overrides)
+    config = chosen.configure(options.minutes, beginning=beginning)
     return beginning.make(options.out / arm / f"seed{seed}", config)
 
 

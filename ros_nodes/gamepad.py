@@ -1,4 +1,4 @@
-"""A gamepad that is heard by a command which drives nothing else over ROS 2."""
+"""A gamepad that is heard by a command which drives nothing over ROS 2."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
 
-from daydreamer.actor.gamepad import GamepadLayout
+from daydreamer.actor.gamepad import LAYOUTS, GamepadLayout
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
-from ros_nodes.graph_watch import NAME_S, publishers_of
+from ros_nodes.graph_watch import NAME_S, publishers_of, subscribers_of
 
 PATIENCE_S = 5.0
 """In which a gamepad that is published is found, and says something: joy_node repeats itself."""
@@ -42,7 +42,8 @@ class Gamepad:
         """Waits for its first word.
 
         Raises:
-          UserError: there is none, there are several gamepads, or it is laid out otherwise.
+          UserError: there is none, there are several gamepads, it is laid out otherwise, or somebody else hears it, as
+            the actor of a robot that is not meant.
         """
         topic, end_s = self._subscription.topic_name, time.monotonic() + PATIENCE_S
         while not (messages := self.hear(0.1)):
@@ -51,15 +52,22 @@ class Gamepad:
                     f"No gamepad is heard on {topic}; plug one in and start 'ros2 run joy joy_node' in the same ROS "
                     "domain (ROS_DOMAIN_ID)."
                 )
-        if len(publishers_of(self._node, topic)) > 1:
-            self.hear(NAME_S)
-            publishers = publishers_of(self._node, topic)
+        self.hear(NAME_S)  # until all are discovered, with their names
+        publishers = publishers_of(self._node, topic)
+        if len(publishers) > 1:
             raise UserError(f"{len(publishers)} gamepads on {topic}: {', '.join(publishers)}; stop all but one.")
+        others = set(subscribers_of(self._node, topic)) - {self._node.get_fully_qualified_name()}
+        if others:
+            raise UserError(
+                f"What the gamepad on {topic} says is also heard by {', '.join(sorted(others))}, which it might drive; "
+                "stop that, or give this command and joy_node a ROS domain of their own with ROS_DOMAIN_ID=1 (any "
+                "number up to 101)."
+            )
         axes, buttons = messages[-1]
         if not layout.fits(axes, buttons):
             raise UserError(
                 f"The gamepad on {topic} has {len(axes)} axes and {len(buttons)} buttons, fewer than the layout "
-                f"'{name}' is of; choose another --layout."
+                f"'{name}' is of; choose another one of {', '.join(LAYOUTS)}."
             )
 
     def _take(self, message: Joy) -> None:
@@ -67,14 +75,18 @@ class Gamepad:
 
 
 @contextlib.contextmanager
-def hearing(layout: GamepadLayout, name: str) -> Iterator[Gamepad]:
-    """The gamepad of this machine, inside the block; `layout` is the one of that `name`.
+def hearing(name: str, command: str) -> Iterator[Gamepad]:
+    """The gamepad of this machine, inside the block.
+
+    Args:
+      name: of its layout.
+      command: that hears it, by which its node is named.
 
     Raises:
       UserError: see `Gamepad.require`.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with runtime.ros_node(lambda: Node("demonstrate"), []) as node, runtime.Spinner(node) as spinner:
+    with runtime.ros_node(lambda: Node(command), []) as node, runtime.Spinner(node) as spinner:
         gamepad = Gamepad(node, spinner)
-        gamepad.require(layout, name)
+        gamepad.require(LAYOUTS[name], name)
         yield gamepad

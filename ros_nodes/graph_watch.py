@@ -20,6 +20,11 @@ def publishers_of(node: Node, topic: str) -> list[str]:
     return [printable_line(node_of(each)) for each in node.get_publishers_info_by_topic(topic)]
 
 
+def subscribers_of(node: Node, topic: str) -> list[str]:
+    """Likewise of those that subscribe to it."""
+    return [printable_line(node_of(each)) for each in node.get_subscriptions_info_by_topic(topic)]
+
+
 class GraphWatch:
     """Looks now and then, on a thread of its own, for publishers that there should not be.
 

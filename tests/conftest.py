@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -317,6 +318,16 @@ HEALTHY_LEARNER = {
 def record_session(tmp_path):
     """Makes a `SessionRecorder`: `record_session(name='session', **config)`."""
     return lambda name="session", **config: SessionRecorder(tmp_path / name, **config)
+
+
+@pytest.fixture
+def signals_are_kept():
+    """Nobody else's tests are to end by what a command makes of signals."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from daydreamer.cli.begin import Chosen
 from daydreamer.cli.dashboard import usable_dashboard
-from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.hand_screen import HandScreen, Page
 from daydreamer.cli.hands import NO_LEADER, By, hand_named, open_hand
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
@@ -24,7 +24,7 @@ from daydreamer.errors import UserError
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
-from daydreamer.session.new import configure, new_session
+from daydreamer.session.new import new_session
 from daydreamer.viewer.titles import BY_HAND
 
 SCRIPTED: Literal["scripted"] = "scripted"
@@ -66,22 +66,15 @@ class Lesson:
     """What is to be shown.
 
     Attributes:
-      robot, task: names; the task may be None, for the robot's usual one.
+      chosen: of the session.
       out: directory of the new session.
       episodes: that are shown.
-      seed: of twin and teacher.
-      twin_file: that `fit` wrote, or None.
-      overrides: of the configuration.
       as_json: for programs.
     """
 
-    robot: str
-    task: str | None
+    chosen: Chosen
     out: Path
     episodes: int
-    seed: int
-    twin_file: Path | None
-    overrides: Sequence[str]
     as_json: bool
 
     def configure(self) -> SessionConfig:
@@ -90,10 +83,8 @@ class Lesson:
         Raises:
           UserError: unknown robot or task, no twin, or an unusable file of one.
         """
-        settings: dict[str, Any] = {"robot": self.robot, "task": self.task, "seed": self.seed}
-        settings |= {"twin": fitted_twin(self.twin_file), "overrides": self.overrides}
-        spec = make_task(configure(minutes=1.0, **settings)).spec
-        return configure(minutes=self.episodes * spec.episode_steps * spec.control_period_s / 60, **settings)
+        spec = make_task(self.chosen.configure(1.0)).spec
+        return self.chosen.configure(self.episodes * spec.episode_steps * spec.control_period_s / 60)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +103,7 @@ def demonstrate(lesson: Lesson) -> int:
     Raises:
       UserError: nobody teaches it, see `Lesson.configure`, or `out` cannot become a session.
     """
-    make_teacher = find_robot(lesson.robot).teacher(lesson.task)
+    make_teacher = find_robot(lesson.chosen.robot).teacher(lesson.chosen.task)
     config = lesson.configure()
     session = new_session(lesson.out, config, teacher=SCRIPTED)
     told = ShownEpisodes(lesson.episodes, lesson.as_json)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.dream_account import Account
+from daydreamer.cli.dream_gamepad import dreaming_gamepad
 from daydreamer.cli.dream_keys import HELP, DreamKeys
 from daydreamer.cli.dream_screen import Screen, Stage
 from daydreamer.cli.keyboard import Typing
@@ -44,6 +45,7 @@ def dream(
     seconds: float | None,
     speed: str,
     seed: int,
+    gamepad: str | None,
     dashboard: bool,
     address: str,
     port: int | None,
@@ -57,9 +59,11 @@ def dream(
       version: of the policy, see `choose_policy`.
       seconds: dreamed, after which it ends by itself.
       speed: 'real', 'max', or how many times as fast.
+      gamepad: layout of the one that drives beside the keyboard; None: there is none.
 
     Raises:
-      UserError: there is no such session, checkpoint or policy, its log is too short, or see `DreamModel.advance`.
+      UserError: there is no such session, checkpoint or policy, its log is too short, or see `DreamModel.advance` and
+        `open_gamepad`.
     """
     factor = parse_speed(speed)
     keep_compilations()
@@ -67,19 +71,20 @@ def dream(
     learned = read_learned(directory)
     session = learned.session
     chosen = choose_policy(session, version)
-    steps = read_logged(session)
-    model = DreamModel(learned, Policy.load(chosen.path, session.spec, seed, 0.0), steps, minute, seed)
-    trust = measure_trust(learned, steps)
-    warning = "" if trust.is_earned else warn(learned, trust)
-    if warning:
-        console.print(Text(warning, style="yellow"), soft_wrap=True)
-    task = make_task(session.config, session.record.robot_package)
-    dreamt, keys = Dream(model, task.operator_action), DreamKeys()
-    dreamt.advance()  # compiles
-    dreamt.restart()
     screen = Screen(console, known_figures(session.presentation, session.spec), chosen.version)
-    stop = StopRequest(watch_parent=False)
+    task = make_task(session.config, session.record.robot_package)
     with contextlib.ExitStack() as stack:
+        keys = DreamKeys() if gamepad is None else stack.enter_context(dreaming_gamepad(gamepad, task, screen.say))
+        steps = read_logged(session)
+        model = DreamModel(learned, Policy.load(chosen.path, session.spec, seed, 0.0), steps, minute, seed)
+        trust = measure_trust(learned, steps)
+        warning = "" if trust.is_earned else warn(learned, trust)
+        if warning:
+            console.print(Text(warning, style="yellow"), soft_wrap=True)
+        dreamt = Dream(model, task.operator_action)
+        dreamt.advance()  # compiles
+        dreamt.restart()
+        stop = StopRequest(watch_parent=False)
         stage = None
         if usable_dashboard(dashboard, screen.say):
             page = live_page(session, DREAM, screen.say, address, port, open_browser)

@@ -1,4 +1,4 @@
-"""By what an operator drives a twin in `daydreamer demonstrate`: keys of a terminal, a gamepad, or a leader."""
+"""By what an operator drives a twin in `daydreamer demonstrate`, or a dream: keys, a gamepad, or a leader."""
 
 from __future__ import annotations
 
@@ -122,12 +122,14 @@ class GamepadHand(Hand):
 
     def action(self) -> np.ndarray | None:
         """See `Hand`."""
-        axes = self._axes
-        if axes is None or time.monotonic() - self._heard_s > GAMEPAD_TIMEOUT_S:
-            return None
-        if self._task.spec.action.is_discrete and np.abs(axes).max() < OPERATOR_PUSHED:
+        axes = self.stick()
+        if axes is None or self._task.spec.action.is_discrete and np.abs(axes).max() < OPERATOR_PUSHED:
             return None
         return self._task.operator_action(axes)
+
+    def stick(self) -> np.ndarray | None:
+        """Where it is, `[6]`, see `Task.operator_action`; None unless it drives."""
+        return None if time.monotonic() - self._heard_s > GAMEPAD_TIMEOUT_S else self._axes
 
     def has_let_go(self) -> bool:
         """See `Hand`."""
@@ -180,7 +182,8 @@ def open_hand(
       UserError: there is no such layout, no terminal, no ROS 2, no gamepad, or no leader.
     """
     if by == "gamepad":
-        with _open_gamepad(layout, task, config, say) as gamepad:
+        with open_gamepad(layout, task, "demonstrate") as gamepad:
+            say(gamepad_help(task, LAYOUTS[layout]))
             yield gamepad
         return
     with contextlib.ExitStack() as stack:
@@ -199,16 +202,24 @@ def open_hand(
 
 
 @contextlib.contextmanager
-def _open_gamepad(layout: str, task: Task, config: SessionConfig, say: Callable[[str], None]) -> Iterator[GamepadHand]:
+def open_gamepad(layout: str, task: Task, command: str) -> Iterator[GamepadHand]:
+    """The gamepad by which somebody drives, inside the block.
+
+    Args:
+      layout: by name.
+      command: that it drives, as ROS 2 is to call it.
+
+    Raises:
+      UserError: there is no such layout, no ROS 2, or no gamepad, or it is heard by others.
+    """
     if layout not in LAYOUTS:
         raise UserError(f"There is no layout '{layout}' of a gamepad; choose one of {', '.join(LAYOUTS)}.")
-    from daydreamer.cli.supervise import check_installation
+    from daydreamer.cli.supervise import check_ros
 
-    check_installation(config)
+    check_ros()
     from ros_nodes.gamepad import hearing
 
-    with hearing(LAYOUTS[layout], layout) as gamepad:
-        say(gamepad_help(task, LAYOUTS[layout]))
+    with hearing(layout, command) as gamepad:
         yield GamepadHand(task, LAYOUTS[layout], gamepad)
 
 
@@ -222,9 +233,14 @@ def keyboard_help(task: Task) -> str:
 def gamepad_help(task: Task, layout: GamepadLayout) -> str:
     """What a gamepad does, one line."""
     deadman, keep, discard = layout.buttons
-    steering = [f"{stick} = {words}" for stick, words in zip(STICKS, task.operator_axes, strict=False) if words]
-    does = f" ({'; '.join(steering)})" if steering else ""
     return (
-        f"Hold {deadman} to drive{does}; {keep} = the episode ends here, {discard} = forget it, Ctrl-C = end. The twin "
+        f"{how_to_drive(task, layout)}; {keep} = the episode ends here, {discard} = forget it, Ctrl-C = end. The twin "
         f"stands still while {deadman} is let go."
     )
+
+
+def how_to_drive(task: Task, layout: GamepadLayout) -> str:
+    """What to hold and to push of a gamepad, in words."""
+    steering = [f"{stick} = {words}" for stick, words in zip(STICKS, task.operator_axes, strict=False) if words]
+    does = f" ({'; '.join(steering)})" if steering else ""
+    return f"Hold {layout.buttons[0]} to drive{does}"

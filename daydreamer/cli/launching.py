@@ -19,9 +19,8 @@ from typing import Any
 
 import msgspec
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.drives import WALKERS, Drive, body_of, drives_of, find_drive, find_walker, words_for
-from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.play import make_played_session
 from daydreamer.cli.supervise import check_installation, require_live
 from daydreamer.config import Body, load_yaml
@@ -249,23 +248,22 @@ def _prepare(arguments: Mapping[str, str], asked: Drive | None, drive: Drive, ta
 
     def make() -> Session:
         share = arguments["from_experience"]
-        beginning = Beginning(
+        others = FromOthers(
             _path(arguments["from"]),
             _number("from_experience", share) if share else None,
             _paths("demonstrations", arguments["demonstrations"]),
         )
-        config = configure(
-            robot=drive.robot,
-            task=task or None,
-            body=drive.body,
-            minutes=_number("minutes", arguments["minutes"] or "60"),
-            seed=_whole_number("seed", arguments["seed"] or "0"),
-            preset=arguments["preset"] or "default",
-            twin=fitted_twin(_path(arguments["twin"])),
-            overrides=[*beginning.overrides, *split_settings(arguments["set"])],
-            parent=beginning.parent,
-            is_shown=beginning.is_shown,
+        beginning = Beginning(others)
+        minutes = _number("minutes", arguments["minutes"] or "60")
+        chosen = Chosen(
+            drive.robot,
+            task or None,
+            _whole_number("seed", arguments["seed"] or "0"),
+            arguments["preset"] or "default",
+            _path(arguments["twin"]),
+            split_settings(arguments["set"]),
         )
+        config = chosen.configure(minutes, drive.body, beginning)
         require_live(config)
         check_installation(config)
         return beginning.make(_path(arguments["session"]), config)

@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.dashboard import usable_dashboard
 from daydreamer.cli.drives import find_drive
-from daydreamer.cli.fit import fitted_twin
 from daydreamer.cli.launching import resumed_processes
 from daydreamer.cli.supervise import check_installation, require_live, run_session
 from daydreamer.config import Body
 from daydreamer.processes import session_processes
-from daydreamer.session.new import configure, resumable_session
+from daydreamer.session.new import resumable_session
 from daydreamer.session.progress import logged_steps, minutes_to_go
 
 
 def learn(
-    session_directory: Path | None,
-    *,
-    robot: str,
-    task: str | None,
-    body: Body,
-    minutes: float,
-    seed: int,
-    preset: str,
-    twin_file: Path | None,
-    overrides: list[str],
-    dashboard: bool,
-    parent: Path | None = None,
-    experience_share: float | None = None,
-    demonstrations: Sequence[Path] = (),
-    demonstration_share: float | None = None,
+    directory: Path | None, chosen: Chosen, others: FromOthers, *, body: Body, minutes: float, dashboard: bool
 ) -> int:
     """Runs a new session, with its dashboard beside it if asked for; returns the exit status.
 
-    Args:
-      parent: directory of the session that it begins with.
-      experience_share: see `LearnerConfig.inherited_share`.
-      demonstrations, demonstration_share: see `Beginning`.
-
     Raises:
-      UserError: see `Beginning`, `fitted_twin`, `configure`, `require_live`, `check_installation`, `Session.create`
-        and `run_session`.
+      UserError: see `Beginning`, `Chosen.configure`, `require_live`, `check_installation`, `Session.create` and
+        `run_session`.
     """
-    beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
-    config = configure(
-        robot=robot,
-        task=task,
-        body=body,
-        minutes=minutes,
-        seed=seed,
-        preset=preset,
-        twin=fitted_twin(twin_file),
-        overrides=[*beginning.overrides, *overrides],
-        parent=beginning.parent,
-        is_shown=beginning.is_shown,
-    )
+    beginning = Beginning(others)
+    config = chosen.configure(minutes, body, beginning)
     require_live(config)
     check_installation(config)
-    session = beginning.make(session_directory, config)
+    session = beginning.make(directory, config)
     print(f"Session {session.path}, stop with Ctrl-C.", flush=True)
-    processes = session_processes(session, config.minutes, find_drive(robot, body).ros_arguments)
+    processes = session_processes(session, config.minutes, find_drive(chosen.robot, body).ros_arguments)
     return run_session(session, config.minutes, usable_dashboard(dashboard), processes)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daydreamer.accelerators import share_gpu_memory
-from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.begin import Chosen, FromOthers
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
 from daydreamer.errors import UserError
 from daydreamer.models.codecs import vector_size
 from daydreamer.robots.registry import find_robot, make_task
-from daydreamer.session.new import configure, new_session
+from daydreamer.session.new import new_session
 
 if TYPE_CHECKING:
     from daydreamer.instrument.offline import Measurement, Outcome
@@ -29,18 +29,7 @@ MEMBERS = 5
 LEAST_MINUTES = 1e-3
 
 
-def train_offline(
-    *,
-    robot: str,
-    task: str | None,
-    logs: Sequence[Path],
-    gradient_steps: int | None,
-    out: Path,
-    seed: int,
-    preset: str,
-    twin_file: Path | None,
-    overrides: Sequence[str],
-) -> int:
+def train_offline(chosen: Chosen, *, logs: Sequence[Path], gradient_steps: int | None, out: Path) -> int:
     """Learns from recorded sessions, as a new session in `out`; the exit status is 130 if it was interrupted.
 
     Args:
@@ -58,19 +47,12 @@ def train_offline(
     wanted = GRADIENT_STEPS if gradient_steps is None else gradient_steps
     if wanted < 1:
         raise UserError(f"{wanted} gradient steps learn nothing; choose --gradient-steps above 0.")
-    entry, recorded = find_robot(robot), read_logs(logs)
-    chosen = functools.partial(
-        configure,
-        robot=robot,
-        task=task,
-        body="twin" if entry.twin else "hardware",
-        minutes=max(recorded.minutes, LEAST_MINUTES),
-        seed=seed,
-        preset=preset,
-        twin=fitted_twin(twin_file),
+    entry, recorded = find_robot(chosen.robot), read_logs(logs)
+    configure = functools.partial(
+        chosen.configure, max(recorded.minutes, LEAST_MINUTES), "twin" if entry.twin else "hardware"
     )
-    has_vectors = vector_size(make_task(chosen(overrides=overrides)).spec.observation)
-    config = chosen(overrides=[f"learner.members={MEMBERS if has_vectors else 0}", *overrides])
+    has_vectors = vector_size(make_task(configure()).spec.observation)
+    config = configure(settings=[f"learner.members={MEMBERS if has_vectors else 0}"])
     recorded.require_fit(make_task(config).spec, config)
     session = new_session(out, config, endow=recorded.endow, logs=recorded.recorded(config))
     console, begin_s = Terminal(), time.monotonic()
@@ -113,16 +95,13 @@ def _errors(measured: Measurement) -> str:
 
 
 def require_sense(
+    others: FromOthers,
     *,
     steps: int | None,
     teacher_after: float | None,
     train_ratio: float | None,
     gradient_steps: int | None,
     logs: Sequence[Path],
-    parent: Path | None,
-    experience_share: float | None,
-    demonstrations: Sequence[Path],
-    demonstration_share: float | None,
 ) -> None:
     """Refuses options of `daydreamer train` that mean nothing together.
 
@@ -140,12 +119,12 @@ def require_sense(
             "With --from-logs no robot takes a step: leave out --steps, --train-ratio and --teacher-after; "
             "--gradient-steps says how long it learns."
         )
-    if parent is not None or experience_share is not None:
+    if others.parent is not None or others.experience_share is not None:
         raise UserError(
             "With --from-logs learning begins at nothing: leave out --from and --from-experience. What a session has "
             "recorded is learned from by --from-logs."
         )
-    if demonstrations or demonstration_share is not None:
+    if others.demonstrations or others.demonstration_share is not None:
         raise UserError(
             "With --from-logs all is learned from logs: name the sessions of --demonstrations with --from-logs as well."
         )

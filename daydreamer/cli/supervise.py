@@ -159,7 +159,18 @@ def check_installation(config: SessionConfig) -> None:
     """Finds out before anything moves what would fail right after.
 
     Raises:
-      UserError: a library is missing, or the ROS domain or its middleware is not one.
+      UserError: a library is missing, or see `check_ros`.
+    """
+    check_ros(config.ros_domain_id)
+    if config.body == "twin" and importlib.util.find_spec("mujoco") is None:
+        raise UserError("The twin needs MuJoCo; install it with pip install 'mujoco<4'.")
+
+
+def check_ros(domain_id: int = -1) -> None:
+    """Finds out whether nodes can run in a ROS domain, by default in that of this process.
+
+    Raises:
+      UserError: the library is missing, or the domain or its middleware is not one.
     """
     if importlib.util.find_spec("rclpy") is None:
         raise UserError(
@@ -167,9 +178,7 @@ def check_installation(config: SessionConfig) -> None:
             "/opt/ros/<distribution>/setup.bash."
         )
     require_middleware()
-    if config.body == "twin" and importlib.util.find_spec("mujoco") is None:
-        raise UserError("The twin needs MuJoCo; install it with pip install 'mujoco<4'.")
-    domain = config.ros_domain_id if config.ros_domain_id >= 0 else os.environ.get("ROS_DOMAIN_ID", "0")
+    domain = domain_id if domain_id >= 0 else os.environ.get("ROS_DOMAIN_ID", "0")
     if not str(domain or "0").isdecimal() or int(domain or "0") > LARGEST_DOMAIN_ID:
         raise UserError(f"ROS_DOMAIN_ID is '{domain}'; it must be a number from 0 to 101.")
 

@@ -7,14 +7,13 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from daydreamer.accelerators import share_gpu_memory
 from daydreamer.actor.standby import require_use
-from daydreamer.cli.begin import Beginning
-from daydreamer.cli.fit import fitted_twin
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.interrupts import INTERRUPTED_STATUS, interrupts
 from daydreamer.cli.terminal import Terminal
 from daydreamer.compilation import keep_compilations
@@ -25,7 +24,6 @@ from daydreamer.experience.tail import ExperienceTail
 from daydreamer.presentation import Presentation
 from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.events import EventLog
-from daydreamer.session.new import configure
 from daydreamer.telemetry.interventions import TEACHER_RATE_TAG, TEACHER_SHARE_TAG, Interventions
 from daydreamer.telemetry.metrics import truth_tag
 
@@ -35,28 +33,17 @@ FINAL_STEPS = 2000
 
 
 def train(
+    chosen: Chosen,
+    others: FromOthers,
     *,
-    robot: str,
-    task: str | None,
     steps: int,
     out: Path,
     train_ratio: float | None,
-    seed: int,
-    preset: str,
-    twin_file: Path | None,
-    overrides: Sequence[str],
-    parent: Path | None = None,
-    experience_share: float | None = None,
-    demonstrations: Sequence[Path] = (),
-    demonstration_share: float | None = None,
     teacher_after_s: float | None = None,
 ) -> int:
     """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
 
     Args:
-      parent: directory of the session that it begins with.
-      experience_share: see `LearnerConfig.inherited_share`.
-      demonstrations, demonstration_share: see `Beginning`.
       teacher_after_s: see `ActorConfig`.
 
     Raises:
@@ -69,20 +56,10 @@ def train(
     share_gpu_memory()
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
     stands_by = [] if teacher_after_s is None else [f"actor.teacher_after_s={teacher_after_s}"]
-    beginning = Beginning(parent, experience_share, demonstrations, demonstration_share)
-    chosen = functools.partial(
-        configure,
-        robot=robot,
-        task=task,
-        seed=seed,
-        preset=preset,
-        twin=fitted_twin(twin_file),
-        overrides=[*ratio, *stands_by, *beginning.overrides, *overrides],
-        parent=beginning.parent,
-        is_shown=beginning.is_shown,
-    )
-    rate_hz = make_task(chosen(minutes=1.0)).spec.control_rate_hz
-    config = chosen(minutes=steps / rate_hz / 60)
+    beginning = Beginning(others)
+    configure = functools.partial(chosen.configure, beginning=beginning, settings=[*ratio, *stands_by])
+    rate_hz = make_task(configure(1.0)).spec.control_rate_hz
+    config = configure(steps / rate_hz / 60)
     robot_task = make_task(config)
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer learn', or leave out twin.incidents here.")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 sys.path.append(str(Path(__file__).parents[1] / "robots"))
 from feetech_stand_in import FeetechStandIn
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, Chosen, FromOthers
 from daydreamer.cli.demonstrate import Lesson, Onlooking, demonstrate, demonstrate_by_hand
 from daydreamer.cli.main import app
 from daydreamer.errors import UserError
@@ -30,12 +30,12 @@ from daydreamer.robots.so101 import kinematics
 from daydreamer.robots.so101.constants import OPEN_RAD, READY_TOOL_M
 from daydreamer.robots.so101.pick_place_fine import BEGIN_YAW_RAD
 from daydreamer.session.directory import Session
-from daydreamer.session.new import configure, resumable_session
+from daydreamer.session.new import resumable_session
 from daydreamer.session.status import read_status
 
 
 def lesson(out, robot="so101"):
-    return Lesson(robot, None, out, episodes=1, seed=0, twin_file=None, overrides=[], as_json=True)
+    return Lesson(Chosen(robot, None, seed=0), out, episodes=1, as_json=True)
 
 
 def test_an_episode_is_shown_and_is_a_session_that_can_be_learned_from(tmp_path, capsys):
@@ -53,9 +53,9 @@ def test_an_episode_is_shown_and_is_a_session_that_can_be_learned_from(tmp_path,
     assert "a scripted teacher showed the task" in verdict.learned[0] and "--demonstrations" in verdict.advice[-1]
     with pytest.raises(UserError, match="a scripted teacher has shown a task; nobody learns.*--demonstrations"):
         resumable_session(session.path)
-    beginning = Beginning(None, None, [session.path], 0.25)
-    chosen = {"robot": "so101", "minutes": 1.0, "seed": 0, "preset": "tiny"}
-    child = beginning.make(tmp_path / "child", configure(**chosen, overrides=beginning.overrides, is_shown=True))
+    beginning = Beginning(FromOthers(demonstrations=[session.path], demonstration_share=0.25))
+    config = Chosen("so101", None, seed=0, preset="tiny").configure(1.0, beginning=beginning)
+    child = beginning.make(tmp_path / "child", config)
     assert child.config.learner.demonstration_share == 0.25
     assert "Learns from 100 steps that were shown in" in capsys.readouterr().out.replace("\n", " ")
 

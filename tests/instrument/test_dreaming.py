@@ -2,14 +2,17 @@
 
 import json
 import math
-import signal
 
 import numpy as np
 import pytest
 
+from daydreamer.actor.gamepad import LAYOUTS
 from daydreamer.cli import dream as command
+from daydreamer.cli import hands
+from daydreamer.cli.dream_gamepad import DreamGamepad
 from daydreamer.cli.dream_keys import REWIND_S, DreamKeys
 from daydreamer.cli.dream_screen import Screen
+from daydreamer.cli.hands import GamepadHand
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.instrument import dreaming
@@ -38,16 +41,6 @@ def model(session):
 def dream(session, model, monkeypatch):
     monkeypatch.setattr(dreaming, "OVER", 0.0)  # a model that knows nothing expects an end at any time
     return Dream(model, make_task(session.config).operator_action)
-
-
-@pytest.fixture
-def signals_are_kept():
-    """Nobody else's tests are to end by what a command makes of signals."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def advanced(dream, steps=5):
@@ -129,6 +122,43 @@ def test_keys_drive(dream):
     assert keys.ended and (keys.rewinds, keys.branches) == (1, 1) and REWIND_S == 5.0
 
 
+class Pad:
+    """Says what it is told to."""
+
+    def __init__(self):
+        self.messages = []
+
+    def hear(self, seconds):
+        messages, self.messages = self.messages, []
+        return messages
+
+
+def test_a_gamepad_drives_while_its_button_is_held_and_gives_back_to_the_policy(session, dream, monkeypatch):
+    pad, layout = Pad(), LAYOUTS["xbox"]
+    keys = DreamGamepad(GamepadHand(make_task(session.config), layout, pad))
+
+    def after(*buttons, up=0.0):
+        if buttons:
+            pad.messages.append(([0.0, up], [int(button in buttons) for button in range(11)]))
+        return [each.split()[0] for each in keys.obey(dream)]
+
+    nothing = 10
+    assert not after() and not after(nothing, up=1.0) and not dream.operated
+    assert after(layout.deadman, up=0.5) == ["You"] and dream.stick.tolist() == [0.0, 0.5, 0.0, 0.0, 0.0, 0.0]
+    keys.take("dt", 0.0)
+    assert after() == ["The", "You"] and dream.operated and dream.stick[0] == 0.0  # the keys have not the last word
+    assert advanced(dream).robot.operated
+    assert after(layout.deadman, layout.keep) == ["What"] and dream.branched
+    assert not after(layout.deadman, layout.keep)
+    assert after(nothing) == ["The"] and not dream.operated and not dream.stick.any()
+    keys.take("w", 0.0)
+    assert after() == ["You"] and dream.operated and not after(nothing)
+    assert after(nothing, layout.discard) == ["Rewound"] and not dream.branched
+    assert not after(layout.deadman, up=-1.0) and dream.stick[1] == -1.0
+    monkeypatch.setattr(hands, "GAMEPAD_TIMEOUT_S", -1.0)
+    assert after() == ["The"] and not dream.operated
+
+
 def test_a_line_says_what_comes_and_whose_action_it_is(session, dream, capsys):
     screen = Screen(Terminal(width=200), known_figures(session.presentation, session.spec), 7)
     dream.branch()
@@ -148,6 +178,7 @@ def test_the_command_ends_by_itself_and_tells_programs(session, capsys):
         seconds=1.0,
         speed="max",
         seed=0,
+        gamepad=None,
         dashboard=False,
         address="127.0.0.1",
         port=None,

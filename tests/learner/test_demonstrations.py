@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, FromOthers
 from daydreamer.config import merge, resolve
 from daydreamer.doctor import examine
 from daydreamer.errors import SpecMismatch, UserError
@@ -135,6 +135,6 @@ def test_who_is_shown_acts_at_random_for_a_tenth_of_the_time_unless_told_otherwi
 
 def test_a_share_of_no_demonstrations_is_refused():
     with pytest.raises(UserError, match="A share of 0.3 of which demonstrations.*--demonstrations"):
-        Beginning(None, None, [], 0.3)
+        Beginning(FromOthers(demonstration_share=0.3))
     with pytest.raises(UserError, match="learner.demonstration_share.*--demonstrations"):
         configure(robot="a1", minutes=1.0, seed=0, overrides=["learner.demonstration_share=0.5"])

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.cli.begin import Beginning
+from daydreamer.cli.begin import Beginning, FromOthers
 from daydreamer.config import merge, resolve
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.tail import ExperienceTail
@@ -309,7 +309,7 @@ def test_what_the_policy_earned_there_is_what_it_is_measured_by_here(taught, par
 
 def test_experience_of_no_session_is_refused():
     with pytest.raises(UserError, match="A share of 0.5 of whose experience.*--from"):
-        Beginning(None, 0.5)
+        Beginning(FromOthers(experience_share=0.5))
     with pytest.raises(UserError, match="learner.inherited_share.*--from"):
         configure(robot="a1", minutes=1.0, seed=0, overrides=["learner.inherited_share=0.5"])
 

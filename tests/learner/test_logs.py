@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from daydreamer.cli.begin import Chosen
 from daydreamer.cli.main import app
 from daydreamer.cli.offline import train_offline
 from daydreamer.config import merge, resolve
@@ -170,15 +171,5 @@ def test_a_session_that_recorded_nothing_says_how_much_is_needed(record_session,
     with pytest.raises(
         UserError, match="empty there are 0 steps .* fewer than 102: a sequence of 32, and 70 .*for 5 s"
     ):
-        train_offline(
-            robot="a1",
-            task=None,
-            logs=[empty.session.path],
-            gradient_steps=None,
-            out=tmp_path / "out",
-            seed=0,
-            preset="default",
-            twin_file=None,
-            overrides=[],
-        )
+        train_offline(Chosen("a1", None, 0), logs=[empty.session.path], gradient_steps=None, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from daydreamer.cli.begin import Chosen
 from daydreamer.cli.demonstrate import Lesson, demonstrate
 from daydreamer.errors import UserError
 from daydreamer.robots.arm.sight import ABOVE, find_cube, is_out_of_reach, side_of_cube
@@ -162,7 +163,7 @@ def test_its_camera_sees_in_which_tray_the_cube_is_and_when_it_is_in_none():
 
 
 def test_a_scripted_teacher_places_and_the_gripper_knows(tmp_path, capsys):
-    lesson = Lesson("ur5e", None, tmp_path / "shown", 1, 0, twin_file=None, overrides=[], as_json=True)
+    lesson = Lesson(Chosen("ur5e", None, seed=0), tmp_path / "shown", 1, as_json=True)
     assert demonstrate(lesson) == 0
     assert json.loads(capsys.readouterr().out)["returns"][0] > 80.0
 

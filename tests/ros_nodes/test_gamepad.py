@@ -1,5 +1,6 @@
 """By what an operator steers over ROS 2: a gamepad, as `daydreamer demonstrate` hears it, and keys of a live arm."""
 
+import json
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ from sensor_msgs.msg import Joy
 from daydreamer.actor.gamepad import LAYOUTS
 from daydreamer.actor.operator import OperatorRequest, Reply
 from daydreamer.actor.steering import STEERING
-from daydreamer.cli.hands import open_hand
+from daydreamer.cli.dream import dream
+from daydreamer.cli.hands import open_gamepad, open_hand
 from daydreamer.cli.supervise import SessionSupervisor
 from daydreamer.config import SessionConfig
 from daydreamer.demonstration.by_hand import HandRequest
@@ -56,6 +58,7 @@ def pads(monkeypatch):
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=DOMAIN)
     pads = Pads(context)
+    monkeypatch.setattr(gamepad, "NAME_S", 0.2)
     with periodically(pads.publish, 0.05, "pads"):
         yield pads
     for node in pads.nodes:
@@ -73,8 +76,7 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
     with pytest.raises(UserError, match="No gamepad is heard on /joy; plug one in and start 'ros2 run joy joy_node'"):
         with drive_by("xbox"):
             pass
-    monkeypatch.undo()
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
+    monkeypatch.setattr(gamepad, "PATIENCE_S", 5.0)
     pads.add()
     with pytest.raises(UserError, match="has 8 axes and 11 buttons, fewer than the layout 'game_controller' is of"):
         with drive_by("game_controller"):
@@ -98,6 +100,34 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
         while True:  # until the second one is discovered
             assert time.monotonic() < end_s
             with drive_by("xbox"):
+                pass
+
+
+def test_a_dream_is_driven_by_what_a_gamepad_says(pads, learner_compiled, capsys, signals_are_kept):
+    pads.add()
+    pads.message = Joy(axes=[0.0, 1.0] + [0.0] * 6, buttons=[0, 0, 0, 0, 1] + [0] * 6)
+    dream(
+        learner_compiled,
+        minute=None,
+        version="newest",
+        seconds=1.0,
+        speed="real",
+        seed=0,
+        gamepad="xbox",
+        dashboard=False,
+        address="127.0.0.1",
+        port=None,
+        open_browser=False,
+        as_json=True,
+    )
+    output = capsys.readouterr()
+    assert json.loads(output.out)["operated"] > 0.0
+    assert "the policy drives while LB is let go. A = branch (what if), B = rewind" in output.err
+    pads.nodes[0].create_subscription(Joy, "joy", lambda message: None, 10)
+    end_s = time.monotonic() + 30.0
+    with pytest.raises(UserError, match="says is also heard by /joy_1, which it might drive; stop that, or give"):
+        while time.monotonic() < end_s:  # until it is discovered
+            with open_gamepad("xbox", PickPlaceFine(seed=0), "dream"):
                 pass
 
 

@@ -62,13 +62,21 @@ def dream(
         str, typer.Option(metavar="real|max|FACTOR", help="As the robot, as fast as it goes, or so many times as fast.")
     ] = "real",
     seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    gamepad: Annotated[
+        str | None,
+        typer.Option(
+            metavar="xbox|directinput|game_controller",
+            help="Drive by the gamepad that ROS 2 publishes on joy: joy_node with an Xbox controller, joy_node with a "
+            "Logitech switched to D or another one whose sticks come first, or game_controller_node.",
+        ),
+    ] = None,
     dashboard: Annotated[bool, typer.Option(help="Draw it in a browser.")] = True,
     address: AddressOption = "127.0.0.1",
     port: PortOption = None,
     browser: BrowserOption = True,
     json: Json = False,
 ) -> None:
-    """Walk in the dream: a session's world model runs live from a logged state, by keyboard or by its policy.
+    """Walk in the dream: a session's world model runs live from a logged state, by keyboard, gamepad or its policy.
 
     Nothing moves but in the model; DIR is only read, and may be running. In the terminal there is a line with the
     reward foreseen, the task's figures, whose action it is and frames/s; in the browser, the robot.
@@ -77,6 +85,9 @@ def dream(
     the task's matter, as with a gamepad. Space puts all to the middle, t takes over or gives back to the policy, p
     pauses, r rewinds 5 s, b branches (a second robot goes on as it was driven, and you drive the first otherwise), c
     changes to the other, q ends. Without a terminal the policy drives.
+
+    With --gamepad you drive while LB is held, as in a live session, and the policy while it is let go; A branches, B
+    rewinds, and the keys do the rest. It needs ROS 2, 'ros2 run joy joy_node', and nobody else who hears that gamepad.
 
     As in: daydreamer dream sessions/monday --minute 40
     """
@@ -89,6 +100,7 @@ def dream(
         seconds=seconds,
         speed=speed,
         seed=seed,
+        gamepad=gamepad,
         dashboard=dashboard,
         address=address,
         port=port,

@@ -91,26 +91,13 @@ def learn(
     ask for a capital Y. A robot waits until you set it out; a twin does not. A software stop is not a hardware stop:
     with a real robot have its own emergency stop in hand.
     """
+    from daydreamer.cli.begin import Chosen, FromOthers
     from daydreamer.cli.drives import body_of
     from daydreamer.cli.learn import learn
 
-    status = learn(
-        session,
-        robot=robot,
-        task=task,
-        body=body_of(body),
-        minutes=minutes,
-        seed=seed,
-        preset=preset,
-        twin_file=twin,
-        overrides=overrides or [],
-        dashboard=dashboard,
-        parent=parent,
-        experience_share=experience_share,
-        demonstrations=demonstrations or [],
-        demonstration_share=demonstration_share,
-    )
-    raise typer.Exit(status)
+    chosen = Chosen(robot, task, seed, preset, twin, overrides or [])
+    others = FromOthers(parent, experience_share, demonstrations or [], demonstration_share)
+    raise typer.Exit(learn(session, chosen, others, body=body_of(body), minutes=minutes, dashboard=dashboard))
 
 
 def walk(
@@ -131,6 +118,7 @@ def walk(
 
     Keys in the terminal are as in learn.
     """
+    from daydreamer.cli.begin import Chosen, FromOthers
     from daydreamer.cli.drives import find_drive, find_walker
     from daydreamer.cli.learn import learn
 
@@ -139,23 +127,9 @@ def walk(
         raise UserError(
             f"ros2 launch alone knows what '{robot}' takes: 'ros2 launch daydreamer walk.launch.py robot:={robot}'."
         )
-    status = learn(
-        session,
-        robot=drive.robot,
-        task="walk",
-        body=drive.body,
-        minutes=minutes,
-        seed=seed,
-        preset=preset,
-        twin_file=twin,
-        overrides=overrides or [],
-        dashboard=dashboard,
-        parent=parent,
-        experience_share=experience_share,
-        demonstrations=demonstrations or [],
-        demonstration_share=demonstration_share,
-    )
-    raise typer.Exit(status)
+    chosen = Chosen(drive.robot, "walk", seed, preset, twin, overrides or [])
+    others = FromOthers(parent, experience_share, demonstrations or [], demonstration_share)
+    raise typer.Exit(learn(session, chosen, others, body=drive.body, minutes=minutes, dashboard=dashboard))
 
 
 def train(
@@ -206,57 +180,31 @@ def train(
     gradient steps. When that has not become better for long learning ends, and the session keeps what predicted best.
     As in: daydreamer train a1 walk --from-logs sessions/monday --from-logs sessions/tuesday --out offline
     """
+    from daydreamer.cli.begin import Chosen, FromOthers
     from daydreamer.cli.drives import find_walker
     from daydreamer.cli.offline import require_sense, train_offline
     from daydreamer.cli.train import train
 
+    others = FromOthers(parent, experience_share, demonstrations or [], demonstration_share)
     require_sense(
+        others,
         steps=steps,
         teacher_after=teacher_after,
         train_ratio=train_ratio,
         gradient_steps=gradient_steps,
         logs=logs or [],
-        parent=parent,
-        experience_share=experience_share,
-        demonstrations=demonstrations or [],
-        demonstration_share=demonstration_share,
     )
-
     if robot == "walk":
         drive = find_walker(walker)
         if drive.body != "twin":
             raise UserError(f"'{walker}' cannot be trained in lock-step, time does not wait for it; use its twin.")
         robot, task = drive.robot, "walk"
+    chosen = Chosen(robot, task, seed, preset, twin, overrides or [])
     if logs or steps is None:
-        status = train_offline(
-            robot=robot,
-            task=task,
-            logs=logs or [],
-            gradient_steps=gradient_steps,
-            out=out,
-            seed=seed,
-            preset=preset,
-            twin_file=twin,
-            overrides=overrides or [],
-        )
-        raise typer.Exit(status)
-    status = train(
-        robot=robot,
-        task=task,
-        steps=steps,
-        out=out,
-        teacher_after_s=teacher_after,
-        train_ratio=train_ratio,
-        seed=seed,
-        preset=preset,
-        twin_file=twin,
-        overrides=overrides or [],
-        parent=parent,
-        experience_share=experience_share,
-        demonstrations=demonstrations or [],
-        demonstration_share=demonstration_share,
+        raise typer.Exit(train_offline(chosen, logs=logs or [], gradient_steps=gradient_steps, out=out))
+    raise typer.Exit(
+        train(chosen, others, steps=steps, out=out, train_ratio=train_ratio, teacher_after_s=teacher_after)
     )
-    raise typer.Exit(status)
 
 
 def resume(

@@ -85,12 +85,13 @@ def demonstrate(
     --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
     --out shown
     """
+    from daydreamer.cli.begin import Chosen
     from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand, refuse_stray
     from daydreamer.contract.leader import LeaderOptions
 
     refuse_stray(by, _given(context))
     leader = LeaderOptions(port=leader_port, calibration=calibration)
-    lesson = Lesson(robot, task, out, episodes, seed, twin, overrides or [], json)
+    lesson = Lesson(Chosen(robot, task, seed, twin_file=twin, overrides=overrides or []), out, episodes, json)
     if by == SCRIPTED:
         raise typer.Exit(demonstrate(lesson))
     onlooking = Onlooking(dashboard, address, port, browser)
