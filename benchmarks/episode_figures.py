@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.session.directory import Session
 
@@ -36,8 +37,7 @@ def of(session: Session) -> dict[str, Any]:
     episodes, begin = [], 0
     for number in last:
         alone = session.teacher is not None or not any(step.intervention for step in steps[begin : number + 1])
-        succeeds = steps[number].is_terminal and steps[number].reward > 0 and alone
-        episodes.append([round((number + 1) * minute, 3), succeeds])
+        episodes.append(episode(number + 1, minute, steps[number], alone))
         begin = number + 1
     reward = np.array([step.reward for step in steps])
     row = session.spec.steps(ROW_S)
@@ -48,6 +48,11 @@ def of(session: Session) -> dict[str, Any]:
         "row_s": ROW_S,
         "reward": reward[: len(reward) // row * row].reshape(-1, row).mean(1).round(4).tolist(),
     }
+
+
+def episode(steps: int, step_minutes: float, last: Step, alone: bool = True) -> list[Any]:
+    """The robot minute after so many steps, the last of which ends an episode, and whether that succeeds."""
+    return [round(steps * step_minutes, 3), last.is_terminal and last.reward > 0 and alone]
 
 
 def enough_after(episodes: list[list[Any]]) -> float | None:

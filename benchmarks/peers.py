@@ -4,6 +4,9 @@
     python benchmarks/peers.py --peer sac|crossq|droq --out FILE [--steps 20000] [--seed 0] [--update-ratio R]
     python benchmarks/peers.py --robot burger --task reach --peer sac_images --out FILE [--shift 4] [--threads 1]
 
+    daydreamer demonstrate so101 pick_place_fine --out SHOWN
+    python benchmarks/peers.py --robot so101 --task pick_place_fine --peer rlpd --demonstrations SHOWN --out FILE
+
     git clone https://github.com/danijar/dreamerv3 DIR
     pip install chex einops elements granular jaxtyping ninjax optax portal ruamel.yaml
     python benchmarks/peers.py --peer dreamerv3 --dreamerv3 DIR --out FILE [--train-ratio R]
@@ -40,9 +43,10 @@ from daydreamer.session.new import configure
 
 DREAMERV3 = "dreamerv3"
 SAC_IMAGES = "sac_images"
-PEERS = ("sac", "crossq", "droq", SAC_IMAGES, DREAMERV3)
-SEE = (SAC_IMAGES, DREAMERV3)
-"""The peers that can learn from pictures."""
+RLPD = "rlpd"
+BLIND = ("sac", "crossq", "droq")
+"""The peers that cannot learn from pictures."""
+PEERS = (*BLIND, SAC_IMAGES, RLPD, DREAMERV3)
 PACKAGES = (
     *("daydreamer", "jax", "mujoco", "numpy", "flax", "sbx-rl", "stable-baselines3", "torch", "elements", "ninjax"),
 )
@@ -64,6 +68,9 @@ def main() -> None:
     )
     parser.add_argument("--shift", type=int, default=4, help="sac_images: pixels by which pictures are moved")
     parser.add_argument("--threads", type=int, default=1, help="sac_images: of PyTorch")
+    parser.add_argument(
+        "--demonstrations", type=Path, nargs="+", default=[], metavar="SESSION", help="rlpd: half of each batch"
+    )
     parser.add_argument("--dreamerv3", type=Path, metavar="DIR", help="a checkout of their repository")
     parser.add_argument("--gpu", action="store_true", help="not the CPU")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="SECTION.KEY=VALUE")
@@ -89,14 +96,24 @@ def make_config(arguments: argparse.Namespace) -> SessionConfig:
       UserError: there is no such robot or task, a setting is wrong, or the peer cannot learn from what the task sees.
     """
     named = {"task": arguments.task} if arguments.task else {}
-    config = configure(robot=arguments.robot, minutes=1.0, seed=arguments.seed, overrides=arguments.overrides, **named)
+    config = configure(
+        robot=arguments.robot,
+        minutes=1.0,
+        seed=arguments.seed,
+        overrides=arguments.overrides,
+        is_shown=bool(arguments.demonstrations),
+        **named,
+    )
     spec = make_task(config).spec
     sees = any(space.is_image for space in spec.observation.values())
-    if sees != (arguments.peer in SEE) and arguments.peer != DREAMERV3:
-        able = ", ".join(SEE if sees else [peer for peer in PEERS if peer != SAC_IMAGES])
+    unable = BLIND if sees else (SAC_IMAGES,)
+    if arguments.peer in unable:
+        able = ", ".join(peer for peer in PEERS if peer not in unable)
         raise UserError(
             f"--peer {arguments.peer} cannot learn from what '{config.task}' of '{config.robot}' observes; try {able}."
         )
+    if spec.action.classes:
+        raise UserError(f"The actions of '{config.task}' of '{config.robot}' are choices; peers learn motions alone.")
     return msgspec.structs.replace(config, minutes=arguments.steps * spec.control_period_s / 60)
 
 
@@ -109,6 +126,8 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error("dreamerv3 counts replayed steps; use --train-ratio instead of --update-ratio")
     if not is_dreamerv3 and arguments.train_ratio is not None:
         parser.error("--train-ratio is dreamerv3's; use --update-ratio")
+    if (arguments.peer == RLPD) != bool(arguments.demonstrations):
+        parser.error("--peer rlpd and --demonstrations SESSION, of 'daydreamer demonstrate', belong together")
     if arguments.update_ratio is not None and arguments.update_ratio < 1:
         parser.error("--update-ratio must be 1 or more")
     if arguments.gpu and arguments.peer == SAC_IMAGES:
@@ -159,6 +178,14 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
             settings = image_sac.settings(ratio, config.learner.discount, arguments.shift)
             record = make_record(settings)
             image_sac.train(robot, record, threads=arguments.threads, **common, **settings)
+        elif arguments.peer == RLPD:
+            from peer_learners import rlpd
+            from peer_learners.shown import read_shown
+
+            shown = read_shown(arguments.demonstrations, robot.spec)
+            settings = rlpd.settings(arguments.update_ratio or rlpd.UPDATE_RATIO, robot.spec.action.size)
+            record = make_record(settings | {"demonstrations": shown.sources})
+            rlpd.train(robot, record, shown, **common, **settings)
         else:
             from peer_learners import stable_baselines
 
@@ -204,6 +231,8 @@ def command(arguments: argparse.Namespace) -> str:
         words += ["--train-ratio", f"{arguments.train_ratio:g}"]
     if arguments.peer == SAC_IMAGES:
         words += ["--shift", str(arguments.shift), "--threads", str(arguments.threads)]
+    if arguments.demonstrations:
+        words += ["--demonstrations", *("SESSION" for _ in arguments.demonstrations)]
     if arguments.peer == DREAMERV3:
         words += ["--dreamerv3", "DIR"]
     if arguments.gpu:

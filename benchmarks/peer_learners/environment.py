@@ -9,6 +9,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from daydreamer.experience.step import Step
+from peer_learners.measured import Measured
 from peer_learners.record import RunRecord
 from peer_learners.robot import PeerRobot
 from sim.twin import TwinTruth
@@ -20,18 +21,19 @@ Observation = np.ndarray | dict[str, np.ndarray]
 
 
 class RobotEnvironment(gymnasium.Env):
-    """Observation keys in their order as one vector, or, with cameras, by key.
+    """Observation keys in their order as one vector, with cameras by key; or what is measured, with their hues.
 
     An episode of a robot that goes on where the last one ended is truncated, and its last action leads to the first
     observation of the next. One that begins elsewhere ends at its last observation, terminated if the task says so;
     the last action leads nowhere then, and is zero.
     """
 
-    def __init__(self, robot: PeerRobot):
-        self._robot = robot
+    def __init__(self, robot: PeerRobot, measured: Measured | None = None):
+        """`measured` makes one vector of observations, pictures and all."""
+        self._robot, self._measured = robot, measured
         self._taken: list[tuple[Step, TwinTruth | None, str | None]] = []
         spaces = robot.spec.observation
-        self._by_key = any(space.is_image for space in spaces.values())
+        self._by_key = measured is None and any(space.is_image for space in spaces.values())
         if self._by_key:
             self.observation_space = gymnasium.spaces.Dict(
                 {
@@ -42,7 +44,7 @@ class RobotEnvironment(gymnasium.Env):
                 }
             )
         else:
-            size = sum(space.size for space in spaces.values())
+            size = measured.size if measured else sum(space.size for space in spaces.values())
             self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, robot.spec.action.shape, np.float32)
 
@@ -71,6 +73,8 @@ class RobotEnvironment(gymnasium.Env):
 
     def _observation(self) -> Observation:
         observation = self._robot.state.observation
+        if self._measured:
+            return self._measured(observation)
         return observation if self._by_key else np.concatenate(list(observation.values()))
 
 

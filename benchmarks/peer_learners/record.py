@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import episode_figures
 import numpy as np
 
 from daydreamer.experience.step import Step
@@ -37,6 +38,7 @@ class RunRecord:
         self._window: list[dict[str, float]] = []
         self._endings: collections.Counter[str] = collections.Counter()
         self._curve: list[dict[str, float]] = []
+        self._episodes: list[list[Any]] = []
         self.steps = 0
         self._updates = 0
 
@@ -56,6 +58,7 @@ class RunRecord:
         self._window.append({"reward": reward} | true)
         if step.is_last:
             self._endings[ending or "time"] += 1
+            self._episodes.append(episode_figures.episode(self.steps, self._period_s / 60, step))
         if len(self._window) == ROW_STEPS:
             self._add_row()
             self.save()
@@ -71,6 +74,8 @@ class RunRecord:
             "milestones_minutes": {
                 name: round(reached_s[name] / 60, 4) if name in reached_s else None for name in self._names
             },
+            "episodes": self._episodes,
+            "enough_after_minutes": episode_figures.enough_after(self._episodes),
             "curve": self._curve,
         }
         write_anywhere(self._path, (json.dumps(content, indent=2) + "\n").encode())
