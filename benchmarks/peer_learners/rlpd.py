@@ -97,14 +97,15 @@ class RLPD(SAC):
         key, drawing_key = jax.random.split(key)
         drawn = jax.random.choice(drawing_key, CRITICS, (TARGETS,), replace=False)
         targets = jax.tree.map(lambda parameter: parameter[drawn], qf_state.target_params)
-        updated, losses, key = SAC.update_critic(
+        updated, (loss, _), key = SAC.update_critic(
             actor_state,
             qf_state.replace(target_params=targets),
             ent_coef_state.replace(apply_fn=_no_entropy),
             *batch,
             key,
         )
-        return updated.replace(target_params=qf_state.target_params), losses, key
+        entropy_scale = ent_coef_state.apply_fn({"params": ent_coef_state.params})
+        return updated.replace(target_params=qf_state.target_params), (loss, entropy_scale), key
 
     @staticmethod
     def update_actor(
