@@ -25,6 +25,7 @@ import argparse
 import contextlib
 import datetime
 import importlib.metadata
+import math
 import os
 import platform
 import shlex
@@ -70,6 +71,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="sac_images: of PyTorch")
     parser.add_argument(
         "--demonstrations", type=Path, nargs="+", default=[], metavar="SESSION", help="rlpd: half of each batch"
+    )
+    parser.add_argument("--critics", type=int, metavar="N", help="rlpd: as published, 10, if left out")
+    parser.add_argument(
+        "--temperature", type=float, metavar="T", help="rlpd: where it begins; as published, 1, if left out"
     )
     parser.add_argument("--dreamerv3", type=Path, metavar="DIR", help="a checkout of their repository")
     parser.add_argument("--gpu", action="store_true", help="not the CPU")
@@ -128,6 +133,12 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
         parser.error("--train-ratio is dreamerv3's; use --update-ratio")
     if (arguments.peer == RLPD) != bool(arguments.demonstrations):
         parser.error("--peer rlpd and --demonstrations SESSION, of 'daydreamer demonstrate', belong together")
+    if arguments.peer != RLPD and (arguments.critics is not None or arguments.temperature is not None):
+        parser.error("--critics and --temperature are rlpd's")
+    if arguments.critics is not None and arguments.critics < 2:
+        parser.error("--critics must be 2 or more")
+    if arguments.temperature is not None and not 0 < arguments.temperature < math.inf:
+        parser.error("--temperature must be above 0")
     if arguments.update_ratio is not None and arguments.update_ratio < 1:
         parser.error("--update-ratio must be 1 or more")
     if arguments.gpu and arguments.peer == SAC_IMAGES:
@@ -183,7 +194,12 @@ def run(arguments: argparse.Namespace, config: SessionConfig) -> None:
             from peer_learners.shown import read_shown
 
             shown = read_shown(arguments.demonstrations, robot.spec)
-            settings = rlpd.settings(arguments.update_ratio or rlpd.UPDATE_RATIO, robot.spec.action.size)
+            settings = rlpd.settings(
+                arguments.update_ratio or rlpd.UPDATE_RATIO,
+                arguments.critics or rlpd.CRITICS,
+                arguments.temperature or rlpd.TEMPERATURE,
+                robot.spec.action.size,
+            )
             record = make_record(settings | {"demonstrations": shown.sources})
             rlpd.train(robot, record, shown, **common, **settings)
         else:
@@ -231,6 +247,9 @@ def command(arguments: argparse.Namespace) -> str:
         words += ["--train-ratio", f"{arguments.train_ratio:g}"]
     if arguments.peer == SAC_IMAGES:
         words += ["--shift", str(arguments.shift), "--threads", str(arguments.threads)]
+    for name in ("critics", "temperature"):
+        if (value := getattr(arguments, name)) is not None:
+            words += [f"--{name}", f"{value:g}"]
     if arguments.demonstrations:
         words += ["--demonstrations", *("SESSION" for _ in arguments.demonstrations)]
     if arguments.peer == DREAMERV3:

@@ -13,8 +13,9 @@ from daydreamer.safety.flags import SAFETY_FLAGS
 from sim.twin import TwinTruth
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SHOWN_FROM, SUCCEEDS, TIME_IS_UP, UNSOUND = 10, 19, 29, 35
-PAIRS = [*range(SHOWN_FROM, SUCCEEDS), *range(SUCCEEDS + 1, TIME_IS_UP), *range(TIME_IS_UP + 1, UNSOUND - 1), 36, 37, 38]
+SHOWN_FROM, SUCCEEDS, TIME_IS_UP, UNSOUND, LAST = 10, 19, 29, 35, 39
+PARTS = ((SHOWN_FROM, SUCCEEDS), (SUCCEEDS + 1, TIME_IS_UP), (TIME_IS_UP + 1, UNSOUND - 1), (UNSOUND + 1, LAST))
+PAIRS = [sequence for begin, end in PARTS for sequence in range(begin, end)]
 
 
 @pytest.fixture(autouse=True)
