@@ -16,6 +16,7 @@ from daydreamer.actor.control_loop import ActingPolicy, ControlLoop
 from daydreamer.actor.gamepad import GamepadLayout
 from daydreamer.actor.loader import PolicyLoader, warm_up
 from daydreamer.actor.operator import STEER, OperatorRequest, Operators, Reply
+from daydreamer.actor.stuck import StuckWatch, patience_s
 from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
@@ -136,6 +137,8 @@ class LiveActor:
             self._telemetry.camera = lambda: self._state.camera
             self._planner = self._make_planner(stack, config, untrained, earlier["planned_steps"] or 0)
             self._telemetry.planner = self._planner
+            if task.operator_stick == "rate" and not self._frozen:  # what is shown by a stick of poses teaches little
+                self._telemetry.stuck_watch = StuckWatch(spec, patience_s(spec))
             self.loop = ControlLoop(
                 task,
                 config.actor,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.stuck import Stuck
 from daydreamer.config import ActorConfig
 from daydreamer.contract.task import Teacher
 from daydreamer.errors import UserError
@@ -15,24 +16,6 @@ from daydreamer.spec import RobotSpec
 
 TEACHER = "scripted teacher"
 """By whom an intervention is, for the record."""
-
-
-class Stuck:
-    """Whether an episode gets nowhere: it has paid nothing, no reward above 0, for a while."""
-
-    def __init__(self, after_steps: int) -> None:
-        """`after_steps` is the while."""
-        self._after_steps = after_steps
-        self._unpaid_steps = 0
-
-    def begin(self) -> None:
-        """Counts anew."""
-        self._unpaid_steps = 0
-
-    def add(self, step: Step) -> bool:
-        """Takes the next step into account, and says whether it is stuck."""
-        self._unpaid_steps = 0 if step.reward > 0.0 else self._unpaid_steps + 1
-        return self._unpaid_steps >= self._after_steps
 
 
 class StandbyTeacher:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.policy_age import PolicyAge
+from daydreamer.actor.stuck import StuckWatch
 from daydreamer.config import STARTING_PATIENCE
 from daydreamer.experience.log import ExperienceWriter
 from daydreamer.experience.rolling import RollingExperienceWriter
@@ -43,6 +44,7 @@ class ActorTelemetry:
       tick_jitter: how late ticks begin; likewise.
       camera: asked, on any thread, for what the camera sends, see `ActorStatus`.
       planner: reported about, too, if there is one.
+      stuck_watch: likewise.
       known_motions: kept in the session, with those that earlier lives have left.
       notices: asked, on any thread, for sentences about what the operator should know now.
     """
@@ -60,6 +62,7 @@ class ActorTelemetry:
         self.notices: Callable[[], list[str]] = list
         self.camera: Callable[[], str | None] = lambda: None
         self.planner: Planner | None = None
+        self.stuck_watch: StuckWatch | None = None
         self._session = session
         self._actor_life = actor_life
         self._writer = writer
@@ -83,6 +86,8 @@ class ActorTelemetry:
     def on_step(self, step: Step) -> None:
         """Judges a logged step by what the robot measured, as it knows nothing else."""
         self._milestones.add(step)
+        if self.stuck_watch is not None:
+            self.stuck_watch.add(step)
 
     @contextlib.contextmanager
     def running(self, loop: ControlLoop, pacer: Pacer) -> Iterator[None]:
@@ -144,6 +149,7 @@ class ActorTelemetry:
             learner_starting=None if pulse is None else pulse.starting,
             tick_jitter_ms=self.tick_jitter.summary(),
             reward_recent=recent.get("reward"),
+            stuck_s=None if self.stuck_watch is None else self.stuck_watch.stuck_s,
             figures_recent=recent_figures(self._session.presentation, recent),
             milestones_s=self._milestones.reached_s,
             actor_life=self._writer.actor_life,

@@ -19,7 +19,7 @@ from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 OF_LEARNING = {
     *(field for field in LearnerStatus.__struct_fields__ if field not in ProcessStatus.__struct_fields__),
-    *("imagined_per_real_step", "policy_age_s", "learner_silence_s", "learner_starting"),
+    *("imagined_per_real_step", "policy_age_s", "learner_silence_s", "learner_starting", "stuck_s"),
 }
 """What is not shown of a session in which nobody learns."""
 

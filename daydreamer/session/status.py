@@ -97,6 +97,8 @@ class ActorStatus(ProcessStatus):
       tick_jitter_ms: how late ticks begin.
       reward_recent: mean per step; figures_recent: the same of the headline figures, by quantity, see
         `daydreamer.presentation`.
+      stuck_s: robot time for which the policy has been paid nothing, where that is long and an operator can show by
+        keys what pays; see `daydreamer.actor.stuck`.
       forward_velocity_recent: of earlier versions, in m/s; read as the figure 'info/forward_velocity_m_s'.
       milestones_s: robot seconds at which each was first reached, by name; see `daydreamer.telemetry.milestones`.
         Judged by what the robot measures in a live session, by the simulator's truth, where it has one, in lock-step.
@@ -130,6 +132,7 @@ class ActorStatus(ProcessStatus):
     learner_starting: bool | None = None
     tick_jitter_ms: LatencySummary | None = None
     reward_recent: float | None = None
+    stuck_s: float | None = None
     figures_recent: dict[str, float] | None = None
     forward_velocity_recent: float | None = None
     milestones_s: dict[str, float] | None = None
@@ -270,6 +273,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     learner_starting: bool | None = None
     tick_jitter_ms: LatencySummary = LatencySummary()
     reward_recent: float | None = None
+    stuck_s: float | None = None
     figures_recent: dict[str, float] = {}
     milestones_s: dict[str, float] = {}
     notices: list[str] = []
@@ -357,7 +361,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
         **_known(actor, "policy_version policy_age_s"),
         figures_recent=_recent_figures(actor),
-        **_known(actor, "safety_events reward_recent milestones_s"),
+        **_known(actor, "safety_events reward_recent stuck_s milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s learner_starting"),
         **_known(actor, "tick_jitter_ms notices"),

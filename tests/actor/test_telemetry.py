@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.stuck import StuckWatch
 from daydreamer.actor.telemetry import ActorTelemetry, LearnerPulse
 from daydreamer.config import STARTING_PATIENCE
 from daydreamer.contract.motions import KnownMotion
@@ -33,12 +34,33 @@ class StandStillTask(QuadrupedWalkTask):
         return np.broadcast_to(A1.stand_pose_rad, action.shape)
 
 
+class UnpaidTask(StandStillTask):
+    """Whatever the robot does, nothing is paid."""
+
+    def observe(self, measurement, sent):
+        state = super().observe(measurement, sent)
+        state.reward = 0.0
+        return state
+
+
+class Policy:
+    """Asks for nothing."""
+
+    version, created_wall_s = 1, 0.0
+
+    def initial_state(self):
+        return None
+
+    def __call__(self, observation, state, is_first):
+        return np.zeros(12, np.float32), None
+
+
 @pytest.fixture
 def session(tmp_path):
     return new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0))
 
 
-def live(session, life, steps, earlier_steps=0, until=lambda loop: True):
+def live(session, life, steps, earlier_steps=0, until=lambda loop: True, task=StandStillTask, patience_s=None):
     """One life of an actor, which ends when it is so."""
     period_s = session.spec.control_period_s
     twin = make_twin(session.config.twin, seed=0)
@@ -47,8 +69,10 @@ def live(session, life, steps, earlier_steps=0, until=lambda loop: True):
     milestones = Milestones(wanted, period_s, earlier_steps * period_s, read_status(session)["milestones_s"])
     with ExperienceWriter(session.experience, session.spec, life, fsync_period_s=10.0) as writer:
         telemetry = ActorTelemetry(session, life, writer, milestones)
+        if patience_s is not None:
+            telemetry.stuck_watch = StuckWatch(session.spec, patience_s)
         loop = ControlLoop(
-            StandStillTask(A1),
+            task(A1),
             session.config.actor,
             writer,
             actor_life=life,
@@ -58,6 +82,7 @@ def live(session, life, steps, earlier_steps=0, until=lambda loop: True):
             on_step=telemetry.on_step,
         )
         loop.recall(telemetry.known_motions.motions)
+        loop.set_policy(Policy())
         with telemetry.running(loop, Pacer(period_s, 0.0)):
             for _ in range(steps):
                 command = loop.step(twin.measure(), twin.time_s)
@@ -83,6 +108,14 @@ def test_milestones_become_events_and_status_and_outlive_the_actor(session):
     live(session, 3, hold_steps, earlier_steps=2 * hold_steps - 1)
     assert len(milestone_events(session)) == 1
     assert read_status(session)["milestones_s"] == {UPRIGHT: robot_seconds}
+
+
+@pytest.mark.parametrize("task, stuck_s", [(UnpaidTask, 0.2), (StandStillTask, None)])
+def test_a_policy_that_is_stuck_is_told_of(tmp_path, task, stuck_s):
+    overrides = ["actor.random_s=0", "actor.fallen_reward=null"]
+    session = new_session(tmp_path / "session", configure(robot="a1", minutes=1.0, seed=0, overrides=overrides))
+    live(session, 1, 4, task=task, patience_s=0.1)
+    assert read_status(session)["stuck_s"] == stuck_s
 
 
 def test_what_is_known_of_getting_up_outlives_the_actor(session):

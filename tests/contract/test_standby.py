@@ -1,8 +1,11 @@
-"""A teacher that stands by: when it intervenes, for how long, and what the record and the task hear of it."""
+"""A teacher that stands by: when it intervenes, for how long, and what the record and the task hear of it; and when an
+operator is asked to.
+"""
 
 import pathlib
 import sys
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -11,12 +14,14 @@ from contract_toys import ArmTask, Body
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.actor.standby import TEACHER, StandbyTeacher, require_use
+from daydreamer.actor.stuck import StuckWatch, patience_s
 from daydreamer.config import ActorConfig
 from daydreamer.errors import UserError
 from daydreamer.telemetry.interventions import Interventions
 
 STAYS, FORWARD = 1, 2
 EPISODE_S = 25.0
+PATIENCE_STEPS = 120
 
 
 class Stays:
@@ -69,6 +74,7 @@ class Learner:
         )
         self.loop.set_policy(Stays())
         self.teacher = StandbyTeacher(self.loop, config, self.task.spec, self.make, 0, **record)
+        self.watch = StuckWatch(self.task.spec, patience_s=60.0)
 
     def make(self, seed):
         self.seeds.append(seed)
@@ -79,6 +85,7 @@ class Learner:
 
     def add(self, step):
         self.teacher.add(step)
+        self.watch.add(step)
         self.counted.add(step.is_first, step.is_last, step.intervention)
 
     def live(self, steps):
@@ -137,3 +144,50 @@ def test_a_teacher_who_would_never_intervene_is_refused(settings, words):
     require_use(ActorConfig(teacher_after_s=EPISODE_S - 0.5), ArmTask().spec)
     with pytest.raises(UserError, match=words):
         require_use(ActorConfig(**settings), ArmTask().spec)
+
+
+def left_alone(steps=0):
+    """A policy that nobody stands by, after so many steps without a reward."""
+    return Learner(teacher_after_s=EPISODE_S).live(steps)
+
+
+def test_an_operator_is_asked_for_once_nothing_was_paid_for_long_whatever_the_episodes():
+    learner = left_alone(PATIENCE_STEPS - 1)
+    assert learner.watch.stuck_s is None and sum(step.is_last for step in learner.steps) == 2
+    assert learner.live(PATIENCE_STEPS).watch.stuck_s == 60.0
+    assert learner.live(PATIENCE_STEPS + 20).watch.stuck_s == 70.0
+
+
+@pytest.mark.parametrize("cure", ["a reward", "an operator"])
+def test_who_is_helped_is_given_as_long_again(cure):
+    learner = left_alone(PATIENCE_STEPS)
+    if cure == "a reward":
+        learner.task.paid = 0.1
+    else:
+        learner.loop.intervene(lambda state: np.asarray(STAYS))
+    assert learner.live(PATIENCE_STEPS + 1).watch.stuck_s is None
+    learner.task.paid = 0.0
+    learner.loop.intervene(None)
+    assert learner.live(2 * PATIENCE_STEPS).watch.stuck_s is None
+    assert learner.live(2 * PATIENCE_STEPS + 1).watch.stuck_s == 60.0
+
+
+@pytest.mark.parametrize("paid", [0.1, -0.1])
+def test_who_is_paid_or_costs_something_at_each_step_is_not_stuck(paid):
+    learner = left_alone()
+    learner.task.paid = paid
+    assert learner.live(2 * PATIENCE_STEPS).watch.stuck_s is None
+
+
+def test_random_actions_are_not_stuck():
+    learner = left_alone()
+    learner.loop.set_policy(None)
+    assert learner.live(2 * PATIENCE_STEPS).watch.stuck_s is None
+    learner.loop.set_policy(Stays())
+    assert learner.live(3 * PATIENCE_STEPS).watch.stuck_s == 60.0
+
+
+def test_patience_follows_from_the_episodes_and_has_bounds():
+    spec = ArmTask().spec
+    told = {steps: patience_s(msgspec.structs.replace(spec, episode_steps=steps)) for steps in (1, 200, 10**6)}
+    assert told == {1: 180.0, 200: 300.0, 10**6: 600.0}

@@ -10,6 +10,7 @@ import pytest
 
 from daydreamer.experience.log import log_path
 from daydreamer.session.demonstrated import Demonstrated
+from daydreamer.session.status import StatusWriter, WalkStatus
 from daydreamer.telemetry.advice import RULES, judge
 from daydreamer.telemetry.session_telemetry import TelemetryReader
 
@@ -293,6 +294,19 @@ def test_reward_flat(recorder, dream_error, cause):
     flat = {"actor/reward": lambda share: min(5.0 + 10.0 * share, 7.0), "learner/behavior/return": lambda share: 700.0}
     write(recorder, metrics=flat | {"dream/joint_position/1.0s": dream_error})
     assert_only(recorder, "reward_flat", "warn", "7.00", cause)
+
+
+def test_policy_stuck(recorder):
+    write(recorder)
+    live = {"state": "running", "safety_state": "running", "stuck_s": 240.0}
+    recorder.write_status(live)
+    assert_only(recorder, "policy_stuck", "warn", "nothing for 4 minutes", "hold LB")
+    assert "press i" not in found(recorder)["policy_stuck"].cure
+    StatusWriter(recorder.session, "walk").write(WalkStatus(state="running"))
+    assert "press i in the session's terminal" in found(recorder)["policy_stuck"].cure
+    for change in ({"stuck_s": None}, {"safety_state": "holding"}, {"state": "stopped"}):
+        recorder.write_status(live | change)
+        assert advise(recorder.session) == []
 
 
 def test_a_robot_that_walks_may_have_a_flat_reward(recorder):

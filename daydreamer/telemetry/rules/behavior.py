@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from daydreamer.telemetry.health import robot_state
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.rules.model import is_poor
 from daydreamer.telemetry.session_telemetry import CLOCK_TAG, SessionTelemetry
@@ -100,6 +101,24 @@ def reward_flat(telemetry: SessionTelemetry) -> Advice | None:
     )
 
 
+def policy_stuck(telemetry: SessionTelemetry) -> Advice | None:
+    """The policy of a live robot is paid nothing, and an operator who is there could show it what pays."""
+    status = telemetry.status
+    if status["stuck_s"] is None or robot_state(status) != "running":
+        return None
+    # Under ros2 launch there is no command that reads keys.
+    by_keys = status["processes"].get("walk", {}).get("state") == "running"
+    return Advice(
+        rule="policy_stuck",
+        level="warn",
+        title="Policy stuck",
+        finding=f"The policy has been paid nothing for {status['stuck_s'] / 60:.0f} minutes: it may not find by itself "
+        "what pays.",
+        cure=f"Intervene for a few seconds and show it: {_KEYS if by_keys else ''}hold LB of a gamepad and steer by "
+        "its sticks ('ros2 run joy joy_node').",
+    )
+
+
 def _explore(telemetry: SessionTelemetry) -> str:
     # Only what has feet falls.
     rescue = ", see that actor.fallen_reward is set," if telemetry.session.spec.foot_names else ""
@@ -109,6 +128,7 @@ def _explore(telemetry: SessionTelemetry) -> str:
     )
 
 
+_KEYS = "press i in the session's terminal, steer by w, a, s, d, arrows, q and e, and press i again to give back; or "
 _CAUSES = {
     False: "The model predicts well, so that the policy has nothing new to learn from.",
     True: "The model predicts poorly, so that what is learned inside it does not carry over.",
@@ -119,4 +139,4 @@ _CURES = {
     None: "Set learner.dream_period_s above 0.",
 }
 
-RULES = (critic_diverging, reward_flat, entropy_collapsed)
+RULES = (critic_diverging, reward_flat, entropy_collapsed, policy_stuck)
