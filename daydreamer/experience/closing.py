@@ -111,8 +111,9 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int]:
             if count < len(rows) or len(data) % size or not count:
                 begin = rest[: len(frame)]
                 torn = len(rest) < size and frame.startswith(begin)
-                closing = begin[:1] == bytes([Opcode.MESSAGE_INDEX]) or DATA_END.startswith(begin[: len(DATA_END)])
-                if not (torn or closing):
+                # An index follows steps, see `LogTail`.
+                indexed = begin[:1] == bytes([Opcode.MESSAGE_INDEX]) and offset > header.size
+                if not (torn or indexed or DATA_END.startswith(begin[: len(DATA_END)])):
                     raise CorruptLog(path, offset, "no step record begins here, so that it cannot be closed")
                 break
     finally:

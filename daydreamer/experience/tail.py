@@ -136,7 +136,9 @@ class LogTail:
         if not rest:
             return len(records) == wanted
         begin = bytes(rest[: len(self._decoder.frame)])
-        if begin.startswith((DATA_END, _MESSAGE_INDEX)):
+        # No index precedes the steps: what looks like one there is the damaged head of their chunk.
+        indexed = begin.startswith(_MESSAGE_INDEX) and self.offset > self.header.size
+        if indexed or begin.startswith(DATA_END):
             self.closed = True
         elif len(rest) >= size or not (self._decoder.frame.startswith(begin) or DATA_END.startswith(begin)):
             # Steps before the damage are handed out first; the next read comes back to it.

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mcap.opcode import Opcode
 
 from daydreamer.errors import SpecMismatch, UserError
-from daydreamer.experience.header import CorruptLog, read_header
+from daydreamer.experience.header import CHUNK_HEAD, RESERVED, CorruptLog, read_header
 from daydreamer.experience.log import ExperienceWriter, log_path
 from daydreamer.experience.tail import ExperienceTail, LogTail, last_sequence
 from daydreamer.spec import Space
@@ -122,6 +123,18 @@ def test_no_damage_invents_or_alters_a_step(data, log_bytes, write_log, spec, ma
         # A damaged header may look like one that is still being written, until the next life begins.
         write_log(path.parent, 1, actor_life=2)
         assert same(tail.read(), [make_step(0, 2)]) and tail.problems
+
+
+def test_whatever_the_head_of_the_chunk_becomes_no_step_is_lost_in_silence(log_bytes, spec, make_step, same, scratch):
+    content, start, _ = log_bytes
+    opcode = start - CHUNK_HEAD.size
+    for value in range(256):
+        damaged = bytearray(content)
+        damaged[opcode] = value
+        scratch.write_bytes(damaged)
+        tail = ExperienceTail(scratch.parent, spec)
+        assert same(read_everything(tail), [make_step(sequence) for sequence in range(STEPS)]), value
+        assert tail.problems or value in (Opcode.CHUNK, RESERVED[0]), value
 
 
 def test_damage_is_an_error_with_file_and_offset_after_the_steps_before_it(log_bytes, spec, make_step, same, scratch):
