@@ -280,7 +280,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="each")
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
+    from daydreamer.config import parse_overrides
+
     require_checkout(parser, arguments.dreamerv3)
+    if others := set(parse_overrides(arguments.overrides)) - {"model", "learner"}:
+        parser.error(f"--set takes settings of model and learner alone, not of {', '.join(sorted(others))}")
     windows = max(1, arguments.windows)
     checkout = arguments.dreamerv3.resolve()
     result = compare(checkout, windows, arguments.seconds, arguments.workload, arguments.overrides)

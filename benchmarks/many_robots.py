@@ -44,6 +44,7 @@ import numpy as np
 from paired_arms import RANDOM_ROBOT, commit_of, figures, table
 
 from daydreamer.cli.begin import Beginning, Chosen, FromOthers
+from daydreamer.cli.train import teacher_of
 from daydreamer.config import SessionConfig
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent
@@ -206,7 +207,8 @@ def live(directory: Path, steps: int, deadline_s: float, connection: Connection,
     session = Session.open(directory)
     config = session.config
     with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin, session.lock():
-        robot = DistantLockstep(session, twin, make_task(config))
+        task = make_task(config)
+        robot = DistantLockstep(session, twin, task, teacher_of(config, task))
         robot.run(steps, lambda figures: None, lambda: time.time() > deadline_s)
     times = {"processor_s": round(time.process_time(), 1), "wall_s": round(time.monotonic() - begin_s, 1)}
     lived = Session.open(directory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from daydreamer.actor.simulated import SimulatedRobot, begin_life, live_a_step, 
 from daydreamer.actor.standby import StandbyTeacher
 from daydreamer.actor.telemetry import planning_status
 from daydreamer.contract.task import Task, Teacher
+from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.learner.learner import Learner
 from daydreamer.periodic import Schedule
@@ -51,8 +51,10 @@ class LockstepSession:
           make_teacher: who stands by, of the task, its twin and a seed, where `actor.teacher_after_s` says when.
 
         Raises:
-          UserError: as `Learner` and `Planner` do.
+          UserError: as `Learner` and `Planner` do, or a teacher is to stand by and there is none.
         """
+        if session.config.actor.teacher_after_s is not None and make_teacher is None:
+            raise UserError("Nobody stands by here as a teacher; leave out actor.teacher_after_s.")
         self._make_teacher = make_teacher
         self._teacher: StandbyTeacher | None = None
         self._interventions = Interventions()
@@ -129,13 +131,10 @@ class LockstepSession:
         )
 
     def _on_step(self, step: Step) -> None:
-        known = self._robot.truth().quantities
         if self._teacher is not None:
             self._teacher.add(step)
             self._interventions.add(step.is_first, step.is_last, step.intervention)
-            # What the teacher was paid is no milestone of the policy's; of its own figures the task says so itself.
-            known |= {"reward": math.nan} if self._teacher.has_intervened else {}
-        self._milestones.add(step, known)
+        self._milestones.add(step, self._robot.truth().quantities)
 
     def _finish(self, loop: ControlLoop, learner: Learner, metrics: MetricsWriter) -> None:
         """Also when the run is cut short: what was learned is kept."""

@@ -13,17 +13,11 @@ from daydreamer.contract.task import Teacher
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
-
-TEACHER = "scripted teacher"
-"""By whom an intervention is, for the record."""
+from daydreamer.telemetry.interventions import TEACHER
 
 
 class StandbyTeacher:
-    """Chooses in the policy's place while that is stuck, as an operator who intervenes.
-
-    Attributes:
-      has_intervened: in the episode of the newest step, so that what this comes to is not the policy's.
-    """
+    """Chooses in the policy's place while that is stuck, as an operator who intervenes."""
 
     def __init__(
         self,
@@ -41,7 +35,6 @@ class StandbyTeacher:
         on_event: called as `on_event("intervention", by=..., begins=...)`, as where an operator intervenes.
         """
         assert config.teacher_after_s is not None, "nobody stands by"
-        self.has_intervened = False
         self._loop = loop
         self._stuck = Stuck(max(1, spec.steps(config.teacher_after_s)))
         self._most_steps = None if config.teacher_s is None else max(1, spec.steps(config.teacher_s))
@@ -53,9 +46,7 @@ class StandbyTeacher:
     def add(self, step: Step) -> None:
         """Takes the step that has just been logged into account; what comes of it is for the next one."""
         if step.is_first:
-            self.has_intervened = False
             self._stuck.begin()
-        self.has_intervened |= step.intervention
         if self._loop.intervening:
             self._shown_steps += 1
             # Of an episode that was broken off there was no last step.

@@ -53,6 +53,10 @@ def train_offline(chosen: Chosen, *, logs: Sequence[Path], gradient_steps: int |
     )
     has_vectors = vector_size(make_task(configure()).spec.observation)
     config = configure(settings=[f"learner.members={MEMBERS if has_vectors else 0}"])
+    if config.actor.teacher_after_s is not None:
+        raise UserError(
+            "Learning from logs takes no step beside which a teacher stands; leave out actor.teacher_after_s."
+        )
     recorded.require_fit(make_task(config).spec, config)
     session = new_session(out, config, endow=recorded.endow, logs=recorded.recorded(config))
     console, begin_s = Terminal(), time.monotonic()

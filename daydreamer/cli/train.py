@@ -63,7 +63,7 @@ def train(
     robot_task = make_task(config)
     if config.twin.incidents or config.twin.random_incidents_per_minute:
         raise UserError("Incidents happen in real time; use 'daydreamer learn', or leave out twin.incidents here.")
-    make_teacher = _teacher_of(config, robot_task)
+    make_teacher = teacher_of(config, robot_task)
     session = beginning.make(out, config)
     console = Terminal()
     begin_s = time.monotonic()
@@ -103,8 +103,12 @@ def train(
     return INTERRUPTED_STATUS if stop() else 0
 
 
-def _teacher_of(config: SessionConfig, task: Task) -> Callable[[Task, Any, int], Teacher] | None:
-    """Who stands by; None where nobody is to."""
+def teacher_of(config: SessionConfig, task: Task) -> Callable[[Task, Any, int], Teacher] | None:
+    """Who stands by while a policy learns in lock-step; None where nobody is to.
+
+    Raises:
+      UserError: the task has no teacher, or it would never intervene.
+    """
     require_use(config.actor, task.spec)
     return None if config.actor.teacher_after_s is None else find_robot(config.robot).teacher(config.task)
 

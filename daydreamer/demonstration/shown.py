@@ -48,6 +48,7 @@ class Account:
         self._milestones = MilestoneRecorder(
             Milestones(session.presentation.milestones, session.spec.control_period_s),
             functools.partial(EventLog(session.events).record, source="twin"),
+            shown=True,
         )
         self._metrics = stack.enter_context(contextlib.closing(MetricsWriter(session.metrics / "lockstep")))
         self._status = StatusWriter(session, "actor")

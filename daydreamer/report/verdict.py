@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from daydreamer.report.history import SessionHistory
-from daydreamer.telemetry.interventions import interventions_in
+from daydreamer.telemetry.interventions import TEACHER, interventions_in
 from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
 from daydreamer.texts import printable_line
@@ -64,8 +64,7 @@ def _learned(history: SessionHistory) -> list[str]:
     sentences += [f"It learned also from {shown.sentence}." for shown in history.session.record.demonstrations]
     interventions = interventions_in(history.steps)
     if interventions.chosen_steps and not history.session.teacher:
-        who = "An operator" if history.session.config.actor.teacher_after_s is None else "A scripted teacher"
-        sentences.append(interventions.sentence(who, history.session.spec.control_period_s))
+        sentences.append(interventions.sentence(_who_intervened(history), history.session.spec.control_period_s))
     milestones = history.session.presentation.milestones
     if history.milestones_s:
         did = {milestone.name: milestone.did for milestone in milestones}
@@ -96,6 +95,13 @@ def _learned(history: SessionHistory) -> list[str]:
             "nothing changes."
         )
     return sentences
+
+
+def _who_intervened(history: SessionHistory) -> str:
+    who = {event.get("by") for event in history.telemetry.events if event["kind"] == "intervention"}
+    if TEACHER not in who:
+        return "An operator"
+    return "A scripted teacher" if who == {TEACHER} else "An operator or a scripted teacher"
 
 
 def _wrong(history: SessionHistory) -> list[str]:

@@ -7,6 +7,9 @@ from daydreamer.telemetry.columns import StepColumns
 TEACHER_SHARE_TAG, TEACHER_RATE_TAG = "teacher/step_share", "teacher/interventions_per_minute"
 """Of what a scripted teacher that stands by has chosen since the last row of metrics."""
 
+TEACHER = "scripted teacher"
+"""By whom such an intervention is, for the record."""
+
 
 class Interventions:
     """Counts them, step by step.

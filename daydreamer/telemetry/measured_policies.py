@@ -21,6 +21,9 @@ at work for seconds, too few to tell good ones from lucky ones."""
 LEAST_S = 10.0
 """Of steps within the window that policies chose; less is no measurement."""
 
+_ROUNDING_S = 1e-6
+"""Times are sums of periods. The last step of an episode is one of it, and often the one that is paid."""
+
 LEAST_EPISODES = 3
 """The window grows until it has so many whole ones: of one that lasts a minute nobody knows how lucky it was."""
 
@@ -176,7 +179,8 @@ class _ChosenSteps:
 
     def within(self, middle_s: float, half_s: float) -> _ChosenSteps:
         """Those at most so far from a moment."""
-        part = slice(*np.searchsorted(self.robot_s, (middle_s - half_s, middle_s + half_s)))
+        begin = np.searchsorted(self.robot_s, middle_s - half_s - _ROUNDING_S)
+        part = slice(begin, np.searchsorted(self.robot_s, middle_s + half_s + _ROUNDING_S, side="right"))
         return _ChosenSteps(self.robot_s[part], self.reward[part], self.episode[part])
 
     def reach(self, middle_s: float, episodes: int) -> float:

@@ -70,11 +70,18 @@ class Milestones:
 class MilestoneRecorder:
     """Judges the steps of a session as they are logged, and reports each milestone once as an event."""
 
-    def __init__(self, milestones: Milestones, on_event: Callable[..., None]):
-        """`on_event` is called as `on_event("milestone", name=..., robot_seconds=...)`."""
+    def __init__(self, milestones: Milestones, on_event: Callable[..., None], shown: bool = False):
+        """Nothing has been added yet.
+
+        Args:
+          on_event: called as `on_event("milestone", name=..., robot_seconds=...)`.
+          shown: what an operator or a teacher comes to counts, as no policy is to act. Otherwise the reward of an
+            episode is of nobody from where one of them intervenes.
+        """
         self._milestones = milestones
         self._on_event = on_event
-        self._episode_goes_on = False
+        self._shown = shown
+        self._episode_goes_on = self._is_taken_over = False
 
     @property
     def reached_s(self) -> dict[str, float]:
@@ -92,8 +99,11 @@ class MilestoneRecorder:
             # An episode without a last step: the measurements were interrupted.
             self._milestones.interrupt()
         self._episode_goes_on = not step.is_last
-        values = {quantity: of_step(step, quantity) for quantity in self._milestones.quantities}
-        for name in self._milestones.update(values | dict(truth or {})):
+        self._is_taken_over = step.intervention or (self._is_taken_over and not step.is_first)
+        values = {quantity: of_step(step, quantity) for quantity in self._milestones.quantities} | dict(truth or {})
+        if self._is_taken_over and not self._shown:
+            values["reward"] = math.nan
+        for name in self._milestones.update(values):
             self._on_event("milestone", name=name, robot_seconds=self.reached_s[name])
 
 

@@ -53,6 +53,15 @@ def test_a_post_that_is_near_and_in_front_ends_the_episode(task):
     )  # off to the side
 
 
+def test_a_post_that_an_operator_drove_to_is_paid_and_no_success_of_the_policys(task):
+    task.taken_over()
+    there = with_patch(ALL, slice(22, 42), RED)
+    state = task.observe(measured(picture=there), STANDING)
+    assert (state.ending, state.reward_terms["reached"], state.info["success_percent"]) == ("success", 3.0, 0.0)
+    task.restart(measured(), 0.0)
+    assert task.observe(measured(picture=there), STANDING).info["success_percent"] == 10.0
+
+
 @pytest.mark.parametrize(
     "told, said",
     [

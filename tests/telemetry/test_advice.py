@@ -300,7 +300,7 @@ def test_policy_stuck(recorder):
     write(recorder)
     live = {"state": "running", "safety_state": "running", "stuck_s": 240.0}
     recorder.write_status(live)
-    assert_only(recorder, "policy_stuck", "warn", "nothing for 4 minutes", "hold LB")
+    assert_only(recorder, "policy_stuck", "warn", "nothing for 4 minutes", "dead-man button")
     assert "press i" not in found(recorder)["policy_stuck"].cure
     StatusWriter(recorder.session, "walk").write(WalkStatus(state="running"))
     assert "press i in the session's terminal" in found(recorder)["policy_stuck"].cure

@@ -57,6 +57,14 @@ def test_a_policy_is_measured_by_what_it_and_its_neighbours_chose(recorder):
     assert by_version(recorder, window_s=20.0)[2].steps == pytest.approx(45 * RATE, abs=6)
 
 
+def test_of_a_whole_episode_the_last_step_counts(recorder):
+    """It is the one that is paid, as where a success ends the episode: here those that end at 75, 87.5, ... 112.5 s."""
+    recorder.log(180.0, lambda step: setattr(step, "reward", float((step.sequence + 1) % 250 == 0)))
+    keep(recorder, 1, 90)
+    measured = by_version(recorder, window_s=20.0)[1]
+    assert measured.reward * measured.steps == pytest.approx(4.0)
+
+
 def test_the_best_is_chosen_and_not_the_newest(recorder):
     recorder.log(300.0, lambda step: setattr(step, "reward", 13.0 if 100 <= step.sequence / RATE < 200 else 9.0))
     for version, seconds in ((3, 40), (9, 150), (21, 290)):

@@ -189,6 +189,18 @@ def test_what_is_done_in_a_moment_takes_one_step_however_slow_they_are(period_s)
     assert reached == [()] * (9 + steps) + [("grasped",)]
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_what_somebody_else_had_a_part_in_is_no_milestone_unless_it_is_shown(shown):
+    paid = Milestone(name="paid", did="was paid", quantity="reward", at_least=0.5, hold_s=0.0, mean_s=PERIOD_S)
+    reached = []
+    recorder = MilestoneRecorder(Milestones([paid], PERIOD_S), lambda kind, **fields: reached.append(fields), shown)
+    recorder.add(step(is_first=True, reward=0.0, intervention=True))
+    recorder.add(step(is_last=True, reward=1.0, intervention=False), {"reward": 1.0})
+    assert len(reached) == shown
+    recorder.add(step(is_first=True, reward=1.0, intervention=False))
+    assert len(reached) == 1
+
+
 def test_a_robot_without_milestones_reaches_none():
     milestones = Milestones((), PERIOD_S)
     assert milestones.update({}) == () and milestones.reached_s == {}

@@ -86,8 +86,9 @@ def dream(
     pauses, r rewinds 5 s, b branches (a second robot goes on as it was driven, and you drive the first otherwise), c
     changes to the other, q ends. Without a terminal the policy drives.
 
-    With --gamepad you drive while LB is held, as in a live session, and the policy while it is let go; A branches, B
-    rewinds, and the keys do the rest. It needs ROS 2, 'ros2 run joy joy_node', and nobody else who hears that gamepad.
+    With --gamepad you drive while its dead-man button is held (LB of an Xbox controller), as in a live session, and
+    the policy while it is let go; two more buttons branch and rewind (A and B), and the keys do the rest. It needs
+    ROS 2, 'ros2 run joy joy_node', and nobody else who hears that gamepad.
 
     As in: daydreamer dream sessions/monday --minute 40
     """

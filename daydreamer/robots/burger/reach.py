@@ -119,7 +119,7 @@ class Reach(Task):
         self.embodiment = EMBODIMENT
         self._departure = Departure(np.random.default_rng(seed))
         self._outcomes: collections.deque[bool] = collections.deque(maxlen=RECENT_EPISODES)
-        self._in_episode = False
+        self._in_episode = self._is_taken_over = False
         self.reset()
 
     def reset(self) -> None:
@@ -134,7 +134,7 @@ class Reach(Task):
         ending = self._ending(abs(bearing), nearness)
         self._in_episode = ending is None
         if ending is not None:
-            self._outcomes.append(ending == "success")
+            self._outcomes.append(ending == "success" and not self._is_taken_over)
         terms = {
             "approach": APPROACH * seen * (1.0 - abs(bearing)) * forward_m_s / DRIVE_M_S,
             "reached": REACHED * (ending == "success"),
@@ -156,9 +156,13 @@ class Reach(Task):
         if elapsed_s == 0.0:
             if self._in_episode:  # its time was up
                 self._outcomes.append(False)
-            self._in_episode = False
+            self._in_episode = self._is_taken_over = False
             self._departure.begin()
         return self._departure.setpoint(measurement, elapsed_s)
+
+    def taken_over(self) -> None:
+        """See `Task.taken_over`."""
+        self._is_taken_over = True
 
     def operator_action(self, axes: np.ndarray) -> np.ndarray:
         """Left stick: drives, and turns. See `Task.operator_action`."""

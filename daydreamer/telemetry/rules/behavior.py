@@ -114,8 +114,8 @@ def policy_stuck(telemetry: SessionTelemetry) -> Advice | None:
         title="Policy stuck",
         finding=f"The policy has been paid nothing for {status['stuck_s'] / 60:.0f} minutes: it may not find by itself "
         "what pays.",
-        cure=f"Intervene for a few seconds and show it: {_KEYS if by_keys else ''}hold LB of a gamepad and steer by "
-        "its sticks ('ros2 run joy joy_node').",
+        cure=f"Intervene for a few seconds and show it: {_KEYS if by_keys else ''}hold the dead-man button of a "
+        "gamepad, LB of an Xbox one, and steer by its sticks ('ros2 run joy joy_node').",
     )
 
 
