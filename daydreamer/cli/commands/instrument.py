@@ -87,7 +87,8 @@ def dream(
     changes to the other, q ends. Without a terminal the policy drives.
 
     With --gamepad you drive while LB is held, as in a live session, and the policy while it is let go; A branches, B
-    rewinds, and the keys do the rest. It needs ROS 2, 'ros2 run joy joy_node', and nobody else who hears that gamepad.
+    rewinds, and the keys do the rest. It needs ROS 2, 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ros2 run joy joy_node',
+    and nobody else in the ROS domain, on this machine or in the network, who listens to a gamepad.
 
     As in: daydreamer dream sessions/monday --minute 40
     """
