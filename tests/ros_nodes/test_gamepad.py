@@ -75,9 +75,7 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
     monkeypatch.setattr(gamepad, "Node", lambda name: reaches.append(os.environ[REACH]) or Node(name))
     monkeypatch.setattr(gamepad, "PATIENCE_S", 0.3)
     monkeypatch.setenv(REACH, "SYSTEM_DEFAULT")
-    with pytest.raises(
-        UserError, match=f"No gamepad is heard on /joy; plug one in and start '{REACH}=LOCALHOST ros2 run"
-    ):
+    with pytest.raises(UserError, match=f"No gamepad is heard on /joy; plug .* start '{REACH}=LOCALHOST ros2 run"):
         with drive_by("xbox"):
             pass
     monkeypatch.setattr(gamepad, "PATIENCE_S", 5.0)
