@@ -13,10 +13,17 @@ from sensor_msgs.msg import Joy
 from daydreamer.actor.gamepad import LAYOUTS, GamepadLayout
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
-from ros_nodes.graph_watch import NAME_S, publishers_of, subscribers_of
+from ros_nodes.graph_watch import publishers_of, subscribers_of
 
 PATIENCE_S = 5.0
 """In which a gamepad that is published is found, and says something: joy_node repeats itself."""
+START = "ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ros2 run joy joy_node"
+"""How a gamepad is published to no other machine."""
+APART = "give this command and joy_node a ROS domain of their own with ROS_DOMAIN_ID=1 (any number up to 101)"
+NETWORK = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_LOCALHOST_ONLY": "0", "ROS_STATIC_PEERS": "127.0.0.1"}
+"""Where joy_node is heard that is started in a plain terminal: by a robot on another computer, too.
+
+The peer is this machine, whose nodes are found sooner by that."""
 
 
 class Gamepad:
@@ -49,19 +56,20 @@ class Gamepad:
         while not (messages := self.hear(0.1)):
             if time.monotonic() > end_s:
                 raise UserError(
-                    f"No gamepad is heard on {topic}; plug one in and start 'ros2 run joy joy_node' in the same ROS "
+                    f"No gamepad is heard on {topic}; plug one in and start '{START}' in the same ROS "
                     "domain (ROS_DOMAIN_ID)."
                 )
-        self.hear(NAME_S)  # until all are discovered, with their names
+        self.hear(runtime.DISCOVERY_S)  # until all are, also one in the network whose first announcements go amiss
         publishers = publishers_of(self._node, topic)
         if len(publishers) > 1:
-            raise UserError(f"{len(publishers)} gamepads on {topic}: {', '.join(publishers)}; stop all but one.")
+            raise UserError(
+                f"{len(publishers)} gamepads on {topic}: {', '.join(publishers)}; stop all but one, or {APART}."
+            )
         others = set(subscribers_of(self._node, topic)) - {self._node.get_fully_qualified_name()}
         if others:
             raise UserError(
                 f"What the gamepad on {topic} says is also heard by {', '.join(sorted(others))}, which it might drive; "
-                "stop that, or give this command and joy_node a ROS domain of their own with ROS_DOMAIN_ID=1 (any "
-                "number up to 101)."
+                f"stop that, on whichever machine of the network it is, or {APART}."
             )
         axes, buttons = messages[-1]
         if not layout.fits(axes, buttons):
@@ -85,8 +93,27 @@ def hearing(name: str, command: str) -> Iterator[Gamepad]:
     Raises:
       UserError: see `Gamepad.require`.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    with runtime.ros_node(lambda: Node(command), []) as node, runtime.Spinner(node) as spinner:
-        gamepad = Gamepad(node, spinner)
+    with contextlib.ExitStack() as stack:
+        with _into_the_network():
+            node = stack.enter_context(runtime.ros_node(lambda: Node(command), []))
+        gamepad = Gamepad(node, stack.enter_context(runtime.Spinner(node)))
         gamepad.require(LAYOUTS[name], name)
         yield gamepad
+
+
+@contextlib.contextmanager
+def _into_the_network() -> Iterator[None]:
+    """A node that is made in the block discovers, and is discovered, as far as joy_node, which may reach farther than
+    any node of ours: they stay on this machine. A range of another kind, as OFF, is the operator's own wish.
+    """
+    before = {name: os.environ.get(name) for name in NETWORK}
+    if before["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST":
+        peers = filter(None, (before["ROS_STATIC_PEERS"], NETWORK["ROS_STATIC_PEERS"]))
+        os.environ.update(NETWORK | {"ROS_STATIC_PEERS": ";".join(peers)})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -5,6 +5,7 @@ The sessions are written by the real writers, from a script of what happened.
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -328,6 +329,38 @@ def signals_are_kept():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def run_dream(signals_are_kept, capsys):
+    """`run_dream(path, **arguments)`: what `daydreamer dream` tells programs of a second of it, and what it says."""
+    from daydreamer.cli.dream import dream
+
+    alone = {"minute": None, "version": "newest", "seconds": 1.0, "speed": "max", "seed": 0, "gamepad": None}
+    unseen = {"dashboard": False, "address": "127.0.0.1", "port": None, "open_browser": False, "as_json": True}
+
+    def run(path, **arguments):
+        dream(path, **alone | unseen | arguments)
+        output = capsys.readouterr()
+        return json.loads(output.out), output.err
+
+    return run
+
+
+class Pad:
+    """A gamepad that says what it is told to."""
+
+    def __init__(self):
+        self.messages = []
+
+    def hear(self, seconds):
+        messages, self.messages = self.messages, []
+        return messages
+
+
+@pytest.fixture
+def pad():
+    return Pad()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ class Shown:
 
     Attributes:
       observations, next_observations: as `Measured` has them.
+      actions: those chosen, `action_requested`, as our own replay has them; not what the guard made of them.
       rewards: received on arriving at the next observation.
       ends: whether nothing comes after the next observation; where the time was up, something would have.
       sources: what is known of each session, but where it is.

@@ -93,6 +93,70 @@ def test_half_of_each_batch_was_shown(recorder):
     assert all(row.numpy().tobytes() in rows for row in samples.observations[~is_own])
 
 
+@pytest.fixture
+def rlpd():
+    """RLPD of ten critics, each of which says its own number, 0 to 9, of anything; so do their targets."""
+    pytest.importorskip("sbx")
+    import gymnasium
+    import jax
+    from peer_learners.rlpd import CRITICS, RLPD, settings
+
+    class Nowhere(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1.0, 1.0, (3,))
+        action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+
+    arguments = settings(1, CRITICS, 1.0, 2)
+    arguments["policy_kwargs"]["net_arch"] = [4]
+    model = RLPD("MlpPolicy", Nowhere(), buffer_size=1, seed=0, **arguments)
+
+    def numbered(parameter):
+        says = parameter.shape == (CRITICS, 1)  # what is added at the very end
+        return np.arange(CRITICS, dtype=np.float32)[:, None] if says else np.zeros_like(parameter)
+
+    parameters = jax.tree.map(numbered, model.policy.qf_state.params)
+    model.policy.qf_state = model.policy.qf_state.replace(params=parameters, target_params=parameters)
+    return model
+
+
+def test_critics_of_a_peer_learn_from_two_of_their_targets_and_no_entropy(rlpd):
+    import jax
+
+    numbers, critics = np.arange(10), rlpd.policy.qf_state
+    observations, actions, rewards, discounts = np.ones((4, 3)), np.ones((4, 2)), np.full(4, 0.5), np.full(4, 0.9)
+
+    def learn(state, ended, seed):
+        batch = (observations, actions, observations, rewards, np.full(4, ended), discounts)
+        arguments = (*batch, jax.random.PRNGKey(seed))
+        updated, (loss, entropy_scale), _ = rlpd.update_critic(
+            rlpd.policy.actor_state, state, rlpd.ent_coef_state, *arguments
+        )
+        assert entropy_scale == pytest.approx(1.0)
+        return updated, float(loss)
+
+    def loss_of(target):
+        return pytest.approx(0.5 * float(np.square(target - numbers).sum()), rel=1e-5)
+
+    alike = critics.replace(target_params=jax.tree.map(lambda each: np.full_like(each, each.max()), critics.params))
+    updated, loss = learn(alike, ended=0.0, seed=0)
+    assert loss == loss_of(0.5 + 0.9 * 9.0)
+    jax.tree.map(np.testing.assert_array_equal, updated.target_params, alike.target_params)
+    assert jax.tree.map(np.shape, updated.params) == jax.tree.map(np.shape, critics.params)
+    assert learn(alike, ended=1.0, seed=0)[1] == loss_of(0.5)
+    losses = {learn(critics, ended=0.0, seed=seed)[1] for seed in range(8)}
+    lesser = {number for number in numbers if any(loss == loss_of(0.5 + 0.9 * number) for loss in losses)}
+    assert len(lesser) == len(losses) > 2 and max(lesser) < 9, "the lesser of two that are drawn"
+
+
+def test_the_actor_of_a_peer_learns_from_the_mean_of_all_critics(rlpd):
+    import jax
+
+    critics = rlpd.policy.qf_state
+    _, kept, loss, _, entropy = rlpd.update_actor(
+        rlpd.policy.actor_state, critics, rlpd.ent_coef_state, np.ones((4, 3)), jax.random.PRNGKey(0)
+    )
+    assert kept is critics and float(loss) == pytest.approx(-float(entropy) - 4.5, rel=1e-5)
+
+
 def test_episodes_count_as_those_of_a_session(record_session, tmp_path):
     import episode_figures
     from peer_learners.record import RunRecord

@@ -83,17 +83,6 @@ def test_a_key_that_is_held_is_not_let_go_between_its_repeats(task):
     assert typist.hand.has_let_go() and typist.hand.action() is None
 
 
-class Pad:
-    """Says what it is told to."""
-
-    def __init__(self):
-        self.messages = []
-
-    def hear(self, seconds):
-        messages, self.messages = self.messages, []
-        return messages
-
-
 def message(layout, deadman=True, pressed=(), size=15, **stick):
     """As a gamepad of that layout says that axes of `Task.operator_action` are pushed."""
     axes, buttons = [0.0] * 8, [0] * size
@@ -109,8 +98,8 @@ def message(layout, deadman=True, pressed=(), size=15, **stick):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_a_gamepad_drives_while_its_button_is_held_whatever_its_layout(name):
-    layout, pad = LAYOUTS[name], Pad()
+def test_a_gamepad_drives_while_its_button_is_held_whatever_its_layout(name, pad):
+    layout = LAYOUTS[name]
     hand = GamepadHand(PickPlaceFine(seed=0), layout, pad)
 
     def after(*messages):
@@ -131,8 +120,8 @@ def test_a_gamepad_drives_while_its_button_is_held_whatever_its_layout(name):
     assert not layout.fits([0.0] * 8, [0] * layout.deadman)
 
 
-def test_a_stick_must_be_pushed_for_one_thing_at_a_time():
-    layout, pad = LAYOUTS["xbox"], Pad()
+def test_a_stick_must_be_pushed_for_one_thing_at_a_time(pad):
+    layout = LAYOUTS["xbox"]
     hand = GamepadHand(PickPlace(seed=0), layout, pad)
     for pushed, action in ((0.3, None), (0.9, FORWARD)):
         pad.messages = [message(layout, _1=pushed)]

@@ -1,6 +1,5 @@
 """A dream that is driven: by policy or person, rewound, branched; and the command around it."""
 
-import json
 import math
 
 import numpy as np
@@ -122,19 +121,8 @@ def test_keys_drive(dream):
     assert keys.ended and (keys.rewinds, keys.branches) == (1, 1) and REWIND_S == 5.0
 
 
-class Pad:
-    """Says what it is told to."""
-
-    def __init__(self):
-        self.messages = []
-
-    def hear(self, seconds):
-        messages, self.messages = self.messages, []
-        return messages
-
-
-def test_a_gamepad_drives_while_its_button_is_held_and_gives_back_to_the_policy(session, dream, monkeypatch):
-    pad, layout = Pad(), LAYOUTS["xbox"]
+def test_a_gamepad_drives_while_its_button_is_held_and_gives_back_to_the_policy(session, dream, pad, monkeypatch):
+    layout = LAYOUTS["xbox"]
     keys = DreamGamepad(GamepadHand(make_task(session.config), layout, pad))
 
     def after(*buttons, up=0.0):
@@ -169,27 +157,11 @@ def test_a_line_says_what_comes_and_whose_action_it_is(session, dream, capsys):
     assert "what if: reward" in line and "policy 7" in line
 
 
-@pytest.mark.usefixtures("signals_are_kept")
-def test_the_command_ends_by_itself_and_tells_programs(session, capsys):
-    command.dream(
-        session.path,
-        minute=0.2,
-        version="newest",
-        seconds=1.0,
-        speed="max",
-        seed=0,
-        gamepad=None,
-        dashboard=False,
-        address="127.0.0.1",
-        port=None,
-        open_browser=False,
-        as_json=True,
-    )
-    output = capsys.readouterr()
-    told = json.loads(output.out)
+def test_the_command_ends_by_itself_and_tells_programs(session, run_dream):
+    told, said = run_dream(session.path, minute=0.2)
     assert (told["frames"], told["dreamed_s"], told["operated"]) == (20, 1.0, 0.0)
     assert told["minute"] == pytest.approx(0.2, abs=0.02) and told["frames_per_s"] > 0.0
-    assert "no better than 'nothing changes'" in told["warnings"][0] and f"policy {told['policy']}" in output.err
+    assert "no better than 'nothing changes'" in told["warnings"][0] and f"policy {told['policy']}" in said
 
 
 def test_a_speed_is_a_word_or_a_factor():

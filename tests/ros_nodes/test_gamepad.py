@@ -1,6 +1,6 @@
 """By what an operator steers over ROS 2: a gamepad, as `daydreamer demonstrate` hears it, and keys of a live arm."""
 
-import json
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +17,6 @@ from sensor_msgs.msg import Joy
 from daydreamer.actor.gamepad import LAYOUTS
 from daydreamer.actor.operator import OperatorRequest, Reply
 from daydreamer.actor.steering import STEERING
-from daydreamer.cli.dream import dream
 from daydreamer.cli.hands import open_gamepad, open_hand
 from daydreamer.cli.supervise import SessionSupervisor
 from daydreamer.config import SessionConfig
@@ -31,6 +30,7 @@ from ros_nodes import gamepad, runtime
 from ros_nodes.operator_input import KEYBOARD, OperatorInput
 
 DOMAIN = 50
+REACH = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 
 
 class Pads:
@@ -54,11 +54,10 @@ class Pads:
 @pytest.fixture
 def pads(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    monkeypatch.setenv(REACH, "LOCALHOST")
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=DOMAIN)
     pads = Pads(context)
-    monkeypatch.setattr(gamepad, "NAME_S", 0.2)
     with periodically(pads.publish, 0.05, "pads"):
         yield pads
     for node in pads.nodes:
@@ -72,16 +71,23 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
     def drive_by(layout):
         return open_hand("gamepad", layout, task, SessionConfig(), said.append)
 
+    reaches = []
+    monkeypatch.setattr(gamepad, "Node", lambda name: reaches.append(os.environ[REACH]) or Node(name))
     monkeypatch.setattr(gamepad, "PATIENCE_S", 0.3)
-    with pytest.raises(UserError, match="No gamepad is heard on /joy; plug one in and start 'ros2 run joy joy_node'"):
+    monkeypatch.setenv(REACH, "SYSTEM_DEFAULT")
+    with pytest.raises(UserError, match=f"No gamepad is heard on /joy; plug .* start '{REACH}=LOCALHOST ros2 run"):
         with drive_by("xbox"):
             pass
     monkeypatch.setattr(gamepad, "PATIENCE_S", 5.0)
+    monkeypatch.setenv(REACH, "LOCALHOST")
     pads.add()
     with pytest.raises(UserError, match="has 8 axes and 11 buttons, fewer than the layout 'game_controller' is of"):
         with drive_by("game_controller"):
             pass
     with drive_by("xbox") as hand:
+        # As far as joy_node may; whatever comes after stays on this machine.
+        assert reaches == ["SYSTEM_DEFAULT", "SUBNET", "SUBNET"]
+        assert os.environ[REACH] == "LOCALHOST" and "ROS_STATIC_PEERS" not in os.environ
         assert "Hold LB to drive" in said[-1] and hand.action() is None
         pads.message = Joy(axes=[0.0, 1.0] + [0.0] * 6, buttons=[0, 1, 0, 0, 1] + [0] * 6)
         end_s, asked = time.monotonic() + 30.0, []
@@ -103,29 +109,15 @@ def test_what_a_gamepad_says_drives_and_who_cannot_drive_is_told(pads, monkeypat
                 pass
 
 
-def test_a_dream_is_driven_by_what_a_gamepad_says(pads, learner_compiled, capsys, signals_are_kept):
+def test_a_dream_is_driven_by_what_a_gamepad_says(pads, learner_compiled, run_dream):
     pads.add()
     pads.message = Joy(axes=[0.0, 1.0] + [0.0] * 6, buttons=[0, 0, 0, 0, 1] + [0] * 6)
-    dream(
-        learner_compiled,
-        minute=None,
-        version="newest",
-        seconds=1.0,
-        speed="real",
-        seed=0,
-        gamepad="xbox",
-        dashboard=False,
-        address="127.0.0.1",
-        port=None,
-        open_browser=False,
-        as_json=True,
-    )
-    output = capsys.readouterr()
-    assert json.loads(output.out)["operated"] > 0.0
-    assert "the policy drives while LB is let go. A = branch (what if), B = rewind" in output.err
+    told, said = run_dream(learner_compiled, speed="real", gamepad="xbox")
+    assert told["operated"] > 0.0
+    assert "the policy drives while LB is let go. A = branch (what if), B = rewind" in said
     pads.nodes[0].create_subscription(Joy, "joy", lambda message: None, 10)
     end_s = time.monotonic() + 30.0
-    with pytest.raises(UserError, match="says is also heard by /joy_1, which it might drive; stop that, or give"):
+    with pytest.raises(UserError, match="says is also heard by /joy_1, which it might drive; stop that, on which"):
         while time.monotonic() < end_s:  # until it is discovered
             with open_gamepad("xbox", PickPlaceFine(seed=0), "dream"):
                 pass

@@ -88,7 +88,8 @@ def dream(
 
     With --gamepad you drive while its dead-man button is held (LB of an Xbox controller), as in a live session, and
     the policy while it is let go; two more buttons branch and rewind (A and B), and the keys do the rest. It needs
-    ROS 2, 'ros2 run joy joy_node', and nobody else who hears that gamepad.
+    ROS 2, 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ros2 run joy joy_node', and nobody else in the ROS domain, on this
+    machine or in the network, who listens to a gamepad.
 
     As in: daydreamer dream sessions/monday --minute 40
     """

@@ -73,8 +73,10 @@ def demonstrate(
     By keyboard, in a terminal, also over SSH: w a s d, the arrows, q and e steer; what each does is said at the
     beginning, as the task has it. A key moves the robot for one step, and as long as it repeats. Enter ends an episode,
     Backspace forgets it, p pauses. By gamepad: what ROS 2 publishes on joy, while LB is held; A ends an episode, B
-    forgets it. By leader: a second SO-101, without torque, for pick_place_fine; bring it to where the tool is, as the
-    terminal says, and the tool follows it. Nothing is written to its servos.
+    forgets it; start 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ros2 run joy joy_node', and let nobody else in the ROS
+    domain, on this machine or in the network, listen to a gamepad. By leader: a second SO-101, without torque, for
+    pick_place_fine; bring it to where the tool is, as the terminal says, and the tool follows it. Nothing is written to
+    its servos.
 
     You drive in real time, and the twin stands still while you do nothing. An episode that has ended is kept, unless
     you forget it before the next one begins. What is forgotten, or has not ended, is not written; only the task's own
