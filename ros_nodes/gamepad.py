@@ -11,6 +11,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Joy
 
 from daydreamer.actor.gamepad import LAYOUTS, GamepadLayout
+from daydreamer.environment import environment
 from daydreamer.errors import UserError
 from ros_nodes import runtime, topics
 from ros_nodes.graph_watch import publishers_of, subscribers_of
@@ -101,19 +102,11 @@ def hearing(name: str, command: str) -> Iterator[Gamepad]:
         yield gamepad
 
 
-@contextlib.contextmanager
-def _into_the_network() -> Iterator[None]:
+def _into_the_network() -> contextlib.AbstractContextManager[None]:
     """A node that is made in the block discovers, and is discovered, as far as joy_node, which may reach farther than
     any node of ours: they stay on this machine. A range of another kind, as OFF, is the operator's own wish.
     """
-    before = {name: os.environ.get(name) for name in NETWORK}
-    if before["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST":
-        peers = filter(None, (before["ROS_STATIC_PEERS"], NETWORK["ROS_STATIC_PEERS"]))
-        os.environ.update(NETWORK | {"ROS_STATIC_PEERS": ";".join(peers)})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+    if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") != "LOCALHOST":
+        return contextlib.nullcontext()
+    peers = filter(None, (os.environ.get("ROS_STATIC_PEERS"), NETWORK["ROS_STATIC_PEERS"]))
+    return environment(NETWORK | {"ROS_STATIC_PEERS": ";".join(peers)})
