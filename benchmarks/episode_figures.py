@@ -21,7 +21,7 @@ from daydreamer.session.directory import Session
 
 ROW_S = 50.0
 MANY, ENOUGH = 20, 18
-"""Of so many episodes one after the other so many are to succeed."""
+"""A policy is good enough when 18 of twenty episodes one after the other succeed."""
 COLUMNS = 6
 
 

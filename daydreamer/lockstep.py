@@ -47,7 +47,9 @@ class LockstepSession:
         task: Task,
         make_teacher: Callable[[Task, Any, int], Teacher] | None = None,
     ):
-        """Args:
+        """Nothing has happened yet.
+
+        Args:
           make_teacher: who stands by, of the task, its twin and a seed, where `actor.teacher_after_s` says when.
 
         Raises:

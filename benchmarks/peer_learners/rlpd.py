@@ -79,7 +79,7 @@ class HalfShownReplayBuffer(CarriedOutReplayBuffer):
             self._shown.add(*row, infos=[{}])
 
     def sample(self, batch_size: int, env=None) -> ReplayBufferSamples:
-        """Of an even number; whoever takes a part of it, from an even place on, takes as many of both."""
+        """A batch of an even number; whoever takes a part of it, from an even place on, takes as many of both."""
         halves = zip(super().sample(batch_size // 2, env), self._shown.sample(batch_size // 2, env), strict=True)
         return ReplayBufferSamples(
             *(None if own is None else torch.stack((own, shown), 1).flatten(0, 1) for own, shown in halves)
@@ -134,7 +134,7 @@ def _as_many_as_given(critics: VectorCritic) -> Callable[..., Array]:
 
 
 def _count(variables: Any) -> int:
-    """Of critics, along the first axis of all their parameters."""
+    """How many critics there are, which is the length of the first axis of all their parameters."""
     return len(jax.tree.leaves(variables)[0])
 
 

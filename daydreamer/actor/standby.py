@@ -28,11 +28,13 @@ class StandbyTeacher:
         seed: int,
         on_event: Callable[..., None],
     ) -> None:
-        """Args:
-        config: with `teacher_after_s`, see there.
-        make_teacher: makes one of a seed, for each intervention anew: it knows nothing of the one before.
-        seed: of these seeds.
-        on_event: called as `on_event("intervention", by=..., begins=...)`, as where an operator intervenes.
+        """The policy acts until it is stuck.
+
+        Args:
+          config: with `teacher_after_s`, see there.
+          make_teacher: makes one of a seed, for each intervention anew: it knows nothing of the one before.
+          seed: of these seeds.
+          on_event: called as `on_event("intervention", by=..., begins=...)`, as where an operator intervenes.
         """
         assert config.teacher_after_s is not None, "nobody stands by"
         self._loop = loop

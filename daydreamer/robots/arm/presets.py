@@ -17,8 +17,18 @@ OVERRIDES: dict[str, Any] = {
     },
 }
 
-SMALL: dict[str, Any] = {
-    "model": {"deterministic": 128, "hidden": 64, "units": 64, "image_loss": "barlow"},
+RARE_GRASPS: dict[str, Any] = {
+    "model": {
+        "deterministic": 128,
+        "hidden": 64,
+        "units": 64,
+        "hues": True,
+        "image_loss": "none",
+        "memory": False,
+        "stochastic": 1,
+        "classes": 4,
+        "head_layers": 2,
+    },
     "learner": {
         "batch_size": 8,
         "batch_length": 32,
@@ -26,31 +36,14 @@ SMALL: dict[str, Any] = {
         "imagination_horizon": 15,
         "replay_capacity": 50_000,
         "actor_gradient": "reinforce",
+        "free_nats": 0.0,  # a grasp or none is 0.7 nats at most
+        # Between holding something and holding nothing there is nothing, which disturbances would make of it.
+        "imagination_noise": 0.0,
+        # Where nobody has been much is promised, and the policy, once there, does nothing else.
+        "shown_scale": 1.0,
+        "recent_share": 0.25,
     },
 }
-"""What its tasks have in common."""
-
-RARE_GRASPS: dict[str, Any] = merge(
-    SMALL,
-    {
-        "model": {
-            "hues": True,
-            "image_loss": "none",
-            "memory": False,
-            "stochastic": 1,
-            "classes": 4,
-            "head_layers": 2,
-        },
-        "learner": {
-            "free_nats": 0.0,  # a grasp or none is 0.7 nats at most
-            # Between holding something and holding nothing there is nothing, which disturbances would make of it.
-            "imagination_noise": 0.0,
-            # Where nobody has been much is promised, and the policy, once there, does nothing else.
-            "shown_scale": 1.0,
-            "recent_share": 0.25,
-        },
-    },
-)
 """For tasks where what a grasp depends on is all measured, by joints and hues, and grasps are rare, see
 docs/learning.md."""
 
