@@ -166,8 +166,10 @@ def test_episodes_count_as_those_of_a_session(record_session, tmp_path):
     record = RunRecord(path, recorder.spec.control_period_s, Presentation(), {})
     truth = TwinTruth(np.zeros(3), np.zeros(3), up_z=1.0, yaw_rad=0.0)
     for step in recorded(recorder):
-        step.reward = np.float64(step.reward)  # as a task may have it that computes its reward from arrays
         record.add(step, truth, "success" if step.is_terminal else None, updates=0)
     record.save()
     expected = [[0.017, True], [0.025, False]]
     assert json.loads(path.read_text())["episodes"] == episode_figures.of(recorder.session)["episodes"] == expected
+    # A task may compute its reward from arrays, and a failure costs.
+    step.is_terminal, step.reward = True, np.float64(-1.0)
+    assert json.dumps(episode_figures.episode(3, 1.0, step)) == "[3.0, false]"
