@@ -112,8 +112,8 @@ class TwinConfig(_Config):
       extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the
         SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
-      attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube; 0
-        for a robot that is left alone.
+      attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube, and
+        after twice as long what it has not moved; 0 for a robot that is left alone.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
