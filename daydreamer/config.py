@@ -399,6 +399,9 @@ class LearnerConfig(_Config):
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
+      continued_share: share of the starts where dreams of the last gradient step ended, and not where the robot was: of
+        each as likely as its future counts. Without them a critic never sees what the policy comes to after
+        `imagination_horizon`, which matters where no robot shows it. 0 without `--from-logs`, 0.5 with it.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To
@@ -468,6 +471,7 @@ class LearnerConfig(_Config):
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
+    continued_share: Share = 0.0
     imagination_noise: NotNegative = 2.0
     imagination_scale: NotNegative = 1.0
     actor_gradient: Literal["dynamics", "reinforce"] = "dynamics"

@@ -17,7 +17,7 @@ import optax
 from jax import Array
 
 from daydreamer import replay
-from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
+from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, ContinuedState
 from daydreamer.config import LearnerConfig
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, random_key
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
     networks: dict[str, Any]
     slow_critic: Any
     optimizer: optax.OptState
-    behavior: BehaviorState
+    behavior: BehaviorState | ContinuedState
     key: Array
 
 
@@ -85,7 +85,7 @@ class WishTrainer:
             networks,
             jax.tree.map(jnp.copy, networks["critic"]),
             self._optimizer.init(networks),
-            BehaviorState.initial(config.entropy_scale),
+            self._actor_critic.initial_state(),
             random_key(seed, 1),
         )
         count = jnp.int32(len(steps))
