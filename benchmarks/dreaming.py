@@ -95,8 +95,8 @@ def sound(learned: Learned, policy: Policy, steps: LoggedSteps, runs: int, secon
     margin = OUTSIDE * (measured.max(0) - measured.min(0)) + 1e-3
     outside = ((vectors < measured.min(0) - margin) | (vectors > measured.max(0) + margin)).any(-1)
     place = _place(steps, "joint_position")
-    joints, limits = vectors[..., place], make_task(learned.session.config).embodiment.limits
-    lowest, highest = (A1.joint_range.normalise(end) for end in (limits.lower_rad, limits.upper_rad))
+    joints = vectors[..., place]
+    lowest, highest = (A1.joint_range.normalise(end) for end in (A1.limits.lower_rad, A1.limits.upper_rad))
     lowest, highest = np.minimum(lowest, measured.min(0)[place]), np.maximum(highest, measured.max(0)[place])
     return {
         "runs": int(vectors.shape[1]),
