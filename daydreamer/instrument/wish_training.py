@@ -26,6 +26,8 @@ from daydreamer.learner.agent import all_finite, make_optimizer
 
 HORIZON_STEPS = 10
 """Imagined from each start: a wish has no value yet that could be reached in the five of a session."""
+CONTINUED_SHARE = 0.5
+"""Of dreams, that go on where others have ended: no robot will show what a policy comes to that overreaches itself."""
 DELAY_UPDATES = 50
 """In which the critic learns alone."""
 
@@ -72,6 +74,7 @@ class WishTrainer:
         self._config = config = msgspec.structs.replace(
             config,
             imagination_horizon=HORIZON_STEPS,
+            continued_share=CONTINUED_SHARE,
             actor_delay_updates=DELAY_UPDATES,
             warmup_updates=0,
             recent_share=0.0,
