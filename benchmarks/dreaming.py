@@ -55,6 +55,7 @@ from daydreamer.telemetry.measured_policies import choose_policy
 HORIZONS_S = (0.5, 1.0, 2.5, 5.0)
 FRAMES = 600
 RESAMPLES = 5000
+ROUNDING = 1e-3
 
 
 def main() -> int:
@@ -96,7 +97,8 @@ def sound(learned: Learned, policy: Policy, steps: LoggedSteps, runs: int, secon
     place = _place(steps, "joint_position")
     joints = vectors[..., place]
     lowest, highest = (A1.joint_range.normalise(end) for end in (A1.limits.lower_rad, A1.limits.upper_rad))
-    lowest, highest = np.minimum(lowest, measured.min(0)[place]), np.maximum(highest, measured.max(0)[place])
+    lowest = np.minimum(lowest, measured.min(0)[place]) - ROUNDING
+    highest = np.maximum(highest, measured.max(0)[place]) + ROUNDING
     return {
         "runs": int(vectors.shape[1]),
         "seconds": seconds,
