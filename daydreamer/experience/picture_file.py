@@ -9,17 +9,17 @@ to.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
+from mcap.data_stream import RecordBuilder
 from mcap.opcode import Opcode
-from mcap.records import Channel, Schema
+from mcap.records import Channel, Header, Schema
 from mcap.well_known import MessageEncoding, SchemaEncoding
-from mcap.writer import Writer
+from mcap.writer import MCAP0_MAGIC
 
 from daydreamer.config import PictureFormat
 from daydreamer.experience.pictures import PictureStorage, decode, largest_file, picture_spaces
@@ -64,20 +64,21 @@ class PictureFileHead:
     """
 
     def __init__(self, spec: RobotSpec):
-        output = io.BytesIO()
-        writer = Writer(output, use_chunking=False)
-        writer.start(profile="ros2", library="daydreamer")
-        definition = _DEFINITION.encode()
-        schema = writer.register_schema(_TYPE, SchemaEncoding.ROS2, definition)
-        self.schema = Schema(id=schema, name=_TYPE, encoding=SchemaEncoding.ROS2, data=definition)
-        self.channels: dict[str, Channel] = {}
-        for key in picture_spaces(spec):
-            topic = f"{PICTURE_TOPIC}/{key}"
-            number = writer.register_channel(topic, MessageEncoding.CDR, schema)
-            self.channels[key] = Channel(
-                id=number, topic=topic, message_encoding=MessageEncoding.CDR, metadata={}, schema_id=schema
+        self.schema = Schema(id=1, name=_TYPE, encoding=SchemaEncoding.ROS2, data=_DEFINITION.encode())
+        self.channels = {
+            key: Channel(
+                id=number,
+                topic=f"{PICTURE_TOPIC}/{key}",
+                message_encoding=MessageEncoding.CDR,
+                metadata={},
+                schema_id=self.schema.id,
             )
-        self.content = output.getvalue()
+            for number, key in enumerate(picture_spaces(spec), 1)
+        }
+        builder = RecordBuilder()
+        for record in (Header(profile="ros2", library="daydreamer"), self.schema, *self.channels.values()):
+            record.write(builder)
+        self.content: bytes = MCAP0_MAGIC + builder.end()
 
 
 class PictureWriter:
