@@ -3,8 +3,9 @@
     python benchmarks/dreaming.py --model SESSION --log SESSION --out FILE [--runs 50] [--seconds 60] [--windows 256]
 
 'sound': `--runs` dreams of `--seconds` from states that are spread over SESSION's own log, driven by its best policy,
-as `daydreamer dream` has it but with all of them at once and the same chance. A run is within limits if no joint leaves
-its range, and inside if no number lies beyond all that the log has of it by more than a tenth of its range.
+as `daydreamer dream` has it but with all of them at once and the same chance. A run is within limits if no joint is
+beyond the A1's limits, by more than any was in the log, whose angles have noise and whose stops give way a little; and
+inside if no number lies beyond all that the log has of it by more than a tenth of its range.
 
 'actions': from states of --log, a session that the model has never seen, the model imagines what came of the actions
 that were taken then, and what would have come of actions from elsewhere in that log. Errors are root mean squares over
@@ -44,6 +45,7 @@ from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows,
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.models.transforms import symexp
 from daydreamer.policy.policy import Policy
+from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
 from daydreamer.storage.atomic import write_anywhere
@@ -92,11 +94,14 @@ def sound(learned: Learned, policy: Policy, steps: LoggedSteps, runs: int, secon
     measured = steps.vectors()
     margin = OUTSIDE * (measured.max(0) - measured.min(0)) + 1e-3
     outside = ((vectors < measured.min(0) - margin) | (vectors > measured.max(0) + margin)).any(-1)
-    joints = vectors[..., _place(steps, "joint_position")]
+    place = _place(steps, "joint_position")
+    joints = vectors[..., place]
+    lowest, highest = (A1.joint_range.normalise(end) for end in (A1.limits.lower_rad, A1.limits.upper_rad))
+    lowest, highest = np.minimum(lowest, measured.min(0)[place]), np.maximum(highest, measured.max(0)[place])
     return {
         "runs": int(vectors.shape[1]),
         "seconds": seconds,
-        "joints_within_limits": float((np.abs(joints) <= 1.0).all((0, 2)).mean()),
+        "joints_within_limits": float(((joints >= lowest) & (joints <= highest)).all((0, 2)).mean()),
         "inside": float((~outside.any(0)).mean()),
         "frames_inside": float((~outside).mean()),
         "finite": float(np.isfinite(vectors).all((0, 2)).mean()),

@@ -52,7 +52,7 @@ def of(session: Session) -> dict[str, Any]:
 
 def episode(steps: int, step_minutes: float, last: Step, alone: bool = True) -> list[Any]:
     """The robot minute after so many steps, the last of which ends an episode, and whether that succeeds."""
-    return [round(steps * step_minutes, 3), last.is_terminal and last.reward > 0 and alone]
+    return [round(steps * step_minutes, 3), bool(last.is_terminal and last.reward > 0 and alone)]
 
 
 def enough_after(episodes: list[list[Any]]) -> float | None:

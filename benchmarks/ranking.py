@@ -1,21 +1,20 @@
 """Whether a world model ranks policies as the twin does: policies of other sessions, which it has never seen.
 
-    python benchmarks/ranking.py --models SESSION ... --policies SESSION|FILE ... --out FILE [--minutes 5]
-                                 [--starts 256] [--horizon 10] [--picture FILE]
+    python benchmarks/ranking.py --models SESSION ... --policies SESSION|FILE ... --out FILE [--every 1]
+                                 [--minutes 5] [--starts 256] [--horizon 10] [--picture FILE]
 
-Every policy that a SESSION has kept, and every FILE of a snapshot, acts in the twin by its mean for `--minutes` in
-stretches of half a minute, from its back and from its feet in turn; nothing gets it up but itself. Each model is then
-asked for the policies that are not of its own session. Beside it are asked, as controls: the same networks untrained
-('untrained'), and trained reward on untrained dynamics ('reward alone'). Correlations are of the reward a step, over
-policies, with 95 % intervals by a bootstrap over policies. A pair of policies violates the rank if the model has it the
-other way round; MMRV is the mean over policies of the largest true difference that it has so misjudged (SIMPLER, Li et
-al. 2024). What FILE has already is not run again.
+Every policy that a SESSION has kept, or each `--every`-th of them, and every FILE of a snapshot, acts in the twin by
+its mean for `--minutes`, as in `daydreamer evaluate`: what gets a fallen robot up does so, and is that of the first
+model's session. Each model is then asked for the policies that are of none of the sessions that it has seen. Beside it
+are asked, as controls: the same networks untrained ('untrained'), and trained reward on untrained dynamics ('reward
+alone'). Correlations are of the reward a step, over policies, with 95 % intervals by a bootstrap over policies. A pair
+of policies violates the rank if the model has it the other way round; MMRV is the mean over policies of the largest
+true difference that it has so misjudged (SIMPLER, Li et al. 2024). What FILE has already is not run again.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import sys
@@ -27,21 +26,22 @@ import msgspec
 import numpy as np
 from paired_arms import commit_of
 
-from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.compilation import keep_compilations
-from daydreamer.experience.step import Step
+from daydreamer.errors import UserError
+from daydreamer.evaluation.contenders import nominal_twin
+from daydreamer.evaluation.trial import Trial, run_trial
 from daydreamer.instrument.logged import read_logged
 from daydreamer.instrument.ranking import HORIZON_S, STARTS, Candidate, dream_of, make_world
 from daydreamer.instrument.trust import measure_trust
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import published_snapshots, read_snapshot_metadata
-from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.directory import Session
+from daydreamer.session.known_motions import read_known_motions
+from daydreamer.session.new import configure_played
 from daydreamer.storage.atomic import write_anywhere
-from daydreamer.telemetry.quantities import occurs
 
-STRETCH_S = 30.0
+TWIN_SEED = 1000
 RESAMPLES = 5000
 CONTROLS = ("trained", "untrained", "reward alone")
 
@@ -51,6 +51,8 @@ def main() -> int:
     parser.add_argument("--models", type=Path, nargs="+", required=True, metavar="SESSION")
     parser.add_argument("--policies", type=Path, nargs="+", required=True, metavar="SESSION|FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of the policies of a session only each N-th")
+    parser.add_argument("--controls", nargs="+", choices=CONTROLS, default=list(CONTROLS))
     parser.add_argument("--minutes", type=float, default=5.0, help="of robot time, in the twin, for each policy")
     parser.add_argument("--starts", type=int, default=STARTS)
     parser.add_argument("--horizon", type=float, default=HORIZON_S, help="in s")
@@ -63,7 +65,7 @@ def main() -> int:
         results["commit"] = commit_of(Path(__file__).parents[1])
         write_anywhere(options.out, (json.dumps(results, indent=1) + "\n").encode())
 
-    candidates = [each for path in options.policies for each in found(path)]
+    candidates = [each for path in options.policies for each in found(path, options.every)]
     session = Session.open(options.models[0])
     for each in candidates:
         if each.name not in results["truth"]:
@@ -72,8 +74,9 @@ def main() -> int:
             keep()
     for directory in options.models:
         learned = read_learned(directory)
-        others = [each for each in candidates if each.session.name != learned.session.path.name]
-        for control in CONTROLS:
+        seen = {directory.resolve(), *(Path(log.path) for log in learned.session.record.logs)}
+        others = [each for each in candidates if each.session.resolve() not in seen]
+        for control in options.controls:
             name = f"{learned.session.path.name} {control}"
             known = results["models"].setdefault(name, {"policies": {}})
             if any(each.name not in known["policies"] for each in others):
@@ -88,35 +91,34 @@ def main() -> int:
     return 0
 
 
-def found(path: Path) -> list[Candidate]:
-    """The snapshots of a session, oldest first, or the one in a file."""
+def found(path: Path, every: int) -> list[Candidate]:
+    """Snapshots of a session, oldest first, of `every` the last one; or the one in a file."""
     paths = [path] if path.is_file() else [each for _, each in sorted(published_snapshots(path / "policy").items())]
+    paths = paths[(len(paths) - 1) % every :: every]
     return [Candidate(each, each.resolve().parent.parent, read_snapshot_metadata(each)) for each in paths]
 
 
 def in_twin(session: Session, candidate: Candidate, minutes: float) -> dict[str, float]:
-    """What a policy comes to in the twin of a session."""
-    config = session.config
-    policy = Policy.load(candidate.path, session.spec, config.seed, acting_noise=0.0)
-    actor = msgspec.structs.replace(config.actor, random_s=0.0, rhythm_hz=None, fallen_reward=None)
-    columns: list[dict[str, float]] = []
-    falls = 0
-    with contextlib.closing(find_robot(config.robot).make_twin(config.twin, config.seed)) as twin:
-        for stretch in range(round(60.0 * minutes / STRETCH_S)):
-            twin.reset("standing" if stretch % 2 else None, seed=1000 + stretch)
-            kept: list[Step] = []
-            loop = ControlLoop(make_task(config), actor, kept, actor_life=1, seed=stretch, clock=lambda: twin.time_s)
-            loop.set_policy(policy, frozen=True)
-            begun = len(columns)
-            for _ in range(session.spec.steps(STRETCH_S)):
-                command = loop.step(twin.measure(), twin.time_s)
-                twin.command(None if command.relaxes else command.setpoint)
-                twin.advance(loop.tick_period_s)
-                columns.append({"reward": kept[-1].reward, **kept[-1].info, **twin.truth().quantities})
-            up_z = np.array([row["up_z"] for row in columns[begun:]])
-            falls += int(sum(occurs(each, up_z).sum() for each in session.presentation.occurrences))
-    mean = {name: float(np.mean([row[name] for row in columns])) for name in columns[0]}
-    return {name: round(value, 4) for name, value in mean.items()} | {"falls_per_minute": falls / minutes}
+    """What a policy comes to in the twin of a session, with what that one knows of getting up."""
+    learned = Session.open(candidate.session)
+    config = configure_played(learned, candidate.metadata, body="twin", minutes=minutes, seed=TWIN_SEED)
+    episode_s = session.spec.episode_steps * session.spec.control_period_s
+    outcome = run_trial(
+        Trial(
+            contender=0,
+            kind="nominal",
+            config=msgspec.structs.replace(config, twin=nominal_twin(session.config.twin, is_fitted=False)),
+            spec=session.spec,
+            presentation=session.presentation,
+            snapshot=str(candidate.path),
+            episodes=max(1, round(60.0 * minutes / episode_s)),
+            episode_steps=session.spec.episode_steps,
+            known_motions=read_known_motions(session),
+        )
+    )
+    if outcome.problem:
+        raise UserError(f"{candidate.name}: {outcome.problem}")
+    return {name: round(value, 4) for name, value in outcome.values.items()}
 
 
 def controlled(learned: Learned, control: str) -> Learned:

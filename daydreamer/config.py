@@ -112,8 +112,8 @@ class TwinConfig(_Config):
       extra_cameras: beside the robot's usual cameras, those of these names that its folder has, as [wrist]; the
         SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
-      attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube; 0
-        for a robot that is left alone.
+      attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube, and
+        after twice as long what it has not moved; 0 for a robot that is left alone.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
@@ -408,6 +408,9 @@ class LearnerConfig(_Config):
         all of them alike (DrQ, Yarats et al. 2021); 0 leaves them where they are.
       imagination_starts: posterior states per batch from which to imagine, drawn without replacement.
       imagination_horizon: imagined steps from each start.
+      continued_share: share of the starts where dreams of the last gradient step ended, and not where the robot was: of
+        each as likely as its future counts. Without them a critic never sees what the policy comes to after
+        `imagination_horizon`, which matters where no robot shows it. 0 without `--from-logs`, 0.5 with it.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To
@@ -477,6 +480,7 @@ class LearnerConfig(_Config):
     image_shift: Annotated[int, Meta(ge=0, le=64)] = 0
     imagination_starts: Count = 192
     imagination_horizon: Count = 5
+    continued_share: Share = 0.0
     imagination_noise: NotNegative = 2.0
     imagination_scale: NotNegative = 1.0
     actor_gradient: Literal["dynamics", "reinforce"] = "dynamics"

@@ -121,6 +121,21 @@ class BehaviorState(NamedTuple):
         return cls(ReturnStatistics.initial(), jnp.log(jnp.float32(entropy_scale)))
 
 
+class ContinuedState(NamedTuple):
+    """The same with dreams that go on; a type of its own, because checkpoints without them are of the other one.
+
+    Attributes:
+      returns, log_entropy_scale: see `BehaviorState`.
+      ended: `[dreams]`, where dreams of the last update ended.
+      goes_on: `[dreams]`, 1 for those that the next update goes on with, else 0.
+    """
+
+    returns: ReturnStatistics
+    log_entropy_scale: Array
+    ended: LatentState
+    goes_on: Array
+
+
 class Actor:
     """The policy network: features to a distribution over actions.
 
@@ -164,6 +179,7 @@ class Imagined(NamedTuple):
       features: `[horizon+1, starts, features]`; the first are the starting states.
       distribution, action: `[horizon, starts, ...]`, of the actor and what was drawn from it.
       reward, continues, value: `[horizon+1, starts]`; value is the slow critic's.
+      last: `[starts]`, where they end.
     """
 
     features: Array
@@ -172,6 +188,7 @@ class Imagined(NamedTuple):
     reward: Array
     continues: Array
     value: Array
+    last: LatentState
 
 
 class Replayed(NamedTuple):
@@ -223,6 +240,13 @@ class ActorCritic:
         self.members = Members(world_model.spec, model, config.members) if config.members else None
         self.critic = MLP(model.critic_layers, model.units, model.bins, output_scale=0.0)
         self.bins = world_model.bins
+
+    def initial_state(self) -> BehaviorState | ContinuedState:
+        """What is remembered before the first update."""
+        fresh = BehaviorState.initial(self.config.entropy_scale)
+        if count := round(self.config.continued_share * self.config.imagination_starts):
+            return ContinuedState(*fresh, self.world_model.rssm.initial_state((count,)), jnp.zeros(count))
+        return fresh
 
     def initialize(self, key: Array) -> dict:
         """Fresh parameters by network."""
@@ -289,17 +313,17 @@ class ActorCritic:
         noise = jax.random.normal(noise_key, (*start.deterministic.shape[:-1], self.world_model.action_size))
         inputs = (disturbance, jax.random.split(key, self.config.imagination_horizon))
         initial = (jax.lax.stop_gradient(start), noise)
-        _, (features, distribution, action) = jax.lax.scan(step, initial, inputs, unroll=LONGEST_UNROLLED)
+        (last, _), (features, distribution, action) = jax.lax.scan(step, initial, inputs, unroll=LONGEST_UNROLLED)
         features = jnp.concatenate([jax.lax.stop_gradient(start).features[None], features])
         reward, continues = self.world_model.outcomes(frozen, features)
         value = self.value(jax.lax.stop_gradient(slow_critic), features, statistics)
-        return Imagined(features, distribution, action, reward, continues, value)
+        return Imagined(features, distribution, action, reward, continues, value, jax.lax.stop_gradient(last))
 
     def loss(
         self,
         parameters,
         slow_critic,
-        behavior: BehaviorState,
+        behavior: BehaviorState | ContinuedState,
         states: LatentState,
         residuals: PredictionResiduals,
         batch: Batch,
@@ -320,7 +344,8 @@ class ActorCritic:
         start_key, disturbance_key, imagination_key = jax.random.split(key, 3)
         batch_size, length = batch.reward.shape
         chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
-        start = self._divide(jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states))
+        start = jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states)
+        start = self._divide(gone_on(behavior, start) if isinstance(behavior, ContinuedState) else start)
         disturbance = self.disturbances(residuals, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         guard_metrics: dict[str, Array] = {}
@@ -390,7 +415,10 @@ class ActorCritic:
         if config.plan_imitation_scale:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
-        return total, BehaviorState(updated, jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)), metrics
+        if isinstance(behavior, ContinuedState):
+            behavior = ended_dreams(behavior, imagined.last, discount, jax.random.fold_in(key, 1))
+        log_entropy_scale = jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)
+        return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
 
     def _guarded(
         self, members: Members, parameters, imagined: Imagined, batch: Batch
@@ -484,6 +512,40 @@ class ActorCritic:
         if distribution.mean is None:
             return -distribution.log_probability(replayed.action)
         return jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
+
+
+def gone_on(behavior: ContinuedState, start: LatentState) -> LatentState:
+    """Where dreams start, `[starts]`: the first of them where others have ended that go on."""
+    count = len(behavior.goes_on)
+
+    def choose(begun: Array, ended: Array) -> Array:
+        return begun.at[:count].set(jnp.where(along(behavior.goes_on > 0.0, begun), ended, begun[:count]))
+
+    return jax.tree.map(choose, start, behavior.ended)
+
+
+def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, key: Array) -> ContinuedState:
+    """With the first of the dreams that have just ended, each of which goes on as likely as its future counts.
+
+    So dreams begin where the policy leads to, inside the model, as often as the discount says that it matters (the
+    discounted distribution of states, Sutton et al. 2000), and not only where the robot has been. A critic that knows
+    the latter alone is asked at the end of each dream about the former.
+
+    Args:
+      last: `[starts]`.
+      discount: `[horizon+1, starts]`, probability that each imagined state counts, given the one before.
+    """
+    count = len(behavior.goes_on)
+    ended = jax.tree.map(lambda x: x[:count], last)
+    finite = jnp.isfinite(ended.features).all(-1)
+    goes_on = finite & jax.random.bernoulli(key, jax.lax.stop_gradient(discount[1:, :count]).prod(0))
+    ended = jax.tree.map(lambda x: jnp.where(along(finite, x), x, 0.0), ended)
+    return behavior._replace(ended=ended, goes_on=goes_on.astype(jnp.float32))
+
+
+def along(values: Array, array: Array) -> Array:
+    """Values `[count]` in a shape that is broadcast along the first axis of an array."""
+    return values.reshape(-1, *[1] * (array.ndim - 1))
 
 
 def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:

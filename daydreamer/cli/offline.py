@@ -26,6 +26,8 @@ GRADIENT_STEPS = 10_000
 """About as many as the default settings allow a robot of half an hour."""
 MEMBERS = 5
 """By which imagination is guarded, unless `learner.members` says otherwise."""
+CONTINUED_SHARE = 0.5
+"""Of dreams, that go on where others have ended, unless `learner.continued_share` says otherwise."""
 LEAST_MINUTES = 1e-3
 
 
@@ -52,7 +54,8 @@ def train_offline(chosen: Chosen, *, logs: Sequence[Path], gradient_steps: int |
         chosen.configure, max(recorded.minutes, LEAST_MINUTES), "twin" if entry.twin else "hardware"
     )
     has_vectors = vector_size(make_task(configure()).spec.observation)
-    config = configure(settings=[f"learner.members={MEMBERS if has_vectors else 0}"])
+    guards = [f"learner.members={MEMBERS if has_vectors else 0}", f"learner.continued_share={CONTINUED_SHARE}"]
+    config = configure(settings=guards)
     if config.actor.teacher_after_s is not None:
         raise UserError(
             "Learning from logs takes no step beside which a teacher stands; leave out actor.teacher_after_s."

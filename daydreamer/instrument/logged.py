@@ -11,7 +11,7 @@ import numpy as np
 
 from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.learner.dream import spread_windows
+from daydreamer.learner.dream import spread, spread_windows
 from daydreamer.learner.inherited import read_logged_by_others
 from daydreamer.learner.sound import is_sound
 from daydreamer.models.world_model import Batch, to_action_vector
@@ -122,13 +122,21 @@ def _read_others(session: Session) -> LoggedSteps:
     return LoggedSteps(session.spec, rows, {})
 
 
-def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:
+def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int, acting: bool = False) -> np.ndarray:
     """Where stretches of `length` steps begin, spread over the whole log; at most `count`.
+
+    Args:
+      acting: only those in which a policy chose every action, if there are enough of them. Where chance, or what gets a
+        fallen robot up, is at work, no policy has to answer for what comes next.
 
     Raises:
       UserError: there are too few of them.
     """
-    starts = spread_windows(steps.rows["is_first"], length, count)
+    starts = spread_windows(steps.rows["is_first"], length, len(steps) if acting else count)
+    if acting:
+        chosen_before = np.concatenate(((0,), np.cumsum(steps.rows["by_policy"])))
+        by_policy = starts[chosen_before[starts + length] - chosen_before[starts] == length]
+        starts = spread(by_policy if len(by_policy) >= LEAST_WINDOWS else starts, count)
     if len(starts) < LEAST_WINDOWS:
         raise UserError(
             f"{session.path} has {steps.minutes:.1f} minutes of experience, in which {len(starts)} stretches of "

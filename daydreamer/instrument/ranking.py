@@ -180,7 +180,7 @@ def rank(
       directory: the session whose model is asked.
       wanted: see `find_candidates`.
       horizon_s: how far each rollout goes.
-      starts: how many there are, spread over the log.
+      starts: how many there are, spread over those parts of the log in which a policy acted.
       samples: the policies act with the noise that they learned with; otherwise by their mean.
       seed: of chance, which is the same for each policy.
       on_policy: called as `on_policy(done, of)` after each.
@@ -206,9 +206,11 @@ def rank(
 
 
 def make_world(learned: Learned, steps: LoggedSteps, starts: int, seed: int) -> DreamWorld:
-    """The model as a place for policies to act in, from so many states of the log."""
+    """The model as a place for policies to act in, from so many states of the log in which one did act."""
     context = max(2, steps.spec.steps(CONTEXT_S))
-    return DreamWorld(learned, steps, choose_windows(learned.session, steps, context, starts), context, seed)
+    anywhere = choose_windows(learned.session, steps, context, starts)
+    acting = choose_windows(learned.session, steps, context, starts, acting=True)
+    return DreamWorld(learned, steps, acting, context, seed, known=anywhere)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,19 +95,35 @@ class DreamWorld:
       far: a greater novelty than this is of situations that are unlike all of the log.
     """
 
-    def __init__(self, learned: Learned, steps: LoggedSteps, windows: np.ndarray, length: int, seed: int = 0):
-        """Starts at the ends of the stretches of `length` steps that begin at `windows` `[starts]`."""
+    def __init__(
+        self,
+        learned: Learned,
+        steps: LoggedSteps,
+        windows: np.ndarray,
+        length: int,
+        seed: int = 0,
+        known: np.ndarray | None = None,
+    ):
+        """Starts at the ends of stretches of `length` steps.
+
+        Args:
+          windows: where they begin, `[starts]`.
+          known: where those begin that stand for all of the log, `[stretches]`; the same ones if None.
+        """
         self.session = learned.session
         self.readouts = find_readouts(steps)
         self._model = learned.agent.world_model
         self._parameters = jax.device_put(learned.parameters)
         self._seed = seed
+        observe = functools.partial(jax.jit(_observe, static_argnums=0), self._model, self._parameters)
         context = steps.batch(windows, length)
-        state, *moments = jax.jit(_observe, static_argnums=0)(
-            self._model, self._parameters, context, random_key(seed, _OBSERVE)
-        )
+        state, *moments = observe(context, random_key(seed, _OBSERVE))
         self.starts = Starts(state, context)
-        times = windows[:, None] + np.arange(length)[-1 - moments[0].shape[1] : -1]
+        if known is None:
+            known = windows
+        else:
+            _, *moments = observe(steps.batch(known, length), random_key(seed, _OBSERVE))
+        times = known[:, None] + np.arange(length)[-1 - moments[0].shape[1] : -1]
         unique = np.unique(times, return_index=True)[1]  # stretches may overlap
         chosen = np.random.default_rng(seed).permutation(unique)[: len(unique) // PARTS * PARTS]
         situation, residual = (np.asarray(values).reshape(-1, values.shape[-1])[chosen] for values in moments)

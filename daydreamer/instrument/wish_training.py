@@ -17,7 +17,7 @@ import optax
 from jax import Array
 
 from daydreamer import replay
-from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
+from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, ContinuedState
 from daydreamer.config import LearnerConfig
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, random_key
@@ -26,6 +26,8 @@ from daydreamer.learner.agent import all_finite, make_optimizer
 
 HORIZON_STEPS = 10
 """Imagined from each start: a wish has no value yet that could be reached in the five of a session."""
+CONTINUED_SHARE = 0.5
+"""Of dreams, that go on where others have ended: no robot will show what a policy comes to that overreaches itself."""
 DELAY_UPDATES = 50
 """In which the critic learns alone."""
 
@@ -42,7 +44,7 @@ class Trained(NamedTuple):
     networks: dict[str, Any]
     slow_critic: Any
     optimizer: optax.OptState
-    behavior: BehaviorState
+    behavior: BehaviorState | ContinuedState
     key: Array
 
 
@@ -72,6 +74,7 @@ class WishTrainer:
         self._config = config = msgspec.structs.replace(
             config,
             imagination_horizon=HORIZON_STEPS,
+            continued_share=CONTINUED_SHARE,
             actor_delay_updates=DELAY_UPDATES,
             warmup_updates=0,
             recent_share=0.0,
@@ -85,7 +88,7 @@ class WishTrainer:
             networks,
             jax.tree.map(jnp.copy, networks["critic"]),
             self._optimizer.init(networks),
-            BehaviorState.initial(config.entropy_scale),
+            self._actor_critic.initial_state(),
             random_key(seed, 1),
         )
         count = jnp.int32(len(steps))

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from daydreamer import replay as replay_lib
-from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState
+from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, ContinuedState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.contract.task import Hindsight
 from daydreamer.learner.devices import DeviceGroup
@@ -43,7 +43,7 @@ class TrainState(NamedTuple):
     parameters: dict[str, Any]
     slow_critic: Any
     optimizer: optax.OptState
-    behavior: BehaviorState
+    behavior: BehaviorState | ContinuedState
     key: Array
     updates: Array
     skipped: Array
@@ -164,7 +164,7 @@ class Agent:
             parameters,
             jax.tree.map(jnp.copy, parameters["critic"]),  # a copy, because donated buffers must be distinct
             self.optimizer.init(parameters),
-            BehaviorState.initial(self.config.entropy_scale),
+            self.actor_critic.initial_state(),
             jax.random.key_data(key),
             updates=jnp.zeros((), jnp.int32),
             skipped=jnp.zeros((), jnp.int32),
@@ -178,7 +178,7 @@ class Agent:
             return planning_parameters(state.parameters, state.slow_critic, state.behavior.returns)
         return acting_parameters(state.parameters)
 
-    def loss(self, parameters, slow_critic, behavior: BehaviorState, batch: Batch, key: Array):
+    def loss(self, parameters, slow_critic, behavior: BehaviorState | ContinuedState, batch: Batch, key: Array):
         """Sum of all losses; see `WorldModel.loss` and `ActorCritic.loss`."""
         model_key, behavior_key = jax.random.split(key)
         model_loss, states, residuals, model_metrics = self.world_model.loss(parameters, batch, self.config, model_key)

@@ -198,7 +198,12 @@ def spread_windows(is_first: np.ndarray, length: int, count: int) -> np.ndarray:
     begun = np.concatenate(((0,), np.cumsum(is_first)))
     starts = np.arange(max(0, len(is_first) - length + 1))
     whole = starts[begun[starts + length] == begun[np.minimum(starts + 1, len(is_first))]]
-    return whole[np.unique(np.linspace(0, len(whole) - 1, count).astype(int))] if len(whole) else whole
+    return spread(whole, count)
+
+
+def spread(values: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of some values, evenly, none of them twice."""
+    return values[np.unique(np.linspace(0, len(values) - 1, count).astype(int))] if len(values) else values
 
 
 def _unit_scale(values: Array) -> Array:

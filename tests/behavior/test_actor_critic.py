@@ -12,7 +12,10 @@ from daydreamer.behavior.actor_critic import (
     ActorCritic,
     ActorDistribution,
     BehaviorState,
+    ContinuedState,
     choose_starts,
+    ended_dreams,
+    gone_on,
 )
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig
@@ -337,6 +340,44 @@ def test_critic_and_imitation_see_what_was_measured():
     assert one["loss/critic"] != other["loss/critic"]
     for name in ("loss/replay_value", "loss/imitation"):
         assert one[name] == other[name] != 0.0, name
+
+
+def test_dreams_go_on_as_often_as_their_future_counts():
+    start = RSSM(MODEL, 3).initial_state((4,))
+    behavior = ContinuedState(
+        *BehaviorState.initial(0.03), jax.tree.map(lambda x: x[:2] + 7.0, start), jnp.array([1.0, 0])
+    )
+    begun = gone_on(behavior, start)
+    np.testing.assert_array_equal(begun.vector[:, 0], [7.0, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(begun.stochastic[:, 0, 0], [7.0, 0.0, 0.0, 0.0])
+
+    many = ContinuedState(*behavior[:2], RSSM(MODEL, 3).initial_state((4000,)), jnp.zeros(4000))
+    last = jax.tree.map(lambda x: x + 1.0, RSSM(MODEL, 3).initial_state((5000,)))
+    last = last._replace(vector=last.vector.at[0].set(jnp.nan))
+    discount = jnp.full((HORIZON + 1, 5000), 0.9).at[2, 1000:].set(0.0)  # all but 1000 end
+    ended = ended_dreams(many, last, discount, jax.random.key(0))
+    assert ended.goes_on[0] == 0.0 and not ended.goes_on[1000:].any() and not ended.ended.vector[0].any()
+    assert float(ended.goes_on[:1000].mean()) == pytest.approx(0.9**HORIZON, abs=0.05)
+    assert (ended.ended.vector[1:] == 1.0).all()
+
+
+def test_what_goes_on_is_learned_from_and_nothing_else():
+    _, behavior, parameters = make(CONTINUOUS, "dynamics", continued_share=0.25)
+    noise = np.random.default_rng(3)
+    parameters = jax.tree.map(lambda x: x + np.float32(0.1) * noise.standard_normal(x.shape, np.float32), parameters)
+    states, residuals, batch = replayed()
+
+    @jax.jit
+    def update(memory):
+        return behavior.loss(parameters, parameters["critic"], memory, states, residuals, batch, jax.random.key(0))[1:]
+
+    fresh = behavior.initial_state()
+    assert fresh.goes_on.shape == (round(0.25 * behavior.config.imagination_starts),)
+    elsewhere = fresh._replace(ended=jax.tree.map(lambda x: x + 1.0, fresh.ended))
+    following, once = update(fresh)
+    assert update(elsewhere)[1]["loss/critic"] == once["loss/critic"]
+    assert update(elsewhere._replace(goes_on=jnp.ones_like(fresh.goes_on)))[1]["loss/critic"] != once["loss/critic"]
+    assert following.goes_on.any() and np.isfinite(following.ended.vector).all() and following.ended.vector.any()
 
 
 def test_without_dreams_nothing_of_them_is_learned():

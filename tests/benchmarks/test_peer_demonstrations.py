@@ -170,3 +170,6 @@ def test_episodes_count_as_those_of_a_session(record_session, tmp_path):
     record.save()
     expected = [[0.017, True], [0.025, False]]
     assert json.loads(path.read_text())["episodes"] == episode_figures.of(recorder.session)["episodes"] == expected
+    # A task may compute its reward from arrays, and a failure costs.
+    step.is_terminal, step.reward = True, np.float64(-1.0)
+    assert json.dumps(episode_figures.episode(3, 1.0, step)) == "[3.0, false]"

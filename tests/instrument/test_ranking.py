@@ -11,7 +11,7 @@ import pytest
 from daydreamer.cli import rank as command
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.instrument import ranking
-from daydreamer.instrument.logged import find_readouts, read_logged
+from daydreamer.instrument.logged import LEAST_WINDOWS, choose_windows, find_readouts, read_logged
 from daydreamer.instrument.ranking import Dreamed, Ranking, dream_of, find_candidates, make_world, order, rank
 from daydreamer.instrument.trust import Trust
 from daydreamer.learner.dream import spread_windows
@@ -50,6 +50,17 @@ def make_ranking(session, dreamed):
         return Ranking(read_learned(session.path), trust, HORIZON_S, STARTS, order(dreams))
 
     return make
+
+
+def test_policies_begin_where_one_has_acted_if_that_was_often_enough(session):
+    steps, length = read_logged(session), 4
+    by_policy = np.zeros(len(steps), np.float32)
+    steps = dataclasses.replace(steps, rows=dict(steps.rows) | {"by_policy": by_policy})
+    anywhere = choose_windows(session, steps, length, STARTS)
+    np.testing.assert_array_equal(choose_windows(session, steps, length, STARTS, acting=True), anywhere)
+    by_policy[-LEAST_WINDOWS - length :] = 1.0
+    starts = choose_windows(session, steps, length, STARTS, acting=True)
+    assert len(starts) == STARTS and starts.min() >= len(steps) - LEAST_WINDOWS - length
 
 
 def test_a_dream_is_of_what_the_sensors_can_say(session, world, dreamed):

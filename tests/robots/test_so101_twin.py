@@ -263,6 +263,25 @@ def test_a_cube_that_is_lost_is_put_back_after_a_while_if_somebody_is_there(atte
         assert lost == (not put_back)
 
 
+def test_a_cube_that_nothing_moves_is_laid_elsewhere_in_time():
+    with make_twin(camera="false", attended_s=2.0) as twin:
+
+        def wait(seconds):
+            for _ in range(round(seconds / 0.1)):
+                twin.advance(0.1)
+                twin.read()
+
+        wait(3.8)
+        twin.data.joint("cube").qpos[1] += 0.01  # a push: the time begins anew
+        wait(3.8)
+        lay_m = twin.cube_m
+        assert twin.put_back == 0
+        wait(0.6)
+        assert twin.put_back == 1 and not np.allclose(twin.cube_m, lay_m, atol=0.005)
+        wait(3.6)
+        assert twin.put_back == 1
+
+
 def test_a_camera_on_the_wrist_is_seen_and_watched_if_it_is_wanted():
     with make_twin(extra_cameras="[wrist]") as twin:
         task = PickPlaceFine(0, ("wrist",))

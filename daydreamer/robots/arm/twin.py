@@ -17,6 +17,12 @@ from sim.twin import Twin
 CUBE_MARGIN_M = 0.01
 """Beyond half its size, of a cube that is put into a tray, from where the sides begin."""
 
+TOUCHED_M = 0.005
+"""By which a cube that the arm has touched has moved."""
+UNTOUCHED = 2.0
+"""Times `attended_s`, after which somebody takes a cube out of a corner in which the arm does not get hold of it: when
+a live session asks its operator to intervene, too."""
+
 
 def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
     """Puts the cube anywhere into either tray, turned anyhow."""
@@ -57,7 +63,8 @@ class ArmTwin(Twin):
     def reset(self, state: str | None = None, seed: int | None = None) -> None:
         """See `Twin.reset`."""
         self._exposure = Exposure()
-        self._inside_s = 0.0
+        self._inside_s = self._touched_s = 0.0
+        self._lay_m = np.full(3, np.inf)
         self.put_back = 0
         super().reset(state, seed)
 
@@ -69,11 +76,16 @@ class ArmTwin(Twin):
         return signals
 
     def _attend(self) -> None:
-        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would."""
-        time_s, patience_s = self.data.time, self.config.attended_s
-        if not self._table.is_outside(self.cube_m):
+        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would, or where
+        nothing has moved it for longer.
+        """
+        time_s, patience_s, cube_m = self.data.time, self.config.attended_s, self.cube_m
+        if not self._table.is_outside(cube_m):
             self._inside_s = time_s
-        elif 0.0 < patience_s < time_s - self._inside_s:
+        if np.linalg.norm(cube_m - self._lay_m) > TOUCHED_M:
+            self._lay_m, self._touched_s = cube_m, time_s
+        is_lost = time_s - self._inside_s > patience_s or time_s - self._touched_s > UNTOUCHED * patience_s
+        if patience_s > 0.0 and is_lost:
             place_cube(self._table, self, self._random)
             self.data.joint("cube").qvel[:] = 0.0
             self._inside_s = time_s
