@@ -182,7 +182,7 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarr
             framed = (rows[:, : len(frame)] == np.frombuffer(frame, np.uint8)).all(axis=1)
             count = len(rows) if framed.all() else int(np.argmin(framed))
             records = decoder.records(data)[:count]
-            times.append(records["log_time"])
+            times.append(records["log_time"].copy())  # a view would keep all of the log in memory
             ends.append(decoder.reference_ends(records))
             offset += count * size
             rest = data[count * size :]

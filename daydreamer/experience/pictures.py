@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import math
 
 import numpy as np
 from PIL import Image
@@ -95,4 +94,4 @@ def decode(content: bytes, space: Space, format: PictureFormat) -> np.ndarray:
 
 def pixel_bytes(spec: RobotSpec) -> int:
     """Of all pictures of a step."""
-    return sum(math.prod(space.shape) for space in picture_spaces(spec).values())
+    return sum(space.size for space in picture_spaces(spec).values())
