@@ -197,8 +197,8 @@ class ActorConfig(_Config):
         robot stand meanwhile, as in `play`.
       fsync_period_s: a power loss costs at most this much experience; a crash costs none.
       log_roll_bytes: an experience log that has become this large is followed by another one, as of the next actor
-        life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera; viewers
-        refuse or struggle with files that are several times as large.
+        life, when the episode ends. 256 MiB is some 8 hours of vectors or a quarter of an hour with a camera whose
+        pictures are raw; viewers refuse or struggle with files that are several times as large.
       picture_format: how the log holds pictures: 'raw', 'png', the same to the bit in half of the space, or 'jpeg',
         nearly the same in a fifth, and then this is learned from. To compress one of 64x64 pixels takes up to a
         millisecond before the command is sent, larger ones in proportion.

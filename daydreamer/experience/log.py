@@ -150,7 +150,7 @@ class ExperienceWriter:
 
     @property
     def _streams(self) -> tuple[KernelStream, ...]:
-        """In the order in which they are to be on disk."""
+        """In the order in which they are written."""
         return (self._pictures.stream, self._stream) if self._pictures else (self._stream,)
 
     def append(self, step: Step) -> None:

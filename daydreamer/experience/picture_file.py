@@ -2,8 +2,8 @@
 
 `actor-NNNN.pictures.mcap` is only ever appended to: messages of the type `sensor_msgs/msg/CompressedImage`, which
 viewers show. A step refers to its pictures by offset, length and checksum, so that steps keep one length. They are
-written before the step that refers to them, and synced before it: a kill leaves at worst a picture that no step refers
-to.
+written before it: a kill leaves at worst a picture that no step refers to, and a power loss, which costs the end of
+either file, steps at the end whose pictures are not there. A step without a sound picture is damaged.
 """
 
 from __future__ import annotations
