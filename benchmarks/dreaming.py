@@ -5,7 +5,8 @@
 'sound': `--runs` dreams of `--seconds` from states that are spread over SESSION's own log, driven by its best policy,
 as `daydreamer dream` has it but with all of them at once and the same chance. A run is within limits if no joint is
 beyond the A1's limits, by more than any was in the log, whose angles have noise and whose stops give way a little; and
-inside if no number lies beyond all that the log has of it by more than a tenth of its range.
+inside if no number would ever have been, were it not held, beyond all that the log has of it by more than a tenth of
+its range.
 
 'actions': from states of --log, a session that the model has never seen, the model imagines what came of the actions
 that were taken then, and what would have come of actions from elsewhere in that log. Errors are root mean squares over
@@ -33,10 +34,10 @@ from paired_arms import commit_of
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.instrument.dreaming import (
-    OUTSIDE,
     ROBOTS,
     Dream,
     DreamModel,
+    Ever,
     Moment,
     advance_robots,
     begin_robots,
@@ -74,7 +75,7 @@ def main() -> int:
         "log": other.path.name,
         "policy": policy.version,
         "sound": sound(learned, policy, own, options.runs, options.seconds),
-        "actions": actions(learned, policy, other, read_logged(other), options.windows),
+        "actions": actions(learned, policy, other, read_logged(other), own.vectors(), options.windows),
         "frames": frames(learned, policy, own),
     }
     results = json.loads(options.out.read_text()) if options.out.exists() else {"models": {}}
@@ -90,10 +91,8 @@ def sound(learned: Learned, policy: Policy, steps: LoggedSteps, runs: int, secon
     context = max(2, steps.spec.steps(CONTEXT_S))
     moment = begin(learned, policy, steps, choose_windows(learned.session, steps, context, runs), context)
     told = np.zeros((steps.spec.steps(seconds), len(moment.robots.alive), learned.agent.world_model.action_size))
-    vectors, reward = roll_out(learned, policy, moment, told, by_policy=True)
     measured = steps.vectors()
-    margin = OUTSIDE * (measured.max(0) - measured.min(0)) + 1e-3
-    outside = ((vectors < measured.min(0) - margin) | (vectors > measured.max(0) + margin)).any(-1)
+    vectors, reward, outside = roll_out(learned, policy, moment, told, measured, by_policy=True)
     place = _place(steps, "joint_position")
     joints = vectors[..., place]
     lowest, highest = (A1.joint_range.normalise(end) for end in (A1.limits.lower_rad, A1.limits.upper_rad))
@@ -119,8 +118,14 @@ def _place(steps: LoggedSteps, wanted: str) -> slice:
     raise SystemExit(f"The robot observes no {wanted}.")
 
 
-def actions(learned: Learned, policy: Policy, session: Session, steps: LoggedSteps, windows: int) -> dict[str, Any]:
-    """Errors under the right actions, under others, and of 'nothing changes', by horizon."""
+def actions(
+    learned: Learned, policy: Policy, session: Session, steps: LoggedSteps, known: np.ndarray, windows: int
+) -> dict[str, Any]:
+    """Errors under the right actions, under others, and of 'nothing changes', by horizon.
+
+    Args:
+      known: `[steps, vector]`, what the model's own log has measured.
+    """
     context, horizon = max(2, steps.spec.steps(CONTEXT_S)), steps.spec.steps(HORIZONS_S[-1])
     starts = choose_windows(session, steps, context + horizon, windows)
     moment = begin(learned, policy, steps, starts, context)
@@ -130,8 +135,8 @@ def actions(learned: Learned, policy: Policy, session: Session, steps: LoggedSte
     deviation = np.maximum(measured.std(0), 1e-3)
     truth = measured[starts + context + np.arange(horizon)[:, None]]
     predictions = {
-        "right": roll_out(learned, policy, moment, taken)[0],
-        "elsewhere": roll_out(learned, policy, moment, taken[:, elsewhere])[0],
+        "right": roll_out(learned, policy, moment, taken, known)[0],
+        "elsewhere": roll_out(learned, policy, moment, taken[:, elsewhere], known)[0],
         "unchanged": np.broadcast_to(measured[starts + context - 1], truth.shape),
     }
     errors = {name: np.sqrt(np.square((each - truth) / deviation).mean(-1)) for name, each in predictions.items()}
@@ -191,10 +196,13 @@ def begin(learned: Learned, policy: Policy, steps: LoggedSteps, starts: np.ndarr
 
 
 def roll_out(
-    learned: Learned, policy: Policy, moment: Moment, told: np.ndarray, by_policy: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """What would be measured `[time, robots, vector]`, and the rewards, under actions `[time, robots, action]`."""
+    learned: Learned, policy: Policy, moment: Moment, told: np.ndarray, known: np.ndarray, by_policy: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What would be measured `[time, robots, vector]`, the rewards, and what was held, under actions
+    `[time, robots, action]`.
+    """
     count = told.shape[1]
+    ever = Ever.of(known, learned.agent.world_model.rssm.vector_size)
 
     @jax.jit
     def run(parameters: Any, policy_parameters: Any, moment: Moment, told: jax.Array):
@@ -204,18 +212,20 @@ def roll_out(
                 policy.function,
                 parameters,
                 policy_parameters,
+                ever,
                 moment,
                 jnp.arange(count),
                 told,
                 jnp.full(count, not by_policy),
                 jax.random.key(1),
             )
-            return moment, (symexp(moment.robots.state.vector[:, 0]), reward)
+            return moment, (symexp(moment.robots.state.vector[:, 0]), reward, moment.robots.outside)
 
         return jax.lax.scan(step, moment, told)[1]
 
-    vectors, reward = run(learned.parameters, policy.parameters, moment, jnp.asarray(told, jnp.float32))
-    return np.asarray(vectors), np.asarray(reward)
+    came = run(learned.parameters, policy.parameters, moment, jnp.asarray(told, jnp.float32))
+    vectors, reward, outside = map(np.asarray, came)
+    return vectors, reward, outside
 
 
 if __name__ == "__main__":

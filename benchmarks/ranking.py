@@ -4,12 +4,13 @@
                                  [--minutes 5] [--starts 256] [--horizon 10] [--picture FILE]
 
 Every policy that a SESSION has kept, or each `--every`-th of them, and every FILE of a snapshot, acts in the twin by
-its mean for `--minutes`, as in `daydreamer evaluate`: what gets a fallen robot up does so, and is that of the first
-model's session. Each model is then asked for the policies that are of none of the sessions that it has seen. Beside it
-are asked, as controls: the same networks untrained ('untrained'), and trained reward on untrained dynamics ('reward
-alone'). Correlations are of the reward a step, over policies, with 95 % intervals by a bootstrap over policies. A pair
-of policies violates the rank if the model has it the other way round; MMRV is the mean over policies of the largest
-true difference that it has so misjudged (SIMPLER, Li et al. 2024). What FILE has already is not run again.
+its mean for `--minutes`, as in `daydreamer evaluate`: what gets a fallen robot up does so, and is what its session has
+found. Each model is then asked for the policies that are of none of the sessions that it has seen, and what all models
+expect is averaged ('mean', as `daydreamer rank --model`). Beside each are asked, as controls: the same networks
+untrained ('untrained'), and trained reward on untrained dynamics ('reward alone'). Correlations are of the reward a
+step, over policies, with 95 % intervals by a bootstrap over policies. A pair of policies violates the rank if the model
+has it the other way round; MMRV is the mean over policies of the largest true difference that it has so misjudged
+(SIMPLER, Li et al. 2024). What FILE has already is not run again.
 """
 
 from __future__ import annotations
@@ -66,10 +67,9 @@ def main() -> int:
         write_anywhere(options.out, (json.dumps(results, indent=1) + "\n").encode())
 
     candidates = [each for path in options.policies for each in found(path, options.every)]
-    session = Session.open(options.models[0])
     for each in candidates:
         if each.name not in results["truth"]:
-            results["truth"][each.name] = in_twin(session, each, options.minutes)
+            results["truth"][each.name] = in_twin(each, options.minutes)
             print(each.name, results["truth"][each.name], flush=True)
             keep()
     for directory in options.models:
@@ -82,6 +82,11 @@ def main() -> int:
             if any(each.name not in known["policies"] for each in others):
                 known |= in_model(controlled(learned, control), others, options.starts, options.horizon)
                 keep()
+    if len(options.models) > 1:
+        asked = [results["models"][f"{path.name} {CONTROLS[0]}"]["policies"] for path in options.models]
+        names = [name for name in asked[0] if all(name in each for each in asked)]
+        means = {name: {"reward": float(np.mean([each[name]["reward"] for each in asked]))} for name in names}
+        results["models"][f"mean of {len(asked)} {CONTROLS[0]}"] = {"policies": means}
     for name, model in results["models"].items():
         model["agreement"] = agreement(results["truth"], model["policies"])
         print(name, json.dumps(model["agreement"]))
@@ -98,16 +103,16 @@ def found(path: Path, every: int) -> list[Candidate]:
     return [Candidate(each, each.resolve().parent.parent, read_snapshot_metadata(each)) for each in paths]
 
 
-def in_twin(session: Session, candidate: Candidate, minutes: float) -> dict[str, float]:
-    """What a policy comes to in the twin of a session, with what that one knows of getting up."""
-    learned = Session.open(candidate.session)
-    config = configure_played(learned, candidate.metadata, body="twin", minutes=minutes, seed=TWIN_SEED)
+def in_twin(candidate: Candidate, minutes: float) -> dict[str, float]:
+    """What a policy comes to in the twin as published, with what its session knows of getting up."""
+    session = Session.open(candidate.session)
+    config = configure_played(session, candidate.metadata, body="twin", minutes=minutes, seed=TWIN_SEED)
     episode_s = session.spec.episode_steps * session.spec.control_period_s
     outcome = run_trial(
         Trial(
             contender=0,
             kind="nominal",
-            config=msgspec.structs.replace(config, twin=nominal_twin(session.config.twin, is_fitted=False)),
+            config=msgspec.structs.replace(config, twin=nominal_twin(config.twin, is_fitted=False)),
             spec=session.spec,
             presentation=session.presentation,
             snapshot=str(candidate.path),

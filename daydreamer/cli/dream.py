@@ -198,8 +198,8 @@ def _conclude(summary: dict[str, Any], console: Terminal) -> None:
         Text(
             f"Dreamed {summary['dreamed_s']:.1f} s at {summary['frames_per_s']:.1f} frames/s (work for a frame: p50 "
             f"{summary['frame_ms']['p50']:.1f} ms, p95 {summary['frame_ms']['p95']:.1f} ms); reward "
-            f"{summary['reward']:.2f} a step; you drove {summary['operated']:.0%} of it; {summary['outside']:.0%} was "
-            "beyond anything that was ever measured."
+            f"{summary['reward']:.2f} a step; you drove {summary['operated']:.0%} of it; {summary['outside']:.0%} "
+            "would have been beyond anything that was ever measured, and was held there."
         ),
         soft_wrap=True,
     )

@@ -18,9 +18,16 @@ from daydreamer.telemetry.quantities import known_figures
 
 
 def rank(
-    directory: Path, policies: Sequence[str], horizon_s: float, starts: int, samples: bool, seed: int, as_json: bool
+    directory: Path,
+    policies: Sequence[str],
+    beside: Sequence[Path],
+    horizon_s: float,
+    starts: int,
+    samples: bool,
+    seed: int,
+    as_json: bool,
 ) -> None:
-    """Asks the model of the session in `directory` which of the policies is best, and prints what it says.
+    """Asks the models of the session in `directory`, and of others, which policy is best, and prints what they say.
 
     Raises:
       UserError: see `daydreamer.instrument.ranking.rank`.
@@ -34,6 +41,7 @@ def rank(
         result = ranking.rank(
             directory,
             policies,
+            beside=beside,
             horizon_s=horizon_s,
             starts=starts,
             samples=samples,
@@ -47,7 +55,7 @@ def rank(
 
 
 def _show(ranking: Ranking) -> None:
-    session = ranking.learned.session
+    session = ranking.models[0].learned.session
     figures = [
         each
         for each in known_figures(session.presentation, session.spec)
@@ -67,12 +75,16 @@ def _show(ranking: Ranking) -> None:
         table.add_row(*map(Text, cells))
     console = Terminal()
     console.print(table)
+    log, model = ("its log", "the model") if len(ranking.models) == 1 else ("their logs", "the models")
     console.print(
-        f"Expected by the model of {session.path} (gradient step {int(ranking.learned.state.updates)}) over "
-        f"{ranking.horizon_s:g} s from {ranking.starts} states of its log, with 95 % intervals over these; "
-        f"{ranking.trust.words}. What the model itself is wrong about is in no interval.",
+        f"Expected over {ranking.horizon_s:g} s from {ranking.starts} states of {log}, with 95 % intervals over these, "
+        f"by {model} of:",
         soft_wrap=True,
     )
+    for asked in ranking.models:
+        step = int(asked.learned.state.updates)
+        console.print(f"  {asked.learned.session.path}, gradient step {step}: {asked.trust.words}", soft_wrap=True)
+    console.print(f"What is wrong in {model} is in no interval.")
     for warning in ranking.warnings:
         console.print(Text(warning, style="yellow"), soft_wrap=True)
 

@@ -19,6 +19,7 @@ from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, find_readouts, 
 from daydreamer.instrument.rollouts import follow, observation_of
 from daydreamer.learner.learned import Learned
 from daydreamer.models.rssm import LatentState, imagine_step
+from daydreamer.models.transforms import symlog
 from daydreamer.models.world_model import Batch, WorldModel, to_action_vector
 from daydreamer.policy.policy import Policy, PolicyFunction, PolicyState
 
@@ -34,6 +35,34 @@ _SMALLEST_MARGIN = 1e-3
 _OBSERVE, _DREAM = range(2)
 
 
+class Ever(NamedTuple):
+    """What was ever measured, `[vector]`, symlog; of what is not measured but seen, hues, everything.
+
+    Attributes:
+      lowest, highest: of the log.
+      below, above: as far beyond as `OUTSIDE` says.
+    """
+
+    lowest: Array
+    highest: Array
+    below: Array
+    above: Array
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, size: int) -> Ever:
+        """Of the log's vectors `[steps, measured]` in their own units, for states of `size`."""
+        lowest, highest = vectors.min(0), vectors.max(0)
+        margin = OUTSIDE * (highest - lowest) + _SMALLEST_MARGIN
+        unseen = np.full(size - vectors.shape[1], np.inf, np.float32)
+
+        def ends(low: np.ndarray, high: np.ndarray) -> tuple[Array, Array]:
+            return jnp.concatenate([symlog(jnp.asarray(low)), -unseen]), jnp.concatenate(
+                [symlog(jnp.asarray(high)), unseen]
+            )
+
+        return cls(*ends(lowest, highest), *ends(lowest - margin, highest + margin))
+
+
 class Robots(NamedTuple):
     """Where imagined robots are, `[robots, ...]`.
 
@@ -42,12 +71,14 @@ class Robots(NamedTuple):
       observation: what each would measure, by key.
       remembered: of the policy.
       alive: probability that the episode has not ended.
+      outside: whether the model would have had it measure what was never measured, see `OUTSIDE`.
     """
 
     state: LatentState
     observation: dict[str, Array]
     remembered: PolicyState
     alive: Array
+    outside: Array
 
 
 class Moment(NamedTuple):
@@ -69,7 +100,7 @@ class Imagined:
       reward: on arriving.
       figures: headline figures by quantity, as far as they can be told from what is observed.
       alive: probability that the episode has not ended.
-      outside: whether it measures what was never measured, see `OUTSIDE`.
+      outside: whether it would measure what was never measured, see `OUTSIDE`, were it not held at the ends of that.
       operated: whether a person has chosen the action.
     """
 
@@ -127,9 +158,7 @@ class DreamModel:
         self._policy = policy
         self._parameters = jax.device_put(learned.parameters)
         self._readouts = find_readouts(steps)
-        vectors = steps.vectors()
-        self._lowest, self._highest = vectors.min(0), vectors.max(0)
-        self._margin = OUTSIDE * (self._highest - self._lowest) + _SMALLEST_MARGIN
+        self._ever = Ever.of(steps.vectors(), self._model.rssm.vector_size)
         self._reward = float(steps.rows["reward"][window + length - 1])
         self._context = steps.batch(np.array([window]), length)
         self._seed = seed
@@ -171,23 +200,23 @@ class DreamModel:
             self._policy.function,
             self._parameters,
             self._policy.parameters,
+            self._ever,
             moment,
             np.array(sources, np.int32),
             to_action_vector(jnp.asarray(actions), space),
             np.array([action is not None for action in told]),
             random_key(self._seed, _DREAM),
         )
-        observation, rewards, alive = jax.device_get((moment.robots.observation, reward, moment.robots.alive))
+        after = moment.robots
+        observation, rewards, alive, outside = jax.device_get((after.observation, reward, after.alive, after.outside))
         robots = []
         for number, action in enumerate(told):
             seen = {key: values[number] for key, values in observation.items()}
             vector = self._vector(seen)
             if not (np.isfinite(vector).all() and np.isfinite(rewards[number])):
                 raise UserError(f"What the model of {self._session.path} predicts is not finite; use another session.")
-            beyond = (vector < self._lowest - self._margin) | (vector > self._highest + self._margin)
-            outside, operated = bool(beyond.any()), action is not None
-            figures = self._figures(vector)
-            robots.append(Imagined(seen, float(rewards[number]), figures, float(alive[number]), outside, operated))
+            told_by = bool(outside[number]), action is not None
+            robots.append(Imagined(seen, float(rewards[number]), self._figures(vector), float(alive[number]), *told_by))
         return moment, robots
 
     def _vector(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -301,7 +330,8 @@ def begin_robots(
     remembered, _ = jax.lax.scan(functools.partial(follow, act, policy_parameters), remembered, seen)
     state = jax.tree.map(lambda values: values[:, -1:], observed.states)
     observation = {name: values[:, -1] for name, values in context.observation.items()}
-    one = Robots(state, observation, remembered, jnp.ones(len(context.reward)))
+    count = len(context.reward)
+    one = Robots(state, observation, remembered, jnp.ones(count), jnp.zeros(count, bool))
     return Moment(jax.tree.map(lambda values: jnp.repeat(values, ROBOTS, 0), one), jnp.int32(0))
 
 
@@ -310,13 +340,17 @@ def advance_robots(
     function: PolicyFunction,
     parameters: Any,
     policy_parameters: Any,
+    ever: Ever,
     moment: Moment,
     sources: Array,
     told: Array,
     is_told: Array,
     key: Array,
 ) -> tuple[Moment, Array]:
-    """The moment after this one, and the rewards `[robots]`; of the arguments see `DreamModel.advance`."""
+    """The moment after this one, and the rewards `[robots]`; of the arguments see `DreamModel.advance`.
+
+    No joint turns farther, and nothing goes faster, than it ever did: what would is held there.
+    """
     chance = jax.random.fold_in(key, moment.step)
 
     def one(robot: Robots, told: Array, is_told: Array) -> tuple[Robots, Array]:
@@ -324,10 +358,12 @@ def advance_robots(
         _, remembered = function.act(policy_parameters, robot.observation, measured, robot.remembered, jnp.float32(0.0))
         action = jnp.where(is_told, told[None], remembered.action)
         state = imagine_step(model.rssm, parameters["rssm"], robot.state, action, chance)
+        outside = ((state.vector < ever.below) | (state.vector > ever.above)).any()
+        state = state._replace(vector=jnp.clip(state.vector, ever.lowest, ever.highest))
         reward, continues = model.outcomes(parameters, state.features)
         observation = {name: values[0] for name, values in observation_of(model, parameters, state).items()}
-        robot = Robots(state, observation, remembered._replace(action=action), robot.alive * continues[0])
-        return robot, reward[0]
+        alive = robot.alive * continues[0]
+        return Robots(state, observation, remembered._replace(action=action), alive, outside), reward[0]
 
     robots, reward = jax.vmap(one)(jax.tree.map(lambda values: values[sources], moment.robots), told, is_told)
     return Moment(robots, moment.step + 1), reward

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from daydreamer.errors import UserError
+from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged
 from daydreamer.instrument.rollouts import DreamWorld
 from daydreamer.instrument.trust import Trust, measure_trust, require_trust
@@ -17,6 +17,7 @@ from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import SnapshotMetadata, read_snapshot_metadata
 from daydreamer.session.directory import Session
+from daydreamer.spec import spec_difference
 from daydreamer.telemetry.measured_policies import BEST, NEWEST, choose_policy, measure_policies
 from daydreamer.telemetry.quantities import occurs
 
@@ -97,18 +98,29 @@ class Ranked:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ranking:
-    """Policies, best first, and how much the model that says so may be trusted.
+class Asked:
+    """A model that says which policies are better, and how much it may be trusted.
 
     Attributes:
       learned: the model.
       trust: see `Trust`.
-      horizon_s, starts: how far each rollout goes, and how many there are.
-      policies: in order.
     """
 
     learned: Learned
     trust: Trust
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Policies, best first, and the models that say so.
+
+    Attributes:
+      models: that were asked, of which each says as much.
+      horizon_s, starts: how far each rollout goes, and how many there are, of all models.
+      policies: in order.
+    """
+
+    models: list[Asked]
     horizon_s: float
     starts: int
     policies: list[Ranked]
@@ -168,19 +180,24 @@ def rank(
     directory: Path,
     wanted: Sequence[str],
     *,
+    beside: Sequence[Path] = (),
     horizon_s: float = HORIZON_S,
     starts: int = STARTS,
     samples: bool = False,
     seed: int = 0,
     on_policy: Callable[[int, int], None] = lambda done, of: None,
 ) -> Ranking:
-    """Lets each policy act inside a session's model, from states of its log.
+    """Lets each policy act inside a session's model, from states of its log, and in those of others.
+
+    Models are wrong each in its own way about what none of them has seen; what several of them expect in the mean is
+    less so.
 
     Args:
       directory: the session whose model is asked.
       wanted: see `find_candidates`.
+      beside: sessions whose models are asked, too.
       horizon_s: how far each rollout goes.
-      starts: how many there are, spread over those parts of the log in which a policy acted.
+      starts: how many there are of each model, spread over those parts of the log in which a policy acted.
       samples: the policies act with the noise that they learned with; otherwise by their mean.
       seed: of chance, which is the same for each policy.
       on_policy: called as `on_policy(done, of)` after each.
@@ -189,20 +206,34 @@ def rank(
       SpecMismatch: a policy is of another robot.
       UserError: there is no such session or policy, its log is too short, or its model knows nothing.
     """
-    learned = read_learned(directory)
-    session = learned.session
+    session = Session.open(directory)
     candidates = find_candidates(session, wanted)
     noise = None if samples else 0.0
     policies = [Policy.load(each.path, session.spec, seed, noise) for each in candidates]
-    steps = read_logged(session)
-    trust = measure_trust(learned, steps)
-    require_trust(learned, trust, "rank policies")
-    world = make_world(learned, steps, starts, seed)
-    dreams = []
-    for candidate, policy in zip(candidates, policies, strict=True):
-        dreams.append(dream_of(candidate, policy, world, horizon_s))
-        on_policy(len(dreams), len(policies))
-    return Ranking(learned, trust, horizon_s, world.count, order(dreams, seed))
+    models, dreams = [], list[list[Dreamed]]()
+    for path in (directory, *beside):
+        learned = read_learned(path)
+        require_same_robot(learned, session)
+        steps = read_logged(learned.session)
+        trust = measure_trust(learned, steps)
+        require_trust(learned, trust, "rank policies")
+        models.append(Asked(learned, trust))
+        world = make_world(learned, steps, starts, seed)
+        dreams.append([])
+        for candidate, policy in zip(candidates, policies, strict=True):
+            dreams[-1].append(dream_of(candidate, policy, world, horizon_s))
+            on_policy(sum(map(len, dreams)), len(policies) * (1 + len(beside)))
+    pooled = [pool(each) for each in zip(*dreams, strict=True)]
+    return Ranking(models, horizon_s, len(pooled[0].reward) if pooled else 0, order(pooled, seed))
+
+
+def require_same_robot(learned: Learned, session: Session) -> None:
+    """Raises SpecMismatch if a model is of another robot or task than a session."""
+    if learned.session.spec.hash != session.spec.hash:
+        raise SpecMismatch(
+            f"The model of {learned.session.path} is of another robot than that of {session.path}: "
+            f"{spec_difference(learned.session.spec, session.spec)}. Ask models of the same robot and task together."
+        )
 
 
 def make_world(learned: Learned, steps: LoggedSteps, starts: int, seed: int) -> DreamWorld:
@@ -264,6 +295,23 @@ def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s:
     )
 
 
+def pool(dreams: Sequence[Dreamed]) -> Dreamed:
+    """What a policy came to in several models, as if it were one; what one of them cannot tell is left out."""
+
+    def joined(values: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        names = [name for name in values[0] if all(name in each for each in values)]
+        return {name: np.concatenate([each[name] for each in values]) for name in names}
+
+    return Dreamed(
+        candidate=dreams[0].candidate,
+        reward=np.concatenate([each.reward for each in dreams]),
+        figures=joined([each.figures for each in dreams]),
+        occurrences_per_minute=joined([each.occurrences_per_minute for each in dreams]),
+        ends=np.concatenate([each.ends for each in dreams]),
+        far=float(np.mean([each.far for each in dreams])),
+    )
+
+
 def order(dreams: Sequence[Dreamed], seed: int = 0) -> list[Ranked]:
     """Best first, with intervals; all policies are compared over the same drawn sets of starting states."""
     dreams = sorted(dreams, key=lambda each: -float(each.reward.mean()))
@@ -296,13 +344,19 @@ def order(dreams: Sequence[Dreamed], seed: int = 0) -> list[Ranked]:
 
 def to_json(ranking: Ranking) -> dict[str, Any]:
     """For programs."""
-    learned = ranking.learned
     return {
-        "session": str(learned.session.path),
-        "gradient_step": int(learned.state.updates),
-        "env_steps": learned.progress.env_steps,
-        "open_loop_ratio": {f"{seconds:g}s": ratio for seconds, ratio in ranking.trust.ratio.items()},
-        "open_loop_reward_ratio": {f"{seconds:g}s": ratio for seconds, ratio in ranking.trust.reward_ratio.items()},
+        "models": [
+            {
+                "session": str(each.learned.session.path),
+                "gradient_step": int(each.learned.state.updates),
+                "env_steps": each.learned.progress.env_steps,
+                "open_loop_ratio": {f"{seconds:g}s": ratio for seconds, ratio in each.trust.ratio.items()},
+                "open_loop_reward_ratio": {
+                    f"{seconds:g}s": ratio for seconds, ratio in each.trust.reward_ratio.items()
+                },
+            }
+            for each in ranking.models
+        ],
         "horizon_s": ranking.horizon_s,
         "starts": ranking.starts,
         "policies": [

@@ -15,7 +15,7 @@ from daydreamer.cli.hands import GamepadHand
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.instrument import dreaming
-from daydreamer.instrument.dreaming import Dream, DreamModel
+from daydreamer.instrument.dreaming import Dream, DreamModel, Ever
 from daydreamer.instrument.logged import find_window, read_logged
 from daydreamer.learner.learned import read_learned
 from daydreamer.policy.policy import Policy
@@ -89,6 +89,17 @@ def test_the_other_robot_can_be_gone_on_with(session, model, dream):
     kept, exchanged = advanced(dream), advanced(again)
     assert not exchanged.robot.operated and exchanged.other.operated
     assert same(exchanged.robot, kept.other) and same(exchanged.other, kept.robot)
+
+
+def test_nothing_is_dreamed_that_is_beyond_what_was_ever_measured(model, dream, monkeypatch):
+    size = model._ever.lowest.size
+    nothing = Ever.of(np.zeros((2, size)), size)
+    monkeypatch.setattr(model, "_ever", nothing)
+    robot = advanced(dream, 2).robot
+    assert robot.outside and not any(values.any() for values in robot.observation.values())
+    monkeypatch.setattr(model, "_ever", Ever(*(sign * np.full(size, np.inf) for sign in (-1.0, 1.0, -1.0, 1.0))))
+    robot = advanced(dream, 2).robot
+    assert not robot.outside and all(values.any() for values in robot.observation.values())
 
 
 def test_where_the_episode_is_over_it_begins_anew(dream, monkeypatch):

@@ -12,7 +12,7 @@ from daydreamer.cli import rank as command
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.instrument import ranking
 from daydreamer.instrument.logged import LEAST_WINDOWS, choose_windows, find_readouts, read_logged
-from daydreamer.instrument.ranking import Dreamed, Ranking, dream_of, find_candidates, make_world, order, rank
+from daydreamer.instrument.ranking import Asked, Dreamed, Ranking, dream_of, find_candidates, make_world, order, rank
 from daydreamer.instrument.trust import Trust
 from daydreamer.learner.dream import spread_windows
 from daydreamer.learner.learned import read_learned
@@ -47,7 +47,7 @@ def make_ranking(session, dreamed):
     def make(*rewards, **changes):
         dreams = [dataclasses.replace(dreamed, reward=np.asarray(each), **changes) for each in rewards]
         trust = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: 0.7})
-        return Ranking(read_learned(session.path), trust, HORIZON_S, STARTS, order(dreams))
+        return Ranking([Asked(read_learned(session.path), trust)], HORIZON_S, STARTS, order(dreams))
 
     return make
 
@@ -101,7 +101,8 @@ def test_the_table_and_the_json_say_the_same(make_ranking, capsys):
     assert "9.50 ± " in shown and "100%" in shown and "0.40 at 0.5 s" in shown
     as_json = json.loads(json.dumps(ranking.to_json(result)))
     assert [round(each["reward"]["mean"], 2) for each in as_json["policies"]] == [9.5, 8.5]
-    assert as_json["open_loop_ratio"] == {"0.5s": 0.4, "1s": 0.5} and not as_json["warnings"]
+    (model,) = as_json["models"]
+    assert model["open_loop_ratio"] == {"0.5s": 0.4, "1s": 0.5} and not as_json["warnings"]
 
 
 def test_a_policy_that_goes_where_the_model_has_not_been_is_marked(make_ranking, capsys):
@@ -109,6 +110,29 @@ def test_a_policy_that_goes_where_the_model_has_not_been_is_marked(make_ranking,
     command._show(result)
     assert "never near where policy" in result.warnings[0] and "80%" in result.warnings[0]
     assert "never near where policy" in capsys.readouterr().out
+
+
+def test_what_several_models_expect_is_pooled(session, monkeypatch, capsys):
+    monkeypatch.setattr(ranking, "require_trust", lambda learned, trust, purpose: None)  # it has hardly learned
+    done = []
+    options = {"starts": STARTS, "horizon_s": HORIZON_S, "on_policy": lambda *each: done.append(each)}
+    one = rank(session.path, ["newest"], **options)
+    both = rank(session.path, ["newest"], beside=[session.path], **options)
+    assert done == [(1, 1), (1, 2), (2, 2)] and [len(each.models) for each in (one, both)] == [1, 2]
+    assert both.starts == 2 * one.starts == 2 * STARTS
+    # The same model twice: the same mean, and its interval is narrower.
+    (alone,), (pooled,) = one.policies, both.policies
+    assert pooled.reward.mean == pytest.approx(alone.reward.mean) and pooled.far == pytest.approx(alone.far)
+    assert pooled.figures.keys() == alone.figures.keys()
+    command._show(both)
+    assert capsys.readouterr().out.count(", gradient step 100: ") == 2
+
+
+def test_a_model_of_another_robot_is_not_asked_beside(session):
+    record = msgspec.structs.replace(session.record, robot_spec=msgspec.structs.replace(session.spec, robot="go2"))
+    other = Session(session.path, record, session.digest)
+    with pytest.raises(SpecMismatch, match="is of another robot than that of"):
+        ranking.require_same_robot(read_learned(session.path), other)
 
 
 def test_a_model_that_knows_nothing_is_not_asked(session):

@@ -28,10 +28,14 @@ def rank(
             "meant; or the file of a snapshot.",
         ),
     ],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR2", help="Session whose model is asked beside that of DIR; several may be."),
+    ] = None,
     horizon: Annotated[
         float, typer.Option(min=0.1, max=600.0, metavar="SECONDS", help="How long each policy acts from each state.")
     ] = 10.0,
-    starts: Annotated[int, typer.Option(min=16, max=65_536, help="States of the log from which it does.")] = 256,
+    starts: Annotated[int, typer.Option(min=16, max=65_536, help="States of each log from which it does.")] = 256,
     sample: Sample = False,
     seed: Annotated[int, typer.Option(help="Of chance, which is the same for each policy.")] = 0,
     json: Json = False,
@@ -48,7 +52,7 @@ def rank(
     """
     from daydreamer.cli.rank import rank
 
-    rank(session, policies, horizon, starts, sample, seed, as_json=json)
+    rank(session, policies, model or (), horizon, starts, sample, seed, as_json=json)
 
 
 def dream(
