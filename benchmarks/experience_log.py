@@ -1,8 +1,10 @@
 """How fast steps are written to and read from the experience log.
 
-    python benchmarks/experience_log.py [--steps N] [--image] [--json]
+    python benchmarks/experience_log.py [--steps N] [--image | --session DIR] [--pictures FORMAT] [--json]
 
-Appends are one write() each, with fsync every second in the background; reads check every checksum.
+Appends are one write() each, with fsync every second in the background; reads check every checksum. With `--session`
+they are those of a session, whose pictures are what a camera sees and not noise; it is not changed. Compressed pictures
+are one write() more. Times are those of the thread's processor, which others' work lengthens less than the clock's.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
+from daydreamer.config import PictureFormat
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.pictures import PictureStorage
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
+from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec, Space
+
+BLOCK_STEPS = 4096
 
 
 def robot(image: bool) -> RobotSpec:
@@ -64,27 +72,34 @@ def make_step(sequence: int, spec: RobotSpec) -> Step:
     )
 
 
-def measure(count: int, image: bool) -> dict[str, float]:
-    spec = robot(image)
-    steps = [make_step(sequence, spec) for sequence in range(count)]
+def steps_of(path: Path, count: int) -> tuple[RobotSpec, list[Step], float]:
+    """Robot and steps of a session's first life, and how long it took, in s."""
+    session = Session.open(path)
+    steps = [step for step in ExperienceTail(session.experience, session.spec).read(count) if step.actor_life == 1]
+    return session.spec, steps, 1e-9 * (steps[-1].wall_ns - steps[0].wall_ns)
+
+
+def measure(spec: RobotSpec, steps: list[Step], pictures: PictureStorage) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with ExperienceWriter(directory, spec, actor_life=1, fsync_period_s=1.0) as writer:
-            started_s = time.perf_counter()
+        with ExperienceWriter(directory, spec, 1, fsync_period_s=1.0, pictures=pictures) as writer:
+            started_s = time.thread_time()
             for step in steps:
                 writer.append(step)
-            append_s = time.perf_counter() - started_s
-        bytes_per_step = writer.path.stat().st_size / count
+            append_s = time.thread_time() - started_s
+        bytes_per_step = sum(path.stat().st_size for path in directory.iterdir()) / len(steps)
         tail = ExperienceTail(directory, spec)
-        started_s = time.perf_counter()
-        read = len(tail.read())
-        read_s = time.perf_counter() - started_s
-        if read != count or tail.problems:
-            raise RuntimeError(f"{count} steps written, {read} read: {tail.problems}")
+        started_s = time.thread_time()
+        read = 0
+        while batch := tail.read(BLOCK_STEPS):
+            read += len(batch)
+        read_s = time.thread_time() - started_s
+        if read != len(steps) or tail.problems:
+            raise RuntimeError(f"{len(steps)} steps written, {read} read: {tail.problems}")
     latency_ms = writer.append_latency.summary()
     return {
-        "appends_per_s": count / append_s,
-        "reads_per_s": count / read_s,
+        "appends_per_s": len(steps) / append_s,
+        "reads_per_s": len(steps) / read_s,
         "append_p50_ms": latency_ms["p50"],
         "append_p99_ms": latency_ms["p99"],
         "append_max_ms": latency_ms["max"],
@@ -95,10 +110,20 @@ def measure(count: int, image: bool) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--image", action="store_true", help="with a 64 x 64 camera picture in every step")
+    parser.add_argument("--image", action="store_true", help="with a 64 x 64 camera picture of noise in every step")
+    parser.add_argument("--session", type=Path, help="of which the steps are; --steps at most")
+    parser.add_argument("--pictures", choices=get_args(PictureFormat), default="raw")
+    parser.add_argument("--quality", type=int, default=95, help="of a JPEG")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    result = measure(arguments.steps, arguments.image)
+    pictures = PictureStorage(arguments.pictures, arguments.quality)
+    if arguments.session:
+        spec, steps, seconds = steps_of(arguments.session, arguments.steps)
+        result = measure(spec, steps, pictures)
+        result["mb_per_hour"] = 1e-6 * result["bytes_per_step"] * len(steps) * 3600 / seconds
+    else:
+        spec = robot(arguments.image)
+        result = measure(spec, [make_step(sequence, spec) for sequence in range(arguments.steps)], pictures)
     if arguments.json:
         print(json.dumps(result))
     else:

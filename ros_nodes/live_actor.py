@@ -21,8 +21,6 @@ from daydreamer.actor.telemetry import ActorTelemetry
 from daydreamer.config import SessionConfig
 from daydreamer.contract.task import Task
 from daydreamer.errors import UserError
-from daydreamer.experience.log import next_actor_life
-from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.pacer import Pacer
 from daydreamer.periodic import periodically
 from daydreamer.policy.planning import Planner, make_planner
@@ -32,6 +30,7 @@ from daydreamer.safety.watchdogs import StallWatch
 from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_first
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
+from daydreamer.session.recording import begin_log
 from daydreamer.session.status import ActorStatus, read_status
 from daydreamer.session.stop_latch import StopLatch
 from daydreamer.session.wiring import keep_wiring
@@ -117,18 +116,9 @@ class LiveActor:
                 self._on_publishers,
                 OperatorInput.heard_types(node),
             )
-            life = next_actor_life(session.experience)
             earlier_steps, earlier = logged_steps(session), read_status(session)
-            writer = stack.enter_context(
-                RollingExperienceWriter(
-                    session.experience,
-                    spec,
-                    life,
-                    config.actor.fsync_period_s,
-                    config.actor.log_roll_bytes,
-                    session.digest,
-                )
-            )
+            writer = stack.enter_context(begin_log(session))
+            life = writer.actor_life
             robot_s = earlier_steps * spec.control_period_s
             wanted = session.presentation.milestones
             milestones = Milestones(wanted, spec.control_period_s, robot_s, earlier["milestones_s"])

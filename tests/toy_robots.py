@@ -83,9 +83,9 @@ ARM_PRESENTATION = Presentation(
 class ToyRecorder:
     """A robot that acts at random, and the session in which it does."""
 
-    def __init__(self, path, spec, presentation):
+    def __init__(self, path, spec, presentation, config=SessionConfig()):
         self.spec = spec
-        self.session = Session.create(path, SessionConfig(), spec, presentation)
+        self.session = Session.create(path, config, spec, presentation)
         self.events = EventLog(self.session.events)
 
     def log(self, seconds, change=lambda step: None):

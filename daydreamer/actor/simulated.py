@@ -13,11 +13,10 @@ from daydreamer.actor.control_loop import ControlLoop, StepWriter
 from daydreamer.actor.telemetry import safety_status
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task
-from daydreamer.experience.log import next_actor_life
-from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.recording import begin_log
 from daydreamer.session.status import ActorStatus, ProcessState
 from daydreamer.telemetry.quantities import recent_figures
 
@@ -60,16 +59,12 @@ def begin_life(
       on_step: see `ControlLoop`.
       through, events_through: make what comes between the loop and the log, and between it and what records its events.
     """
-    life, config = next_actor_life(session.experience), session.config.actor
-    writer = RollingExperienceWriter(
-        session.experience, session.spec, life, config.fsync_period_s, config.log_roll_bytes, session.digest
-    )
-    stack.enter_context(writer)
+    writer = stack.enter_context(begin_log(session))
     return ControlLoop(
         task,
-        config,
+        session.config.actor,
         through(writer),
-        actor_life=life,
+        actor_life=writer.actor_life,
         seed=session.config.seed,
         demonstrates=session.teacher is not None,
         clock=lambda: robot.time_s,

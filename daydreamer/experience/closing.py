@@ -2,7 +2,8 @@
 
 While steps are logged they stand one behind the other, each on disk at once; a chunk, which is what an index of MCAP
 points at, has a head that tells its length. So room for that head is reserved before the first step, as a record of a
-kind that MCAP readers pass over, and filled in last of all. Nothing that was written is moved.
+kind that MCAP readers pass over, and filled in last of all. Nothing that was written is moved. A file of pictures
+gets an end alike, but no index.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ from mcap.writer import MCAP0_MAGIC
 from daydreamer.errors import UserError
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, RECORD_PREFIX, RESERVED, CorruptLog, LogHeader, read_header
+from daydreamer.experience.picture_file import MESSAGE_HEAD, PictureFileHead, pictures_path
+from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import open_file
 
 DATA_END = RECORD_PREFIX.pack(Opcode.DATA_END, 4)
@@ -38,7 +42,7 @@ def complete(descriptor: int, header: LogHeader, log_times: np.ndarray) -> None:
     Raises:
       OSError: the disk failed. The steps are as readable as before.
     """
-    size = StepDecoder(header.spec, header.channel).record_size
+    size = StepDecoder(header.spec, header.channel, header.refers).record_size
     begin, end = header.size, header.size + len(log_times) * size
     chunked = header.reserved and len(log_times) > 0
     _write(descriptor, _end(header, log_times, begin, end, size, chunked), end)
@@ -63,13 +67,72 @@ def is_complete(path: Path) -> bool:
             return True
         head = os.pread(descriptor, CHUNK_HEAD.size, header.size - CHUNK_HEAD.size)
         empty = os.pread(descriptor, len(DATA_END), header.size) == DATA_END
-        return empty or head[0] == Opcode.CHUNK
+        return (empty or head[0] == Opcode.CHUNK) and (not header.refers or _ends_whole(pictures_path(path)))
     finally:
         os.close(descriptor)
 
 
+def _ends_whole(path: Path) -> bool:
+    """Whether a file of pictures has its end; one that is gone lacks nothing."""
+    try:
+        descriptor = open_file(path)
+    except FileNotFoundError:
+        return True
+    try:
+        return os.pread(descriptor, 8, max(0, os.fstat(descriptor).st_size - 8)) == MCAP0_MAGIC
+    finally:
+        os.close(descriptor)
+
+
+def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
+    """Appends summary and footer to a file of pictures and syncs it; returns how many bytes were cut off before.
+
+    These are what follows the last whole picture, as one that was being written when the actor was killed.
+
+    Args:
+      descriptor: of the file, open for reading and writing, not in append mode.
+      path: of the file.
+      ends: behind the last byte of each picture that a step refers to, uint64; none of those there is cut off.
+
+    Raises:
+      CorruptLog: what a step refers to lies behind bytes that are no pictures; then nothing is changed.
+      OSError: the disk failed. The pictures are as readable as before.
+    """
+    head, size = PictureFileHead(spec), os.fstat(descriptor).st_size
+    if os.pread(descriptor, len(head.content), 0) != head.content:
+        raise CorruptLog(path, 0, "it does not begin like a file of this robot's pictures, so that it cannot be closed")
+    end, counts, log_times = _whole_pictures(descriptor, head, size)
+    if (ends[ends <= size] > end).any():
+        raise CorruptLog(path, end, "no picture begins here, so that it cannot be closed")
+    os.ftruncate(descriptor, end)
+    groups: _Groups = [
+        (Opcode.SCHEMA, [head.schema]),
+        (Opcode.CHANNEL, [*head.channels.values()]),
+        (Opcode.STATISTICS, [_statistics(counts, log_times, schema_count=1, channel_count=len(head.channels))]),
+    ]
+    _write(descriptor, _ending(groups, end), end)
+    os.fsync(descriptor)
+    return size - end
+
+
+def _whole_pictures(descriptor: int, head: PictureFileHead, size: int) -> tuple[int, Counter[int], np.ndarray]:
+    """Where the whole ones end; how many there are, by channel; their times."""
+    channels = {channel.id for channel in head.channels.values()}
+    counts: Counter[int] = Counter()
+    log_times: list[int] = []
+    end = len(head.content)
+    while len(data := os.pread(descriptor, MESSAGE_HEAD.size, end)) == MESSAGE_HEAD.size:
+        opcode, length, channel, _, log_time, _ = MESSAGE_HEAD.unpack(data)
+        if opcode != Opcode.MESSAGE or channel not in channels or length > size - end - RECORD_PREFIX.size:
+            break
+        end += RECORD_PREFIX.size + length
+        counts[channel] += 1
+        log_times.append(log_time)
+    return end, counts, np.array(log_times, np.uint64)
+
+
 def close_killed(path: Path) -> int:
-    """Completes the log of an actor that was killed; returns how many bytes of a torn step were cut off.
+    """Completes the log of a killed actor, and its pictures; returns how many bytes of a torn step were cut off.
 
     Nobody may be writing to it: hold the session's actor lock.
 
@@ -81,23 +144,36 @@ def close_killed(path: Path) -> int:
         header = read_header(path)
         if header is None:
             raise CorruptLog(path, 0, "its header is incomplete")
-        log_times, torn_bytes = _log_times(path, header)
+        log_times, torn_bytes, ends = _log_times(path, header)
         descriptor = open_file(path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, os.fstat(descriptor).st_size - torn_bytes)
             complete(descriptor, header, log_times)
         finally:
             os.close(descriptor)
+        if header.refers:
+            torn_bytes += _close_pictures(pictures_path(path), header.spec, ends)
     except OSError as error:
         raise UserError(f"{path} cannot be closed ({error.strerror}); check the disk and its permissions.") from error
     return torn_bytes
 
 
-def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int]:
-    """Of all whole records, and how many bytes follow them."""
-    decoder = StepDecoder(header.spec, header.channel)
+def _close_pictures(path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
+    try:
+        descriptor = open_file(path, os.O_RDWR)
+    except FileNotFoundError:
+        return 0  # who reads the log is told
+    try:
+        return complete_pictures(descriptor, path, spec, ends)
+    finally:
+        os.close(descriptor)
+
+
+def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarray]:
+    """Of all whole records; how many bytes follow them; and where the pictures end that they refer to."""
+    decoder = StepDecoder(header.spec, header.channel, header.refers)
     size, frame = decoder.record_size, decoder.frame
-    times = [np.zeros(0, np.uint64)]
+    times, ends = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
     descriptor = open_file(path)
     try:
         file_size, offset = os.fstat(descriptor).st_size, header.size
@@ -105,7 +181,9 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int]:
             rows = np.frombuffer(data, np.uint8, len(data) // size * size).reshape(-1, size)
             framed = (rows[:, : len(frame)] == np.frombuffer(frame, np.uint8)).all(axis=1)
             count = len(rows) if framed.all() else int(np.argmin(framed))
-            times.append(np.ascontiguousarray(rows[:count, 15:23]).view("<u8").ravel())
+            records = decoder.records(data)[:count]
+            times.append(records["log_time"].copy())  # a view would keep all of the log in memory
+            ends.append(decoder.reference_ends(records))
             offset += count * size
             rest = data[count * size :]
             if count < len(rows) or len(data) % size or not count:
@@ -118,7 +196,7 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int]:
                 break
     finally:
         os.close(descriptor)
-    return np.concatenate(times), file_size - offset
+    return np.concatenate(times), file_size - offset, np.concatenate(ends)
 
 
 def _end(header: LogHeader, log_times: np.ndarray, begin: int, end: int, size: int, chunked: bool) -> bytes:
@@ -129,8 +207,15 @@ def _end(header: LogHeader, log_times: np.ndarray, begin: int, end: int, size: i
         entries[:, 0], entries[:, 1] = log_times, np.arange(len(log_times)) * size
         content = struct.pack("<HI", header.channel, entries.nbytes) + entries.tobytes()
         index = RECORD_PREFIX.pack(Opcode.MESSAGE_INDEX, len(content)) + content
-    summary_start = end + len(index) + len(DATA_END) + 4
-    groups = _summary_groups(header, log_times, begin, end, len(index), chunked)
+    return index + _ending(_summary_groups(header, log_times, begin, end, len(index), chunked), end + len(index))
+
+
+_Groups = list[tuple[Opcode, Sequence[McapRecord]]]
+
+
+def _ending(groups: _Groups, begin: int) -> bytes:
+    """What ends an MCAP file from byte `begin` on: the end of the data, a summary of these records, and a footer."""
+    summary_start = begin + len(DATA_END) + 4
     summary, offsets = RecordBuilder(), RecordBuilder()
     for opcode, records in groups:
         start = summary.count
@@ -144,24 +229,28 @@ def _end(header: LogHeader, log_times: np.ndarray, begin: int, end: int, size: i
     summarised: bytes = summary.end() + offsets.end()
     footer = RECORD_PREFIX.pack(Opcode.FOOTER, 20) + struct.pack("<QQ", summary_start, offset_start)
     checksum = struct.pack("<I", zlib.crc32(summarised + footer))
-    return index + DATA_END + bytes(4) + summarised + footer + checksum + MCAP0_MAGIC
+    return DATA_END + bytes(4) + summarised + footer + checksum + MCAP0_MAGIC
+
+
+def _statistics(counts: Mapping[int, int], log_times: np.ndarray, **others: int) -> Statistics:
+    """Of messages by channel; what else there may be is not there unless `others` say so."""
+    fields = {"attachment_count": 0, "chunk_count": 0, "metadata_count": 0} | others
+    return Statistics(
+        channel_message_counts=dict(counts),
+        message_count=len(log_times),
+        message_start_time=int(log_times.min()) if len(log_times) else 0,
+        message_end_time=int(log_times.max()) if len(log_times) else 0,
+        **fields,
+    )
 
 
 def _summary_groups(
     header: LogHeader, log_times: np.ndarray, begin: int, end: int, index_length: int, chunked: bool
-) -> list[tuple[Opcode, Sequence[McapRecord]]]:
+) -> _Groups:
     schema, channel, metadata = header.records[Schema], header.records[Channel], header.records[Metadata]
-    counted = len(log_times)
-    statistics = Statistics(
-        attachment_count=0,
-        channel_count=1,
-        channel_message_counts={header.channel: counted},
-        chunk_count=int(chunked),
-        message_count=counted,
-        message_start_time=int(log_times.min()) if counted else 0,
-        message_end_time=int(log_times.max()) if counted else 0,
-        metadata_count=1,
-        schema_count=1,
+    counts = {header.channel: len(log_times)}
+    statistics = _statistics(
+        counts, log_times, schema_count=1, channel_count=1, chunk_count=int(chunked), metadata_count=1
     )
     chunk = ChunkIndex(
         chunk_length=CHUNK_HEAD.size + end - begin,

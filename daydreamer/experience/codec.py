@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from daydreamer.experience.schema import step_schema
+from daydreamer.experience.pictures import picture_spaces, pixel_bytes
+from daydreamer.experience.schema import reference_names, step_schema
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
 
@@ -33,29 +35,31 @@ _FRAME = np.dtype(
 )
 
 
-_STRUCT_CODES = {"uint32": "I", "int64": "q", "float64": "d", "bool": "?"}
+_STRUCT_CODES = {"uint32": "I", "int64": "q", "uint64": "Q", "float64": "d", "bool": "?"}
 
 
 class StepEncoder:
     """Serializes steps; the returned bytes start with the CDR encapsulation header and end with the checksum."""
 
-    def __init__(self, spec: RobotSpec):
-        schema = step_schema(spec)
+    def __init__(self, spec: RobotSpec, store: Callable[[Step], Sequence[int]] | None = None):
+        """With `store`, pictures are where it puts them; it returns the references, see `PictureWriter.append`."""
+        self._store = store
+        schema = step_schema(spec, store is not None)
         dtype = schema.payload_dtype
         fields = _fields(dtype)
         self._buffer = bytearray(dtype.itemsize)
         self._reward_terms, self._info = spec.reward_terms, spec.info
         self._observation_keys = spec.observation.keys()
         self._reward_term_keys, self._info_keys = set(spec.reward_terms), set(spec.info)
-        self._observation = [
-            (key, space.shape, space.dtype == "uint8", self._view(fields[f"observation_{key}"]))
-            for key, space in spec.observation.items()
-        ]
+        self._spaces = [(key, space.shape, space.dtype == "uint8") for key, space in spec.observation.items()]
+        self._observation = {
+            key: self._view(fields[f"observation_{key}"]) for key in spec.observation if f"observation_{key}" in fields
+        }
         self._action_requested = self._view(fields["action_requested"])
         self._action_sent = self._view(fields["action_sent"])
         self._checksum_offset = fields["checksum"][1]
         self._covered = memoryview(self._buffer)[: self._checksum_offset]
-        arrays = {"action_requested", "action_sent", *(f"observation_{key}" for key in spec.observation)}
+        arrays = {"action_requested", "action_sent", *(f"observation_{key}" for key in self._observation)}
         self._scalars = _scalar_struct(fields, skip=arrays | {"checksum"})
 
     def _view(self, field_at: tuple[np.dtype, int]) -> np.ndarray:
@@ -67,11 +71,18 @@ class StepEncoder:
 
         Raises:
           ValueError: the step does not follow the specification; names the key.
+          OSError: its pictures could not be stored.
         """
         terms, info = step.reward_terms, step.info
         _require_keys("observation", step.observation, self._observation_keys)
         _require_keys("reward terms", terms, self._reward_term_keys)
         _require_keys("info", info, self._info_keys)
+        for key, shape, is_image in self._spaces:
+            value = step.observation[key]
+            # Assignment would broadcast a wrong shape and truncate a float image without a word.
+            if value.shape != shape or (is_image and value.dtype != np.uint8):
+                raise ValueError(f"observation '{key}' is {value.dtype}{list(value.shape)}, expected {list(shape)}")
+        references = () if self._store is None else self._store(step)
         # Packing zeroes the space of the arrays, so it comes first.
         self._scalars.pack_into(
             self._buffer,
@@ -81,6 +92,7 @@ class StepEncoder:
             step.sequence,
             step.monotonic_ns,
             step.wall_ns,
+            *references,
             step.reward,
             *[terms[name] for name in self._reward_terms],
             *[info[name] for name in self._info],
@@ -92,12 +104,8 @@ class StepEncoder:
             step.safety_flags,
             step.latency_s,
         )
-        for key, shape, is_image, view in self._observation:
-            value = step.observation[key]
-            # Assignment would broadcast a wrong shape and truncate a float image without a word.
-            if value.shape != shape or (is_image and value.dtype != np.uint8):
-                raise ValueError(f"observation '{key}' is {value.dtype}{list(value.shape)}, expected {list(shape)}")
-            view[...] = value
+        for key, view in self._observation.items():
+            view[...] = step.observation[key]
         self._assign("action_requested", self._action_requested, step.action_requested)
         self._assign("action_sent", self._action_sent, step.action_sent)
         struct.pack_into("<I", self._buffer, self._checksum_offset, zlib.crc32(self._covered))
@@ -114,12 +122,14 @@ class StepDecoder:
     """Decodes blocks of message records.
 
     Attributes:
-      record_size: bytes of one record, frame included; the same for every step of a robot.
+      record_size: bytes of one record, frame included; the same for every step of a log.
+      step_bytes: what a step takes in memory, pictures included.
       frame: the first bytes that every record starts with (opcode, length and channel).
     """
 
-    def __init__(self, spec: RobotSpec, channel: int):
-        payload = step_schema(spec).payload_dtype
+    def __init__(self, spec: RobotSpec, channel: int, refers: bool = False):
+        """With `refers`, of steps that refer to their pictures."""
+        payload = step_schema(spec, refers).payload_dtype
         names, formats, offsets = [], [], []
         for part, start in ((_FRAME, 0), (payload, _FRAME.itemsize)):
             for name, (field, offset) in _fields(part).items():
@@ -127,11 +137,16 @@ class StepDecoder:
                 formats.append(field)
                 offsets.append(start + offset)
         self.record_size = _FRAME.itemsize + payload.itemsize
+        self.step_bytes = self.record_size + (pixel_bytes(spec) if refers else 0)
         self._dtype = np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": self.record_size})
         self._channel = channel
-        self._spec = spec
+        self._spec, self._refers = spec, refers
         self._covered = slice(_FRAME.itemsize, self.record_size - 4)
         self.frame = struct.pack("<BQH", MESSAGE_OPCODE, self.record_size - 9, channel)
+
+    def records(self, data: bytes | memoryview) -> np.ndarray:
+        """The records of `data`, which starts at one, whether they are sound or not."""
+        return np.frombuffer(data, self._dtype, len(data) // self.record_size)
 
     def valid_prefix(self, data: memoryview, actor_life: int) -> tuple[np.ndarray, str]:
         """The undamaged records that `data` starts with, and why the record after them is not one.
@@ -146,7 +161,7 @@ class StepDecoder:
         Returns:
           Record array; reason, empty if all complete records are undamaged.
         """
-        records = np.frombuffer(data, self._dtype, len(data) // self.record_size)
+        records = self.records(data)
         checks = {
             "no step record begins here": (records["opcode"] == MESSAGE_OPCODE)
             & (records["length"] == self.record_size - 9)
@@ -169,10 +184,19 @@ class StepDecoder:
         crc32 = zlib.crc32
         return np.fromiter((crc32(data[i * size + start : i * size + stop]) for i in range(count)), np.uint32, count)
 
-    def steps(self, records: np.ndarray) -> list[Step]:
-        """Steps of valid records; their arrays own their memory together."""
+    def reference_ends(self, records: np.ndarray) -> np.ndarray:
+        """Behind the last byte of each picture that records refer to, uint64 `[pictures]`; whether sound or not."""
+        names = [reference_names(key) for key in picture_spaces(self._spec)] if self._refers else []
+        ends = [records[offset] + records[length] for offset, length, _ in names]
+        return np.concatenate([np.zeros(0, np.uint64), *ends])
+
+    def steps(self, records: np.ndarray, pictures: Mapping[str, np.ndarray] = MappingProxyType({})) -> list[Step]:
+        """Steps of valid records, with the `pictures` that they refer to; their arrays own their memory together."""
         spec = self._spec
-        observation = [_rows(records[f"observation_{key}"]) for key in spec.observation]
+        observation = [
+            _rows(pictures[key][: len(records)] if key in pictures else records[f"observation_{key}"])
+            for key in spec.observation
+        ]
         terms = [records[f"reward_{name}"].tolist() for name in spec.reward_terms]
         info = [records[f"info_{name}"].tolist() for name in spec.info]
         rows = zip(

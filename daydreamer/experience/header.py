@@ -18,15 +18,18 @@ from mcap.stream_reader import StreamReader
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
+from daydreamer.config import PictureFormat
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.schema import STEP_TOPIC, STEP_TYPE, step_schema
 from daydreamer.spec import RobotSpec, spec_difference
 from daydreamer.storage.files import open_file
 from daydreamer.texts import decode_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, COMPRESSED_VERSION = "1", "2"
+"""Of logs that hold all pixels, and of those that refer to compressed pictures."""
 _METADATA_NAME = "daydreamer"
 _MAXIMUM_BYTES = 1 << 18
+_COMPRESSED = ("png", "jpeg")
 _OPCODES = (Opcode.HEADER, Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
 # Opcode and content length of every MCAP record.
 RECORD_PREFIX = struct.Struct("<BQ")
@@ -66,6 +69,7 @@ class LogHeader:
       size: bytes before the first step.
       reserved: there is room for the head of a chunk; not so in logs of earlier versions.
       settings: digest of the `session.yaml` that it was recorded by; empty in logs of earlier versions.
+      pictures: their format; if it is not 'raw', steps refer to them.
       records: of MCAP, by type; each value is of the type of its key.
     """
 
@@ -75,27 +79,40 @@ class LogHeader:
     size: int
     reserved: bool
     settings: str
+    pictures: PictureFormat
     records: Mapping[type[McapRecord], Any] = dataclasses.field(repr=False)
 
+    @property
+    def refers(self) -> bool:
+        """Whether steps refer to their pictures."""
+        return self.pictures != "raw"
 
-def write_header(writer: Writer, spec: RobotSpec, actor_life: int, settings: str = "") -> int:
+
+def write_header(
+    writer: Writer, spec: RobotSpec, actor_life: int, settings: str = "", pictures: PictureFormat = "raw"
+) -> int:
     """Writes everything that precedes the steps but `RESERVED`; returns the channel of the steps.
 
-    `settings` is the digest of the session's settings.
+    Args:
+      settings: digest of the session's settings.
+      pictures: their format.
 
     Raises:
       UserError: the specification cannot be expressed as a ROS 2 message.
     """
     writer.start(profile="ros2")
-    schema = writer.register_schema(STEP_TYPE, SchemaEncoding.ROS2, step_schema(spec).definition.encode())
+    refers = pictures != "raw"
+    schema = writer.register_schema(STEP_TYPE, SchemaEncoding.ROS2, step_schema(spec, refers).definition.encode())
     channel = writer.register_channel(STEP_TOPIC, MessageEncoding.CDR, schema)
     metadata = {
-        "format_version": str(FORMAT_VERSION),
+        "format_version": COMPRESSED_VERSION if refers else FORMAT_VERSION,
         "actor_life": str(actor_life),
         "spec_hash": spec.hash,
         "robot_spec": msgspec.json.encode(spec).decode(),
         "settings": settings,
     }
+    if refers:
+        metadata["picture_format"] = pictures
     # The metadata ends the header: a reader that has seen it has seen everything.
     writer.add_metadata(_METADATA_NAME, metadata)
     return channel
@@ -127,8 +144,14 @@ def read_header(path: Path) -> LogHeader | None:
     # What the library makes of bytes that are none of its own is not among its errors.
     except (McapError, LookupError, ValueError, TypeError, struct.error, StopIteration, MemoryError) as error:
         raise CorruptLog(path, 0, f"its header cannot be parsed ({error!r})") from error
-    if version != str(FORMAT_VERSION):
-        raise UserError(f"{path} has format version {version}, this program reads {FORMAT_VERSION}; use its own one.")
+    if version not in (FORMAT_VERSION, COMPRESSED_VERSION):
+        raise UserError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION} and {COMPRESSED_VERSION}; use "
+            "its own one."
+        )
+    pictures = metadata.get("picture_format", "raw")
+    if pictures not in (_COMPRESSED if version == COMPRESSED_VERSION else ("raw",)):
+        raise CorruptLog(path, 0, f"pictures as {pictures!r} are nothing that format version {version} has")
     try:
         spec = decode_json(spec_json, RobotSpec)
         spec.check()
@@ -136,10 +159,11 @@ def read_header(path: Path) -> LogHeader | None:
         raise CorruptLog(path, 0, f"the robot specification in its header is wrong ({error})") from error
     if spec.hash != spec_hash:
         raise CorruptLog(path, 0, f"the robot specification in its header has hash {spec.hash}, not {spec_hash}")
-    if (schema.name, channel.topic, schema.data) != (STEP_TYPE, STEP_TOPIC, step_schema(spec).definition.encode()):
+    definition = step_schema(spec, pictures != "raw").definition.encode()
+    if (schema.name, channel.topic, schema.data) != (STEP_TYPE, STEP_TOPIC, definition):
         raise CorruptLog(path, 0, "its message definition does not follow from its robot specification")
     size = records_size + (len(RESERVED) if reserved else 0)
-    return LogHeader(spec, actor_life, channel.id, size, reserved, metadata.get("settings", ""), records)
+    return LogHeader(spec, actor_life, channel.id, size, reserved, metadata.get("settings", ""), pictures, records)
 
 
 def check_spec(path: Path, header: LogHeader, spec: RobotSpec) -> None:

@@ -2,7 +2,8 @@
 
 One MCAP file per life of the actor process, one unchunked message per step, one write() per message. A message
 is in the kernel when `append` returns, so a killed process loses nothing; a background thread calls fsync, so a
-power loss costs at most one fsync period.
+power loss costs at most one fsync period. Compressed pictures go into a file beside it, before the step that they are
+of, see `daydreamer.experience.picture_file`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,29 @@ from __future__ import annotations
 import array
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 from mcap.writer import Writer
 
+from daydreamer.config import PictureFormat
 from daydreamer.errors import UserError
-from daydreamer.experience.closing import complete
+from daydreamer.experience.closing import complete, complete_pictures
 from daydreamer.experience.codec import StepEncoder
 from daydreamer.experience.header import RESERVED, read_header, write_header
+from daydreamer.experience.picture_file import PictureWriter, pictures_path
+from daydreamer.experience.pictures import PictureStorage
 from daydreamer.experience.step import Step
+from daydreamer.experience.stream import KernelStream
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.atomic import fsync_directory
-from daydreamer.storage.files import make_folder, numbered_files, open_file, remove_file
+from daydreamer.storage.files import make_folder, numbered_files, remove_file
 from daydreamer.timing import LatencyStatistics
 
 _LOG_NAME = re.compile(r"actor-(\d{4,9})\.mcap", re.ASCII)
@@ -72,26 +77,45 @@ class ExperienceWriter:
       append_latency: time that `append` took.
     """
 
-    def __init__(self, directory: Path, spec: RobotSpec, actor_life: int, fsync_period_s: float, settings: str = ""):
-        """Creates the log; `settings` is the digest of those that it is recorded by, see `Session.digest`.
+    def __init__(
+        self,
+        directory: Path,
+        spec: RobotSpec,
+        actor_life: int,
+        fsync_period_s: float,
+        settings: str = "",
+        pictures: PictureStorage = PictureStorage(),
+    ):
+        """Creates the log.
+
+        Args:
+          settings: digest of those that it is recorded by, see `Session.digest`.
+          pictures: how they are stored, if the robot has cameras.
 
         Raises:
-          UserError: the log exists, the directory cannot be written, or the period is not positive.
+          UserError: the log exists, the directory cannot be written, the period is not positive, or pictures of this
+            size cannot be stored so.
         """
         if not fsync_period_s > 0:
             raise UserError(f"actor.fsync_period_s is {fsync_period_s}; it must be greater than 0.")
         self.path = log_path(directory, actor_life)
         self.append_latency = LatencyStatistics()
-        self._encoder = StepEncoder(spec)
         self.actor_life = actor_life
         self._next_sequence = 0
         self._log_times = array.array("Q")
         self._failure: OSError | None = None
+        self._pictures: PictureWriter | None = None
+        compressed = pictures.compresses(spec)
+        if compressed:
+            pictures.require_storable(spec)
+        self._encoder = StepEncoder(spec, self._store_pictures if compressed else None)
         try:
             make_folder(directory)
-            self._stream = _KernelStream(self.path)
+            self._stream = KernelStream(self.path)
+            if compressed:
+                self._pictures = PictureWriter(pictures_path(self.path), spec, pictures)
             self._writer = Writer(cast(BinaryIO, self._stream), use_chunking=False, enable_data_crcs=True)
-            self._channel = self._write_header(spec, settings)
+            self._channel = self._write_header(spec, settings, pictures.format if compressed else "raw")
             header = read_header(self.path)
             assert header is not None, "it has just been written"
             self._header = header
@@ -103,8 +127,9 @@ class ExperienceWriter:
             ) from error
         except OSError as error:
             # A log without a whole header tells nobody anything, and would count as a life.
-            with contextlib.suppress(OSError):
-                remove_file(self.path)
+            for path in (self.path, pictures_path(self.path)) if compressed else (self.path,):
+                with contextlib.suppress(OSError):
+                    remove_file(path)
             raise disk_error(self.path, error) from error
         self._closing = threading.Event()
         self._unsynced = False
@@ -120,8 +145,13 @@ class ExperienceWriter:
 
     @property
     def size(self) -> int:
-        """Bytes in the file."""
-        return self._stream.tell()
+        """Bytes in the file, and in that of its pictures."""
+        return sum(stream.tell() for stream in self._streams)
+
+    @property
+    def _streams(self) -> tuple[KernelStream, ...]:
+        """In the order in which they are written."""
+        return (self._pictures.stream, self._stream) if self._pictures else (self._stream,)
 
     def append(self, step: Step) -> None:
         """Writes one step; it is in the kernel's hands on return.
@@ -138,13 +168,14 @@ class ExperienceWriter:
                 f"step {step.sequence} of life {step.actor_life} where step {self._next_sequence} of life "
                 f"{self.actor_life} was expected"
             )
-        payload = self._encoder.encode(step)
         try:
+            payload = self._encoder.encode(step)
             self._writer.add_message(self._channel, step.wall_ns, payload, step.wall_ns, step.sequence)
         except OSError as error:
             self._fail(error)
             raise disk_error(self.path, error) from error
-        self._stream.commit()
+        for stream in self._streams:
+            stream.commit()
         self._log_times.append(step.wall_ns)
         self._next_sequence += 1
         self._unsynced = True
@@ -163,11 +194,16 @@ class ExperienceWriter:
         try:
             # After a failure the file stays as a crash would leave it: readable, without a summary.
             if self._failure is None:
+                if self._pictures is not None:
+                    stream = self._pictures.stream
+                    end = np.array([stream.tell()], np.uint64)
+                    complete_pictures(stream.anywhere(), self._pictures.path, self._header.spec, end)
                 complete(self._stream.anywhere(), self._header, np.array(self._log_times, np.uint64))
         except OSError as error:
             self._fail(error)
         finally:
-            self._stream.close()
+            for stream in self._streams:
+                stream.close()
         if self._failure is not None:
             raise disk_error(self.path, self._failure) from self._failure
 
@@ -177,9 +213,13 @@ class ExperienceWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _write_header(self, spec: RobotSpec, settings: str) -> int:
+    def _store_pictures(self, step: Step) -> Sequence[int]:
+        assert self._pictures is not None, "the encoder was told so"
+        return self._pictures.append(step)
+
+    def _write_header(self, spec: RobotSpec, settings: str, pictures: PictureFormat) -> int:
         self._stream.hold()
-        channel = write_header(self._writer, spec, self.actor_life, settings)
+        channel = write_header(self._writer, spec, self.actor_life, settings, pictures)
         self._stream.write(RESERVED)
         self._stream.release()
         self._stream.commit()
@@ -188,8 +228,9 @@ class ExperienceWriter:
     def _fail(self, error: OSError) -> None:
         self._failure = error
         # Where even that fails, readers take what remains for the torn record that it is.
-        with contextlib.suppress(OSError):
-            self._stream.roll_back()
+        for stream in self._streams:
+            with contextlib.suppress(OSError):
+                stream.roll_back()
 
     def _fsync_loop(self, period_s: float) -> None:
         while not self._closing.wait(period_s):
@@ -197,59 +238,7 @@ class ExperienceWriter:
                 continue
             self._unsynced = False
             try:
-                os.fdatasync(self._stream.descriptor)
+                for stream in self._streams:
+                    os.fdatasync(stream.descriptor)
             except OSError as error:
                 self._failure = error
-
-
-class _KernelStream:
-    """The output of mcap's Writer: hands every write to the kernel, except while it holds them together."""
-
-    def __init__(self, path: Path):
-        self.descriptor = open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND)
-        self._held: bytearray | None = None
-        self._size = 0
-        self._committed_size = 0
-
-    def write(self, data: bytes) -> int:
-        if self._held is not None:
-            self._held += data
-        else:
-            self._write_through(data)
-        return len(data)
-
-    def tell(self) -> int:
-        return self._size + len(self._held or b"")
-
-    def hold(self) -> None:
-        self._held = bytearray()
-
-    def release(self) -> None:
-        held, self._held = self._held, None
-        self._write_through(bytes(held or b""))
-
-    def commit(self) -> None:
-        """What was written up to here is whole."""
-        self._committed_size = self._size
-
-    def roll_back(self) -> None:
-        """Removes what a failed write left of a record."""
-        self._held = None
-        self._size = self._committed_size
-        os.ftruncate(self.descriptor, self._committed_size)
-
-    def anywhere(self) -> int:
-        """The descriptor, no longer in append mode."""
-        fcntl.fcntl(self.descriptor, fcntl.F_SETFL, fcntl.fcntl(self.descriptor, fcntl.F_GETFL) & ~os.O_APPEND)
-        return self.descriptor
-
-    def close(self) -> None:
-        os.close(self.descriptor)
-
-    def _write_through(self, data: bytes) -> None:
-        # The kernel takes less than all only when the disk is full or fails; the next call says why.
-        remaining = memoryview(data)
-        while remaining:
-            written = os.write(self.descriptor, remaining)
-            self._size += written
-            remaining = remaining[written:]

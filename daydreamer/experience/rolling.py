@@ -13,6 +13,7 @@ from pathlib import Path
 from daydreamer.errors import UserError
 from daydreamer.experience.closing import close_killed, is_complete
 from daydreamer.experience.log import ExperienceWriter, disk_error, list_logs
+from daydreamer.experience.pictures import PictureStorage
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import open_file, remove_file
@@ -37,11 +38,13 @@ class RollingExperienceWriter:
         fsync_period_s: float,
         roll_bytes: int,
         settings: str = "",
+        pictures: PictureStorage = PictureStorage(),
     ):
         """Creates the first log; those of earlier lives that were killed are closed meanwhile.
 
         Args:
-          settings: digest of those that it is recorded by, see `Session.digest`.
+          roll_bytes: of a log and its pictures together, from which on another one follows.
+          settings, pictures: see `ExperienceWriter`.
 
         Raises:
           UserError: as `ExperienceWriter` does; or the disk is so full that the robot would be stopped before long.
@@ -53,7 +56,8 @@ class RollingExperienceWriter:
         self._roll_bytes = roll_bytes
         self._actor_life = actor_life
         self._settings = settings
-        self._writer = ExperienceWriter(directory, spec, actor_life, fsync_period_s, settings)
+        self._pictures = pictures
+        self._writer = self._begin(actor_life)
         self._closing = threading.Thread(target=_close_earlier, args=(directory, actor_life), name="experience-close")
         self._closing.start()
 
@@ -99,9 +103,12 @@ class RollingExperienceWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _begin(self, life: int) -> ExperienceWriter:
+        return ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s, self._settings, self._pictures)
+
     def _roll(self) -> None:
         life = max(list_logs(self._directory)) + 1
-        following = ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s, self._settings)
+        following = self._begin(life)
         following.append_latency = self._writer.append_latency
         self._closing.join()
         # Waiting for the disk is nothing for a control loop. What it finds wrong is in the file as after a crash:

@@ -1,5 +1,7 @@
 """The ROS 2 message definition of a step, generated from a robot specification, and its binary layout.
 
+Pictures may stand in a file of their own, see `daydreamer.experience.picture_file`; then a step refers to them.
+
 Steps are stored as CDR (little endian) messages of fixed size: arrays have the specification's size, so there
 is not one variable length in a record. That makes a step a row of a numpy record array, and a torn or damaged
 record recognisable by its frame alone.
@@ -18,6 +20,7 @@ from daydreamer.spec import RobotSpec, Space
 
 STEP_TYPE = "daydreamer_msgs/msg/Step"
 STEP_TOPIC = "/daydreamer/step"
+PICTURE_TOPIC = "/daydreamer/pictures"
 
 # Identifiers that rosidl accepts for message fields.
 _FIELD_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*")
@@ -83,8 +86,8 @@ class StepSchema:
         return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": end})
 
 
-def step_schema(spec: RobotSpec) -> StepSchema:
-    """The message that holds a step of this robot.
+def step_schema(spec: RobotSpec, refers: bool = False) -> StepSchema:
+    """The message that holds a step of this robot; with `refers`, where its pictures are in place of them.
 
     Raises:
       UserError: a name in the specification cannot be a ROS 2 field name, or a space is empty.
@@ -94,7 +97,7 @@ def step_schema(spec: RobotSpec) -> StepSchema:
         Field("sequence", "uint32", comment="from 0 within a life, no gaps"),
         Field("monotonic_ns", "int64", comment="steady clock, when the observation was taken"),
         Field("wall_ns", "int64", comment="wall clock, the same moment"),
-        *(_space_field(f"observation_{key}", space) for key, space in spec.observation.items()),
+        *(field for key, space in spec.observation.items() for field in _observation_fields(key, space, refers)),
         _space_field("action_requested", spec.action, "by the policy"),
         Field("action_sent", "float32", action_sent_shape(spec), "after filter and safety; NaN where damped"),
         Field("reward", "float64", comment="received on arriving at the observation"),
@@ -118,6 +121,22 @@ def action_sent_shape(spec: RobotSpec) -> tuple[int, ...]:
     """One element of what the robot is told for each of its names; one without any is sent the action itself."""
     names = spec.setpoint_names or spec.joint_names
     return (len(names),) if names else spec.action.shape
+
+
+def reference_names(key: str) -> tuple[str, str, str]:
+    """Fields that refer to a picture: where it begins, its bytes, and their checksum."""
+    return f"observation_{key}_offset", f"observation_{key}_length", f"observation_{key}_checksum"
+
+
+def _observation_fields(key: str, space: Space, refers: bool) -> list[Field]:
+    if not (refers and space.is_image):
+        return [_space_field(f"observation_{key}", space)]
+    offset, length, checksum = reference_names(key)
+    return [
+        Field(offset, "uint64", comment=f"in the file of pictures, of one of shape {space.shape}"),
+        Field(length, "uint32", comment="bytes"),
+        Field(checksum, "uint32", comment="CRC-32 of them"),
+    ]
 
 
 def _space_field(name: str, space: Space, comment: str = "") -> Field:

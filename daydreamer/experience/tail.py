@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from mcap.opcode import Opcode
 from mcap.writer import MCAP0_MAGIC
 
@@ -17,6 +19,7 @@ from daydreamer.experience.closing import DATA_END
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, CorruptLog, LogHeader, check_spec, read_header
 from daydreamer.experience.log import list_logs
+from daydreamer.experience.picture_file import PictureReader, pictures_path
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import file_size, open_file
@@ -49,6 +52,7 @@ class LogTail:
         self._actor_life = actor_life
         self.header: LogHeader | None = None
         self._decoder: StepDecoder | None = None
+        self._pictures: PictureReader | None = None
 
     def read(self, limit: int | None = None) -> list[Step]:
         """The complete steps from `offset` on, at most `limit`; moves `offset` behind them.
@@ -56,8 +60,8 @@ class LogTail:
         An incomplete record at the end is left for later.
 
         Raises:
-          CorruptLog: the record at `offset` is damaged. All steps before it have been returned by then;
-            `skip_damage` moves behind it.
+          CorruptLog: the record at `offset` is damaged, or a picture that it refers to. All steps before it have been
+            returned by then; `skip_damage` moves behind it.
           SpecMismatch: the log is of another robot.
           UserError: the file cannot be read.
         """
@@ -65,15 +69,15 @@ class LogTail:
         try:
             if not self._open():
                 return steps
-            with _reading(self.path) as file:
-                self.truncated_bytes = max(0, self.offset - os.fstat(file.fileno()).st_size)
+            with self._reading() as descriptor:
+                self.truncated_bytes = max(0, self.offset - os.fstat(descriptor).st_size)
                 while not self.closed and (limit is None or len(steps) < limit):
-                    if not self._read_block(file.fileno(), limit, steps):
+                    if not self._read_block(descriptor, limit, steps):
                         break
         except OSError as error:
             if not steps:
                 raise UserError(
-                    f"{self.path} cannot be read ({error.strerror}); check disk and permissions."
+                    f"{error.filename or self.path} cannot be read ({error.strerror}); check disk and permissions."
                 ) from error
         return steps
 
@@ -88,15 +92,12 @@ class LogTail:
         size, frame = self._decoder.record_size, self._decoder.frame
         block = max(_BLOCK_BYTES, 2 * size)
         start = self.offset + 1
-        with _reading(self.path) as file:
+        with self._reading() as descriptor:
             # A hole holds no step, and may be larger than any disk.
-            while data := os.pread(file.fileno(), block, start := _next_data(file.fileno(), start)):
+            while data := os.pread(descriptor, block, start := _next_data(descriptor, start)):
                 position = data.find(frame)
                 while 0 <= position <= len(data) - size:
-                    records, _ = self._decoder.valid_prefix(
-                        memoryview(data)[position : position + size], self.header.actor_life
-                    )
-                    if len(records):
+                    if len(self._sound_prefix(memoryview(data)[position : position + size])[0]):
                         self.offset = start + position
                         return True
                     position = data.find(frame, position + 1)
@@ -117,20 +118,37 @@ class LogTail:
             if self._actor_life not in (None, header.actor_life):
                 raise CorruptLog(self.path, 0, f"it is the log of life {header.actor_life} under another name")
             self.header = header
-            self._decoder = StepDecoder(self._spec, header.channel)
+            self._decoder = StepDecoder(self._spec, header.channel, header.refers)
+            if header.refers:
+                self._pictures = PictureReader(pictures_path(self.path), self._spec, header.pictures)
             self.offset = max(self.offset, header.size)
         return True
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[int]:
+        """A descriptor of the log; the file of its pictures is open meanwhile."""
+        with _reading(self.path) as file, self._pictures or contextlib.nullcontext():
+            yield file.fileno()
+
+    def _sound_prefix(self, data: memoryview) -> tuple[np.ndarray, dict[str, np.ndarray], str]:
+        """As `StepDecoder.valid_prefix`, with the pictures that the records refer to, which are sound, too."""
+        assert self._decoder is not None and self.header is not None, "_open() has read them"
+        records, reason = self._decoder.valid_prefix(data, self.header.actor_life)
+        if self._pictures is None:
+            return records, {}, reason
+        pictures, count, damage = self._pictures.read(records)
+        return records[:count], pictures, damage or reason
 
     def _read_block(self, descriptor: int, limit: int | None, steps: list[Step]) -> bool:
         """Adds the steps of the next block; False at the end, for now, of what can be read."""
         assert self._decoder is not None and self.header is not None, "_open() has read them"
         size = self._decoder.record_size
-        wanted = max(1, _BLOCK_BYTES // size)
+        wanted = max(1, _BLOCK_BYTES // self._decoder.step_bytes)
         if limit is not None:
             wanted = min(wanted, limit - len(steps))
         data = memoryview(os.pread(descriptor, wanted * size, self.offset))
-        records, reason = self._decoder.valid_prefix(data, self.header.actor_life)
-        steps += self._decoder.steps(records)
+        records, pictures, reason = self._sound_prefix(data)
+        steps += self._decoder.steps(records, pictures)
         self.offset += len(records) * size
         rest = data[len(records) * size :]
         if not rest:
@@ -284,7 +302,7 @@ def _last_sequence(path: Path) -> int:
     header = read_header(path)
     if header is None:
         return -1
-    decoder = StepDecoder(header.spec, header.channel)
+    decoder = StepDecoder(header.spec, header.channel, header.refers)
     size = decoder.record_size
     with _reading(path) as file:
         descriptor, end = file.fileno(), os.fstat(file.fileno()).st_size

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from daydreamer.errors import UserError
-from daydreamer.experience.log import next_actor_life
-from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.step import Step
 from daydreamer.export.lerobot_reader import Episode, EpisodeUnusable
 from daydreamer.session.directory import Session
+from daydreamer.session.recording import begin_log
 
 MOST_TOLD = 20
 """Episodes that cannot be used are told one by one, up to so many."""
@@ -50,13 +49,10 @@ def write_recording(session: Session, recording: Recording, on_episode: Callable
     Raises:
       UserError: none can be used, or they cannot be written.
     """
-    config, spec, unusable = session.config.actor, session.spec, list[str]()
+    unusable = list[str]()
     begin_ns, period_ns = time.time_ns(), round(1e9 * session.spec.control_period_s)
     count, reward = 0, 0.0
-    life = next_actor_life(session.experience)
-    with RollingExperienceWriter(
-        session.experience, spec, life, config.fsync_period_s, config.log_roll_bytes, session.digest
-    ) as writer:
+    with begin_log(session) as writer:
         for episode in recording.episodes:
             try:
                 steps = recording.read(episode)

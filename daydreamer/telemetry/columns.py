@@ -156,6 +156,6 @@ def newest_steps(session: Session, last_steps: int) -> tuple[int, dict[int, tupl
         begin = max(0, count - wanted)
         wanted -= count - begin
         skipped += begin
-        size = StepDecoder(header.spec, header.channel).record_size
+        size = StepDecoder(header.spec, header.channel, header.refers).record_size
         cursors[life] = (header.size + begin * size, begin)
     return skipped, cursors

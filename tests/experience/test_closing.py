@@ -123,10 +123,11 @@ def test_a_log_of_an_earlier_version_is_read_and_closed(killed, spec, tmp_path):
     assert len(tail.read()) == STEPS and tail.closed
 
 
-def test_the_next_life_closes_what_was_killed(tmp_path):
+@pytest.mark.parametrize("pictures", ["raw", "png"])
+def test_the_next_life_closes_what_was_killed(tmp_path, pictures):
     """A real process, killed for real in the middle of writing."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, str(CHILD), str(tmp_path), "1", "0"]
+    command = [sys.executable, str(CHILD), str(tmp_path), "1", "0", pictures]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     for _ in range(20):
         assert child.stdout.readline()

@@ -21,10 +21,10 @@ from daydreamer.experience.tail import LogTail, last_sequence
 CHILD = Path(__file__).with_name("child_writer.py")
 
 
-def start_child(directory, actor_life, limit_bytes=0):
+def start_child(directory, actor_life, limit_bytes=0, pictures="raw"):
     root = str(Path(__file__).parents[2])
     return subprocess.Popen(
-        [sys.executable, str(CHILD), str(directory), str(actor_life), str(limit_bytes)],
+        [sys.executable, str(CHILD), str(directory), str(actor_life), str(limit_bytes), pictures],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": root},
@@ -66,9 +66,9 @@ def test_an_unclosed_log_is_read_up_to_the_tear_by_the_stock_stream_reader(spec,
     assert read == list(range(9))
 
 
-@pytest.mark.parametrize("after_steps", [1, 50, 400])
-def test_a_killed_writer_loses_no_acknowledged_step(spec, make_step, same, tmp_path, after_steps):
-    child = start_child(tmp_path, 1)
+@pytest.mark.parametrize(("after_steps", "pictures"), [(1, "raw"), (50, "png"), (400, "raw")])
+def test_a_killed_writer_loses_no_acknowledged_step(spec, make_step, same, tmp_path, after_steps, pictures):
+    child = start_child(tmp_path, 1, pictures=pictures)
     for _ in itertools.islice(child.stdout, after_steps):
         pass
     child.send_signal(signal.SIGKILL)
@@ -84,8 +84,9 @@ def test_a_killed_writer_loses_no_acknowledged_step(spec, make_step, same, tmp_p
     assert not tail.closed and last_sequence(tail.path) == len(steps) - 1
 
 
-def test_a_full_disk_names_cause_and_cure_and_keeps_what_was_written(spec, make_step, same, tmp_path):
-    child = start_child(tmp_path, 1, limit_bytes=20_000)
+@pytest.mark.parametrize("pictures", ["raw", "png"])
+def test_a_full_disk_names_cause_and_cure_and_keeps_what_was_written(spec, make_step, same, tmp_path, pictures):
+    child = start_child(tmp_path, 1, 20_000, pictures)
     output, errors = child.communicate(timeout=200)
     assert child.returncode == 3, errors
     assert "File too large" in errors.decode() and "Free some space" in errors.decode()

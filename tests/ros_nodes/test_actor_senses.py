@@ -66,7 +66,8 @@ class Robot:
 
 @pytest.mark.timeout(300)
 def test_a_slow_camera_feet_with_an_offset_and_a_charge_of_90_are_taken_for_what_they_are(make_rig):
-    rig = make_rig(48, ["twin.camera=true", "actor.image_timeout_s=1.0", "actor.state_timeout_s=1.0"])
+    settings = ["actor.picture_format=png", "actor.image_timeout_s=1.0", "actor.state_timeout_s=1.0"]
+    rig = make_rig(48, ["twin.camera=true", *settings])
     robot = Robot(rig)
     rig.start("actor")
     rig.until(lambda: len(rig.steps()) >= 60)
