@@ -12,6 +12,8 @@ from daydreamer.config import PictureFormat
 from daydreamer.errors import UserError
 from daydreamer.spec import RobotSpec, Space
 
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 
 @dataclasses.dataclass(frozen=True)
 class PictureStorage:
@@ -71,12 +73,14 @@ def largest_file(space: Space) -> int:
 def decode(content: bytes, space: Space, format: PictureFormat) -> np.ndarray:
     """What `PictureStorage.encode` was given, or nearly so, uint8 `space.shape`.
 
-    A stranger may have made the file. Nothing is decompressed before its head has been found to be that of a picture
-    of this size.
+    A stranger may have made the file. Nothing is decompressed but pixels, and these not before its head has been found
+    to be that of a picture of this size.
 
     Raises:
       ValueError: it is nothing that `encode` makes of such a picture.
     """
+    if format == "png" and not _holds_pixels_only(content):
+        raise ValueError("it is no PNG that holds pixels and nothing else")
     height, width, channels = space.shape
     rows, mode = (height, "RGB") if channels == 3 else (channels * height, "L")
     try:
@@ -90,6 +94,17 @@ def decode(content: bytes, space: Space, format: PictureFormat) -> np.ndarray:
         # A damaged file may make a decoder raise anything.
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return pixels if channels == 3 else pixels.reshape(channels, height, width).transpose(1, 2, 0)
+
+
+def _holds_pixels_only(png: bytes) -> bool:
+    """Whether the chunks of a PNG are those that `encode` writes: texts and profiles would be decompressed as well."""
+    names, position = [], len(_PNG_SIGNATURE)
+    while len(head := png[position : position + 8]) == 8:
+        names.append(head[4:])
+        position += 12 + int.from_bytes(head[:4], "big")
+    first, pixels, last = names[:2], set(names[2:-1]), names[-1:]
+    whole = first == [b"IHDR", b"IDAT"] and pixels <= {b"IDAT"} and last == [b"IEND"]
+    return whole and png.startswith(_PNG_SIGNATURE)
 
 
 def pixel_bytes(spec: RobotSpec) -> int:

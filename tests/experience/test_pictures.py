@@ -243,10 +243,11 @@ def _chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def _png(width, height, pixels):
-    """A PNG of which only the head is true."""
+def _png(width, height, pixels, before=b"", after=b""):
+    """A PNG of which only the head is true, with chunks before and after its pixels."""
     head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + _chunk(b"IDAT", zlib.compress(pixels)) + _chunk(b"IEND", b"")
+    pixels = before + _chunk(b"IDAT", zlib.compress(pixels)) + after
+    return b"\x89PNG\r\n\x1a\n" + head + pixels + _chunk(b"IEND", b"")
 
 
 def _file(format, mode, size, **options):
@@ -303,6 +304,26 @@ def test_whatever_a_stranger_s_log_refers_to_only_that_step_is_passed_over(spec,
 def test_of_a_file_no_more_than_the_picture_is_decompressed():
     picture = decode(_png(4, 4, bytes(10_000_000)), Space((4, 4, 3), "uint8"), "png")
     np.testing.assert_array_equal(picture, np.zeros((4, 4, 3)))
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("name", ["zTXt", "iTXt", "iCCP"])
+def test_what_is_compressed_beside_the_pixels_is_not_decompressed(monkeypatch, name, where):
+    """The library would do so before it tells a picture's size, a megabyte for each kilobyte."""
+    text = b"a\0" + (b"\1\0\0\0" if name == "iTXt" else b"\0") + zlib.compress(bytes(1_000))
+    forged = _png(4, 4, bytes(4 * 13), **{where: _chunk(name.encode(), text)})
+    space = Space((4, 4, 3), "uint8")
+    decode(_png(4, 4, bytes(4 * 13)), space, "png")
+    monkeypatch.setattr(Image, "open", None)  # is not asked at all
+    with pytest.raises(ValueError, match="pixels and nothing else"):
+        decode(forged, space, "png")
+
+
+def test_a_large_picture_is_read_though_its_pixels_take_many_chunks():
+    picture = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
+    content = PNG.encode(picture)
+    assert content.count(b"IDAT") > 1
+    np.testing.assert_array_equal(decode(content, Space(picture.shape, "uint8"), "png"), picture)
 
 
 def test_a_jpeg_that_is_drawn_in_many_passes_is_none_of_ours():
