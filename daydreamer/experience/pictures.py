@@ -13,6 +13,9 @@ from daydreamer.errors import UserError
 from daydreamer.spec import RobotSpec, Space
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Before the scan: APP0, that of JFIF; quantisation and Huffman tables; the head of a baseline picture.
+_JPEG_SEGMENTS = (b"\xff\xe0", b"\xff\xdb", b"\xff\xc4", b"\xff\xc0")
+_JPEG_SCAN = b"\xff\xda"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +84,14 @@ def decode(content: bytes, space: Space, format: PictureFormat) -> np.ndarray:
     """
     if format == "png" and not _holds_pixels_only(content):
         raise ValueError("it is no PNG that holds pixels and nothing else")
+    if format == "jpeg" and not _is_drawn_once(content):
+        raise ValueError("it is no JPEG that is drawn in one pass")
     height, width, channels = space.shape
     rows, mode = (height, "RGB") if channels == 3 else (channels * height, "L")
     try:
         with Image.open(io.BytesIO(content), formats=(format.upper(),)) as image:
             if (image.mode, image.size) != (mode, (width, rows)):
                 raise ValueError(f"it is {image.mode} of {image.width}x{image.height}, not {mode} of {width}x{rows}")
-            if image.info.get("progressive"):
-                raise ValueError("it is drawn in many passes")
             pixels = np.asarray(image)
     except Exception as error:
         # A damaged file may make a decoder raise anything.
@@ -105,6 +108,19 @@ def _holds_pixels_only(png: bytes) -> bool:
     first, pixels, last = names[:2], set(names[2:-1]), names[-1:]
     whole = first == [b"IHDR", b"IDAT"] and pixels <= {b"IDAT"} and last == [b"IEND"]
     return whole and png.startswith(_PNG_SIGNATURE)
+
+
+def _is_drawn_once(jpeg: bytes) -> bool:
+    """Whether the segments of a JPEG are those that `encode` writes, then one scan.
+
+    Each scan may take as long as a picture, and thousands go into a file. Marks of scans are looked for behind the
+    head only: a large picture's size may look like one, but no pixels do, as a zero is put behind each 0xFF of theirs.
+    """
+    position = 2
+    while jpeg[position : position + 2] in _JPEG_SEGMENTS:
+        position += 2 + int.from_bytes(jpeg[position + 2 : position + 4], "big")
+    scan, rest = jpeg[position : position + 2], jpeg[position + 2 :]
+    return jpeg.startswith(b"\xff\xd8") and scan == _JPEG_SCAN and _JPEG_SCAN not in rest
 
 
 def pixel_bytes(spec: RobotSpec) -> int:

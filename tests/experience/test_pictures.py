@@ -326,12 +326,40 @@ def test_a_large_picture_is_read_though_its_pixels_take_many_chunks():
     np.testing.assert_array_equal(decode(content, Space(picture.shape, "uint8"), "png"), picture)
 
 
-def test_a_jpeg_that_is_drawn_in_many_passes_is_none_of_ours():
+def _jpeg_of_scans(count):
+    """Sequential, in that its head says so, and drawn `count` times over."""
+    content = _file("JPEG", "L", (16, 16))
+    begin = content.index(SCAN)
+    return content[:begin] + content[begin:-2] * count + content[-2:]
+
+
+SCAN = b"\xff\xda"
+PASSES = {
+    "progressive": _file("JPEG", "L", (16, 16), progressive=True),
+    "sequential": _jpeg_of_scans(2),
+    "hidden in a comment": _jpeg_of_scans(2).replace(SCAN, b"\xff\xfe\0\2" + SCAN, 1),
+    "hidden behind a restart": _jpeg_of_scans(2).replace(SCAN, b"\xff\xd0" + SCAN, 1),
+    "without any": _file("JPEG", "L", (16, 16)).split(SCAN)[0],
+}
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_jpeg_that_is_drawn_in_many_passes_is_none_of_ours(name):
     """Each of them may take as long as a picture, and thousands go into one."""
-    space = Space((16, 16, 3), "uint8")
-    decode(_file("JPEG", "RGB", (16, 16)), space, "jpeg")
-    with pytest.raises(ValueError, match="many passes"):
-        decode(_file("JPEG", "RGB", (16, 16), progressive=True), space, "jpeg")
+    space = Space((16, 16, 1), "uint8")
+    decode(_jpeg_of_scans(1), space, "jpeg")
+    with pytest.raises(ValueError, match="one pass"):
+        decode(PASSES[name], space, "jpeg")
+
+
+@pytest.mark.parametrize("shape", [(17, 19, 3), (17, 19, 2), (65_498, 1, 1), (1, 65_498, 1)])
+def test_a_jpeg_of_any_quality_and_size_is_read(shape):
+    """A size of 65,498 reads like the mark of a scan in the file."""
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    for quality in range(1, 101) if max(shape) < 100 else (95,):
+        content = PictureStorage("jpeg", quality).encode(picture)
+        assert decode(content, Space(shape, "uint8"), "jpeg").shape == shape
+        assert content.count(SCAN) == (1 if max(shape) < 100 else 2)
 
 
 def test_a_log_and_its_pictures_roll_together(spec, make_step, same, tmp_path):
