@@ -103,7 +103,8 @@ def close_logs(session: Session) -> Iterator[Finding]:
             except (OSError, UserError) as error:
                 yield Finding(part="experience", state="note", text=f"{path.name} is left as it is: {error}")
             else:
-                torn = f"; {torn_bytes} bytes of a torn step were cut off" if torn_bytes else ""
+                counts = {"step": torn_bytes.log, "picture": torn_bytes.pictures}
+                torn = "".join(f"; {size} bytes of a torn {what} were cut off" for what, size in counts.items() if size)
                 yield Finding(part="experience", state="sound", text=f"{path.name} has been closed{torn}.")
 
 

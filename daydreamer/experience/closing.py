@@ -8,6 +8,7 @@ gets an end alike, but no index.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 import zlib
@@ -60,28 +61,36 @@ def is_complete(path: Path) -> bool:
     header = read_header(path)
     descriptor = open_file(path)
     try:
-        size = os.fstat(descriptor).st_size
-        if header is None or os.pread(descriptor, 8, max(0, size - 8)) != MCAP0_MAGIC:
+        if header is None or not _is_closed(descriptor, header):
             return False
-        if not header.reserved:
-            return True
-        head = os.pread(descriptor, CHUNK_HEAD.size, header.size - CHUNK_HEAD.size)
-        empty = os.pread(descriptor, len(DATA_END), header.size) == DATA_END
-        return (empty or head[0] == Opcode.CHUNK) and (not header.refers or _ends_whole(pictures_path(path)))
     finally:
         os.close(descriptor)
-
-
-def _ends_whole(path: Path) -> bool:
-    """Whether a file of pictures has its end; one that is gone lacks nothing."""
-    try:
-        descriptor = open_file(path)
-    except FileNotFoundError:
+    if not header.refers:
         return True
     try:
-        return os.pread(descriptor, 8, max(0, os.fstat(descriptor).st_size - 8)) == MCAP0_MAGIC
+        descriptor = open_file(pictures_path(path))
+    except FileNotFoundError:
+        return True  # what is gone lacks no end
+    try:
+        return _ends_whole(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_closed(descriptor: int, header: LogHeader) -> bool:
+    """As `is_complete`, of a log without its pictures."""
+    if not _ends_whole(descriptor):
+        return False
+    if not header.reserved:
+        return True
+    head = os.pread(descriptor, CHUNK_HEAD.size, header.size - CHUNK_HEAD.size)
+    empty = os.pread(descriptor, len(DATA_END), header.size) == DATA_END
+    return empty or head[0] == Opcode.CHUNK
+
+
+def _ends_whole(descriptor: int) -> bool:
+    """Whether an MCAP file has its end."""
+    return os.pread(descriptor, 8, max(0, os.fstat(descriptor).st_size - 8)) == MCAP0_MAGIC
 
 
 def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
@@ -131,13 +140,27 @@ def _whole_pictures(descriptor: int, head: PictureFileHead, size: int) -> tuple[
     return end, counts, np.array(log_times, np.uint64)
 
 
-def close_killed(path: Path) -> int:
-    """Completes the log of a killed actor, and its pictures; returns how many bytes of a torn step were cut off.
+@dataclasses.dataclass(frozen=True)
+class TornBytes:
+    """What was cut off the files of a killed actor.
+
+    Attributes:
+      log: bytes of a torn step, or of an end that was being written.
+      pictures: the same of its pictures.
+    """
+
+    log: int = 0
+    pictures: int = 0
+
+
+def close_killed(path: Path) -> TornBytes:
+    """Completes the log of a killed actor, and its pictures before; what is complete of both is left alone.
 
     Nobody may be writing to it: hold the session's actor lock.
 
     Raises:
-      CorruptLog: what follows a step is neither another one nor what a kill leaves; then nothing is changed.
+      CorruptLog: what follows a step is neither another one nor what a kill leaves, or `complete_pictures` raises it;
+        then nothing is changed.
       UserError: it cannot be read or written.
     """
     try:
@@ -145,17 +168,18 @@ def close_killed(path: Path) -> int:
         if header is None:
             raise CorruptLog(path, 0, "its header is incomplete")
         log_times, torn_bytes, ends = _log_times(path, header)
-        descriptor = open_file(path, os.O_WRONLY)
+        torn_pictures = _close_pictures(pictures_path(path), header.spec, ends) if header.refers else 0
+        descriptor = open_file(path, os.O_RDWR)
         try:
+            if _is_closed(descriptor, header):
+                return TornBytes(pictures=torn_pictures)
             os.ftruncate(descriptor, os.fstat(descriptor).st_size - torn_bytes)
             complete(descriptor, header, log_times)
         finally:
             os.close(descriptor)
-        if header.refers:
-            torn_bytes += _close_pictures(pictures_path(path), header.spec, ends)
     except OSError as error:
         raise UserError(f"{path} cannot be closed ({error.strerror}); check the disk and its permissions.") from error
-    return torn_bytes
+    return TornBytes(torn_bytes, torn_pictures)
 
 
 def _close_pictures(path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
@@ -164,7 +188,7 @@ def _close_pictures(path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
     except FileNotFoundError:
         return 0  # who reads the log is told
     try:
-        return complete_pictures(descriptor, path, spec, ends)
+        return 0 if _ends_whole(descriptor) else complete_pictures(descriptor, path, spec, ends)
     finally:
         os.close(descriptor)
 

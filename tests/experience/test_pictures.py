@@ -12,7 +12,7 @@ from mcap_ros2.reader import read_ros2_messages
 from PIL import Image
 
 from daydreamer.errors import UserError
-from daydreamer.experience.closing import close_killed, is_complete
+from daydreamer.experience.closing import TornBytes, close_killed, is_complete
 from daydreamer.experience.header import read_header
 from daydreamer.experience.log import ExperienceWriter, list_logs, log_path
 from daydreamer.experience.picture_file import pictures_path
@@ -224,7 +224,7 @@ def test_a_killed_log_and_its_pictures_are_closed(spec, make_step, tmp_path):
     assert path.read_bytes() == log_path(tmp_path / "whole", 1).read_bytes()
     assert pictures_path(path).read_bytes() == pictures_path(log_path(tmp_path / "whole", 1)).read_bytes()
     before = pictures_path(path).read_bytes()
-    close_killed(path)
+    assert close_killed(path) == TornBytes()
     assert pictures_path(path).read_bytes() == before  # once more does no harm
     # A damaged length in the middle is nothing that a kill explains, and nothing that follows is cut off.
     begin, _ = log.picture(1)
@@ -235,8 +235,20 @@ def test_a_killed_log_and_its_pictures_are_closed(spec, make_step, tmp_path):
             close_killed(path)
         except UserError as error:
             assert "cannot be closed" in str(error)
+            assert path.read_bytes() == log.rows  # the log neither
         assert pictures_path(path).read_bytes().startswith(damaged)
         assert len(LogTail(path, spec).read()) == STEPS
+
+
+def test_of_a_log_and_its_pictures_only_what_lacks_its_end_is_closed(log, closed_log, tmp_path):
+    for rows, pictures, torn in (
+        (closed_log.rows, log.pictures + log.pictures[-60:], TornBytes(pictures=60)),
+        (log.rows + log.rows[-log.size : -9], closed_log.pictures, TornBytes(log.size - 9)),
+    ):
+        path = log.write(tmp_path, rows, pictures)
+        assert not is_complete(path) and close_killed(path) == torn and is_complete(path)
+        assert path.read_bytes() == closed_log.rows
+        assert pictures_path(path).read_bytes() == closed_log.pictures
 
 
 def _chunk(name, content):
