@@ -26,6 +26,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, RECORD_PREFIX, RESERVED, CorruptLog, LogHeader, read_header
 from daydreamer.experience.picture_file import MESSAGE_HEAD, PictureFileHead, pictures_path
+from daydreamer.experience.pictures import largest_file, picture_spaces
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import open_file
 
@@ -93,27 +94,35 @@ def _ends_whole(descriptor: int) -> bool:
     return os.pread(descriptor, 8, max(0, os.fstat(descriptor).st_size - 8)) == MCAP0_MAGIC
 
 
-def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
+def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, references: np.ndarray) -> int:
     """Appends summary and footer to a file of pictures and syncs it; returns how many bytes were cut off before.
 
-    These are what follows the last whole picture, as one that was being written when the actor was killed.
+    These are what follows the last whole picture: one that was being written when the actor was killed, or zeros that
+    a power loss has left in place of some; if of the file's beginning, everything.
 
     Args:
       descriptor: of the file, open for reading and writing, not in append mode.
       path: of the file.
-      ends: behind the last byte of each picture that a step refers to, uint64; none of those there is cut off.
+      references: of the steps, see `StepDecoder.references`; no sound picture is cut off that one of them is of.
 
     Raises:
-      CorruptLog: what a step refers to lies behind bytes that are no pictures; then nothing is changed.
+      CorruptLog: a sound picture that a step refers to lies behind bytes that are no pictures, or the file is not one
+        of this robot's; then nothing is changed.
       OSError: the disk failed. The pictures are as readable as before.
     """
     head, size = PictureFileHead(spec), os.fstat(descriptor).st_size
-    if os.pread(descriptor, len(head.content), 0) != head.content:
+    begin = os.pread(descriptor, len(head.content), 0)
+    if any(byte not in (0, expected) for byte, expected in zip(begin, head.content, strict=False)):
         raise CorruptLog(path, 0, "it does not begin like a file of this robot's pictures, so that it cannot be closed")
-    end, counts, log_times = _whole_pictures(descriptor, head, size)
-    if (ends[ends <= size] > end).any():
+    end, counts, log_times = _whole_pictures(descriptor, head, size) if begin == head.content else _NOTHING_WHOLE
+    largest = max(map(largest_file, picture_spaces(spec).values()), default=0)
+    if _is_any_sound(descriptor, _reaching_behind(references, end, size, largest)):
         raise CorruptLog(path, end, "no picture begins here, so that it cannot be closed")
     os.ftruncate(descriptor, end)
+    torn_bytes = size - end
+    if end < len(head.content):
+        _write(descriptor, head.content, 0)
+        end = len(head.content)
     groups: _Groups = [
         (Opcode.SCHEMA, [head.schema]),
         (Opcode.CHANNEL, [*head.channels.values()]),
@@ -121,7 +130,23 @@ def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, ends: np.nda
     ]
     _write(descriptor, _ending(groups, end), end)
     os.fsync(descriptor)
-    return size - end
+    return torn_bytes
+
+
+_NOTHING_WHOLE: tuple[int, Counter[int], np.ndarray] = (0, Counter(), np.zeros(0, np.uint64))
+
+
+def _reaching_behind(references: np.ndarray, end: int, size: int, largest: int) -> np.ndarray:
+    """Those to pictures that reach behind byte `end` of a file, but not out of it, and are not larger than any is."""
+    offsets, lengths, _ = references.T
+    inside = (lengths <= min(largest, size)) & (offsets <= size - np.minimum(lengths, size))
+    return references[inside & (offsets + lengths > end)]
+
+
+def _is_any_sound(descriptor: int, references: np.ndarray) -> bool:
+    return any(
+        zlib.crc32(os.pread(descriptor, length, offset)) == checksum for offset, length, checksum in references.tolist()
+    )
 
 
 def _whole_pictures(descriptor: int, head: PictureFileHead, size: int) -> tuple[int, Counter[int], np.ndarray]:
@@ -167,8 +192,8 @@ def close_killed(path: Path) -> TornBytes:
         header = read_header(path)
         if header is None:
             raise CorruptLog(path, 0, "its header is incomplete")
-        log_times, torn_bytes, ends = _log_times(path, header)
-        torn_pictures = _close_pictures(pictures_path(path), header.spec, ends) if header.refers else 0
+        log_times, torn_bytes, references = _log_times(path, header)
+        torn_pictures = _close_pictures(pictures_path(path), header.spec, references) if header.refers else 0
         descriptor = open_file(path, os.O_RDWR)
         try:
             if _is_closed(descriptor, header):
@@ -182,22 +207,22 @@ def close_killed(path: Path) -> TornBytes:
     return TornBytes(torn_bytes, torn_pictures)
 
 
-def _close_pictures(path: Path, spec: RobotSpec, ends: np.ndarray) -> int:
+def _close_pictures(path: Path, spec: RobotSpec, references: np.ndarray) -> int:
     try:
         descriptor = open_file(path, os.O_RDWR)
     except FileNotFoundError:
         return 0  # who reads the log is told
     try:
-        return 0 if _ends_whole(descriptor) else complete_pictures(descriptor, path, spec, ends)
+        return 0 if _ends_whole(descriptor) else complete_pictures(descriptor, path, spec, references)
     finally:
         os.close(descriptor)
 
 
 def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarray]:
-    """Of all whole records; how many bytes follow them; and where the pictures end that they refer to."""
+    """Of all whole records; how many bytes follow them; and their references, see `StepDecoder.references`."""
     decoder = StepDecoder(header.spec, header.channel, header.refers)
     size, frame = decoder.record_size, decoder.frame
-    times, ends = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
+    times, references = [np.zeros(0, np.uint64)], [np.zeros((0, 3), np.uint64)]
     descriptor = open_file(path)
     try:
         file_size, offset = os.fstat(descriptor).st_size, header.size
@@ -207,7 +232,7 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarr
             count = len(rows) if framed.all() else int(np.argmin(framed))
             records = decoder.records(data)[:count]
             times.append(records["log_time"].copy())  # a view would keep all of the log in memory
-            ends.append(decoder.reference_ends(records))
+            references.append(decoder.references(records))
             offset += count * size
             rest = data[count * size :]
             if count < len(rows) or len(data) % size or not count:
@@ -220,7 +245,7 @@ def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarr
                 break
     finally:
         os.close(descriptor)
-    return np.concatenate(times), file_size - offset, np.concatenate(ends)
+    return np.concatenate(times), file_size - offset, np.concatenate(references)
 
 
 def _end(header: LogHeader, log_times: np.ndarray, begin: int, end: int, size: int, chunked: bool) -> bytes:

@@ -184,11 +184,11 @@ class StepDecoder:
         crc32 = zlib.crc32
         return np.fromiter((crc32(data[i * size + start : i * size + stop]) for i in range(count)), np.uint32, count)
 
-    def reference_ends(self, records: np.ndarray) -> np.ndarray:
-        """Behind the last byte of each picture that records refer to, uint64 `[pictures]`; whether sound or not."""
+    def references(self, records: np.ndarray) -> np.ndarray:
+        """Offset, length and checksum of each picture that records refer to, uint64 `[pictures, 3]`; sound or not."""
         names = [reference_names(key) for key in picture_spaces(self._spec)] if self._refers else []
-        ends = [records[offset] + records[length] for offset, length, _ in names]
-        return np.concatenate([np.zeros(0, np.uint64), *ends])
+        parts = [np.stack([records[name].astype(np.uint64) for name in three], axis=1) for three in names]
+        return np.concatenate([np.zeros((0, 3), np.uint64), *parts])
 
     def steps(self, records: np.ndarray, pictures: Mapping[str, np.ndarray] = MappingProxyType({})) -> list[Step]:
         """Steps of valid records, with the `pictures` that they refer to; their arrays own their memory together."""

@@ -196,8 +196,8 @@ class ExperienceWriter:
             if self._failure is None:
                 if self._pictures is not None:
                     stream = self._pictures.stream
-                    end = np.array([stream.tell()], np.uint64)
-                    complete_pictures(stream.anywhere(), self._pictures.path, self._header.spec, end)
+                    none = np.zeros((0, 3), np.uint64)
+                    complete_pictures(stream.anywhere(), self._pictures.path, self._header.spec, none)
                 complete(self._stream.anywhere(), self._header, np.array(self._log_times, np.uint64))
         except OSError as error:
             self._fail(error)

@@ -251,6 +251,30 @@ def test_of_a_log_and_its_pictures_only_what_lacks_its_end_is_closed(log, closed
         assert pictures_path(path).read_bytes() == closed_log.pictures
 
 
+@pytest.mark.parametrize("lost", ["its end", "all behind one", "its beginning", "everything"])
+@pytest.mark.parametrize("zeros", [True, False])
+def test_pictures_that_a_power_loss_has_cost_are_cut_off(log, spec, make_step, same, tmp_path, lost, zeros):
+    """The log lives; of pictures blocks were not on disk, whether the file's size was or not."""
+    whole = {"its end": STEPS - 1, "all behind one": 1}.get(lost, 0)
+    end = log.picture(whole - 1)[1] if whole else 0
+    kept = {"its beginning": 20, "everything": 0}.get(lost, end + 5)
+    path = log.write(tmp_path, pictures=log.pictures[:kept] + zeros * bytes(len(log.pictures) - kept))
+    assert close_killed(path) == TornBytes(pictures=(len(log.pictures) if zeros else kept) - end)
+    assert is_complete(path) and close_killed(path) == TornBytes()
+    with open(pictures_path(path), "rb") as file:
+        assert make_reader(file, validate_crcs=True).get_summary().statistics.message_count == whole
+    assert same(read_everything(ExperienceTail(tmp_path, spec)), [make_step(number) for number in range(whole)])
+
+
+def test_pictures_whose_file_has_lost_its_beginning_are_left_alone(log, tmp_path):
+    begin = log.picture(0)[0]
+    for lost in (bytes(begin), bytes(range(1, 100)) + log.pictures[99:begin]):
+        path = log.write(tmp_path, pictures=lost + log.pictures[begin:])
+        with pytest.raises(UserError, match="cannot be closed"):
+            close_killed(path)
+        assert path.read_bytes() == log.rows and pictures_path(path).read_bytes() == lost + log.pictures[begin:]
+
+
 def _chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
