@@ -12,7 +12,6 @@ import dataclasses
 import os
 import struct
 import zlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from mcap.writer import MCAP0_MAGIC
 from daydreamer.errors import UserError
 from daydreamer.experience.codec import StepDecoder
 from daydreamer.experience.header import CHUNK_HEAD, RECORD_PREFIX, RESERVED, CorruptLog, LogHeader, read_header
-from daydreamer.experience.picture_file import MESSAGE_HEAD, PictureFileHead, pictures_path
+from daydreamer.experience.picture_file import MESSAGE_HEAD, PictureFileHead, WholePictures, pictures_path
 from daydreamer.experience.pictures import largest_file, picture_spaces
 from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import open_file
@@ -94,53 +93,65 @@ def _ends_whole(descriptor: int) -> bool:
     return os.pread(descriptor, 8, max(0, os.fstat(descriptor).st_size - 8)) == MCAP0_MAGIC
 
 
-def complete_pictures(descriptor: int, path: Path, spec: RobotSpec, references: np.ndarray) -> int:
-    """Appends summary and footer to a file of pictures and syncs it; returns how many bytes were cut off before.
+def complete_pictures(descriptor: int, head: PictureFileHead, whole: WholePictures) -> None:
+    """Appends summary and footer to a file that ends with its last whole picture, and syncs it.
+
+    Args:
+      descriptor: of the file, open for writing, not in append mode.
+
+    Raises:
+      OSError: the disk failed. The pictures are as readable as before.
+    """
+    log_times = np.array(whole.log_times, np.uint64)
+    statistics = _statistics(whole.counts, log_times, schema_count=1, channel_count=len(head.channels))
+    groups: _Groups = [
+        (Opcode.SCHEMA, [head.schema]),
+        (Opcode.CHANNEL, [*head.channels.values()]),
+        (Opcode.STATISTICS, [statistics]),
+    ]
+    _write(descriptor, _ending(groups, whole.end), whole.end)
+    os.fsync(descriptor)
+
+
+def _close_killed_pictures(descriptor: int, path: Path, spec: RobotSpec, references: np.ndarray) -> int:
+    """Completes a file of pictures; returns how many bytes were cut off before.
 
     These are what follows the last whole picture: one that was being written when the actor was killed, or zeros that
     a power loss has left in place of some; if of the file's beginning, everything.
 
     Args:
-      descriptor: of the file, open for reading and writing, not in append mode.
+      descriptor: of the file, open for reading and writing.
       path: of the file.
       references: of the steps, see `StepDecoder.references`; no sound picture is cut off that one of them is of.
 
     Raises:
       CorruptLog: a sound picture that a step refers to lies behind bytes that are no pictures, or the file is not one
         of this robot's; then nothing is changed.
-      OSError: the disk failed. The pictures are as readable as before.
+      OSError: the disk failed.
     """
     head, size = PictureFileHead(spec), os.fstat(descriptor).st_size
     begin = os.pread(descriptor, len(head.content), 0)
     if any(byte not in (0, expected) for byte, expected in zip(begin, head.content, strict=False)):
         raise CorruptLog(path, 0, "it does not begin like a file of this robot's pictures, so that it cannot be closed")
-    end, counts, log_times = _whole_pictures(descriptor, head, size) if begin == head.content else _NOTHING_WHOLE
+    begun = begin == head.content
+    whole = _whole_pictures(descriptor, head, size) if begun else WholePictures(len(head.content))
+    end = whole.end if begun else 0
     largest = max(map(largest_file, picture_spaces(spec).values()), default=0)
     if _is_any_sound(descriptor, _reaching_behind(references, end, size, largest)):
         raise CorruptLog(path, end, "no picture begins here, so that it cannot be closed")
     os.ftruncate(descriptor, end)
-    torn_bytes = size - end
-    if end < len(head.content):
+    if not begun:
         _write(descriptor, head.content, 0)
-        end = len(head.content)
-    groups: _Groups = [
-        (Opcode.SCHEMA, [head.schema]),
-        (Opcode.CHANNEL, [*head.channels.values()]),
-        (Opcode.STATISTICS, [_statistics(counts, log_times, schema_count=1, channel_count=len(head.channels))]),
-    ]
-    _write(descriptor, _ending(groups, end), end)
-    os.fsync(descriptor)
-    return torn_bytes
-
-
-_NOTHING_WHOLE: tuple[int, Counter[int], np.ndarray] = (0, Counter(), np.zeros(0, np.uint64))
+    complete_pictures(descriptor, head, whole)
+    return size - end
 
 
 def _reaching_behind(references: np.ndarray, end: int, size: int, largest: int) -> np.ndarray:
     """Those to pictures that reach behind byte `end` of a file, but not out of it, and are not larger than any is."""
     offsets, lengths, _ = references.T
     inside = (lengths <= min(largest, size)) & (offsets <= size - np.minimum(lengths, size))
-    return references[inside & (offsets + lengths > end)]
+    reaching: np.ndarray = references[inside & (offsets + lengths > end)]
+    return reaching
 
 
 def _is_any_sound(descriptor: int, references: np.ndarray) -> bool:
@@ -149,20 +160,18 @@ def _is_any_sound(descriptor: int, references: np.ndarray) -> bool:
     )
 
 
-def _whole_pictures(descriptor: int, head: PictureFileHead, size: int) -> tuple[int, Counter[int], np.ndarray]:
-    """Where the whole ones end; how many there are, by channel; their times."""
+def _whole_pictures(descriptor: int, head: PictureFileHead, size: int) -> WholePictures:
     channels = {channel.id for channel in head.channels.values()}
-    counts: Counter[int] = Counter()
-    log_times: list[int] = []
-    end = len(head.content)
-    while len(data := os.pread(descriptor, MESSAGE_HEAD.size, end)) == MESSAGE_HEAD.size:
+    whole = WholePictures(len(head.content))
+    while len(data := os.pread(descriptor, MESSAGE_HEAD.size, whole.end)) == MESSAGE_HEAD.size:
         opcode, length, channel, _, log_time, _ = MESSAGE_HEAD.unpack(data)
-        if opcode != Opcode.MESSAGE or channel not in channels or length > size - end - RECORD_PREFIX.size:
+        record_size = RECORD_PREFIX.size + length
+        if opcode != Opcode.MESSAGE or channel not in channels:
             break
-        end += RECORD_PREFIX.size + length
-        counts[channel] += 1
-        log_times.append(log_time)
-    return end, counts, np.array(log_times, np.uint64)
+        if not MESSAGE_HEAD.size <= record_size <= size - whole.end:
+            break
+        whole.add(channel, log_time, whole.end + record_size)
+    return whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +193,8 @@ def close_killed(path: Path) -> TornBytes:
     Nobody may be writing to it: hold the session's actor lock.
 
     Raises:
-      CorruptLog: what follows a step is neither another one nor what a kill leaves, or `complete_pictures` raises it;
-        then nothing is changed.
+      CorruptLog: what follows a step is neither another one nor what a kill leaves, or its pictures cannot be closed,
+        see `_close_killed_pictures`; then nothing is changed.
       UserError: it cannot be read or written.
     """
     try:
@@ -213,7 +222,7 @@ def _close_pictures(path: Path, spec: RobotSpec, references: np.ndarray) -> int:
     except FileNotFoundError:
         return 0  # who reads the log is told
     try:
-        return 0 if _ends_whole(descriptor) else complete_pictures(descriptor, path, spec, references)
+        return 0 if _ends_whole(descriptor) else _close_killed_pictures(descriptor, path, spec, references)
     finally:
         os.close(descriptor)
 

@@ -195,9 +195,8 @@ class ExperienceWriter:
             # After a failure the file stays as a crash would leave it: readable, without a summary.
             if self._failure is None:
                 if self._pictures is not None:
-                    stream = self._pictures.stream
-                    none = np.zeros((0, 3), np.uint64)
-                    complete_pictures(stream.anywhere(), self._pictures.path, self._header.spec, none)
+                    pictures = self._pictures
+                    complete_pictures(pictures.stream.anywhere(), pictures.head, pictures.whole)
                 complete(self._stream.anywhere(), self._header, np.array(self._log_times, np.uint64))
         except OSError as error:
             self._fail(error)

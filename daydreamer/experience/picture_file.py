@@ -8,10 +8,13 @@ either file, steps at the end whose pictures are not there. A step without a sou
 
 from __future__ import annotations
 
+import array
 import contextlib
+import dataclasses
 import os
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -81,12 +84,34 @@ class PictureFileHead:
         self.content: bytes = MCAP0_MAGIC + builder.end()
 
 
+@dataclasses.dataclass
+class WholePictures:
+    """What a file of pictures has from its beginning on.
+
+    Attributes:
+      end: of the last whole picture.
+      counts: of whole ones, by channel.
+      log_times: of each, in ns.
+    """
+
+    end: int
+    counts: Counter[int] = dataclasses.field(default_factory=Counter)
+    log_times: array.array[int] = dataclasses.field(default_factory=lambda: array.array("Q"))
+
+    def add(self, channel: int, log_time: int, end: int) -> None:
+        """One more, which ends there."""
+        self.counts[channel] += 1
+        self.log_times.append(log_time)
+        self.end = end
+
+
 class PictureWriter:
     """Appends the pictures of one actor life; belongs to the thread that logs steps.
 
     Attributes:
-      path: of the file.
       stream: what it is written through.
+      head: of the file.
+      whole: what has been written, so that nobody need read it to close the file.
     """
 
     def __init__(self, path: Path, spec: RobotSpec, storage: PictureStorage):
@@ -95,15 +120,15 @@ class PictureWriter:
         Raises:
           OSError: it cannot be written.
         """
-        self.path = path
         self._storage = storage
-        head = PictureFileHead(spec)
-        self._channels = [(key, channel.id) for key, channel in head.channels.items()]
+        self.head = PictureFileHead(spec)
+        self.whole = WholePictures(len(self.head.content))
+        self._channels = [(key, channel.id) for key, channel in self.head.channels.items()]
         self._text = storage.format.encode() + b"\0"
         # Stamp, an empty frame's name, the format, and the length of the picture that follows.
         self._payload = struct.Struct(f"<IIII4sI{-(-len(self._text) // 4) * 4}sI")
         self.stream = KernelStream(path, anew=True)
-        self.stream.write(head.content)
+        self.stream.write(self.head.content)
         self.stream.commit()
 
     def append(self, step: Step) -> list[int]:
@@ -114,6 +139,7 @@ class PictureWriter:
         """
         parts: list[bytes] = []
         references: list[int] = []
+        ends: list[int] = []
         end = self.stream.tell()
         seconds, nanoseconds = divmod(step.wall_ns, 1_000_000_000)
         for key, channel in self._channels:
@@ -134,8 +160,11 @@ class PictureWriter:
                 content,
             )
             end += 9 + length
+            ends.append(end)
             references += (end - len(content), len(content), zlib.crc32(content))
         self.stream.write(b"".join(parts))
+        for (_, channel), end in zip(self._channels, ends, strict=True):
+            self.whole.add(channel, step.wall_ns, end)
         return references
 
 

@@ -1,6 +1,7 @@
 """Pictures that are stored compressed: what is read is what was seen, and nothing that is damaged."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -15,7 +16,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.closing import TornBytes, close_killed, is_complete
 from daydreamer.experience.header import read_header
 from daydreamer.experience.log import ExperienceWriter, list_logs, log_path
-from daydreamer.experience.picture_file import pictures_path
+from daydreamer.experience.picture_file import MESSAGE_HEAD, pictures_path
 from daydreamer.experience.pictures import PictureStorage, decode
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.schema import reference_names, step_schema
@@ -264,6 +265,35 @@ def test_pictures_that_a_power_loss_has_cost_are_cut_off(log, spec, make_step, s
     with open(pictures_path(path), "rb") as file:
         assert make_reader(file, validate_crcs=True).get_summary().statistics.message_count == whole
     assert same(read_everything(ExperienceTail(tmp_path, spec)), [make_step(number) for number in range(whole)])
+
+
+def test_who_has_written_pictures_closes_them_without_reading_them(spec, make_step, tmp_path, monkeypatch):
+    """Also when a step was refused behind its picture, to which nothing refers then."""
+    odd = make_step(1)
+    odd.action_requested = np.zeros(0, np.float32)
+    with ExperienceWriter(tmp_path, spec, 1, 60.0, pictures=PNG) as writer:
+        writer.append(make_step(0))
+        with pytest.raises(ValueError, match="action_requested"):
+            writer.append(odd)
+        writer.append(make_step(1))
+        unclosed = writer.path.read_bytes(), pictures_path(writer.path).read_bytes()
+        monkeypatch.setattr(os, "pread", None)
+    monkeypatch.undo()
+    closed = writer.path.read_bytes(), pictures_path(writer.path).read_bytes()
+    for path, content in zip((writer.path, pictures_path(writer.path)), unclosed, strict=True):
+        path.write_bytes(content)
+    assert close_killed(writer.path) == TornBytes()
+    assert (writer.path.read_bytes(), pictures_path(writer.path).read_bytes()) == closed
+    with open(pictures_path(writer.path), "rb") as file:
+        assert make_reader(file, validate_crcs=True).get_summary().statistics.message_count == 3
+
+
+@pytest.mark.parametrize("length", [0, MESSAGE_HEAD.size - 10])
+def test_a_record_without_room_for_a_picture_s_head_is_none(log, closed_log, tmp_path, length):
+    forged = MESSAGE_HEAD.pack(5, length, 1, 0, 0, 0)
+    path = log.write(tmp_path, pictures=log.pictures + forged)
+    assert close_killed(path) == TornBytes(pictures=len(forged))
+    assert pictures_path(path).read_bytes() == closed_log.pictures
 
 
 def test_pictures_whose_file_has_lost_its_beginning_are_left_alone(log, tmp_path):
