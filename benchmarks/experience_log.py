@@ -4,7 +4,8 @@
 
 Appends are one write() each, with fsync every second in the background; reads check every checksum. With `--session`
 they are those of a session, whose pictures are what a camera sees and not noise; it is not changed. Compressed pictures
-are one write() more. Times are those of the thread's processor, which others' work lengthens less than the clock's.
+are one write() more. Steps per second are by the time of the thread's processor, which others' work lengthens less than
+the clock's; what a single append took (`append_*_ms`) is by the clock.
 """
 
 from __future__ import annotations
@@ -110,8 +111,9 @@ def measure(spec: RobotSpec, steps: list[Step], pictures: PictureStorage) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--image", action="store_true", help="with a 64 x 64 camera picture of noise in every step")
-    parser.add_argument("--session", type=Path, help="of which the steps are; --steps at most")
+    origin = parser.add_mutually_exclusive_group()
+    origin.add_argument("--image", action="store_true", help="with a 64 x 64 camera picture of noise in every step")
+    origin.add_argument("--session", type=Path, help="of which the steps are; --steps at most")
     parser.add_argument("--pictures", choices=get_args(PictureFormat), default="raw")
     parser.add_argument("--quality", type=int, default=95, help="of a JPEG")
     parser.add_argument("--json", action="store_true")
