@@ -201,8 +201,8 @@ class ActorConfig(_Config):
         pictures are raw; viewers refuse or struggle with files that are several times as large.
       picture_format: how the log holds pictures: 'raw', 'png', the same to the bit in half of the space, or 'jpeg',
         nearly the same in a fifth, and then this is learned from, while the policy sees the pixels themselves: with
-        `model.hues`, what is measured differs a little between the two. To compress one of 64x64 pixels takes up to about
-        a millisecond before the command is sent, larger ones in proportion.
+        `model.hues`, what is measured differs a little between the two. To compress one of 64x64 pixels takes up to
+        about a millisecond before the command is sent, larger ones in proportion.
       jpeg_quality: 1 to 100; colours are kept at full resolution.
       snapshot_poll_s: how often the loader looks for a new policy.
       teacher_after_s: in lock-step, of a task that has a scripted teacher: an episode that has paid nothing, no reward

@@ -51,7 +51,8 @@ def complete(descriptor: int, header: LogHeader, log_times: np.ndarray) -> None:
     if chunked:
         first, last = int(log_times.min()), int(log_times.max())
         length = end - begin
-        head = CHUNK_HEAD.pack(Opcode.CHUNK, CHUNK_HEAD.size - 9 + length, first, last, length, 0, 0, length)
+        record_length = CHUNK_HEAD.size - RECORD_PREFIX.size + length
+        head = CHUNK_HEAD.pack(Opcode.CHUNK, record_length, first, last, length, 0, 0, length)
         _write(descriptor, head, begin - CHUNK_HEAD.size)
         os.fsync(descriptor)
 

@@ -14,13 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from daydreamer.experience.header import RECORD_PREFIX
 from daydreamer.experience.pictures import picture_spaces, pixel_bytes
-from daydreamer.experience.schema import reference_names, step_schema
+from daydreamer.experience.schema import CDR_ENCAPSULATION, reference_names, step_schema
 from daydreamer.experience.step import Step
 from daydreamer.spec import RobotSpec
-
-# Representation identifier CDR_LE and no options (OMG DDSI-RTPS 2.5, 10.2), read as a little-endian uint32.
-_ENCAPSULATION = 0x0100
 
 MESSAGE_OPCODE = 0x05
 # An MCAP message record (specification, "Message"): opcode, length of what follows, channel, sequence,
@@ -87,7 +85,7 @@ class StepEncoder:
         self._scalars.pack_into(
             self._buffer,
             0,
-            _ENCAPSULATION,
+            CDR_ENCAPSULATION,
             step.actor_life,
             step.sequence,
             step.monotonic_ns,
@@ -142,7 +140,7 @@ class StepDecoder:
         self._channel = channel
         self._spec, self._refers = spec, refers
         self._covered = slice(_FRAME.itemsize, self.record_size - 4)
-        self.frame = struct.pack("<BQH", MESSAGE_OPCODE, self.record_size - 9, channel)
+        self.frame = struct.pack("<BQH", MESSAGE_OPCODE, self.record_size - RECORD_PREFIX.size, channel)
 
     def records(self, data: bytes | memoryview) -> np.ndarray:
         """The records of `data`, which starts at one, whether they are sound or not."""
@@ -164,13 +162,13 @@ class StepDecoder:
         records = self.records(data)
         checks = {
             "no step record begins here": (records["opcode"] == MESSAGE_OPCODE)
-            & (records["length"] == self.record_size - 9)
+            & (records["length"] == self.record_size - RECORD_PREFIX.size)
             & (records["channel"] == self._channel),
             "its checksum does not fit its content": self._checksums(data, len(records)) == records["checksum"],
             "its message header contradicts its content": (records["message_sequence"] == records["sequence"])
             & (records["log_time"] == records["wall_ns"].view("<u8"))
             & (records["publish_time"] == records["wall_ns"].view("<u8"))
-            & (records["encapsulation"] == _ENCAPSULATION),
+            & (records["encapsulation"] == CDR_ENCAPSULATION),
             f"it is not of actor life {actor_life}": records["actor_life"] == actor_life,
         }
         count, reason = len(records), ""

@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from mcap.exceptions import McapError
@@ -29,7 +29,7 @@ FORMAT_VERSION, COMPRESSED_VERSION = "1", "2"
 """Of logs that hold all pixels, and of those that refer to compressed pictures."""
 _METADATA_NAME = "daydreamer"
 _MAXIMUM_BYTES = 1 << 18
-_COMPRESSED = ("png", "jpeg")
+_COMPRESSED = set(get_args(PictureFormat)) - {"raw"}
 _OPCODES = (Opcode.HEADER, Opcode.SCHEMA, Opcode.CHANNEL, Opcode.METADATA)
 # Opcode and content length of every MCAP record.
 RECORD_PREFIX = struct.Struct("<BQ")
@@ -150,7 +150,7 @@ def read_header(path: Path) -> LogHeader | None:
             "its own one."
         )
     pictures = metadata.get("picture_format", "raw")
-    if pictures not in (_COMPRESSED if version == COMPRESSED_VERSION else ("raw",)):
+    if pictures not in (_COMPRESSED if version == COMPRESSED_VERSION else {"raw"}):
         raise CorruptLog(path, 0, f"pictures as {pictures!r} are nothing that format version {version} has")
     try:
         spec = decode_json(spec_json, RobotSpec)

@@ -25,8 +25,9 @@ from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC
 
 from daydreamer.config import PictureFormat
+from daydreamer.experience.header import RECORD_PREFIX
 from daydreamer.experience.pictures import PictureStorage, decode, largest_file, picture_spaces
-from daydreamer.experience.schema import PICTURE_TOPIC, reference_names
+from daydreamer.experience.schema import CDR_ENCAPSULATION, PICTURE_TOPIC, reference_names
 from daydreamer.experience.step import Step
 from daydreamer.experience.stream import KernelStream
 from daydreamer.spec import RobotSpec
@@ -50,7 +51,6 @@ MSG: builtin_interfaces/Time
 int32 sec
 uint32 nanosec
 """
-_ENCAPSULATION = 0x0100  # CDR, little endian
 
 
 def pictures_path(log: Path) -> Path:
@@ -144,11 +144,11 @@ class PictureWriter:
         seconds, nanoseconds = divmod(step.wall_ns, 1_000_000_000)
         for key, channel in self._channels:
             content = self._storage.encode(step.observation[key])
-            length = MESSAGE_HEAD.size - 9 + self._payload.size + len(content)
+            length = MESSAGE_HEAD.size - RECORD_PREFIX.size + self._payload.size + len(content)
             parts += (
                 MESSAGE_HEAD.pack(Opcode.MESSAGE, length, channel, step.sequence, step.wall_ns, step.wall_ns),
                 self._payload.pack(
-                    _ENCAPSULATION,
+                    CDR_ENCAPSULATION,
                     seconds & 0xFFFFFFFF,
                     nanoseconds,
                     1,
@@ -159,7 +159,7 @@ class PictureWriter:
                 ),
                 content,
             )
-            end += 9 + length
+            end += RECORD_PREFIX.size + length
             ends.append(end)
             references += (end - len(content), len(content), zlib.crc32(content))
         self.stream.write(b"".join(parts))

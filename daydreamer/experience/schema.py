@@ -21,6 +21,8 @@ from daydreamer.spec import RobotSpec, Space
 STEP_TYPE = "daydreamer_msgs/msg/Step"
 STEP_TOPIC = "/daydreamer/step"
 PICTURE_TOPIC = "/daydreamer/pictures"
+# Representation identifier CDR_LE and no options (OMG DDSI-RTPS 2.5, 10.2), read as a little-endian uint32.
+CDR_ENCAPSULATION = 0x0100
 
 # Identifiers that rosidl accepts for message fields.
 _FIELD_NAME = re.compile(r"[a-z](?:_?[a-z0-9])*")
