@@ -1,6 +1,6 @@
 """Damages the files of a session, one at a time, and lets every command that reads sessions look at it.
 
-    python benchmarks/session_fuzz.py [--mutations 600] [--out benchmarks/results/session_fuzz.json]
+    python benchmarks/session_fuzz.py [--mutations 600] [--camera] [--out benchmarks/results/session_fuzz.json]
 
 A mutation changes bytes of a file (a bit, a digit, zeros, cut off, emptied, inserted, deeply nested), takes it away, or
 puts something else in its place (a link out of the session, a pipe, a folder, a hole of a terabyte). For each kind of
@@ -41,7 +41,7 @@ SECRET = "must not be read, and not be changed"
 REAL_EVERY = 50
 PICTURES_EVERY = 7
 """The quick way draws for one mutation in so many; drawing takes longer than all else together. It has no factor in
-common with the kinds of files or of mutations, 16 each, so that all of them have their turn."""
+common with the kinds of files or of mutations, 16 or 17 each, so that all of them have their turn."""
 COMMANDS = ("status", "doctor", "report", "pictures", "watch", "narrator", "replay", "lock")
 HARDLY_READ, NOT_SHOWN = ("checkpoints", "launch.json", "locks", "log", "policy"), ("status", "doctor", "lock")
 """Kinds of files that `report`, `watch` and `replay` show nothing of, and those who look at them."""
@@ -185,7 +185,7 @@ def kind_of(name: str) -> str:
         return "checkpoints (record)" if name.endswith("progress/metadata") else "checkpoints (arrays)"
     if folder in ("policy", "status", "dreams") and not name.endswith(".safetensors"):
         return f"{folder} ({Path(name).name})"
-    return folder
+    return "experience (pictures)" if name.endswith(".pictures.mcap") else folder
 
 
 def draw_mutations(session: Path, count: int, seed: int) -> list[Mutation]:
@@ -527,9 +527,12 @@ def fuzz(
     }
 
 
-def make_base(path: Path, steps: int = 420) -> None:
+WALK, CAMERA = ("walk",), ("burger", "reach_from_above", "--set", "actor.picture_format=png")
+
+
+def make_base(path: Path, what: Sequence[str] = WALK, steps: int = 420) -> None:
     """A session that has been trained, with what only a live one has added: every kind of file."""
-    command = [sys.executable, "-m", "daydreamer.cli.main", "train", "walk", "--preset", "tiny", "--steps", str(steps)]
+    command = [sys.executable, "-m", "daydreamer.cli.main", "train", *what, "--preset", "tiny", "--steps", str(steps)]
     subprocess.run([*command, "--train-ratio", "200", "--out", str(path)], check=True, stdout=subprocess.DEVNULL)
     add_live_files(path)
     seal_anew(path)
@@ -540,10 +543,11 @@ def add_live_files(path: Path) -> None:
     import msgspec
 
     from daydreamer.cli.launching import LaunchRecord
-    from daydreamer.experience.log import ExperienceWriter, list_logs
+    from daydreamer.experience.log import list_logs
     from daydreamer.experience.tail import LogTail
     from daydreamer.session.directory import Session
     from daydreamer.session.events import EventLog
+    from daydreamer.session.recording import begin_log
     from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status
     from daydreamer.storage.atomic import write_atomically
     from daydreamer.storage.files import make_folder
@@ -551,9 +555,8 @@ def add_live_files(path: Path) -> None:
     session = Session.open(path)
     life = max(list_logs(session.experience))
     steps = LogTail(list_logs(session.experience)[life], session.spec).read(200)
-    with ExperienceWriter(session.experience, session.spec, life + 1, 60.0, session.digest) as writer:
+    with begin_log(session) as writer:
         for step in steps:
-            step.actor_life = life + 1
             writer.append(step)
     status = read_process_status(session, "actor")
     assert isinstance(status, ActorStatus), "whoever logged has left it"
@@ -595,7 +598,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no further one is begun")
     parser.add_argument("--quick", action="store_true", help="leave out commands that do not open a file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--session", type=Path, help="whose copies are damaged; default: a new one")
+    origin = parser.add_mutually_exclusive_group()
+    origin.add_argument("--session", type=Path, help="whose copies are damaged; default: a new one that walks")
+    origin.add_argument("--camera", action="store_true", help="of a robot with a camera, whose pictures are PNG")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     options = parser.parse_args()
     worker = Worker()
@@ -603,7 +608,7 @@ def main() -> None:
         base = options.session
         if base is None:
             base = Path(directory).resolve() / "base"
-            make_base(base)
+            make_base(base, CAMERA if options.camera else WALK)
         mutations = draw_mutations(base, options.mutations, options.seed)
         results = fuzz(
             base, mutations, worker, lambda line: print(line, flush=True), quick=options.quick, minutes=options.minutes
