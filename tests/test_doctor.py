@@ -5,14 +5,17 @@ import json
 import shutil
 
 import jax
+import msgspec
 import numpy as np
 import pytest
 
 from daydreamer.cli.doctor import doctor
 from daydreamer.config import merge, resolve
-from daydreamer.doctor import examine
+from daydreamer.doctor import close_logs, examine
 from daydreamer.errors import UserError
+from daydreamer.experience.header import read_header
 from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.pictures import PictureStorage
 from daydreamer.experience.step import Step
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
@@ -117,6 +120,31 @@ def flip(path, position):
     damaged = bytearray(path.read_bytes())
     damaged[position] ^= 1
     path.write_bytes(damaged)
+
+
+def test_what_repair_cuts_off_a_log_and_its_pictures_is_told_apart(tmp_path):
+    """Of a log that has its end nothing is cut off."""
+    spec = msgspec.structs.replace(SPEC, observation={"x": Space((8, 8, 3), "uint8")})
+    session = Session.create(tmp_path / "seeing", resolve(find_robot("a1").preset("walk", "tiny", "twin")), spec)
+    two, flags = np.zeros(2, np.float32), (True, False, False, 0, False, 0)
+    with ExperienceWriter(session.experience, spec, 1, 1.0, pictures=PictureStorage("png")) as writer:
+        step = Step(1, 0, 0, 0, {"x": np.ones((8, 8, 3), np.uint8)}, two, two, 1.0, {"r": 1.0}, {}, *flags, 0.0)
+        writer.append(step)
+        unclosed = {path: path.read_bytes() for path in session.experience.iterdir()}
+    closed = {path: path.read_bytes() for path in unclosed}
+    log, pictures = sorted(unclosed)
+    for torn, said in (
+        ({pictures: 20}, "; 20 bytes of a torn picture were cut off"),
+        ({log: 10}, "; 10 bytes of a torn step were cut off"),
+        ({log: 10, pictures: 20}, "; 10 bytes of a torn step were cut off; 20 bytes of a torn picture were cut off"),
+        ({log: 0, pictures: 0}, ""),
+    ):
+        for path, size in torn.items():
+            record = unclosed[log][read_header(log).size :] if path == log else bytes(20)
+            path.write_bytes(unclosed[path] + record[:size])
+        assert [each.text for each in close_logs(session)] == [f"actor-0001.mcap has been closed{said}."]
+        assert {path: path.read_bytes() for path in unclosed} == closed
+    assert list(close_logs(session)) == []
 
 
 def test_everything_that_is_damaged_is_named_with_what_to_do(session):
