@@ -122,7 +122,7 @@ class BehaviorState(NamedTuple):
 
 
 class ContinuedState(NamedTuple):
-    """The same with dreams that go on; a type of its own, because checkpoints without them are of the other one.
+    """The same with dreams that go on, of which no checkpoint knows.
 
     Attributes:
       returns, log_entropy_scale: see `BehaviorState`.
@@ -134,6 +134,15 @@ class ContinuedState(NamedTuple):
     log_entropy_scale: Array
     ended: LatentState
     goes_on: Array
+
+    def with_learned(self, learned: BehaviorState) -> ContinuedState:
+        """With what was learned elsewhere, or before; all dreams begin anew."""
+        return self._replace(**learned._asdict(), goes_on=jnp.zeros(self.goes_on.shape))
+
+
+def without_dreams(behavior: BehaviorState | ContinuedState) -> BehaviorState:
+    """What outlives the learner: dreams are gone with it."""
+    return BehaviorState(behavior.returns, behavior.log_entropy_scale)
 
 
 class Actor:
