@@ -113,7 +113,7 @@ class TwinConfig(_Config):
         SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube, and
-        after twice as long what it has not moved; 0 for a robot that is left alone.
+        lays elsewhere what it has not moved in twice as much time of moving; 0 for a robot that is left alone.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
