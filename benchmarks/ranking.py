@@ -215,7 +215,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 label=f"policies of {session}",
             )
         axis.axline((5, 5), slope=1, color="0.7", linewidth=0.8, zorder=0)
-        axis.set_title(f"model of {name.removesuffix(' ' + CONTROLS[0])}: r = {model['agreement']['pearson']['r']}")
+        axis.set_title(f"{name.removesuffix(' ' + CONTROLS[0])}: r = {model['agreement']['pearson']['r']}", fontsize=9)
         axis.set_xlabel("reward a step in the twin")
     axes[0].set_ylabel("reward a step in the model")
     axes[0].legend(fontsize=6)
