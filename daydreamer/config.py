@@ -410,7 +410,8 @@ class LearnerConfig(_Config):
       imagination_horizon: imagined steps from each start.
       continued_share: share of the starts where dreams of the last gradient step ended, and not where the robot was: of
         each as likely as its future counts. Without them a critic never sees what the policy comes to after
-        `imagination_horizon`, which matters where no robot shows it. 0 without `--from-logs`, 0.5 with it.
+        `imagination_horizon`, which matters where no robot shows it. 0 while a robot does; 0.5 with `--from-logs`, and
+        for wishes that are trained.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To
