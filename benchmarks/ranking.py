@@ -5,7 +5,7 @@
 
 Every policy that a SESSION has kept, or each `--every`-th of them, and every FILE of a snapshot, acts in the twin by
 its mean for `--minutes`, as in `daydreamer evaluate`: what gets a fallen robot up does so, and is what its session has
-found. Each model is then asked for the policies that are of none of the sessions that it has seen, and what all models
+found. Each model is then asked for the policies that are of none of the sessions that it has seen, and what those
 expect is averaged ('mean', as `daydreamer rank --model`). Beside each are asked, as controls: the same networks
 untrained ('untrained'), and trained reward on untrained dynamics ('reward alone'). Correlations are of the reward a
 step, over policies, with 95 % intervals by a bootstrap over policies. A pair of policies violates the rank if the model
@@ -82,12 +82,14 @@ def main() -> int:
             if any(each.name not in known["policies"] for each in others):
                 known |= in_model(controlled(learned, control), others, options.starts, options.horizon)
                 keep()
-    if len(options.models) > 1:
+    if len(options.models) > 1 and CONTROLS[0] in options.controls:
         asked = [results["models"][f"{path.name} {CONTROLS[0]}"]["policies"] for path in options.models]
-        names = [name for name in asked[0] if all(name in each for each in asked)]
-        means = {name: {"reward": float(np.mean([each[name]["reward"] for each in asked]))} for name in names}
+        of_each = {name: [each[name]["reward"] for each in asked if name in each] for each in asked for name in each}
+        means = {name: {"reward": float(np.mean(values))} for name, values in of_each.items()}
         results["models"][f"mean of {len(asked)} {CONTROLS[0]}"] = {"policies": means}
     for name, model in results["models"].items():
+        if not model["policies"]:
+            continue  # it has seen them all
         model["agreement"] = agreement(results["truth"], model["policies"])
         print(name, json.dumps(model["agreement"]))
     keep()
@@ -213,7 +215,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
                 label=f"policies of {session}",
             )
         axis.axline((5, 5), slope=1, color="0.7", linewidth=0.8, zorder=0)
-        axis.set_title(f"model of {name.removesuffix(' ' + CONTROLS[0])}: r = {model['agreement']['pearson']['r']}")
+        axis.set_title(f"{name.removesuffix(' ' + CONTROLS[0])}: r = {model['agreement']['pearson']['r']}", fontsize=9)
         axis.set_xlabel("reward a step in the twin")
     axes[0].set_ylabel("reward a step in the model")
     axes[0].legend(fontsize=6)

@@ -113,7 +113,7 @@ class TwinConfig(_Config):
         SO-101's policy sees them, too, on hardware as well.
       initial_state: how the world begins, of those that the robot's folder has; null takes the first.
       attended_s: after how long somebody puts back what the robot has lost out of its reach, as the SO-101's cube, and
-        after twice as long what it has not moved; 0 for a robot that is left alone.
+        lays elsewhere what it has not moved in twice as much time of moving; 0 for a robot that is left alone.
       randomisation: see `RandomisationConfig`.
       distractors: see `DistractorConfig`; of twins whose folder says where they may be.
       incidents: what goes wrong and when, as --set twin.incidents='[{kind: push, start_s: 30}]'.
@@ -411,7 +411,8 @@ class LearnerConfig(_Config):
       imagination_horizon: imagined steps from each start.
       continued_share: share of the starts where dreams of the last gradient step ended, and not where the robot was: of
         each as likely as its future counts. Without them a critic never sees what the policy comes to after
-        `imagination_horizon`, which matters where no robot shows it. 0 without `--from-logs`, 0.5 with it.
+        `imagination_horizon`, which matters where no robot shows it. 0 while a robot does; 0.5 with `--from-logs`, and
+        for wishes that are trained.
       imagination_noise: how much of what the model does not foresee of the measurements disturbs them in imagination;
         0 imagines a world without it, 1 one as it is, and more one that asks for caution.
       imagination_scale: weight of what actor and critic learn in imagination; 0 leaves them what really happened. To

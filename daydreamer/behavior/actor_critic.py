@@ -122,7 +122,7 @@ class BehaviorState(NamedTuple):
 
 
 class ContinuedState(NamedTuple):
-    """The same with dreams that go on; a type of its own, because checkpoints without them are of the other one.
+    """The same with dreams that go on, of which no checkpoint knows.
 
     Attributes:
       returns, log_entropy_scale: see `BehaviorState`.
@@ -134,6 +134,15 @@ class ContinuedState(NamedTuple):
     log_entropy_scale: Array
     ended: LatentState
     goes_on: Array
+
+    def with_learned(self, learned: BehaviorState) -> ContinuedState:
+        """With what was learned elsewhere, or before; all dreams begin anew."""
+        return self._replace(**learned._asdict(), goes_on=jnp.zeros(self.goes_on.shape))
+
+
+def without_dreams(behavior: BehaviorState | ContinuedState) -> BehaviorState:
+    """What outlives the learner: dreams are gone with it."""
+    return BehaviorState(behavior.returns, behavior.log_entropy_scale)
 
 
 class Actor:
@@ -416,6 +425,7 @@ class ActorCritic:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
         if isinstance(behavior, ContinuedState):
+            metrics["behavior/continued"] = behavior.goes_on.mean()
             behavior = ended_dreams(behavior, imagined.last, discount, jax.random.fold_in(key, 1))
         log_entropy_scale = jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)
         return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
@@ -439,7 +449,7 @@ class ActorCritic:
         The model predicts means. A world in which they come true is calmer than the one there is: an actor that has
         only dreamed in it walks where one slip is the end. So each imagined step is disturbed by what the model did
         not foresee at some step of the same replayed sequence (a bootstrap of its residuals; cf. Chua et al. 2018,
-        who sample from what their models predict).
+        who sample from what their models predict); one that goes on where another ended, of some replayed sequence.
 
         Args:
           chosen: indices `[starts]` of the starting positions, see `choose_starts`.

@@ -215,8 +215,8 @@ class DreamModel:
             vector = self._vector(seen)
             if not (np.isfinite(vector).all() and np.isfinite(rewards[number])):
                 raise UserError(f"What the model of {self._session.path} predicts is not finite; use another session.")
-            told_by = bool(outside[number]), action is not None
-            robots.append(Imagined(seen, float(rewards[number]), self._figures(vector), float(alive[number]), *told_by))
+            how = {"outside": bool(outside[number]), "operated": action is not None}
+            robots.append(Imagined(seen, float(rewards[number]), self._figures(vector), float(alive[number]), **how))
         return moment, robots
 
     def _vector(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -122,21 +122,13 @@ def _read_others(session: Session) -> LoggedSteps:
     return LoggedSteps(session.spec, rows, {})
 
 
-def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int, acting: bool = False) -> np.ndarray:
+def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int) -> np.ndarray:
     """Where stretches of `length` steps begin, spread over the whole log; at most `count`.
-
-    Args:
-      acting: only those in which a policy chose every action, if there are enough of them. Where chance, or what gets a
-        fallen robot up, is at work, no policy has to answer for what comes next.
 
     Raises:
       UserError: there are too few of them.
     """
-    starts = spread_windows(steps.rows["is_first"], length, len(steps) if acting else count)
-    if acting:
-        chosen_before = np.concatenate(((0,), np.cumsum(steps.rows["by_policy"])))
-        by_policy = starts[chosen_before[starts + length] - chosen_before[starts] == length]
-        starts = spread(by_policy if len(by_policy) >= LEAST_WINDOWS else starts, count)
+    starts = spread_windows(steps.rows["is_first"], length, count)
     if len(starts) < LEAST_WINDOWS:
         raise UserError(
             f"{session.path} has {steps.minutes:.1f} minutes of experience, in which {len(starts)} stretches of "
@@ -144,6 +136,21 @@ def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int
             f"on: '{session.resume_command()}'."
         )
     return starts
+
+
+def windows_of_policy(steps: LoggedSteps, length: int, count: int) -> np.ndarray:
+    """The same of stretches in which a policy chose every action; none if there are too few that do not overlap.
+
+    Where chance, or what gets a fallen robot up, is at work, no policy has to answer for what comes next.
+    """
+    starts = spread_windows(steps.rows["is_first"], length, len(steps))
+    chosen_before = np.concatenate(((0,), np.cumsum(steps.rows["by_policy"])))
+    starts = starts[chosen_before[starts + length] - chosen_before[starts] == length]
+    apart, end = 0, 0
+    for start in starts:
+        if start >= end:
+            apart, end = apart + 1, start + length
+    return spread(starts, count) if apart >= LEAST_WINDOWS else starts[:0]
 
 
 def find_window(session: Session, steps: LoggedSteps, length: int, minute: float | None) -> int:

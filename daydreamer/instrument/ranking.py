@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from daydreamer.errors import SpecMismatch, UserError
-from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged
+from daydreamer.instrument.logged import CONTEXT_S, LoggedSteps, choose_windows, read_logged, windows_of_policy
 from daydreamer.instrument.rollouts import DreamWorld
 from daydreamer.instrument.trust import Trust, measure_trust, require_trust
+from daydreamer.learner.dream import spread
 from daydreamer.learner.learned import Learned, read_learned
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import SnapshotMetadata, read_snapshot_metadata
@@ -79,7 +80,7 @@ class Ranked:
       figures: by quantity, means over the steps.
       occurrences_per_minute: by what the robot 'did'.
       ends: probability that the episode ends within the horizon.
-      far: share of its steps that are unlike all that the model has seen.
+      far: share of its steps that are unlike all that the model, or that of several which knows it least, has seen.
       beats_next: share of the drawn sets of starting states in which it earns more than the next one; None of the last.
     """
 
@@ -104,10 +105,27 @@ class Asked:
     Attributes:
       learned: the model.
       trust: see `Trust`.
+      begins_with_policy: whether policies begin in it where one has acted; else anywhere in its log.
     """
 
     learned: Learned
     trust: Trust
+    begins_with_policy: bool = True
+
+    @property
+    def warnings(self) -> list[str]:
+        """One sentence each."""
+        session, told = self.learned.session, []
+        if not self.begins_with_policy:
+            told.append(
+                f"Hardly any policy has acted in the log of {session.path}: policies begin anywhere in it, where the "
+                "robot lay as well."
+            )
+        if session.is_offline and session.presentation.figures:
+            told.append(
+                f"The model of {session.path} has learned from logs: it tells reward, but no speed and no falls."
+            )
+        return told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +146,10 @@ class Ranking:
     @property
     def warnings(self) -> list[str]:
         """One sentence each."""
-        return [
-            f"The model was never near where policy {each.candidate.name} goes in {each.far:.0%} of its steps: what it "
+        of_models = [warning for each in self.models for warning in each.warnings]
+        model = "The model" if len(self.models) == 1 else "A model"
+        return of_models + [
+            f"{model} was never near where policy {each.candidate.name} goes in {each.far:.0%} of its steps: what it "
             f"says of it is a guess. Try it in the twin, or rank by a session that has been there."
             for each in self.policies
             if each.is_far
@@ -210,20 +230,21 @@ def rank(
     candidates = find_candidates(session, wanted)
     noise = None if samples else 0.0
     policies = [Policy.load(each.path, session.spec, seed, noise) for each in candidates]
-    models, dreams = [], list[list[Dreamed]]()
-    for path in (directory, *beside):
+    models, worlds = [], []
+    for path in dict.fromkeys(each.resolve() for each in (directory, *beside)):  # each of them once
         learned = read_learned(path)
         require_same_robot(learned, session)
         steps = read_logged(learned.session)
         trust = measure_trust(learned, steps)
         require_trust(learned, trust, "rank policies")
-        models.append(Asked(learned, trust))
-        world = make_world(learned, steps, starts, seed)
-        dreams.append([])
-        for candidate, policy in zip(candidates, policies, strict=True):
-            dreams[-1].append(dream_of(candidate, policy, world, horizon_s))
-            on_policy(sum(map(len, dreams)), len(policies) * (1 + len(beside)))
-    pooled = [pool(each) for each in zip(*dreams, strict=True)]
+        worlds.append(make_world(learned, steps, starts, seed))
+        models.append(Asked(learned, trust, worlds[-1].begins_apart))
+    dreams: list[list[Dreamed]] = [[] for _ in candidates]
+    for world in worlds:
+        for candidate, policy, dreamed in zip(candidates, policies, dreams, strict=True):
+            dreamed.append(dream_of(candidate, policy, world, horizon_s))
+            on_policy(sum(map(len, dreams)), len(policies) * len(worlds))
+    pooled = [pool(each) for each in dreams]
     return Ranking(models, horizon_s, len(pooled[0].reward) if pooled else 0, order(pooled, seed))
 
 
@@ -237,11 +258,13 @@ def require_same_robot(learned: Learned, session: Session) -> None:
 
 
 def make_world(learned: Learned, steps: LoggedSteps, starts: int, seed: int) -> DreamWorld:
-    """The model as a place for policies to act in, from so many states of the log in which one did act."""
+    """The model as a place for policies to act in, from so many states of the log in which one did act, if it did."""
     context = max(2, steps.spec.steps(CONTEXT_S))
     anywhere = choose_windows(learned.session, steps, context, starts)
-    acting = choose_windows(learned.session, steps, context, starts, acting=True)
-    return DreamWorld(learned, steps, acting, context, seed, known=anywhere)
+    acted = windows_of_policy(steps, context, starts)
+    if not len(acted):
+        return DreamWorld(learned, steps, anywhere, context, seed)
+    return DreamWorld(learned, steps, acted, context, seed, known=anywhere)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,19 +319,26 @@ def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s:
 
 
 def pool(dreams: Sequence[Dreamed]) -> Dreamed:
-    """What a policy came to in several models, as if it were one; what one of them cannot tell is left out."""
+    """What a policy came to in several models, each of which says as much; what one of them cannot tell is left out.
 
-    def joined(values: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    How far it goes is said of the model that knows it least.
+    """
+    least = min(len(each.reward) for each in dreams)
+
+    def joined(values: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([spread(each, least) for each in values])
+
+    def by_name(values: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         names = [name for name in values[0] if all(name in each for each in values)]
-        return {name: np.concatenate([each[name] for each in values]) for name in names}
+        return {name: joined([each[name] for each in values]) for name in names}
 
     return Dreamed(
         candidate=dreams[0].candidate,
-        reward=np.concatenate([each.reward for each in dreams]),
-        figures=joined([each.figures for each in dreams]),
-        occurrences_per_minute=joined([each.occurrences_per_minute for each in dreams]),
-        ends=np.concatenate([each.ends for each in dreams]),
-        far=float(np.mean([each.far for each in dreams])),
+        reward=joined([each.reward for each in dreams]),
+        figures=by_name([each.figures for each in dreams]),
+        occurrences_per_minute=by_name([each.occurrences_per_minute for each in dreams]),
+        ends=joined([each.ends for each in dreams]),
+        far=max(each.far for each in dreams),
     )
 
 

@@ -90,6 +90,7 @@ class DreamWorld:
     Attributes:
       session: whose model it is.
       starts: from where.
+      begins_apart: whether that is not anywhere in the log.
       readouts: what can be told of an imagined measurement, by quantity.
       experience: the log, as far as it is compared with.
       far: a greater novelty than this is of situations that are unlike all of the log.
@@ -111,6 +112,7 @@ class DreamWorld:
           known: where those begin that stand for all of the log, `[stretches]`; the same ones if None.
         """
         self.session = learned.session
+        self.begins_apart = known is not None
         self.readouts = find_readouts(steps)
         self._model = learned.agent.world_model
         self._parameters = jax.device_put(learned.parameters)

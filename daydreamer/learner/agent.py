@@ -32,7 +32,7 @@ class TrainState(NamedTuple):
         members, see `models.members`.
       slow_critic: exponential average of the critic, for targets.
       optimizer: state of the optimizer.
-      behavior: see `BehaviorState`.
+      behavior: see `BehaviorState` and `ContinuedState`.
       key: of all randomness to come.
       updates: gradient steps applied.
       skipped: gradient steps not applied, see `Agent.update`.

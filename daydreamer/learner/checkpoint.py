@@ -25,6 +25,7 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 import zstandard
 
+from daydreamer.behavior.actor_critic import ContinuedState, without_dreams
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.learner.agent import TrainState
 from daydreamer.session.seal import CorruptCheckpoint, Progress, Seal, read_seal
@@ -72,7 +73,7 @@ class Checkpointer:
             if step in self._manager.all_steps():
                 return durable
             # A copy: the next gradient step overwrites the buffers in place.
-            arrays = jax.tree.map(np.array, state)
+            arrays = jax.tree.map(np.array, _lasting(state))
             seal = Seal(progress=progress, layout=layout_digest(arrays), content=content_digest(arrays)).closed()
             items = ocp.args.Composite(
                 state=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(msgspec.to_builtins(seal))
@@ -98,7 +99,10 @@ class Checkpointer:
                 self._on_event("checkpoint_damaged", error=str(error))
                 self.set_aside(step)
             else:
-                return jax.tree.map(jax.numpy.array, state), progress
+                state = jax.tree.map(jax.numpy.array, state)
+                if isinstance(template.behavior, ContinuedState):
+                    state = state._replace(behavior=template.behavior.with_learned(state.behavior))
+                return state, progress
         return None
 
     def set_aside(self, step: int) -> None:
@@ -179,7 +183,7 @@ class Checkpointer:
 
 
 def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainState, Progress]:
-    """A checkpoint with its arrays in numpy, if all its checksums fit. Changes nothing.
+    """A checkpoint with its arrays in numpy, and no dreams that go on, if all its checksums fit. Changes nothing.
 
     Args:
       template: a train state, or its shapes and types as `jax.eval_shape` gives them.
@@ -190,6 +194,7 @@ def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainSta
       SpecMismatch: it belongs to another robot.
       UserError: it belongs to networks of other sizes.
     """
+    template = _lasting(template)
     seal = read_seal(path)
     if seal.progress.spec_hash != spec_hash:
         raise SpecMismatch(
@@ -211,6 +216,11 @@ def read_checkpoint(path: Path, template: Any, spec_hash: str) -> tuple[TrainSta
     if content_digest(state) != seal.content:
         raise CorruptCheckpoint(path, "the checksum of its arrays does not fit")
     return state, seal.progress
+
+
+def _lasting(state: TrainState) -> TrainState:
+    """What a checkpoint has of a state, or of its shapes."""
+    return state._replace(behavior=without_dreams(state.behavior))
 
 
 def layout_digest(tree: Any) -> str:

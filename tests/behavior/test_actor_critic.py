@@ -375,6 +375,7 @@ def test_what_goes_on_is_learned_from_and_nothing_else():
     assert fresh.goes_on.shape == (round(0.25 * behavior.config.imagination_starts),)
     elsewhere = fresh._replace(ended=jax.tree.map(lambda x: x + 1.0, fresh.ended))
     following, once = update(fresh)
+    assert once["behavior/continued"] == 0.0 < update(following)[1]["behavior/continued"] <= 1.0
     assert update(elsewhere)[1]["loss/critic"] == once["loss/critic"]
     assert update(elsewhere._replace(goes_on=jnp.ones_like(fresh.goes_on)))[1]["loss/critic"] != once["loss/critic"]
     assert following.goes_on.any() and np.isfinite(following.ended.vector).all() and following.ended.vector.any()

@@ -11,16 +11,29 @@ import pytest
 from daydreamer.cli import rank as command
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.instrument import ranking
-from daydreamer.instrument.logged import LEAST_WINDOWS, choose_windows, find_readouts, read_logged
-from daydreamer.instrument.ranking import Asked, Dreamed, Ranking, dream_of, find_candidates, make_world, order, rank
+from daydreamer.instrument.logged import LEAST_WINDOWS, find_readouts, read_logged, windows_of_policy
+from daydreamer.instrument.ranking import (
+    Asked,
+    Dreamed,
+    Ranking,
+    dream_of,
+    find_candidates,
+    make_world,
+    order,
+    pool,
+    rank,
+)
 from daydreamer.instrument.trust import Trust
 from daydreamer.learner.dream import spread_windows
 from daydreamer.learner.learned import read_learned
 from daydreamer.policy.policy import Policy
 from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
+from daydreamer.session.demonstrated import Recorded
 from daydreamer.session.directory import Session
 
 STARTS, HORIZON_S = 16, 0.5
+TRUST = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: 0.7})
+RECORDED = Recorded(path="/logs", digest="0" * 64, robot="a1", body="twin", steps=1, reward=0.0, held_out_steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +59,7 @@ def make_ranking(session, dreamed):
 
     def make(*rewards, **changes):
         dreams = [dataclasses.replace(dreamed, reward=np.asarray(each), **changes) for each in rewards]
-        trust = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: 0.7})
-        return Ranking([Asked(read_learned(session.path), trust)], HORIZON_S, STARTS, order(dreams))
+        return Ranking([Asked(read_learned(session.path), TRUST)], HORIZON_S, STARTS, order(dreams))
 
     return make
 
@@ -56,11 +68,12 @@ def test_policies_begin_where_one_has_acted_if_that_was_often_enough(session):
     steps, length = read_logged(session), 4
     by_policy = np.zeros(len(steps), np.float32)
     steps = dataclasses.replace(steps, rows=dict(steps.rows) | {"by_policy": by_policy})
-    anywhere = choose_windows(session, steps, length, STARTS)
-    np.testing.assert_array_equal(choose_windows(session, steps, length, STARTS, acting=True), anywhere)
-    by_policy[-LEAST_WINDOWS - length :] = 1.0
-    starts = choose_windows(session, steps, length, STARTS, acting=True)
-    assert len(starts) == STARTS and starts.min() >= len(steps) - LEAST_WINDOWS - length
+    assert not len(windows_of_policy(steps, length, STARTS))
+    by_policy[-LEAST_WINDOWS - length :] = 1.0  # as many stretches, which overlap
+    assert not len(windows_of_policy(steps, length, STARTS))
+    by_policy[-LEAST_WINDOWS * length :] = 1.0
+    starts = windows_of_policy(steps, length, STARTS)
+    assert len(starts) == STARTS and starts.min() == len(steps) - LEAST_WINDOWS * length
 
 
 def test_a_dream_is_of_what_the_sensors_can_say(session, world, dreamed):
@@ -112,20 +125,36 @@ def test_a_policy_that_goes_where_the_model_has_not_been_is_marked(make_ranking,
     assert "never near where policy" in capsys.readouterr().out
 
 
-def test_what_several_models_expect_is_pooled(session, monkeypatch, capsys):
+def test_what_several_models_expect_is_pooled(session, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(ranking, "require_trust", lambda learned, trust, purpose: None)  # it has hardly learned
+    other = shutil.copytree(session.path, tmp_path / "other")
     done = []
     options = {"starts": STARTS, "horizon_s": HORIZON_S, "on_policy": lambda *each: done.append(each)}
-    one = rank(session.path, ["newest"], **options)
-    both = rank(session.path, ["newest"], beside=[session.path], **options)
+    one = rank(session.path, ["newest"], beside=[session.path], **options)  # the same one
+    both = rank(session.path, ["newest"], beside=[other], **options)
     assert done == [(1, 1), (1, 2), (2, 2)] and [len(each.models) for each in (one, both)] == [1, 2]
     assert both.starts == 2 * one.starts == 2 * STARTS
-    # The same model twice: the same mean, and its interval is narrower.
+    # Of equals the mean is the same.
     (alone,), (pooled,) = one.policies, both.policies
     assert pooled.reward.mean == pytest.approx(alone.reward.mean) and pooled.far == pytest.approx(alone.far)
     assert pooled.figures.keys() == alone.figures.keys()
     command._show(both)
     assert capsys.readouterr().out.count(", gradient step 100: ") == 2
+
+
+def test_each_model_says_as_much_however_much_its_log_has(dreamed):
+    few = dataclasses.replace(dreamed, reward=np.zeros(10), ends=np.zeros(10), figures={}, far=0.1)
+    many = dataclasses.replace(dreamed, reward=np.ones(90), ends=np.zeros(90), far=0.7)
+    pooled = pool([few, many])
+    assert pooled.reward.mean() == 0.5 and len(pooled.reward) == 20 and pooled.far == 0.7 and not pooled.figures
+
+
+def test_what_a_model_cannot_tell_is_said(session):
+    offline = Session(session.path, msgspec.structs.replace(session.record, logs=(RECORDED,)), session.digest)
+    learned = dataclasses.replace(read_learned(session.path), session=offline)
+    never, of_logs = Asked(learned, TRUST, begins_with_policy=False).warnings
+    assert "Hardly any policy has acted" in never and "no speed and no falls" in of_logs
+    assert not Asked(read_learned(session.path), TRUST).warnings
 
 
 def test_a_model_of_another_robot_is_not_asked_beside(session):

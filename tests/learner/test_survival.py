@@ -6,18 +6,21 @@ import shutil
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 
+from daydreamer.behavior.actor_critic import BehaviorState
 from daydreamer.config import merge, resolve
-from daydreamer.learner.agent import NORM_WARMUP_UPDATES
+from daydreamer.learner.agent import NORM_WARMUP_UPDATES, Agent
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer
 from daydreamer.learner.learner import Learner
 from daydreamer.policy.snapshot import latest_snapshot, read_snapshot
+from daydreamer.replay import Replay
 from daydreamer.robots.registry import find_robot
 from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.session.directory import Session
-from daydreamer.session.seal import checkpoint_paths
+from daydreamer.session.seal import Progress, checkpoint_paths
 from daydreamer.spec import RobotSpec, Space
 from daydreamer.telemetry.dreams import list_dreams
 
@@ -155,6 +158,32 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used(session
         checkpointer.close()
         assert [path.name for path in checkpoint_paths(copy)] == ["2", "3"]
         assert (copy / f"3{SET_ASIDE_SUFFIX}").is_dir()
+
+
+def test_a_checkpoint_is_the_same_whether_dreams_go_on_or_not(tmp_path):
+    config = resolve(SETTINGS)
+
+    def begun(share):
+        learner = msgspec.structs.replace(config.learner, continued_share=share, updates_per_dispatch=2)
+        agent = Agent(SPEC, config.model, learner)
+        shapes = jax.eval_shape(lambda: agent.initialize(0))
+        return agent, jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)  # nothing is compiled
+
+    (agent, fresh), (_, without) = begun(0.5), begun(0.0)
+    shapes = jax.eval_shape(lambda: fresh)
+    replay = Replay(SPEC, config.learner.replay_capacity).state
+    assert jax.tree.map(str, jax.eval_shape(agent.update, shapes, replay)[0]) == jax.tree.map(str, shapes)
+
+    dreaming = fresh.behavior._replace(
+        log_entropy_scale=jnp.float32(3.0), goes_on=jnp.ones_like(fresh.behavior.goes_on)
+    )
+    progress = Progress(spec_hash=SPEC.hash, env_steps=0, cursors={}, policy_version=1)
+    with contextlib.closing(Checkpointer(tmp_path)) as checkpointer:
+        checkpointer.save(fresh._replace(behavior=dreaming), progress)
+        restored, _ = checkpointer.restore(fresh, SPEC.hash)
+        elsewhere, _ = checkpointer.restore(without, SPEC.hash)
+    assert restored.behavior.log_entropy_scale == elsewhere.behavior.log_entropy_scale == 3.0
+    assert not restored.behavior.goes_on.any() and type(elsewhere.behavior) is BehaviorState
 
 
 def test_without_any_good_checkpoint_learning_begins_anew_from_all_experience(session):

@@ -263,17 +263,19 @@ def test_a_cube_that_is_lost_is_put_back_after_a_while_if_somebody_is_there(atte
         assert lost == (not put_back)
 
 
-def test_a_cube_that_nothing_moves_is_laid_elsewhere_in_time():
+def test_a_cube_that_the_arm_does_not_get_hold_of_is_laid_elsewhere_in_time():
     with make_twin(camera="false", attended_s=2.0) as twin:
 
-        def wait(seconds):
+        def wait(seconds, moves=True):
             for _ in range(round(seconds / 0.1)):
                 twin.advance(0.1)
+                twin.data.qvel[twin.velocity_at] = 0.2 * moves
                 twin.read()
 
         wait(3.8)
         twin.data.joint("cube").qpos[1] += 0.01  # a push: the time begins anew
         wait(3.8)
+        wait(9.0, moves=False)  # as while a robot is paused
         lay_m = twin.cube_m
         assert twin.put_back == 0
         wait(0.6)

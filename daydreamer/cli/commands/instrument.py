@@ -42,11 +42,12 @@ def rank(
 ) -> None:
     """Rank policies in a session's world model, without a step of the robot: reward, speed and falls of each.
 
-    Each policy acts inside the model from many states of the session's log. The intervals say what other states would
-    have changed. A model whose predictions are no better than 'nothing changes' is not asked; and it is said of which
-    policies it knows nothing, because they go where it has never been.
+    Each policy acts inside the model from many states of the session's log in which a policy acted. The intervals say
+    what other states would have changed. A model whose predictions are no better than 'nothing changes' is not asked;
+    and it is said of which policies it knows nothing, because they go where it has never been.
 
-    Policies of other sessions it ranked badly when that was measured: read docs/ranking.md before you choose.
+    A model of one session knows the gaits of that one. To rank policies of others, learn a model from the logs of many
+    (daydreamer train ... --from-logs); docs/ranking.md says how well that goes.
 
     As in: daydreamer rank sessions/monday all sessions/tuesday
     """

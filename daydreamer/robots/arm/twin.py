@@ -19,9 +19,11 @@ CUBE_MARGIN_M = 0.01
 
 TOUCHED_M = 0.005
 """By which a cube that the arm has touched has moved."""
+MOVES_RAD_S = 0.05
+"""An arm whose joints all turn more slowly than this waits, or holds the cube."""
 UNTOUCHED = 2.0
-"""Times `attended_s`, after which somebody takes a cube out of a corner in which the arm does not get hold of it: when
-a live session asks its operator to intervene, too."""
+"""Times `attended_s`, for which the arm has moved in vain: somebody then lays the cube elsewhere, as out of a corner in
+which the jaws do not get about it. It is when a live session asks its operator to intervene, too."""
 
 
 def place_cube(table: Table, twin: Twin, random: np.random.Generator) -> None:
@@ -63,7 +65,7 @@ class ArmTwin(Twin):
     def reset(self, state: str | None = None, seed: int | None = None) -> None:
         """See `Twin.reset`."""
         self._exposure = Exposure()
-        self._inside_s = self._touched_s = 0.0
+        self._inside_s = self._looked_s = self._in_vain_s = 0.0
         self._lay_m = np.full(3, np.inf)
         self.put_back = 0
         super().reset(state, seed)
@@ -76,15 +78,18 @@ class ArmTwin(Twin):
         return signals
 
     def _attend(self) -> None:
-        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would, or where
-        nothing has moved it for longer.
+        """Puts the cube back once it has been out of the trays for a while, as whoever reads the notice would, or lays
+        it elsewhere once the arm has moved for longer without moving it.
         """
         time_s, patience_s, cube_m = self.data.time, self.config.attended_s, self.cube_m
         if not self._table.is_outside(cube_m):
             self._inside_s = time_s
         if np.linalg.norm(cube_m - self._lay_m) > TOUCHED_M:
-            self._lay_m, self._touched_s = cube_m, time_s
-        is_lost = time_s - self._inside_s > patience_s or time_s - self._touched_s > UNTOUCHED * patience_s
+            self._lay_m, self._in_vain_s = cube_m, 0.0
+        elif np.abs(self.data.qvel[self.velocity_at]).max() > MOVES_RAD_S:
+            self._in_vain_s += time_s - self._looked_s
+        self._looked_s = time_s
+        is_lost = time_s - self._inside_s > patience_s or self._in_vain_s > UNTOUCHED * patience_s
         if patience_s > 0.0 and is_lost:
             place_cube(self._table, self, self._random)
             self.data.joint("cube").qvel[:] = 0.0
