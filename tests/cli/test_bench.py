@@ -33,6 +33,7 @@ def test_figures_for_programs():
     assert measured["device"] and measured["jax"]
 
 
+@pytest.mark.long  # it compiles; that the reference can be traced is looked at below, and the command above
 def test_the_learner_is_timed():
     measured = figures("learner", "--workload", "tiny", "--seconds", "0.1")
     assert measured["workload"] == "tiny"

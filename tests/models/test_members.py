@@ -95,7 +95,7 @@ def test_the_guard_lowers_the_reward_of_what_members_disagree_about_and_of_nothi
     @jax.jit
     def lower(features, batch):
         sample = ActionSample(action, action)
-        imagined = Imagined(features, None, sample, jnp.ones(features.shape[:-1]), None, None)
+        imagined = Imagined(features, None, sample, jnp.ones(features.shape[:-1]), None, None, None)
         guarded, metrics = behavior._guarded(members, parameters, imagined, batch)
         return guarded.reward, metrics
 
