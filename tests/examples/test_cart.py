@@ -31,6 +31,7 @@ def test_its_own_tests_pass(installed, cart_package, left_out, count):
     assert status == 0 and "passed" in output and f"{count} deselected" in output, output
 
 
+@pytest.mark.long
 def test_it_learns_in_lock_step(cart_compiled):
     session = Session.open(cart_compiled)
     assert session.record.robot_package == "cart-robot"

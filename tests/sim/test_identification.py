@@ -90,6 +90,7 @@ def test_a_rehearsal_begins_where_the_robot_was(motion):
     twin.close()
 
 
+@pytest.mark.long
 def test_a_search_finds_a_twin_that_repeats_the_log_better(motion, monkeypatch):
     """Also stretches that it has not seen; the figures themselves take a whole search, see benchmarks."""
     monkeypatch.setattr(identification, "GENERATIONS", 5)
