@@ -124,6 +124,13 @@ def bus(arm):
         yield ServoBus(port, answer_s=0.05)  # this machine may be busy, and the servos with it
 
 
+@pytest.fixture
+def patient_bus(arm):
+    """Where every servo answers, and begins are many: each waits for a second servo of every id."""
+    with contextlib.closing(SerialPort(arm.port)) as port:
+        yield ServoBus(port, answer_s=0.15)
+
+
 def refusal(arm, bus, **arguments):
     with pytest.raises(UserError) as refused:
         ArmServos(bus, **arguments)
@@ -202,23 +209,25 @@ def test_a_servo_that_is_not_as_it_should_be(arm, bus, register, value, words):
     assert "2 (shoulder_lift)" in (said := refusal(arm, bus)) and words in said
 
 
-def test_the_calibration_of_another_arm_is_refused(arm, bus, tmp_path):
+def test_the_calibration_of_another_arm_is_refused(arm, patient_bus, tmp_path):
     own = {
         name: {"id": joint + 1, "drive_mode": 0, "homing_offset": offset, "range_min": lower, "range_max": upper}
         for joint, (name, (offset, lower, upper)) in enumerate(zip(JOINTS, calibration(), strict=True))
     }
     path = tmp_path / "arm.json"
     path.write_text(json.dumps(own))
-    ArmServos(bus, path)
+    ArmServos(patient_bus, path)
     own["elbow_flex"]["homing_offset"] += 17
     path.write_text(json.dumps(own))
-    assert "is the calibration of another arm: for elbow_flex it has id 3" in refusal(arm, bus, calibration=path)
+    assert "is the calibration of another arm: for elbow_flex it has id 3" in refusal(
+        arm, patient_bus, calibration=path
+    )
     del own["gripper"]
     path.write_text(json.dumps(own))
-    assert "of another kind of arm: it lacks gripper" in refusal(arm, bus, calibration=path)
+    assert "of another kind of arm: it lacks gripper" in refusal(arm, patient_bus, calibration=path)
     path.write_text("{}]")
-    assert "is no calibration" in refusal(arm, bus, calibration=path)
-    assert "cannot be read" in refusal(arm, bus, calibration=tmp_path / "nowhere.json")
+    assert "is no calibration" in refusal(arm, patient_bus, calibration=path)
+    assert "cannot be read" in refusal(arm, patient_bus, calibration=tmp_path / "nowhere.json")
 
 
 def test_a_port_that_cannot_be_used_is_told_with_its_cure(arm, bus, tmp_path):
