@@ -14,6 +14,7 @@ from jax import Array
 from daydreamer.config import LearnerConfig
 from daydreamer.contract.task import Hindsight
 from daydreamer.experience.step import Step
+from daydreamer.models.transforms import along
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.spec import RobotSpec
 
@@ -249,7 +250,7 @@ def sample(
     if mirrored:
         flip = jax.random.bernoulli(mirror_key, 0.5, (batch_size, 1))
         rows |= {
-            name: jnp.where(flip.reshape(flip.shape + (1,) * (values.ndim - 2)), mirror(name, values, spec), values)
+            name: jnp.where(along(flip, values), mirror(name, values, spec), values)
             for name, values in rows.items()
             if name == "action" or name.startswith("observation/")
         }
@@ -273,7 +274,7 @@ def _with_hindsight(
     """Some of the sequences `[batch, time, ...]` with other wishes; `chosen` are `[batch, 1]`."""
     wished, paid = hindsight(observation)
     changed = {
-        key: jnp.where(chosen.reshape(-1, *[1] * (values.ndim - 1)), values, observation[key])
+        key: jnp.where(along(chosen, values), values, observation[key])
         for key, values in wished.items()
         if values is not observation[key]
     }
@@ -288,8 +289,7 @@ def _with_inherited(rows: dict[str, Array], inherited: InheritedExperience, key:
     own = batch_size - jnp.round(inherited.share * batch_size)
     theirs = jnp.arange(batch_size) >= own
     return {
-        name: jnp.where(theirs.reshape(-1, *[1] * (values.ndim - 1)), inherited.rows[name][index], values)
-        for name, values in rows.items()
+        name: jnp.where(along(theirs, values), inherited.rows[name][index], values) for name, values in rows.items()
     }
 
 

@@ -15,7 +15,13 @@ from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.members import Members
 from daydreamer.models.rssm import LatentState, imagine_step
-from daydreamer.models.transforms import sample_straight_through, two_hot_loss, two_hot_mean, unimix_probabilities
+from daydreamer.models.transforms import (
+    along,
+    sample_straight_through,
+    two_hot_loss,
+    two_hot_mean,
+    unimix_probabilities,
+)
 from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
@@ -122,7 +128,7 @@ class BehaviorState(NamedTuple):
 
 
 class ContinuedState(NamedTuple):
-    """The same with dreams that go on, of which no checkpoint knows.
+    """What the behaviour losses remember where dreams go on, of which no checkpoint knows.
 
     Attributes:
       returns, log_entropy_scale: see `BehaviorState`.
@@ -136,7 +142,7 @@ class ContinuedState(NamedTuple):
     goes_on: Array
 
     def with_learned(self, learned: BehaviorState) -> ContinuedState:
-        """With what was learned elsewhere, or before; all dreams begin anew."""
+        """This state with what was learned elsewhere, or before; all dreams begin anew."""
         return self._replace(**learned._asdict(), goes_on=jnp.zeros(self.goes_on.shape))
 
 
@@ -535,7 +541,7 @@ def gone_on(behavior: ContinuedState, start: LatentState) -> LatentState:
 
 
 def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, key: Array) -> ContinuedState:
-    """With the first of the dreams that have just ended, each of which goes on as likely as its future counts.
+    """The state with the first of the dreams that just ended, each of which goes on as likely as its future counts.
 
     So dreams begin where the policy leads to, inside the model, as often as the discount says that it matters (the
     discounted distribution of states, Sutton et al. 2000), and not only where the robot has been. A critic that knows
@@ -551,11 +557,6 @@ def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, k
     goes_on = finite & jax.random.bernoulli(key, jax.lax.stop_gradient(discount[1:, :count]).prod(0))
     ended = jax.tree.map(lambda x: jnp.where(along(finite, x), x, 0.0), ended)
     return behavior._replace(ended=ended, goes_on=goes_on.astype(jnp.float32))
-
-
-def along(values: Array, array: Array) -> Array:
-    """Values `[count]` in a shape that is broadcast along the first axis of an array."""
-    return values.reshape(-1, *[1] * (array.ndim - 1))
 
 
 def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:

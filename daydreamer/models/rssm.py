@@ -18,7 +18,7 @@ from jax import Array
 
 from daydreamer.config import ModelConfig
 from daydreamer.models.layers import INITIALIZER, BlockDense, output_initializer
-from daydreamer.models.transforms import sample_straight_through, unimix_probabilities
+from daydreamer.models.transforms import along, sample_straight_through, unimix_probabilities
 
 VECTOR_LIMIT = 10.0
 """Predicted vector observations stay within this (symlog): a young model that feeds on itself does not blow up."""
@@ -47,7 +47,7 @@ class LatentState(NamedTuple):
 
 def mask(value, keep: Array):
     """Zeroes the entries of a pytree `[batch, ...]` where `keep` `[batch]` is 0."""
-    return jax.tree.map(lambda x: x * keep.reshape(keep.shape + (1,) * (x.ndim - keep.ndim)), value)
+    return jax.tree.map(lambda x: x * along(keep, x), value)
 
 
 class RSSM(nn.Module):

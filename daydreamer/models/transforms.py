@@ -1,4 +1,4 @@
-"""Symmetric logarithm, two-hot coding and straight-through sampling."""
+"""Symmetric logarithm, two-hot coding, straight-through sampling, and values along the first axes of an array."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def symlog(x: Array) -> Array:
 def symexp(x: Array) -> Array:
     """Inverse of `symlog`."""
     return jnp.sign(x) * jnp.expm1(jnp.abs(x))
+
+
+def along(values: Array, array: Array) -> Array:
+    """Values `[...]` in a shape that is broadcast along the first axes of an array, which has as many or more."""
+    return values.reshape(values.shape + (1,) * (array.ndim - values.ndim))
 
 
 def two_hot_bins(count: int, limit: float = 10.0) -> np.ndarray:
