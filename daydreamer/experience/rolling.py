@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import os
 import secrets
@@ -51,13 +52,12 @@ class RollingExperienceWriter:
         """
         require_disk(directory)
         self._directory = directory
-        self._spec = spec
-        self._fsync_period_s = fsync_period_s
         self._roll_bytes = roll_bytes
         self._actor_life = actor_life
-        self._settings = settings
-        self._pictures = pictures
-        self._writer = self._begin(actor_life)
+        self._begin = functools.partial(
+            ExperienceWriter, directory, spec, fsync_period_s=fsync_period_s, settings=settings, pictures=pictures
+        )
+        self._writer = self._begin(actor_life=actor_life)
         self._closing = threading.Thread(target=_close_earlier, args=(directory, actor_life), name="experience-close")
         self._closing.start()
 
@@ -103,12 +103,9 @@ class RollingExperienceWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, life: int) -> ExperienceWriter:
-        return ExperienceWriter(self._directory, self._spec, life, self._fsync_period_s, self._settings, self._pictures)
-
     def _roll(self) -> None:
         life = max(list_logs(self._directory)) + 1
-        following = self._begin(life)
+        following = self._begin(actor_life=life)
         following.append_latency = self._writer.append_latency
         self._closing.join()
         # Waiting for the disk is nothing for a control loop. What it finds wrong is in the file as after a crash:
