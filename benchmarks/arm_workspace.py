@@ -33,7 +33,7 @@ TASKS = {"pick_place": PickPlace, "pick_place_fine": PickPlaceFine}
 
 TICK_HZ = 20.0
 LEAST_HZ = 4.0
-"""Of new requests."""
+"""New requests come at least so often."""
 ERROR_RAD = 0.05
 """Standard deviation of how far joints are from where they were told to be."""
 

@@ -35,8 +35,8 @@ from daydreamer.session.new import configure
 
 NEAR_GOAL, TURN_GAIN = 0.06, 0.4
 DARK_SHARE, CHASSIS_PIXELS = 0.8, 8
-"""Of the policy by hand from above: the robot's chassis is so much darker than the floor, and within so many pixels of
-the middle of its marker."""
+"""The policy by hand from above finds the robot by these: its chassis is so much darker than the floor, and within so
+many pixels of the middle of its marker."""
 
 WALLS = ("east", "west", "north", "south")
 LONGEST_S = 36_000.0

@@ -55,7 +55,7 @@ def policy_steps(policy: Policy, graph: PolicyGraph, observations: Sequence[Arra
 
 
 def graph_steps(graph: PolicyGraph, observations: Sequence[Arrays]) -> Iterator[tuple[Arrays, Arrays]]:
-    """The same of a graph that does without chance, in JAX."""
+    """What goes into a graph that does without chance, and what comes out of it in JAX, step by step."""
     function, memory = jax.jit(graph), graph.beginning
     for observation in observations:
         given = {f"observation_{key}": value[None] for key, value in observation.items()}

@@ -21,7 +21,7 @@ ROW_STEPS = 200
 """Ten seconds at 20 Hz, as in the learning curves of `daydreamer train`."""
 
 COLUMNS = {"info/forward_velocity_m_s": "true_forward_m_s", "info/up_z": "true_up_z"}
-"""Of what the simulator knows, by the name of the quantity; others by their own name."""
+"""What the simulator knows is told under these names, by quantity; all else under its own."""
 
 
 class RunRecord:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK_STEPS = 2000
 MOST_STEPS = 40_000
-"""Of a log, the newest that are read."""
+"""So many of a log are read, the newest."""
 ERRORS = {"position_rad": "joint angles, rad", "velocity_rad_s": "joint speeds, rad/s", "all": "all, logarithmic"}
 UNITS = {"payload_kg": "kg", "command_latency_s": "s"}
 

@@ -27,7 +27,7 @@ GRADIENT_STEPS = 10_000
 MEMBERS = 5
 """By which imagination is guarded, unless `learner.members` says otherwise."""
 CONTINUED_SHARE = 0.5
-"""Of dreams, that go on where others have ended, unless `learner.continued_share` says otherwise."""
+"""This share of dreams goes on where others have ended, unless `learner.continued_share` says otherwise."""
 LEAST_MINUTES = 1e-3
 
 

@@ -139,7 +139,9 @@ def choose_windows(session: Session, steps: LoggedSteps, length: int, count: int
 
 
 def windows_of_policy(steps: LoggedSteps, length: int, count: int) -> np.ndarray:
-    """The same of stretches in which a policy chose every action; none if there are too few that do not overlap.
+    """Where stretches begin in which a policy chose every action; none if too few of them do not overlap.
+
+    They are of `length` steps, spread over the whole log, and at most `count`.
 
     Where chance, or what gets a fallen robot up, is at work, no policy has to answer for what comes next.
     """

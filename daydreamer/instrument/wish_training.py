@@ -27,7 +27,7 @@ from daydreamer.learner.agent import all_finite, make_optimizer
 HORIZON_STEPS = 10
 """Imagined from each start: a wish has no value yet that could be reached in the five of a session."""
 CONTINUED_SHARE = 0.5
-"""Of dreams, that go on where others have ended: no robot will show what a policy comes to that overreaches itself."""
+"""This share of dreams goes on where others have ended: no robot will show what comes of a policy that overreaches."""
 DELAY_UPDATES = 50
 """In which the critic learns alone."""
 

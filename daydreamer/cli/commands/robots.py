@@ -10,7 +10,7 @@ import typer
 from daydreamer.cli.commands.options import BodyOption, Json, Overrides, RobotName, SessionArgument, TaskName
 
 PASSES_ROS_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Of `check_robot`: what follows --ros-args is for its node."""
+"""Settings of the command `check_robot`: what follows --ros-args is for its node."""
 
 
 def robots(json: Json = False) -> None:
