@@ -272,7 +272,8 @@ class SafetyConfig(_Config):
       encoder_stuck_s: without any change of a joint's angle that should change ('encoder_stuck'). Encoders whose steps
         are larger than a standing robot's tremor need longer.
       not_following_s: that a joint is farther from its command than its motor's full torque explains, while the robot
-        is upright, not lying on its legs, or while half of all joints are ('joint_not_following').
+        is upright, not lying on its legs, or while half of all joints are ('joint_not_following'); of an arm that is
+        led by its vendor's controller, farther than that ever lets it lag.
       blocked_s: the same of any joint, however the robot lies ('joint_blocked').
       imu_tilt_rad, imu_bias_rad_s: difference of the mean orientation from accelerometer and gyroscope
         ('imu_inconsistent').

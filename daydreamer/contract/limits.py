@@ -55,6 +55,9 @@ class JointLimits:
       torque_n_m: what the motor can give.
       gains: of the driver; with them a target's torque is known before it is sent. None where a vendor's controller
         keeps them to itself.
+      following_rad: where it does, how far each joint may lag behind its command while the controller is at work;
+        infinity for one that may hold on to something. None if that is not known, and then nobody notices a robot that
+        has been stopped by somebody else.
       temperature_c: scalar, hottest motor that may still work.
       battery_fraction: scalar, charge below which the robot has to be put down; minus infinity if it does not matter.
       workspace: for arms; None for robots whose tool is not limited.
@@ -66,6 +69,7 @@ class JointLimits:
     velocity_rad_s: NDArray[np.float64]
     torque_n_m: NDArray[np.float64]
     gains: MotorGains | None
+    following_rad: NDArray[np.float64] | None = None
     temperature_c: float | None = None
     battery_fraction: float | None = None
     workspace: WorkspaceBox | None = None

@@ -31,6 +31,8 @@ def check_limits(limits: JointLimits, joints: int) -> None:
     if (gains := limits.gains) is not None:
         arrays["gains.stiffness_n_m_rad"] = gains.stiffness_n_m_rad
         arrays["gains.max_target_error_rad"] = gains.max_target_error_rad
+    if limits.following_rad is not None:
+        arrays["following_rad"] = limits.following_rad
     for name, values in arrays.items():
         if values is None or np.shape(values) != (joints,) or np.isnan(values).any():
             raise UserError(f"The robot's folder does not state the limit {name} for each of its {joints} joints.")

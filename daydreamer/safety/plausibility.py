@@ -70,19 +70,29 @@ SPECIFIC_FORCE_M_S2 = (5.0, 15.0)
 def joint_and_imu_checks(
     robot: Embodiment, config: SafetyConfig
 ) -> tuple[EncoderCheck | None, FollowingCheck | None, ImuCheck | None]:
-    """The checks below, each None where the robot does not sense what it takes.
-
-    Whether joints follow their commands can only be told of a driver whose gains are known.
-    """
+    """The checks below, each None where the robot does not sense, or its folder does not say, what it takes."""
     senses_joints = robot.has(JOINT_POSITION, JOINT_VELOCITY)
     limits = robot.limits if senses_joints and isinstance(robot.limits, JointLimits) else None
     return (
         None if limits is None else EncoderCheck(robot.setpoint_names, config),
-        None
-        if limits is None or limits.gains is None
-        else FollowingCheck(robot.setpoint_names, limits.torque_n_m, limits.gains, config),
+        None if limits is None else following_check(robot.setpoint_names, limits, config),
         ImuCheck(config) if robot.has(*IMU_SIGNALS) else None,
     )
+
+
+def following_check(joint_names: tuple[str, ...], limits: JointLimits, config: SafetyConfig) -> FollowingCheck | None:
+    """The check of joints whose driver's gains are known, or else how far they lag; None of others."""
+    if limits.gains is not None:
+        return FollowingCheck(joint_names, beyond_torque_rad(limits.torque_n_m, limits.gains), config)
+    if limits.following_rad is not None:
+        return FollowingCheck(joint_names, limits.following_rad, config, is_led=True)
+    return None
+
+
+def beyond_torque_rad(torque_n_m: NDArray[np.float64], gains: MotorGains) -> NDArray[np.float64]:
+    """The distance `[joints]` from its command at which each motor must long be giving all it can."""
+    explained_rad = np.minimum(torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
+    return explained_rad + FOLLOWING_MARGIN_RAD
 
 
 class EncoderCheck:
@@ -144,24 +154,30 @@ class FollowingCheck:
     tell the two apart: that joint is blocked. But of a robot that is upright hardly a leg does for more than two
     seconds, nor do half of all joints, unless the commands do not arrive or the motors are off: they do not follow.
 
+    A joint that is led by a vendor's controller, which gives whatever it takes or else stops the whole robot, does not
+    follow as soon as it is far away for long.
+
     Attributes:
       doubtful: whether that may be so, which is told long before it is certain.
     """
 
     def __init__(
-        self, joint_names: tuple[str, ...], torque_n_m: NDArray[np.float64], gains: MotorGains, config: SafetyConfig
+        self, joint_names: tuple[str, ...], far_rad: NDArray[np.float64], config: SafetyConfig, is_led: bool = False
     ):
-        """Makes a check of joints whose motors can give `torque_n_m` `[joints]` and whose driver has these gains."""
+        """Makes a check of joints that are seldom `far_rad` `[joints]` away from their commands.
+
+        Args:
+          is_led: by a vendor's controller.
+        """
         self._names = joint_names
-        explained_rad = np.minimum(torque_n_m / gains.stiffness_n_m_rad, gains.max_target_error_rad)
-        self._far_rad = explained_rad + FOLLOWING_MARGIN_RAD
+        self._far_rad, self._is_led = far_rad, is_led
         self._blocked_s, self._limit_s = config.blocked_s, config.not_following_s
         self.forget()
 
     def forget(self) -> None:
         """Begins anew, as after a gap."""
         self._far_s = np.zeros(len(self._names))
-        self._upright_s = 0.0
+        self._telling_s = 0.0  # that a single joint says something of the whole robot
         self.doubtful = False
 
     def update(
@@ -173,11 +189,11 @@ class FollowingCheck:
         else:
             self._far_s += elapsed_s
             self._far_s[np.abs(commanded_rad - measurement[JOINT_POSITION]) <= self._far_rad] = 0.0
-            upright = _is_upright(measurement)
-            self._upright_s = self._upright_s + elapsed_s if upright else 0.0
+            tells = self._is_led or _is_upright(measurement)
+            self._telling_s = self._telling_s + elapsed_s if tells else 0.0
         joint = int(self._far_s.argmax())
         far_s, name = float(self._far_s[joint]), self._names[joint]
-        certain_s = one_s = min(far_s, self._upright_s)
+        certain_s = one_s = min(far_s, self._telling_s)
         half_s = 0.0
         if far_s > DOUBT_HALF_S:
             half_s = float(np.sort(self._far_s)[len(self._names) // 2])

@@ -12,6 +12,8 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
 from daydreamer.robots.registry import find_robot
+from daydreamer.robots.ur5e.constants import READY_RAD, UR5E
+from daydreamer.safety.plausibility import following_check
 from daydreamer.safety.supervisor import SafetySupervisor
 
 PERIOD_S = 0.05
@@ -19,6 +21,7 @@ TASK = QuadrupedWalkTask(A1)
 UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 ON_ITS_BACK = np.array([0.0, 1.0, 0.0, 0.0])
 JOINT = 4
+GRIPPER = 6
 
 
 class Robot:
@@ -310,3 +313,19 @@ def test_after_a_gap_the_checks_begin_anew():
 def test_hardware_does_more_than_warn():
     safety = resolve(find_robot("a1").preset("walk", "default", "hardware")).safety
     assert (safety.not_following_action, safety.imu_action) == ("damp", "hold")
+
+
+@pytest.mark.parametrize("joint, notices", [(1, True), (GRIPPER, False)])
+def test_an_arm_that_its_own_stop_holds_is_noticed_by_one_joint_though_its_gains_are_a_secret(joint, notices):
+    """A gripper that holds something is as far from its command, for as long as it likes."""
+    check = following_check(UR5E.joints, UR5E.limits, SafetyConfig())
+    commanded_rad = READY_RAD.copy()
+    commanded_rad[joint] += 0.15
+    for _ in range(round(3.9 / PERIOD_S)):
+        not_following, _ = check.update(PERIOD_S, Measurement(0.0, {"joint_position_rad": READY_RAD}), commanded_rad)
+        assert not not_following.wrong
+    assert check.doubtful is notices
+    for _ in range(4):
+        not_following, _ = check.update(PERIOD_S, Measurement(0.0, {"joint_position_rad": READY_RAD}), commanded_rad)
+    assert not_following.wrong is notices
+    assert not notices or not_following.subject == UR5E.joints[joint]
