@@ -126,6 +126,7 @@ class SafetySupervisor:
             return False
         self._paused = False
         self.latched.clear()
+        self._tripped = set()  # what was raised while nobody drove, and still is, counts from the first tick on
         self.activations += 1
         return self._machine.fire(Trigger.ACTIVATE, cause)
 
@@ -274,12 +275,15 @@ class SafetySupervisor:
             self._on_event("measurement_refused", what=what, count=count)
 
     def _latch(self, tick_s: float, safety: SafetyConfig) -> None:
-        """Of what has been raised since the last tick, makes last what an operator has to look at first."""
+        """Of what has been raised since the last tick, or before setting out, makes last what an operator has to look
+        at first.
+        """
+        if not self.active:
+            return
         raised = self.watchdogs.raised
         new, self._tripped = [name for name in raised if name not in self._tripped], set(raised)
-        if self.active:
-            for name in new:
-                self._count_trip(name, raised[name], tick_s, safety)
+        for name in new:
+            self._count_trip(name, raised[name], tick_s, safety)
 
     def _count_trip(self, name: Watchdog, action: WatchdogAction, tick_s: float, safety: SafetyConfig) -> None:
         if action == "warn" or name in MACHINES or name in self.latched:

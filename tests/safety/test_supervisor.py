@@ -488,6 +488,20 @@ def test_a_robot_that_was_silent_waits_for_an_operator_where_that_is_asked_for()
     assert rig.state is SafetyState.RAMPING
 
 
+def test_a_robot_that_fell_silent_before_it_was_told_to_set_out_waits_likewise():
+    """As one that somebody has switched off after an emergency stop."""
+    rig = Rig(latching=("state_lost",)).run()
+    rig.supervisor.emergency_stop()
+    rig.tick(30, fresh=False)
+    assert rig.supervisor.emergency_reset() and rig.supervisor.resume(rig.now_s)
+    rig.tick(30, fresh=False)
+    rig.tick(100)
+    assert rig.state is SafetyState.DAMPING and "state_lost, latched" in rig.supervisor.cause
+    assert rig.supervisor.resume(rig.now_s)
+    rig.tick()
+    assert rig.state is SafetyState.RAMPING
+
+
 def test_setting_out_anew_ends_what_was_latched():
     rig = Rig(latching=("state_lost",)).run()
     rig.tick(30, fresh=False)
