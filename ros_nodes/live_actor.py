@@ -230,6 +230,8 @@ class LiveActor:
         stays_stopped = by_itself and supervisor.emergency_stops > 0
         if self.silent_topics() or not (stays_stopped or supervisor.activate("activated")):
             return False
+        if not by_itself:  # an operator who sets out goes on with the policy that there is
+            supervisor.watchdogs.acknowledge(time.monotonic())
         self._activated = True
         self._telemetry.state = "running"
         # A period from now, so that the newest state is taken in before.
