@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import queue
 import select
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from rclpy.node import Node
@@ -166,8 +167,7 @@ class OperatorInput:
             if len(self._speakers) >= MOST_SPEAKERS:
                 self.forget_gone()
             name = f"{topic} from {self._node_of(topic, gid)}"
-            others = list(self._speakers.values())
-            self._speakers[key] = name if name not in others else f"{name} ({len(others) + 1})"
+            self._speakers[key] = untaken(name, set(self._speakers.values()))
         return self._speakers[key]
 
     def _node_of(self, topic: str, gid: bytes | None) -> str:
@@ -178,3 +178,9 @@ class OperatorInput:
             if identity_of(each.endpoint_gid) == gid and each.node_name != UNKNOWN_NAME:
                 return printable_line(node_of(each))
         return f"publisher {gid.hex()[-8:]}"
+
+
+def untaken(name: str, taken: Collection[str]) -> str:
+    """The name, or with the first number from 2 on that nobody has: 'gamepad (2)'."""
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], numbered) if each not in taken)

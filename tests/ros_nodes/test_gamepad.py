@@ -27,7 +27,7 @@ from daydreamer.robots.arm.cells import BACK, FORWARD, GRIP
 from daydreamer.robots.so101.pick_place_fine import PickPlaceFine
 from daydreamer.session.new import configure, new_session
 from ros_nodes import gamepad, runtime
-from ros_nodes.operator_input import KEYBOARD, OperatorInput
+from ros_nodes.operator_input import KEYBOARD, OperatorInput, untaken
 
 DOMAIN = 50
 REACH = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -177,3 +177,12 @@ def test_an_operator_intervenes_in_a_live_arm_by_keys(make_rig):
     # Where nothing was asked for the arm stayed.
     tools = np.array([step.observation["tool"] for step in shown[1:]])
     assert np.ptp(tools, axis=0).max() < 0.2
+
+
+def test_no_two_who_speak_have_one_name_though_others_between_them_have_gone():
+    """Else one of them lets go of an emergency stop that another holds."""
+    taken = {"/joy from /pad"}
+    for _ in range(2):
+        taken.add(untaken("/e_stop from /panel", taken))
+    taken.remove("/joy from /pad")
+    assert untaken("/e_stop from /panel", taken) == "/e_stop from /panel (3)" and len(taken) == 2
