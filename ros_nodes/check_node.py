@@ -28,6 +28,7 @@ from daydreamer.contract.frames import rotation_matrix
 from daydreamer.contract.limits import JointLimits
 from daydreamer.contract.signals import CAMERA, Signal
 from daydreamer.contract.task import Task
+from daydreamer.errors import UserError
 from daydreamer.robots import checks, sensor_checks
 from daydreamer.robots.checks import Check, GuidedMotion, TopicRecord, Verdict
 from daydreamer.robots.registry import make_task
@@ -46,6 +47,8 @@ from ros_nodes.recorder import Recorder, listen
 COMMAND_PERIOD_S = 0.05
 MOVE_S = 0.4
 HOLD_S = 0.2
+SILENT_S = 1.0
+"""A robot that is being moved may say nothing of its joints for so long."""
 FAILED_STATUS = 1
 SHORTEST_S, LONGEST_S = 0.2, 3600.0
 
@@ -183,29 +186,37 @@ class Guide:
     def __init__(self, recorder: Recorder, commands: CommandPublisher, spinner: runtime.Spinner, task: Task):
         self._recorder, self._commands, self._spinner = recorder, commands, spinner
         self._spec, self._limits = task.spec, task.embodiment.limits
+        self._measured_rad = np.array(recorder.joints.values["position"][-1])
 
     def measured(self) -> np.ndarray:
-        """`[joints]`, the newest."""
-        return np.array(self._recorder.joints.values["position"][-1])
+        """`[joints]`, the newest that was ever said."""
+        if said := self._recorder.joints.values.get("position"):
+            self._measured_rad = np.array(said[-1])
+        return self._measured_rad
 
     def move_all(self, stop: StopRequest) -> list[Check]:
-        pose = np.clip(self.measured(), self._limits.lower_rad, self._limits.upper_rad)
-        self._follow(pose, pose, MOVE_S)
-        results = []
-        for joint in range(len(self._spec.joint_names)):
-            if stop:
-                break
-            results.append(checks.check_motion(self._move(joint, pose), self._spec))
+        """What came of each joint's motion; of those before `stop`, once it says so.
+
+        Raises:
+          UserError: the robot has fallen silent.
+        """
+        results: list[Check] = []
+        with contextlib.suppress(_Stopped):
+            pose = np.clip(self.measured(), self._limits.lower_rad, self._limits.upper_rad)
+            self._follow(pose, pose, MOVE_S, stop)
+            for joint in range(len(self._spec.joint_names)):
+                results.append(checks.check_motion(self._move(joint, pose, stop), self._spec))
         return results
 
-    def _move(self, joint: int, pose: np.ndarray) -> GuidedMotion:
+    def _move(self, joint: int, pose: np.ndarray, stop: StopRequest) -> GuidedMotion:
         middle = (self._limits.lower_rad[joint] + self._limits.upper_rad[joint]) / 2
         target = pose.copy()
         target[joint] += checks.MOTION_RAD if pose[joint] < middle else -checks.MOTION_RAD
         wanted_rad = target[joint] - pose[joint]
+        self.measured()  # to be remembered
         self._recorder.clear()
         begin_s = time.monotonic()
-        before = self._follow(pose, target, MOVE_S)
+        before = self._follow(pose, target, MOVE_S, stop)
         record = self._recorder.joints
         positions, velocities = record.field("position"), record.field("velocity")
         times_s = np.array(record.received_s)
@@ -218,19 +229,36 @@ class Guide:
             speed_integral_rad=(velocities * steps_s).sum(0),
             delay_s=float(times_s[reached[0]] - begin_s) if reached.size else None,
         )
-        self._follow(target, pose, MOVE_S)
+        self._follow(target, pose, MOVE_S, stop)
         return motion
 
-    def _follow(self, start: np.ndarray, end: np.ndarray, seconds: float) -> np.ndarray:
+    def _follow(self, start: np.ndarray, end: np.ndarray, seconds: float, stop: StopRequest) -> np.ndarray:
         """Commands a straight way and holds its end; returns the measured angles at its beginning."""
-        while not self._recorder.joints.received_s:
+        record = self._recorder.joints
+        begin_s = time.monotonic()
+        while not record.received_s:
+            self._go_on(begin_s, stop)
             self._spinner.once(0.01)
         before = self.measured()
         begin_s = time.monotonic()
         while (elapsed_s := time.monotonic() - begin_s) < seconds + HOLD_S:
+            self._go_on(record.received_s[-1], stop)
             self._commands.send(start + (end - start) * min(1.0, elapsed_s / seconds), before)
             self._spinner.until(time.monotonic() + COMMAND_PERIOD_S)
         return before
+
+    def _go_on(self, heard_s: float, stop: StopRequest) -> None:
+        if stop:
+            raise _Stopped
+        if time.monotonic() - heard_s > SILENT_S:
+            raise UserError(
+                f"{self._recorder.joints.topic} has fallen silent while the joints were moved: see whether the driver "
+                "still runs, and check again. The joints are damped now."
+            )
+
+
+class _Stopped(Exception):
+    """Somebody has asked for an end in the middle of a motion."""
 
 
 def show(results: Sequence[Check], robot: str) -> None:

@@ -307,6 +307,15 @@ def test_a_driver_that_takes_other_commands_is_found_before_anything_is_sent(che
     assert status == 1 and "transient local" in row(output, "listeners to /joint_command")[1]
 
 
+def test_a_robot_that_falls_silent_while_it_is_moved_is_damped(check, damping):
+    robot, heard = Robot(), []
+    robot.node.create_subscription(topics.JointState, topics.JOINT_COMMAND, heard.append, 100)
+    robot.change = lambda topic, message: None if heard and topic == topics.JOINT_STATES else message
+    with pytest.raises(UserError, match="joint_states has fallen silent"):
+        check(robot, "--move")
+    assert not damping(heard[0]) and damping(heard[-1])
+
+
 def bgr(**changes):
     fields = {"height": 480, "width": 640, "encoding": "bgr8", "step": 1920, "data": bytes(480 * 1920)}
     return Image(**fields | changes)
