@@ -13,6 +13,10 @@ LARGEST_NAMES = 1000
 SHORTEST_S, LONGEST_S = 5e-4, 1.0
 """Between two stamps of a driver that are believed when velocities are made of them."""
 
+ARRIVAL_WINDOW_S = 0.04
+"""Over which, at least, they are made of when messages arrived, where stamps say nothing. Messages that come all at once
+would have joints leap from one angle to the next."""
+
 
 class Unusable(ValueError):
     """Raised for a message that cannot be taken for a measurement; says why.
@@ -138,6 +142,8 @@ class JointReadings:
         self._largest_rad_s = largest_rad_s
         self._find = NameFinder(joints)
         self._stamp_s = np.full(len(joints), math.nan)
+        self._window_rad, self._window_s = np.zeros(len(joints)), np.full(len(joints), math.nan)
+        self._by_arrival_rad_s = np.zeros(len(joints))
 
     def take(
         self,
@@ -164,12 +170,12 @@ class JointReadings:
             reported = values_of(names, velocities, "velocity")[here]
         if not (np.abs(reported[np.isfinite(reported)]) <= self._largest_rad_s).all() or np.isinf(reported).any():
             raise Unusable("'velocity' is impossible", f"{np.nanmax(np.abs(reported)):.3g} rad/s")
-        before_rad, before_s = self.position.value, self.position.received_s
+        before_rad = self.position.value
         try:
             self.position.take(names, positions, now_s)
         finally:
             fresh = self.position.received_s[there] == now_s
-            self._set_velocities(there[fresh], reported[fresh], before_rad, before_s, stamp_s, now_s)
+            self._set_velocities(there[fresh], reported[fresh], before_rad, stamp_s, now_s)
         return True
 
     def _set_velocities(
@@ -177,7 +183,6 @@ class JointReadings:
         joints: np.ndarray,
         reported: np.ndarray,
         before_rad: np.ndarray,
-        before_s: np.ndarray,
         stamp_s: float,
         now_s: float,
     ) -> None:
@@ -185,11 +190,23 @@ class JointReadings:
         if unknown.any():
             self.by_differences = True
             elapsed_s = stamp_s - self._stamp_s[joints]
-            # A driver that does not stamp, or whose clock was set.
-            doubtful = ~((elapsed_s >= SHORTEST_S) & (elapsed_s <= LONGEST_S))
-            elapsed_s[doubtful] = np.maximum(now_s - before_s[joints][doubtful], SHORTEST_S)
-            change_rad_s = (self.position.value[joints] - before_rad[joints]) / elapsed_s
-            reported = np.where(unknown, np.where(np.isfinite(elapsed_s), change_rad_s, 0.0), reported)
+            # If not, the driver does not stamp, or its clock was set.
+            believed = (elapsed_s >= SHORTEST_S) & (elapsed_s <= LONGEST_S)
+            change_rad = self.position.value[joints] - before_rad[joints]
+            by_stamps_rad_s = np.divide(change_rad, elapsed_s, out=np.zeros(len(joints)), where=believed)
+            made_rad_s = np.where(believed, by_stamps_rad_s, self._velocities_by_arrival(joints, now_s))
+            reported = np.where(unknown, made_rad_s, reported)
         self._stamp_s[joints] = stamp_s
         self.velocity_rad_s = self.velocity_rad_s.copy()
         self.velocity_rad_s[joints] = reported
+
+    def _velocities_by_arrival(self, joints: np.ndarray, now_s: float) -> np.ndarray:
+        """Of these joints, over the last `ARRIVAL_WINDOW_S` or longer; 0 until there is one."""
+        since_s = now_s - self._window_s[joints]
+        due = ~(since_s < ARRIVAL_WINDOW_S)
+        position_rad = self.position.value[joints]
+        made_rad_s = (position_rad - self._window_rad[joints]) / since_s
+        begun = joints[due]
+        self._by_arrival_rad_s[begun] = np.where(np.isfinite(since_s), made_rad_s, 0.0)[due]
+        self._window_rad[begun], self._window_s[begun] = position_rad[due], now_s
+        return self._by_arrival_rad_s[joints]

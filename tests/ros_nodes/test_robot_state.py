@@ -126,10 +126,11 @@ def test_without_velocities_they_are_made_of_differences_which_is_said_once(robo
 @pytest.mark.parametrize("stamps", [(0.0, 0.0), (5.0, 4.0), (5.0, 500.0), (2e9, 1.0), (7.0, 7.0 + 1e-6)])
 def test_stamps_of_a_clock_that_stands_leaps_or_is_not_there_make_no_velocities(robot, stamps):
     robot.joints(velocity=(), stamp_s=stamps[0])
-    time.sleep(0.02)
-    robot.joints(position=POSE + 0.02, velocity=(), stamp_s=stamps[1])
-    speed = robot.state.measurement()["joint_velocity_rad_s"]
-    assert (speed > 0.0).all() and (speed <= 1.1).all()
+    time.sleep(0.05)
+    for late in range(3):  # all at once, as a busy network delivers them
+        robot.joints(position=POSE + 0.02 * (late + 1), velocity=(), stamp_s=stamps[1])
+        speed = robot.state.measurement()["joint_velocity_rad_s"]
+        assert (speed > 0.0).all() and (speed <= 0.41).all()
 
 
 NAN, INF = math.nan, math.inf
