@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from daydreamer.errors import UserError
+from daydreamer.experience.header import CorruptLog
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.tail import last_sequence
 from daydreamer.session.directory import Session
 
 
 def logged_steps(session: Session) -> int:
-    """Steps in the logs of all actor lives."""
-    return sum(last_sequence(path) + 1 for path in list_logs(session.experience).values())
+    """Steps in the logs of all actor lives; none of one that is damaged so that nobody can say, see `read_status`.
+
+    Raises:
+      UserError: a log cannot be read.
+    """
+    return sum(_steps_in(path) for path in list_logs(session.experience).values())
+
+
+def _steps_in(path: Path) -> int:
+    try:
+        return last_sequence(path) + 1
+    except CorruptLog:
+        return 0  # a session goes on without them, as its learner does
 
 
 def total_steps(session: Session, minutes: float | None = None) -> int:

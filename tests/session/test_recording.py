@@ -36,6 +36,12 @@ def test_each_life_stores_pictures_as_it_was_told_and_all_are_read(tmp_path):
         assert read_header(writer.path).pictures == name
     assert len(list_logs(session.experience)) == 3 and logged_steps(session) == len(seen)
     np.testing.assert_array_equal(read_columns(session).observation["camera"], seen)
+    # A log whose beginning is damaged counts for nothing, and does not keep the robot from going on.
+    first = list_logs(session.experience)[1]
+    content = first.read_bytes()
+    first.write_bytes(bytes(4096) + content[4096:])
+    assert logged_steps(session) == len(seen) - STEPS
+    first.write_bytes(content)
     # Part of one life, and the whole of the others.
     for count in (3, STEPS + 3, 2 * STEPS + 3):
         np.testing.assert_array_equal(read_columns(session, count).observation["camera"], seen[-count:])
