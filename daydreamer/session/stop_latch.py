@@ -7,6 +7,7 @@ import logging
 import os
 
 from daydreamer.session.directory import Session
+from daydreamer.storage.atomic import fsync_directory
 
 NAME = "emergency_stopped"
 
@@ -37,6 +38,7 @@ class StopLatch:
                     os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             else:
                 self._path.unlink(missing_ok=True)
+            fsync_directory(self._path.parent)  # whoever stops a robot may cut its power next
         except OSError as error:
             if not self._failed:
                 logging.error("%s cannot be written (%s): a restart would forget the stop.", self._path, error.strerror)

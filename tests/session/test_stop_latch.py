@@ -21,6 +21,13 @@ def test_a_stop_outlives_whoever_was_told_of_it_until_it_is_reset(session):
     assert not StopLatch(session).stopped
 
 
+def test_a_stop_outlives_the_power_that_is_cut_next(session, monkeypatch):
+    durable = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: durable.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    StopLatch(session).keep(True)
+    assert durable == [str(session.status)]
+
+
 def test_whatever_has_the_marks_name_is_a_stop_and_nothing_is_followed(session, tmp_path):
     target = tmp_path / "of_the_operator"
     os.symlink(target, session.status / NAME)
