@@ -147,8 +147,13 @@ def _complete(writer: ExperienceWriter) -> None:
 def _close_earlier(directory: Path, actor_life: int) -> None:
     """So that other MCAP readers can read them; ours do so anyway, and who cannot close one has lost nothing."""
     try:
-        for life, path in list_logs(directory).items():
-            if life < actor_life and not is_complete(path):
+        earlier = [path for life, path in list_logs(directory).items() if life < actor_life]
+    except UserError as error:
+        logging.info("Earlier logs stay as they are: %s", error)
+        return
+    for path in earlier:
+        try:
+            if not is_complete(path):
                 close_killed(path)
-    except (OSError, UserError) as error:
-        logging.info("An earlier log stays as it is: %s", error)
+        except (OSError, UserError) as error:
+            logging.info("An earlier log stays as it is: %s", error)

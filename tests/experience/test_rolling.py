@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from daydreamer.experience.log import list_logs
+from daydreamer.experience.closing import is_complete
+from daydreamer.experience.log import ExperienceWriter, list_logs, log_path
 from daydreamer.experience.rolling import RollingExperienceWriter
 from daydreamer.experience.tail import ExperienceTail, LogTail
 
@@ -49,3 +50,14 @@ def test_a_small_log_does_not_roll(spec, make_step, tmp_path):
             writer.append(step)
         assert (writer.actor_life, writer.last_sequence) == (1, 49)
     assert list(list_logs(tmp_path)) == [1]
+
+
+def test_a_log_that_was_killed_before_its_header_keeps_no_other_from_being_closed(spec, make_step, tmp_path):
+    with ExperienceWriter(tmp_path, spec, 2, 10.0) as writer:
+        writer.append(make_step(0, 2))
+        killed = writer.path.read_bytes()
+    writer.path.write_bytes(killed)
+    log_path(tmp_path, 1).touch()
+    assert not is_complete(writer.path)
+    RollingExperienceWriter(tmp_path, spec, 3, 10.0, 1 << 30).close()
+    assert is_complete(writer.path)
