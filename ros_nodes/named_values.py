@@ -14,8 +14,8 @@ SHORTEST_S, LONGEST_S = 5e-4, 1.0
 """Between two stamps of a driver that are believed when velocities are made of them."""
 
 ARRIVAL_WINDOW_S = 0.04
-"""Over which, at least, they are made of when messages arrived, where stamps say nothing. Messages that come all at once
-would have joints leap from one angle to the next."""
+"""Over which, at least, they are made of when messages arrived, where stamps say nothing. By messages that come all at
+once joints would leap from one angle to the next."""
 
 
 class Unusable(ValueError):
