@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -25,8 +26,13 @@ from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import file_size, open_file
 
 _BLOCK_BYTES = 4 << 20
+_FEW_RECORDS = 8
+"""Looked at where one was damaged, and twice as many each time that all of them are sound: where every other one is, a
+whole block for each would take days."""
 # What begins the records of which one ends the steps of a closed log.
 _MESSAGE_INDEX = bytes([Opcode.MESSAGE_INDEX])
+MOST_PROBLEMS = 100
+"""Of one life, that are told one by one."""
 _SEARCHED_BYTES = 256 << 20
 """From the end of a log, for its last step: more than any actor writes into one file."""
 
@@ -53,6 +59,7 @@ class LogTail:
         self.header: LogHeader | None = None
         self._decoder: StepDecoder | None = None
         self._pictures: PictureReader | None = None
+        self._ahead = _BLOCK_BYTES  # records that are looked at next; a block has fewer
 
     def read(self, limit: int | None = None) -> list[Step]:
         """The complete steps from `offset` on, at most `limit`; moves `offset` behind them.
@@ -90,7 +97,7 @@ class LogTail:
         if self._decoder is None or self.header is None:
             return False
         size, frame = self._decoder.record_size, self._decoder.frame
-        block = max(_BLOCK_BYTES, 2 * size)
+        block = _FEW_RECORDS * size
         start = self.offset + 1
         with self._reading() as descriptor:
             # A hole holds no step, and may be larger than any disk.
@@ -98,7 +105,7 @@ class LogTail:
                 position = data.find(frame)
                 while 0 <= position <= len(data) - size:
                     if len(self._sound_prefix(memoryview(data)[position : position + size])[0]):
-                        self.offset = start + position
+                        self.offset, self._ahead = start + position, _FEW_RECORDS
                         return True
                     position = data.find(frame, position + 1)
                 if len(data) < block:
@@ -106,6 +113,7 @@ class LogTail:
                     break
                 # A record may straddle the end of the block.
                 start += block - size + 1
+                block = max(block, min(2 * block, _BLOCK_BYTES))
         return self.closed
 
     def _open(self) -> bool:
@@ -143,7 +151,7 @@ class LogTail:
         """Adds the steps of the next block; False at the end, for now, of what can be read."""
         assert self._decoder is not None and self.header is not None, "_open() has read them"
         size = self._decoder.record_size
-        wanted = max(1, _BLOCK_BYTES // self._decoder.step_bytes)
+        wanted = min(self._ahead, max(1, _BLOCK_BYTES // self._decoder.step_bytes))
         if limit is not None:
             wanted = min(wanted, limit - len(steps))
         data = memoryview(os.pread(descriptor, wanted * size, self.offset))
@@ -152,6 +160,7 @@ class LogTail:
         self.offset += len(records) * size
         rest = data[len(records) * size :]
         if not rest:
+            self._ahead = min(2 * self._ahead, _BLOCK_BYTES)
             return len(records) == wanted
         begin = bytes(rest[: len(self._decoder.frame)])
         # No index precedes the steps: what looks like one there is the damaged head of their chunk.
@@ -192,8 +201,8 @@ class ExperienceTail:
     A new life is begun as soon as its log appears; earlier ones are looked at until they are closed.
 
     Attributes:
-      problems: damage, gaps and duplicates found so far. Steps after damage or a gap are delivered; their
-        `sequence` shows that they do not follow on.
+      problems: damage, gaps and duplicates found so far, of each life at most `MOST_PROBLEMS` and a word that there
+        are more. Steps after damage or a gap are delivered; their `sequence` shows that they do not follow on.
     """
 
     def __init__(
@@ -204,6 +213,7 @@ class ExperienceTail:
     ):
         """Goes on at `cursors`, as an earlier tail of the same directory gave them; keys may have become strings."""
         self.problems: list[Problem] = []
+        self._counts: Counter[int] = Counter()
         self._directory = directory
         self._spec = spec
         self._lives: dict[int, _Life] = {}
@@ -281,8 +291,12 @@ class ExperienceTail:
 
     def _report(self, kind: str, life: int, text: str) -> None:
         problem = Problem(kind, life, text)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        if self._counts[life] > MOST_PROBLEMS or problem in self.problems:
+            return
+        self._counts[life] += 1
+        if self._counts[life] > MOST_PROBLEMS:
+            problem = Problem("damage", life, f"{self._lives[life].tail.path} has more damage than is listed.")
+        self.problems.append(problem)
 
 
 def last_sequence(path: Path) -> int:

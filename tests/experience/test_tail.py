@@ -1,6 +1,7 @@
 """Reading experience: every step exactly once, in order, and never one that was not written."""
 
 import json
+import os
 import threading
 
 import msgspec
@@ -12,7 +13,7 @@ from mcap.opcode import Opcode
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.experience.header import CHUNK_HEAD, RESERVED, CorruptLog, read_header
 from daydreamer.experience.log import ExperienceWriter, log_path
-from daydreamer.experience.tail import ExperienceTail, LogTail, last_sequence
+from daydreamer.experience.tail import MOST_PROBLEMS, ExperienceTail, LogTail, last_sequence
 from daydreamer.spec import Space
 
 STEPS = 6
@@ -170,6 +171,7 @@ def test_damage_at_the_end_of_a_growing_log_is_skipped_once_steps_follow(spec, m
 @pytest.mark.parametrize("inserted", [1, 100, 1000, 1234, 2500])
 def test_steps_are_found_again_across_blocks(spec, make_step, same, write_log, tmp_path, monkeypatch, inserted):
     monkeypatch.setattr("daydreamer.experience.tail._BLOCK_BYTES", 1)
+    monkeypatch.setattr("daydreamer.experience.tail._FEW_RECORDS", 2)
     path = write_log(tmp_path, 8)
     content = path.read_bytes()
     start = read_header(path).size
@@ -177,6 +179,30 @@ def test_steps_are_found_again_across_blocks(spec, make_step, same, write_log, t
     tail = ExperienceTail(tmp_path, spec)
     assert same(read_everything(tail), [make_step(sequence) for sequence in range(8)])
     assert [problem.kind for problem in tail.problems] == ["damage"]
+
+
+def test_a_log_of_which_every_other_step_is_damaged_is_read_in_time_and_not_listed_whole(
+    spec, make_step, same, write_log, tmp_path, monkeypatch
+):
+    count, read_bytes = 2 * MOST_PROBLEMS, 0
+    path = write_log(tmp_path, count, close=False)
+    content, start = bytearray(path.read_bytes()), read_header(path).size
+    size = (len(content) - start) // count
+    content[start + 50 :: 2 * size] = b"!" * len(content[start + 50 :: 2 * size])
+    path.write_bytes(content)
+    pread = os.pread
+
+    def counted(*arguments):
+        nonlocal read_bytes
+        data = pread(*arguments)
+        read_bytes += len(data)
+        return data
+
+    monkeypatch.setattr(os, "pread", counted)
+    tail = ExperienceTail(tmp_path, spec)
+    assert same(read_everything(tail), [make_step(sequence) for sequence in range(1, count, 2)])
+    assert len(tail.problems) == MOST_PROBLEMS + 1 and "more damage than is listed" in tail.problems[-1].text
+    assert read_bytes < 20 * len(content)
 
 
 def test_a_log_is_read_while_it_is_written(spec, make_step, same, tmp_path):
