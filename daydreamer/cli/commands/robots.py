@@ -55,8 +55,7 @@ def check_robot(
     Let the robot hang with free feet, and use --hanging; with its driver alone running, and nobody else commanding it.
 
     What follows --ros-args goes to the checking node: remappings, and -p 'foot_force_unloaded_n:=[15.0]' for feet
-    whose zero is known. So do --command-interface forward_position, of a robot behind ros2_control, and
-    --image-transport compressed. Exit status 1 if a check fails, 2 for a mistake in the command.
+    whose zero is known. Exit status 1 if a check fails, 2 for a mistake in the command.
     """
     from daydreamer.cli.check import check_robot
     from daydreamer.cli.drives import body_of
