@@ -177,8 +177,8 @@ class ActorConfig(_Config):
     Attributes:
       low_pass_cutoff_hz: Butterworth, second order, on the joint targets; 0 switches it off.
       state_timeout_s: a state older than this is stale: hold the last pose.
-      image_timeout_s: a picture of the camera older than this is stale: hold the last pose. A camera has a rate of its
-        own, and the policy sees the newest picture until there is another.
+      image_timeout_s: a picture older than this is stale, of a camera for which the robot's folder has no limit: hold
+        the last pose. A camera has a rate of its own, and the policy sees the newest picture until there is another.
       damp_timeout_s: a state older than this: damp the joints.
       random_s: robot time from the session's start in which actions are random.
       random_hold_s: each of them is held this long, because white noise hardly gets through the low-pass filter.

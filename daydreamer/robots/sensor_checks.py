@@ -179,7 +179,7 @@ def check_camera(
     rate_hz, longest_s = 1.0 / gaps_s.mean(), gaps_s.max()
     detail = f"{looks_like}, {rate_hz:.1f} Hz, longest gap {1e3 * longest_s:.0f} ms"
     if longest_s > timeout_s:
-        cure = "send more often, or raise actor.image_timeout_s"
+        cure = "send more often (the limit is the robot's folder's, or else actor.image_timeout_s)"
         return Check(name, Verdict.FAIL, f"{detail}; {1e3 * timeout_s:.0f} ms without a picture hold the robot: {cure}")
     if refused:
         return Check(name, Verdict.NOTE, f"{detail}; {len(refused)} could not be read: {refused[-1]}")

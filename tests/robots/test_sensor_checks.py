@@ -99,7 +99,7 @@ def test_the_unit_of_the_temperature_is_named(values, verdict, words):
     [
         ("640x480 bgr8", np.arange(10) / 5, [], "ok", "5.0 Hz, longest gap 200 ms; the policy sees each about 4 times"),
         ("64x64 rgb8", np.arange(10) / 20, [], "ok", "20.0 Hz, longest gap 50 ms"),
-        ("64x64 rgb8", np.arange(3) * 2.0, [], "FAIL", "1000 ms without a picture hold the robot"),
+        ("64x64 rgb8", np.arange(3) * 2.0, [], "FAIL", "1000 ms without a picture hold the robot: send more often"),
         ("64x64 rgb8", [1.0], [], "FAIL", "one picture only"),
         ("64x64 rgb8", np.arange(10) / 20, ["truncated"], "note", "1 could not be read: truncated"),
         ("", np.arange(10) / 20, ["unknown encoding: 'h264'"], "FAIL", "no picture can be read: unknown encoding"),

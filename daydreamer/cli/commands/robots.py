@@ -54,8 +54,10 @@ def check_robot(
 
     Let the robot hang with free feet, and use --hanging; with its driver alone running, and nobody else commanding it.
 
-    What follows --ros-args goes to the checking node: remappings, and -p 'foot_force_unloaded_n:=[15.0]' for feet
-    whose zero is known. Exit status 1 if a check fails, 2 for a mistake in the command.
+    Handed on to the checking node as well: --command-interface, as forward_position, for what the driver takes, and
+    --image-transport raw or compressed. What follows --ros-args goes there, too: remappings, and
+    -p 'foot_force_unloaded_n:=[15.0]' for feet whose zero is known. Exit status 1 if a check fails, 2 for a mistake in
+    the command.
     """
     from daydreamer.cli.check import check_robot
     from daydreamer.cli.drives import body_of
