@@ -40,7 +40,7 @@ def start(rig, arm):
 
 
 class Commander:
-    """Commands a raised arm, as long as it is not silent; hears what the driver says."""
+    """Commands a raised arm, as long as it is not silent, or lets go; hears what the driver says."""
 
     def __init__(self, rig):
         self.silent, self.states, self.temperatures, self.pose_rad = False, [], {}, RAISED_RAD.copy()
@@ -54,7 +54,8 @@ class Commander:
         if not self.silent:
             stamp = self._clock.now().to_msg()
             interface = topics.COMMAND_INTERFACES[0]
-            self._publisher.publish(topics.joint_command_message(interface, stamp, JOINTS, self.pose_rad, None))
+            message = topics.joint_command_message(interface, stamp, JOINTS, self.pose_rad, None, lets_go=True)
+            self._publisher.publish(message)
 
     def _hear(self, message):
         self.temperatures[message.header.frame_id] = message.temperature

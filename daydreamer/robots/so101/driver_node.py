@@ -183,8 +183,8 @@ class ArmDriver:
         before, self._stopped = self._stopped, why
         if why is not None and why != before:
             self._node.get_logger().error(
-                f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has told it to let go, as "
-                "the actor does when it is deactivated."
+                f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has let go, as the actor "
+                "does when it is stopped or deactivated."
             )
 
 
