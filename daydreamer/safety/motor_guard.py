@@ -92,11 +92,16 @@ class MotorGuard:
             self.stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
         return bool(believed.all())
 
-    def target(self, time_s: float) -> NDArray[np.float64] | None:
-        """`[joints]` targets of the tick at `time_s`, or None for damping."""
+    def target(self, time_s: float, withheld: bool = False) -> NDArray[np.float64] | None:
+        """`[joints]` targets of the tick at `time_s`, or None for damping.
+
+        Args:
+          withheld: for a reason of the driver's own there is none, and the next one departs from the joints.
+        """
         elapsed_s = min(time_s - self._ticked_s, LATE_PERIODS * self._period_s)
         self._ticked_s = time_s
-        self._previous_rad = self._limited(time_s, elapsed_s)
+        target_rad = self._limited(time_s, elapsed_s)
+        self._previous_rad = None if withheld else target_rad
         return None if self._previous_rad is None else self._previous_rad.copy()
 
     def _limited(self, time_s: float, elapsed_s: float) -> NDArray[np.float64] | None:

@@ -63,7 +63,7 @@ class ArmDriver:
         self._node, self._servos = node, servos
         self._complaints = Complaints(node, time.monotonic)
         self._lowering = Lowering()
-        self._stopped: str | None = None
+        self._stopped = ""
         self._next_temperature_s = 0.0
         self._heard_s = self._effort_s = -np.inf
         self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
@@ -106,7 +106,7 @@ class ArmDriver:
                 self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
             else:
                 self._take_in(state, now_s)
-            target_rad = None if ends else self.guard.target(now_s)
+            target_rad = None if ends else self.guard.target(now_s, withheld=bool(self._hot))
             if len(self._servos.silent) < len(JOINTS):
                 self._heard_s = now_s
                 self._drive(target_rad, now_s)
@@ -125,7 +125,7 @@ class ArmDriver:
         return self.lowers and self._target_rad is None
 
     def _drive(self, target_rad: np.ndarray | None, now_s: float) -> None:
-        self._say_stopped(self._hot or self.guard.stopped)
+        self._say_stopped()
         self.lowers = target_rad is None
         if target_rad is not None:
             self._lowering.stand_by()
@@ -147,7 +147,6 @@ class ArmDriver:
             self._hot = ""
         else:
             self._hot = self._hot or f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C"
-            self.guard.command(None, now_s)
         if state.faults:
             said = "; ".join(f"{joint}: {text}" for joint, text in state.faults.items())
             self._complaints.add("A servo says that something is wrong", lambda: said)
@@ -179,13 +178,15 @@ class ArmDriver:
             message.header.stamp, message.header.frame_id = stamp, name
             self._temperature.publish(message)
 
-    def _say_stopped(self, why: str | None) -> None:
+    def _say_stopped(self) -> None:
+        stopped = self.guard.stopped
+        why = stopped or self._hot
         before, self._stopped = self._stopped, why
-        if why is not None and why != before:
-            self._node.get_logger().error(
-                f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has let go, as the actor "
-                "does when it is stopped or deactivated."
-            )
+        if why and why != before:
+            goes_on = "when whoever commands it has let go, as the actor does when it is stopped or deactivated"
+            if stopped is None:
+                goes_on = f"by itself once that has cooled to {LIMITS.temperature_c:.0f} °C"
+            self._node.get_logger().error(f"The arm lies down: {why}. Look at it; it goes on {goes_on}.")
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
