@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "robots"))
 from feetech_stand_in import FeetechStandIn
 
 from daydreamer.robots.so101 import driver_node, feetech
-from daydreamer.robots.so101.constants import JOINTS, LIMITS, READY_RAD, REST_RAD, STALL_TORQUE_N_M
+from daydreamer.robots.so101.constants import JOINTS, LIMITS, READY_RAD, REST_RAD, STALL_TORQUE_N_M, carried
 from daydreamer.robots.so101.servos import ArmState
 from ros_nodes import topics
 
@@ -85,6 +85,19 @@ def test_heat_lays_it_down_until_it_has_cooled_and_ends_no_stop(monkeypatch):
     assert len(bench.said) == 2 and "has let go" in bench.said[1]
 
 
+def test_a_held_arm_of_which_not_every_servo_has_said_where_it_is_is_held_on(monkeypatch):
+    bench = Bench(monkeypatch)
+    bench.servos.with_torque.return_value = ["3 (elbow_flex)"]
+    assert bench.driver.take_over() and not bench.driver.at_rest
+    bench.servos.state.return_value, bench.servos.silent = None, ("wrist_roll",)
+    bench.servos.newest_rad[4] = np.nan
+    bench.driver.tick(ends=True)
+    assert not bench.told and not bench.driver.at_rest
+    bench.servos.newest_rad[4] = READY_RAD[4]
+    bench.driver.tick(ends=True)
+    np.testing.assert_allclose(bench.told, [carried(READY_RAD)])
+
+
 def start(rig, arm):
     # The servos live in this process, which may be busy.
     parameters = ("-p", f"port:={arm.port}", "-p", "answer_timeout_s:=0.15")
@@ -130,11 +143,8 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     commander = Commander(rig)
     commander.silent = True
     arm.lost, arm.damaged = 0.01, 0.01
+    arm.hold(RAISED_RAD)
     driver = start(rig, arm)
-    rig.until(lambda: len(commander.states) > 5 and len(commander.temperatures) == len(JOINTS))
-    assert not any(arm.torque)  # nobody has commanded yet
-    np.testing.assert_allclose(commander.states[-1].position, REST_RAD, atol=0.01)
-    assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
 
     def raised():
         return is_raised(arm)
@@ -142,6 +152,12 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     def lies():
         return not any(arm.torque) and is_at_rest(arm)
 
+    # Nobody has commanded yet, but somebody had: the arm does not fall.
+    rig.until(lies)
+    assert "Held since before this driver: 1 (shoulder_pan)" in rig.output("driver")
+    rig.until(lambda: len(commander.states) > 5 and len(commander.temperatures) == len(JOINTS))
+    np.testing.assert_allclose(commander.states[-1].position[:5], REST_RAD[:5], atol=0.06)
+    assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
     commander.silent = False
     rig.until(raised)
     # Whoever commands is gone: the arm lies down, still with torque, and lets go only there.

@@ -3,8 +3,8 @@
 Parameters: `port` of the adapter; `calibration`, LeRobot's file of this arm, to make sure that it is this one;
 `rate_hz` of bus and topics; `answer_timeout_s` in which servos answer; `command_timeout_s` without a command until the
 arm lies down; `interpolate_s` from one command to the next. When nobody commands it any more the arm folds, lies down,
-and only then has no torque. A driver that is killed outright cannot do that: its servos hold on. A software stop is not
-a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
+and only then has no torque. A driver that is killed outright cannot do that: its servos hold on, and the next one
+begins by laying the arm down. A software stop is not a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ArmDriver:
     """
 
     def __init__(self, node, servos: ArmServos, *, rate_hz: float, command_timeout_s: float, interpolate_s: float):
-        self._node, self._servos = node, servos
+        self._node, self._servos, self._period_s = node, servos, 1.0 / rate_hz
         self._complaints = Complaints(node, time.monotonic)
         self._lowering = Lowering()
         self._stopped = ""
@@ -68,7 +68,6 @@ class ArmDriver:
         self._heard_s = self._effort_s = -np.inf
         self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
         self._hot = ""
-        self._target_rad: np.ndarray | None = None
         self.lowers = True
         self.guard = MotorGuard(
             JOINTS,
@@ -77,7 +76,7 @@ class ArmDriver:
             max_target_error_rad=1.0,
             interpolate_s=interpolate_s,
             command_timeout_s=command_timeout_s,
-            period_s=1.0 / rate_hz,
+            period_s=self._period_s,
         )
         self.intake = CommandIntake(
             node,
@@ -88,6 +87,39 @@ class ArmDriver:
         )
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+
+    def run(self, spinner: runtime.Spinner, stop: StopRequest) -> None:
+        """Works until a stop is requested; before, and at the end, an arm that its servos hold lies down.
+
+        Raises:
+          UserError: the adapter is gone, a servo does not answer, or the arm does not lie down at the beginning.
+        """
+        self._node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
+        pacer = Pacer(self._period_s, time.monotonic())
+
+        def tick(ends: bool) -> None:
+            spinner.until(pacer.tick_s)
+            pacer.begin(time.monotonic())
+            self.tick(ends)
+            pacer.finish(time.monotonic())
+
+        def lies_down() -> bool:
+            until_s = time.monotonic() + ENDING_S
+            while time.monotonic() < until_s:
+                tick(ends=True)
+                if self.at_rest:
+                    return True
+            return False
+
+        if self.take_over() and not lies_down():
+            raise UserError("The arm was not seen to lie down: its servos hold on. Hold it, and pull its plug.")
+        self._servos.prepare()
+        while not stop:
+            tick(ends=False)
+        if lies_down():
+            self._servos.drive(None)
+            return
+        self._node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
 
     def tick(self, ends: bool = False) -> None:
         """Asks the servos, and tells them where to be.
@@ -116,13 +148,27 @@ class ArmDriver:
         except OSError as error:
             raise UserError(
                 f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, "
-                "and start the driver again."
+                "and start the driver again, which lays it down."
             ) from error
+
+    def take_over(self) -> bool:
+        """Whether servos hold the arm, as a driver that was killed leaves them; it is on its way to rest then.
+
+        Raises:
+          UserError: a servo does not answer.
+        """
+        if not (held := self._servos.with_torque()):
+            return False
+        self._lowering.stand_by()
+        self._node.get_logger().warning(
+            f"Held since before this driver: {', '.join(held)}. The arm lies down first; keep clear of it."
+        )
+        return True
 
     @property
     def at_rest(self) -> bool:
         """Whether the arm lies, without torque."""
-        return self.lowers and self._target_rad is None
+        return self._lowering.rests
 
     def _drive(self, target_rad: np.ndarray | None, now_s: float) -> None:
         self._say_stopped()
@@ -131,7 +177,8 @@ class ArmDriver:
             self._lowering.stand_by()
         elif np.isfinite(self._servos.newest_rad).all():
             target_rad = self._lowering.target(now_s, self._servos.newest_rad)
-        self._target_rad = target_rad
+        elif not self._lowering.rests:
+            return  # held since before, and not every servo has said where: they hold on
         if target_rad is None:
             self._servos.drive(None)
             return
@@ -208,26 +255,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
         driver = ArmDriver(node, servos, rate_hz=rate_hz, command_timeout_s=timeout_s, interpolate_s=interpolate_s)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
-        servos.prepare()
-        node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
-        pacer = Pacer(1.0 / rate_hz, time.monotonic())
-
-        def tick(ends: bool) -> None:
-            spinner.until(pacer.tick_s)
-            pacer.begin(time.monotonic())
-            driver.tick(ends)
-            pacer.finish(time.monotonic())
-
-        while not stop:
-            tick(ends=False)
-        until_s = time.monotonic() + ENDING_S
-        while time.monotonic() < until_s:
-            tick(ends=True)
-            if driver.at_rest:
-                servos.drive(None)
-                break
-        else:
-            node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
+        driver.run(spinner, stop)
         print(
             f"The bus: {bus.asked_again} requests again, {bus.damaged} packets damaged, {bus.unexpected} unexpected.",
             file=sys.stderr,
