@@ -22,7 +22,15 @@ from daydreamer.contract.signals import JOINT_EFFORT, JOINT_VELOCITY, Measuremen
 from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
 from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
-from daydreamer.robots.so101.constants import GRIPPER, JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
+from daydreamer.robots.so101.constants import (
+    ENDING_S,
+    GRIPPER,
+    JOINTS,
+    LIMITS,
+    STATE_PERIOD_S,
+    STIFFNESS_N_M_RAD,
+    carried,
+)
 from daydreamer.robots.so101.easing import Easing
 from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.lowering import Lowering
@@ -46,9 +54,6 @@ STALL_S = 3.0
 
 LOST_S = 0.5
 """Of silence on the bus, after which the arm may be anywhere."""
-
-ENDING_S = 15.0
-"""That the driver takes at most to lay the arm down when it ends: longer than the way to rest, see `lowering`."""
 
 
 class ArmDriver:
