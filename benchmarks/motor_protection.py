@@ -346,7 +346,7 @@ class _OnStandIn:
         since_s = time.monotonic()
         self._until(lambda: not self._obeys(), 2.0)  # before anything can have come of it
         for by_itself in (True, False):
-            if not by_itself:  # as the actor does when an operator has resumed: it has told the arm to let go
+            if not by_itself:  # as the actor does before an operator resumes: it tells the arm to let go
                 self._relaxes = True
                 self._spin(0.5)
                 self._relaxes = self._latched = False
@@ -400,7 +400,8 @@ class _OnStandIn:
         else:
             position_rad = self._wanted_rad
         stamp, interface = self._node.get_clock().now().to_msg(), self._topics.COMMAND_INTERFACES[0]
-        self._commands.publish(self._topics.joint_command_message(interface, stamp, JOINTS, position_rad, None))
+        message = self._topics.joint_command_message(interface, stamp, JOINTS, position_rad, None, lets_go=True)
+        self._commands.publish(message)
 
     def _hear(self, message: Any) -> None:
         self._heard_s = time.monotonic()

@@ -167,12 +167,12 @@ def read_message(cdr: bytes, forward_position: bool) -> list[float] | None:
         fields.append(list(struct.unpack_from(f"<{values}d", body, at)))
         at += 8 * values
     position, velocity, effort = fields
-    if count != JOINTS or effort:
-        raise ValueError("other joints, or torques")
-    if not position and velocity == [0.0] * JOINTS:
+    if count != JOINTS:
+        raise ValueError("other joints")
+    if not position and velocity == [0.0] * JOINTS and effort in ([], velocity):
         return None
-    if velocity:
-        raise ValueError("velocities")
+    if velocity or effort:
+        raise ValueError("velocities, or torques")
     return position
 
 

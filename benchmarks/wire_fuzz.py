@@ -327,7 +327,7 @@ class Life:
             ),
         )
         if press_anything(supervisor, random, self.now_s, restart=True):
-            self._send(np.full(JOINTS, np.nan))  # at once, as the live actor does
+            self._send(np.full(JOINTS, np.nan), lets_go=True)  # at once, as the live actor does
         state = supervisor.begin_tick(self.now_s, measurement)
         self.figures.states[str(state)] += 1
         if state is SafetyState.RUNNING:
@@ -342,18 +342,18 @@ class Life:
             self.figures.flags[name] += bool(command.flags & bit)
         if self.now_s - self.sent_s > 1.5 * PERIOD_S:
             self.sent_rad = None  # after a gap it departs from where the robot is
-        self._send(command.setpoint)
+        self._send(command.setpoint, supervisor.lets_go)
         if random.random() < 0.02:
             self._stray()
         if random.random() < 0.002:
             self.usurped, self.usurper_rad = 40, random.uniform(-1, 1, JOINTS) * random.choice([2.0, 8.0, 1e6])
 
-    def _send(self, position_rad: np.ndarray) -> None:
+    def _send(self, position_rad: np.ndarray, lets_go: bool) -> None:
         """The actor sends; its message is read again as bytes, and taken in."""
         interface = topics.COMMAND_INTERFACES[self.forward]
         self.sent_s = self.now_s
         message = topics.joint_command_message(
-            interface, topics.Time(), JOINT_NAMES, position_rad, self.supervisor.stand_in_rad
+            interface, topics.Time(), JOINT_NAMES, position_rad, self.supervisor.stand_in_rad, lets_go
         )
         if message is None:
             return
@@ -400,6 +400,8 @@ class Life:
         if self.forward:
             self.twin_driver.command(target_rad, self.now_s)
         else:
+            if target_rad is None and command_intake.lets_go(message):
+                self.wire.guard.begin_anew()
             self.wire.guard.command(target_rad, self.now_s)
 
     def _stray(self) -> None:
@@ -534,10 +536,10 @@ def _lets_nan_stand_in() -> None:
     SafetySupervisor.stand_in_rad = property(lambda self: self.measurement["joint_position_rad"])
     message_of = topics.joint_command_message
 
-    def without(interface, stamp, names, position_rad, stand_in_rad):
+    def without(interface, stamp, names, position_rad, stand_in_rad, lets_go=False):
         if interface == "forward_position" and stand_in_rad is not None and np.isnan(position_rad).any():
             return topics.Float64MultiArray(data=stand_in_rad.tolist())
-        return message_of(interface, stamp, names, position_rad, stand_in_rad)
+        return message_of(interface, stamp, names, position_rad, stand_in_rad, lets_go)
 
     topics.joint_command_message = without
 

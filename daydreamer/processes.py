@@ -21,6 +21,7 @@ class ProcessDescription:
       arguments: of either.
       is_ros_node: takes --ros-args.
       stop_timeout_s: time to end in after SIGINT.
+      can_hurry: whether it may be killed sooner, where somebody asks for the end twice.
       takes_operator_input: with --operator-input it reads `OperatorRequest`s on standard input.
       ros_arguments: of a ROS node, those behind --ros-args.
     """
@@ -31,6 +32,7 @@ class ProcessDescription:
     arguments: tuple[str, ...]
     is_ros_node: bool = True
     stop_timeout_s: float = 10.0
+    can_hurry: bool = True
     takes_operator_input: bool = False
     ros_arguments: tuple[str, ...] = ()
 
@@ -67,7 +69,15 @@ def session_processes(
 def driver_process(interface: Interface, ros_arguments: tuple[str, ...]) -> ProcessDescription:
     """The driver of a robot, if its interface has one."""
     assert interface.driver is not None and interface.executable is not None
-    return ProcessDescription("driver", interface.driver, interface.executable, (), ros_arguments=ros_arguments)
+    return ProcessDescription(
+        "driver",
+        interface.driver,
+        interface.executable,
+        (),
+        stop_timeout_s=interface.stop_timeout_s,
+        can_hurry=False,  # what it holds up would fall, or be held for ever
+        ros_arguments=ros_arguments,
+    )
 
 
 def learner_process(session: Session) -> ProcessDescription:

@@ -319,7 +319,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
             commands = CommandPublisher(node, task.embodiment, interface)
             guide = Guide(recorder, commands, spinner, task)
             runtime.refuse_second_publisher(node, spinner.once, commands.topic_name, stop)
-            stack.callback(lambda: commands.damp_surely(guide.measured()))
+            stack.callback(lambda: commands.let_go_surely(guide.measured()))
             results += guide.move_all(stop)
     show(results, options.robot)
     return 0 if checks.safe_to_move(results) else FAILED_STATUS

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.contract.embodiment import Embodiment
@@ -60,7 +61,8 @@ class CommandIntake:
           robot: whose commands they are.
           take: is called with each command as it comes: `[setpoint]` within the limits, or None to relax.
           silent_s: after so long without a command of the publisher that is followed, another one may be.
-          begin_anew: is called before the first command of a publisher that was not followed before.
+          begin_anew: is called before the first command of a publisher that was not followed before, and before each by
+            which the one that is followed lets go, see `lets_go`.
 
         Raises:
           UserError: there is no such interface.
@@ -103,8 +105,10 @@ class CommandIntake:
                 f"A command on {self._topic} has been refused, the last good one goes on", lambda: reason
             )
             return
-        if self._followed_s == -np.inf or publisher != self._followed:
+        is_new = self._followed_s == -np.inf or publisher != self._followed
+        if is_new or (setpoint is None and lets_go(message)):
             self._begin_anew()
+        if is_new:
             self._node.get_logger().info(f"Following the commands of {self._name(publisher)} on {self._topic}.")
         self._followed, self._followed_s = publisher, now_s
         self._take(setpoint)
@@ -168,6 +172,11 @@ def joint_command_of(message: Any, joint_names: Sequence[str], limits: JointLimi
     if outside.any():
         raise BadCommand(f"the position of {named(joint_names, outside)} is far outside the joint's limits (in rad)")
     return np.clip(target_rad, limits.lower_rad, limits.upper_rad)
+
+
+def lets_go(message: JointState) -> bool:
+    """Whether a command to damp says besides that its sender goes on only when an operator has it do so."""
+    return 0 < len(message.effort) == len(message.name) and not np.any(message.effort)
 
 
 def _indices(names: Sequence[str], wanted: Sequence[str]) -> list[int]:

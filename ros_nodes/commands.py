@@ -46,8 +46,8 @@ class CommandPublisher:
         with self._detecting:
             return "" if self.publisher is not None else self._detect()
 
-    def send(self, setpoint: np.ndarray, stand_in_rad: np.ndarray | None) -> None:
-        """Tells the robot `[setpoint]`; what is not finite relaxes it.
+    def send(self, setpoint: np.ndarray, stand_in_rad: np.ndarray | None, lets_go: bool = False) -> None:
+        """Tells the robot `[setpoint]`; what is not finite relaxes it, and says whether this process `lets_go`.
 
         See `topics.joint_command_message`; nothing is sent of what cannot be said, or where nobody would hear it.
         """
@@ -60,18 +60,18 @@ class CommandPublisher:
             message = topics.twist_message(self._interface, stamp, setpoint)
         else:
             names = self._robot.setpoint_names
-            message = topics.joint_command_message(self._interface, stamp, names, setpoint, stand_in_rad)
+            message = topics.joint_command_message(self._interface, stamp, names, setpoint, stand_in_rad, lets_go)
         if message is not None:
             publisher.publish(message)
 
-    def damp(self, stand_in_rad: np.ndarray | None) -> None:
-        """Relaxes the robot, once and at once; see `SafetySupervisor.stand_in_rad`."""
-        self.send(self._relaxed, stand_in_rad)
+    def damp(self, stand_in_rad: np.ndarray | None, lets_go: bool = False) -> None:
+        """Relaxes the robot, once and at once; see `SafetySupervisor.stand_in_rad` and `lets_go` there."""
+        self.send(self._relaxed, stand_in_rad, lets_go)
 
-    def damp_surely(self, stand_in_rad: np.ndarray | None) -> None:
-        """Relaxes the robot, several times over in case a message is lost. Takes 0.1 s."""
+    def let_go_surely(self, stand_in_rad: np.ndarray | None) -> None:
+        """Relaxes the robot for good, several times over in case a message is lost. Takes 0.1 s."""
         for _ in range(DAMPING_REPEATS):
-            self.damp(stand_in_rad)
+            self.damp(stand_in_rad, lets_go=True)
             time.sleep(DAMPING_PERIOD_S)
 
     def _advertise(self, interface: str) -> None:

@@ -244,7 +244,7 @@ class LiveActor:
             self.loop.supervisor.watchdogs.parent_gone()
         # A latched stop stays latched; in either case the last thing that the robot hears is to damp.
         if self.loop.supervisor.deactivate(cause) or self.loop.supervisor.state is SafetyState.EMERGENCY_STOPPED:
-            self._commands.damp_surely(self.loop.supervisor.stand_in_rad)
+            self._commands.let_go_surely(self.loop.supervisor.stand_in_rad)
         self._stall.rest()
         self._activated = False
         self._telemetry.state = "waiting"
@@ -326,7 +326,8 @@ class LiveActor:
             print(f"{sentence}.", flush=True)
 
     def _damp(self) -> None:
-        self._commands.damp(self.loop.supervisor.stand_in_rad)
+        supervisor = self.loop.supervisor
+        self._commands.damp(supervisor.stand_in_rad, supervisor.lets_go)
 
     def tick(self, spinner: runtime.Spinner) -> None:
         """Waits for the next control tick, running callbacks meanwhile, and answers the newest state."""
@@ -351,14 +352,14 @@ class LiveActor:
             self._say_what_is_silent(self._state.silent_topics(tick_s - WAITING_MESSAGE_PERIOD_S))
         else:
             self._said.pop("silence", None)  # it has spoken
-        command = self.loop.step(measurement, tick_s)
+        command, supervisor = self.loop.step(measurement, tick_s), self.loop.supervisor
         if command is not None:
-            self._commands.send(command.setpoint, self.loop.supervisor.stand_in_rad)
+            self._commands.send(command.setpoint, supervisor.stand_in_rad, supervisor.lets_go)
         sent_s = time.monotonic()
         self._pacer.finish(sent_s)
         self._telemetry.step_latency.add(sent_s - tick_s)
-        if self.loop.supervisor.active:
-            self.loop.supervisor.watchdogs.command_sent(tick_s, sent_s)
+        if supervisor.active:
+            supervisor.watchdogs.command_sent(tick_s, sent_s)
             self._stall.alive()
         else:
             self._stall.rest()

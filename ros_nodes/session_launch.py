@@ -83,15 +83,16 @@ def start_session(context: LaunchContext, launch: Launch) -> list[Action]:
         print("There is no dashboard without Rerun: pip install 'daydreamer[viewer]'.", flush=True)
     actions = {name: start_process(process, launch, environment) for name, process in reversed(processes.items())}
     plays = f" plays {session.plays.description}," if session.plays else ""
+    driver = start_driver(launch, environment)
     return [
         LogInfo(msg=f"Session {session.path}{plays} for {launch.minutes:g} robot minutes; stop with Ctrl-C."),
-        hand_on_interrupt(actions),
-        *start_driver(launch, environment),
+        hand_on_interrupt(actions["actor"], [*actions.values(), *driver]),
+        *driver,
         *actions.values(),
     ]
 
 
-def hand_on_interrupt(actions: dict[str, ExecuteProcess]) -> Action:
+def hand_on_interrupt(actor: ExecuteProcess, actions: list[ExecuteProcess]) -> Action:
     """Interrupts all processes if an interrupt in a terminal was for launch alone, as `kill -INT` sends it.
 
     With a terminal launch takes it for granted that the others have had it too, as with Ctrl-C, and the robot would go
@@ -99,11 +100,11 @@ def hand_on_interrupt(actions: dict[str, ExecuteProcess]) -> Action:
     """
 
     def interrupt(context: LaunchContext) -> list[Action]:
-        if actions["actor"].return_code is not None:
+        if actor.return_code is not None:
             return []
         return [
             EmitEvent(event=SignalProcess(signal_number=signal.SIGINT, process_matcher=matches_action(action)))
-            for action in actions.values()
+            for action in actions
         ]
 
     def shut_down(event: ShutdownEvent, context: LaunchContext) -> list[Action]:
@@ -122,23 +123,25 @@ def parameters_of(launch: Launch) -> list[ParameterFile]:
     return [ParameterFile([FindPackageShare(launch.drive.package), f"/config/{launch.drive.parameters}"])]
 
 
-def start_driver(launch: Launch, environment: dict[str, str]) -> list[Action]:
-    if launch.drive.driver is None:
+def start_driver(launch: Launch, environment: dict[str, str]) -> list[ExecuteProcess]:
+    interface = launch.drive.interface
+    if interface is None or interface.driver is None:
         return []
     return [
         Node(
-            package=launch.drive.package,
-            executable=launch.drive.driver,
+            package=interface.package,
+            executable=interface.executable,
             namespace=launch.namespace,
             parameters=parameters_of(launch),
             additional_env=environment,
             output="screen",
+            sigterm_timeout=str(interface.stop_timeout_s),
             on_exit=ends("driver"),
         )
     ]
 
 
-def start_process(process: ProcessDescription, launch: Launch, environment: dict[str, str]) -> Action:
+def start_process(process: ProcessDescription, launch: Launch, environment: dict[str, str]) -> ExecuteProcess:
     options: dict[str, Any] = {
         "output": "screen",
         "additional_env": environment,

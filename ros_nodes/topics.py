@@ -194,12 +194,14 @@ def joint_command_message(
     names: Sequence[str],
     position_rad: np.ndarray,
     stand_in_rad: np.ndarray | None,
+    lets_go: bool = False,
 ) -> JointState | Float64MultiArray | None:
     """A command; whatever of `position_rad` is not finite damps the joints.
 
-    Damping is a message without positions and with zero velocities. A forward_command_controller knows positions
-    only: there `stand_in_rad`, finite, says where the joints are, which takes the tension out without letting the
-    robot drop. None where that is to be said and nothing is known.
+    Damping is a message without positions and with zero velocities; zero efforts besides say that the sender lets go:
+    only an operator has it go on. A forward_command_controller knows positions only: there `stand_in_rad`, finite, says
+    where the joints are, which takes the tension out without letting the robot drop. None where that is to be said and
+    nothing is known.
     """
     damping = not np.isfinite(position_rad).all()
     if interface == "forward_position":
@@ -211,6 +213,8 @@ def joint_command_message(
     message.header.stamp = stamp
     if damping:
         message.velocity = [0.0] * len(names)
+        if lets_go:
+            message.effort = [0.0] * len(names)
     else:
         message.position = position_rad.tolist()
     return message

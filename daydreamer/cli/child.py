@@ -114,7 +114,7 @@ class Child:
             self.wait(KILL_TIMEOUT_S)
 
     def end(self, stop: StopRequest, record: Callable[..., object], say: Callable[[str], None]) -> None:
-        """Asks it to end, and kills it if it does not in its time, which a second signal to `stop` shortens.
+        """Asks it to end, and kills it if it does not in its time, which a second signal to `stop` shortens if it can.
 
         Args:
           record: called as `record(kind, **fields)` if it had to be killed; `say` with a sentence.
@@ -122,10 +122,15 @@ class Child:
         if not self.running:
             return
         self.interrupt()
-        end_s = time.monotonic() + self.description.stop_timeout_s
+        timeout_s = self.description.stop_timeout_s
+        end_s, hurried = time.monotonic() + timeout_s, False
         while not self.wait(POLL_S):
-            if stop.signals > 1:
-                end_s = min(end_s, time.monotonic() + HURRIED_TIMEOUT_S)
+            if stop.signals > 1 and not hurried:
+                hurried = True
+                if self.description.can_hurry:
+                    end_s = min(end_s, time.monotonic() + HURRIED_TIMEOUT_S)
+                else:
+                    say(f"The {self.name} is not hurried, as it may be laying the robot down: up to {timeout_s:g} s.")
             if time.monotonic() >= end_s:
                 record("process_kill", process=self.name, reason="did not end in time")
                 say(f"The {self.name} did not end in time and was killed.")

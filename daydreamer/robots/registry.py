@@ -89,6 +89,7 @@ class Interface:
       package: whose executable and parameter file these are.
       parameters: file for actor and driver, in share/<package>/config; None for none.
       remappings: of the actor.
+      stop_timeout_s: that the driver may take to end, as one that has to lay its robot down first.
     """
 
     driver: str | None = None
@@ -96,6 +97,7 @@ class Interface:
     package: str = "daydreamer"
     parameters: str | None = None
     remappings: tuple[tuple[str, str], ...] = ()
+    stop_timeout_s: float = 10.0
 
     def __post_init__(self) -> None:
         if (self.driver is None) != (self.executable is None):

@@ -31,8 +31,9 @@ class MotorGuard:
     departs anew. A target outside the limits, where the joint itself was found there, only ever moves inwards.
 
     Attributes:
-      stopped: why the joints are damped whatever is commanded, naming them; None if they are not. It ends when whoever
-        commands tells them to damp, or somebody else begins to command; a silence is none of these.
+      stopped: why the joints are damped whatever is commanded, naming them; None if they are not. It ends with
+        `begin_anew`. Neither a command to damp nor a silence ends it: whoever commands damps and falls silent by
+        itself, too, as with a sensor that is stuck or a loop that stands still, and then goes on by itself.
     """
 
     def __init__(
@@ -75,14 +76,12 @@ class MotorGuard:
 
     def command(self, target_rad: NDArray[np.float64] | None, time_s: float) -> None:
         """Takes in a command that arrives at `time_s`: finite targets `[joints]`, or None to damp."""
-        if target_rad is None:
-            self.stopped = None
-        else:
+        if target_rad is not None:
             target_rad = np.clip(target_rad, self._lower_rad, self._upper_rad)
         self._targets.command(target_rad, time_s)
 
     def begin_anew(self) -> None:
-        """Somebody else commands from now on."""
+        """Somebody else commands from now on, or whoever commands has let go: only an operator has them go on."""
         self.stopped = None
         self._targets.reset()
 
@@ -93,11 +92,16 @@ class MotorGuard:
             self.stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
         return bool(believed.all())
 
-    def target(self, time_s: float) -> NDArray[np.float64] | None:
-        """`[joints]` targets of the tick at `time_s`, or None for damping."""
+    def target(self, time_s: float, withheld: bool = False) -> NDArray[np.float64] | None:
+        """`[joints]` targets of the tick at `time_s`, or None for damping.
+
+        Args:
+          withheld: for a reason of the driver's own there is none, and the next one departs from the joints.
+        """
         elapsed_s = min(time_s - self._ticked_s, LATE_PERIODS * self._period_s)
         self._ticked_s = time_s
-        self._previous_rad = self._limited(time_s, elapsed_s)
+        target_rad = self._limited(time_s, elapsed_s)
+        self._previous_rad = None if withheld else target_rad
         return None if self._previous_rad is None else self._previous_rad.copy()
 
     def _limited(self, time_s: float, elapsed_s: float) -> NDArray[np.float64] | None:

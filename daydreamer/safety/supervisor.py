@@ -110,6 +110,12 @@ class SafetySupervisor:
         """Whether commands are sent that the policy or the ramp chooses, or would be if nothing were wrong."""
         return self.state not in (SafetyState.STOPPED, SafetyState.EMERGENCY_STOPPED)
 
+    @property
+    def lets_go(self) -> bool:
+        """Whether only an operator leads on from this damping, so that a driver may end a stop of its own, too."""
+        latched = self.state is SafetyState.DAMPING and bool(self.latched)
+        return latched or self.state is SafetyState.EMERGENCY_STOPPED
+
     # What operators and the life cycle ask for; each says whether it changed anything.
 
     def activate(self, cause: str = "operator") -> bool:

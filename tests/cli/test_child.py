@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,6 +67,23 @@ def test_a_printed_log_rolls(talk, monkeypatch):
 def test_a_log_that_cannot_be_written_costs_nothing_but_the_log(talk, session):
     (session.path / "log").write_text("in the way")
     assert talk(10).last_lines(1) == ["the end"]
+
+
+@pytest.mark.parametrize("can_hurry, killed_s", [(True, 3.0), (False, 20.0)])
+def test_a_second_interrupt_hurries_whoever_holds_nothing_up(session, monkeypatch, can_hurry, killed_s):
+    clock, killed, said = SimpleNamespace(now_s=0.0), [], []
+
+    def sleep(seconds):
+        clock.now_s += seconds
+
+    monkeypatch.setattr(child_module, "time", SimpleNamespace(monotonic=lambda: clock.now_s, sleep=sleep))
+    monkeypatch.setattr(Child, "running", True)
+    monkeypatch.setattr(Child, "interrupt", lambda child: None)
+    monkeypatch.setattr(Child, "kill", lambda child: killed.append(clock.now_s))
+    description = ProcessDescription("driver", "driver", "driver", (), stop_timeout_s=20.0, can_hurry=can_hurry)
+    Child(description, session).end(SimpleNamespace(signals=2), lambda kind, **fields: None, said.append)
+    assert killed == [pytest.approx(killed_s, abs=0.3)]
+    assert any("not hurried" in sentence and "up to 20 s" in sentence for sentence in said) != can_hurry
 
 
 ORPHAN = """

@@ -1,17 +1,20 @@
 """What an operator types behind `ros2 launch`, without ROS's launch: what it comes to, and what is refused by name."""
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import jax
 import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.cli.drives import WALKERS, find_walker
+from daydreamer.cli.drives import WALKERS, find_drive, find_walker
 from daydreamer.cli.launching import (
     LEARN_ARGUMENTS,
     PICK,
@@ -20,6 +23,7 @@ from daydreamer.cli.launching import (
     REPLAY_ARGUMENTS,
     TWIN_ARGUMENTS,
     WALK_ARGUMENTS,
+    Launch,
     SessionFailed,
     arguments_with,
     prepare_learn,
@@ -38,6 +42,8 @@ from daydreamer.errors import UserError
 from daydreamer.learner.agent import Agent
 from daydreamer.learner.checkpoint import Checkpointer
 from daydreamer.policy.snapshot import SnapshotMetadata, latest_snapshot, write_snapshot
+from daydreamer.processes import driver_process
+from daydreamer.robots.so101.constants import ENDING_S
 from daydreamer.session.directory import Session
 from daydreamer.session.seal import Progress
 from daydreamer.session.wiring import Wiring, keep_wiring
@@ -388,6 +394,22 @@ def test_what_launch_has_started_resume_starts_too(pytestconfig, monkeypatch, tm
     assert processes["driver"].ros_arguments == processes["actor"].ros_arguments == own
     walk(session="two")
     assert all(not process.ros_arguments for process in resumed("two").values())
+
+
+def test_a_driver_has_the_time_that_it_takes_to_lay_its_robot_down(monkeypatch):
+    drive = find_drive("so101", "hardware")
+    driver = driver_process(drive.interface, ())
+    assert driver.stop_timeout_s > ENDING_S and not driver.can_hurry
+    # Likewise under ros2 launch, of which only the names are needed here.
+    parts = ("action", "actions", "event_handlers", "events", "events.process", "substitutions")
+    ros_parts = ("actions", "parameter_descriptions", "substitutions")
+    names = ["launch", *(f"launch.{part}" for part in parts), *(f"launch_ros.{part}" for part in ros_parts)]
+    for name in (*names, "launch_ros"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    spec = importlib.util.find_spec("ros_nodes.session_launch")
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    module.start_driver(Launch(None, drive, 60.0, None, "", dashboard=False), {})
+    assert float(module.Node.call_args.kwargs["sigterm_timeout"]) == driver.stop_timeout_s
 
 
 def test_a_session_that_was_begun_by_hand_goes_on_as_its_actor_has_written_down():

@@ -147,6 +147,13 @@ class FeetechStandIn:
         for servo, count in zip(self.servos.values(), counts(joints_rad), strict=True):
             servo.position = float(count)
 
+    def hold(self, joints_rad):
+        """There, as a driver that was killed leaves it."""
+        self.move(joints_rad)
+        for servo in self.servos.values():
+            servo.set(feetech.GOAL_POSITION, round(servo.position))
+            servo.set(feetech.TORQUE_ENABLE, 1)
+
     def joints_rad(self):
         at = np.array([self.servos[joint + 1].position for joint in range(len(JOINTS))])
         zero = counts(np.zeros(len(JOINTS)))

@@ -18,6 +18,7 @@ from std_msgs.msg import Bool, Empty
 from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
+from ros_nodes.command_intake import lets_go
 
 
 def test_an_operator_leads_the_actor_through_its_life(make_rig, make_operator, damping):
@@ -95,7 +96,7 @@ def test_the_emergency_stop_latches_whatever_it_comes_by(make_rig, make_operator
     def stops(ask):
         ask()
         operator.until_state("emergency_stopped")
-        rig.until(lambda: rig.commands and damping(rig.commands[-1]))
+        rig.until(lambda: rig.commands and damping(rig.commands[-1]) and lets_go(rig.commands[-1]))
         assert not operator.ask("resume")
         assert operator.ask("e_stop_reset") and operator.ask("resume")
         count = len(rig.steps())

@@ -17,6 +17,7 @@ from daydreamer.policy.snapshot import SnapshotMetadata, write_snapshot
 from daydreamer.session.events import read_events
 from daydreamer.session.status import read_status
 from ros_nodes import topics
+from ros_nodes.command_intake import lets_go
 
 
 def logged(rig, count, life=1):
@@ -121,6 +122,7 @@ def test_a_dead_driver_is_survived_and_a_double_interrupt_still_damps(make_rig, 
     rig.until(logged(rig, 20))
     twin.kill()
     rig.until(lambda: damping(rig.commands[-1]))
+    assert not lets_go(rig.commands[-1])
     before = len(rig.steps())
     rig.start("twin")
     rig.until(logged(rig, before + 20))
@@ -128,7 +130,7 @@ def test_a_dead_driver_is_survived_and_a_double_interrupt_still_damps(make_rig, 
     time.sleep(0.05)
     actor.send_signal(signal.SIGINT)
     assert rig.until_exit(actor) == 0, rig.output("actor")
-    assert all(damping(command) for command in rig.commands[-5:])
+    assert all(damping(command) and lets_go(command) for command in rig.commands[-5:])
     steps = rig.steps()
     assert [step.sequence for step in steps] == list(range(len(steps)))
     assert steps[0].is_first and steps[before].is_first and not rig.gaps()

@@ -2,6 +2,7 @@
 
 import os
 import time
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINT_NAMES
 from daydreamer.robots.quadruped.task import embodiment
 from ros_nodes import topics
-from ros_nodes.command_intake import BadCommand, CommandIntake, joint_command_of
+from ros_nodes.command_intake import BadCommand, CommandIntake, joint_command_of, lets_go
 
 DOMAIN = 46
 SILENT_S = 0.3
@@ -40,10 +41,36 @@ def test_what_the_actor_sends_arrives(interface):
     np.testing.assert_array_equal(read(message), A1.stand_pose_rad)
 
 
-def test_damping_arrives():
-    assert (
-        read(topics.joint_command_message("joint_state", STAMP, JOINT_NAMES, np.full(12, np.nan), np.zeros(12))) is None
+def damping(**says):
+    return topics.joint_command_message("joint_state", STAMP, JOINT_NAMES, np.full(12, np.nan), np.zeros(12), **says)
+
+
+def test_damping_arrives_and_that_its_sender_lets_go():
+    assert read(damping()) is None and not lets_go(damping())
+    assert read(damping(lets_go=True)) is None and lets_go(damping(lets_go=True))
+    # A torque is none of it, wherever it stands.
+    for effort in ([0.0] * 11, [0.0] * 11 + [1.0], [0.0] * 11 + [float("nan")]):
+        assert not lets_go(JointState(name=JOINT_NAMES, velocity=[0.0] * 12, effort=effort))
+
+
+def test_only_whoever_is_followed_begins_anew_by_letting_go():
+    taken = []
+    intake = CommandIntake(
+        MagicMock(), "joint_state", embodiment(A1), taken.append, begin_anew=lambda: taken.append("anew")
     )
+    actor, stray = {"publisher_gid": b"actor"}, {"publisher_gid": b"stray"}
+    position = JointState(name=JOINT_NAMES, position=STAND)
+    for message, sender, comes in (
+        (position, actor, ["anew", STAND]),
+        (damping(), actor, [None]),
+        (position, actor, [STAND]),
+        (damping(lets_go=True), stray, []),
+        (damping(lets_go=True), actor, ["anew", None]),
+        (JointState(name=JOINT_NAMES, position=STAND, effort=[0.0] * 12), actor, [STAND]),
+    ):
+        taken.clear()
+        intake._on_message(message, sender)
+        assert [each.tolist() if isinstance(each, np.ndarray) else each for each in taken] == comes
 
 
 def test_names_may_come_in_another_order_and_among_others():

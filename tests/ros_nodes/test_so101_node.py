@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,17 +18,84 @@ from sensor_msgs.msg import Temperature
 sys.path.append(str(Path(__file__).parents[1] / "robots"))
 from feetech_stand_in import FeetechStandIn
 
-from daydreamer.robots.so101 import feetech
-from daydreamer.robots.so101.constants import JOINTS, REST_RAD
+from daydreamer.robots.so101 import driver_node, feetech
+from daydreamer.robots.so101.constants import JOINTS, LIMITS, READY_RAD, REST_RAD, STALL_TORQUE_N_M, carried
+from daydreamer.robots.so101.servos import ArmState
 from ros_nodes import topics
 
 RAISED_RAD = REST_RAD + (-0.2, 0.1, 0.0, -0.9, 0.0, 0.3)
+AWAY_RAD = READY_RAD + (0.5, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture
 def arm():
     with contextlib.closing(FeetechStandIn()) as arm:
         yield arm
+
+
+class Bench:
+    """The driver without processes, on a clock of the test's own; nobody ever lets go of the arm.
+
+    Attributes:
+      told: what the servos were told at each tick, None for no torque.
+    """
+
+    def __init__(self, monkeypatch):
+        self.now_s, self.told = 100.0, []
+        monkeypatch.setattr(driver_node, "time", SimpleNamespace(monotonic=lambda: self.now_s))
+        self.node, self.servos = MagicMock(), MagicMock(silent=(), newest_rad=READY_RAD.copy())
+        self.node.get_clock().now().to_msg.return_value = topics.Time()
+        self.servos.drive = lambda target_rad, *torque: self.told.append(target_rad)
+        self.driver = driver_node.ArmDriver(
+            self.node, self.servos, rate_hz=50.0, command_timeout_s=0.25, interpolate_s=0.05
+        )
+
+    def tick(self, count, share=0.0, temperature_c=30.0):
+        """With the elbow at this share of its stall torque, and at this temperature."""
+        elbow = np.arange(len(JOINTS)) == 2
+        effort_n_m, warm_c = share * STALL_TORQUE_N_M * elbow, np.where(elbow, temperature_c, 25.0)
+        for _ in range(count):
+            self.now_s += 0.02
+            still, volts = np.zeros(len(JOINTS)), np.full(len(JOINTS), 12.0)
+            self.servos.state.return_value = ArmState(READY_RAD, still, effort_n_m, warm_c, volts, {})
+            self.driver.guard.command(AWAY_RAD, self.now_s)
+            self.driver.tick()
+
+    @property
+    def said(self):
+        return [call.args[0] for call in self.node.get_logger().error.call_args_list]
+
+
+def test_heat_lays_it_down_until_it_has_cooled_and_ends_no_stop(monkeypatch):
+    bench = Bench(monkeypatch)
+    bench.tick(50)
+    assert not bench.driver.lowers
+    bench.tick(50, temperature_c=64.0)
+    assert bench.driver.lowers and "The arm lies down: elbow_flex has 64 °C" in bench.said[0]
+    bench.tick(1, temperature_c=61.0)
+    assert bench.driver.lowers
+    bench.tick(1, temperature_c=60.0)
+    assert not bench.driver.lowers
+    assert bench.told[-1][0] - READY_RAD[0] <= 0.02 * LIMITS.command_rate_rad_s[0] + 1e-9  # it departs from the joint
+    bench.tick(200, share=0.6)
+    assert "elbow_flex is stalled" in bench.driver.guard.stopped and bench.driver.lowers
+    bench.tick(3, temperature_c=64.0)
+    bench.tick(50, temperature_c=59.0)
+    assert "elbow_flex is stalled" in bench.driver.guard.stopped and bench.driver.lowers
+    assert len(bench.said) == 2 and "has let go" in bench.said[1]
+
+
+def test_a_held_arm_of_which_not_every_servo_has_said_where_it_is_is_held_on(monkeypatch):
+    bench = Bench(monkeypatch)
+    bench.servos.with_torque.return_value = ["3 (elbow_flex)"]
+    assert bench.driver.take_over() and not bench.driver.at_rest
+    bench.servos.state.return_value, bench.servos.silent = None, ("wrist_roll",)
+    bench.servos.newest_rad[4] = np.nan
+    bench.driver.tick(ends=True)
+    assert not bench.told and not bench.driver.at_rest
+    bench.servos.newest_rad[4] = READY_RAD[4]
+    bench.driver.tick(ends=True)
+    np.testing.assert_allclose(bench.told, [carried(READY_RAD)])
 
 
 def start(rig, arm):
@@ -40,7 +109,7 @@ def start(rig, arm):
 
 
 class Commander:
-    """Commands a raised arm, as long as it is not silent; hears what the driver says."""
+    """Commands a raised arm, as long as it is not silent, or lets go; hears what the driver says."""
 
     def __init__(self, rig):
         self.silent, self.states, self.temperatures, self.pose_rad = False, [], {}, RAISED_RAD.copy()
@@ -54,7 +123,8 @@ class Commander:
         if not self.silent:
             stamp = self._clock.now().to_msg()
             interface = topics.COMMAND_INTERFACES[0]
-            self._publisher.publish(topics.joint_command_message(interface, stamp, JOINTS, self.pose_rad, None))
+            message = topics.joint_command_message(interface, stamp, JOINTS, self.pose_rad, None, lets_go=True)
+            self._publisher.publish(message)
 
     def _hear(self, message):
         self.temperatures[message.header.frame_id] = message.temperature
@@ -73,11 +143,8 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     commander = Commander(rig)
     commander.silent = True
     arm.lost, arm.damaged = 0.01, 0.01
+    arm.hold(RAISED_RAD)
     driver = start(rig, arm)
-    rig.until(lambda: len(commander.states) > 5 and len(commander.temperatures) == len(JOINTS))
-    assert not any(arm.torque)  # nobody has commanded yet
-    np.testing.assert_allclose(commander.states[-1].position, REST_RAD, atol=0.01)
-    assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
 
     def raised():
         return is_raised(arm)
@@ -85,6 +152,12 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     def lies():
         return not any(arm.torque) and is_at_rest(arm)
 
+    # Nobody has commanded yet, but somebody had: the arm does not fall.
+    rig.until(lies)
+    assert "Held since before this driver: 1 (shoulder_pan)" in rig.output("driver")
+    rig.until(lambda: len(commander.states) > 5 and len(commander.temperatures) == len(JOINTS))
+    np.testing.assert_allclose(commander.states[-1].position[:5], REST_RAD[:5], atol=0.06)
+    assert list(commander.states[-1].name) == list(JOINTS) and len(commander.states[-1].effort) == len(JOINTS)
     commander.silent = False
     rig.until(raised)
     # Whoever commands is gone: the arm lies down, still with torque, and lets go only there.
@@ -98,12 +171,6 @@ def test_it_obeys_lies_down_when_nobody_commands_and_outlives_what_a_bus_does(ma
     arm.silent = True
     rig.until(lambda: "Servos do not answer" in rig.output("driver"))
     arm.silent = False
-    rig.until(raised)
-    # A servo gets hot.
-    arm.servos[2].set(feetech.TEMPERATURE, 66)
-    rig.until(lies)
-    assert "The arm lies down: shoulder_lift has 66 °C" in rig.output("driver")
-    arm.servos[2].set(feetech.TEMPERATURE, 40)
     rig.until(raised)
     # It ends: the arm lies down first.
     driver.send_signal(signal.SIGTERM)

@@ -24,7 +24,7 @@ def test_a_position_command_arrives_as_it_was_sent(interface):
 
 def test_damping_has_no_positions_and_zero_velocities():
     message = topics.joint_command_message("joint_state", STAMP, JOINTS, np.full(3, np.nan), np.ones(3))
-    assert (list(message.position), list(message.velocity)) == ([], [0.0, 0.0, 0.0])
+    assert (list(message.position), list(message.velocity), list(message.effort)) == ([], [0.0, 0.0, 0.0], [])
     assert tuple(message.name) == JOINTS
 
 

@@ -103,12 +103,16 @@ def test_a_joint_that_keeps_saying_so_stops_the_robot_until_somebody_begins_anew
     while (target := driver.tick(pose, leapt)) is not None:
         np.testing.assert_allclose(target, before)
     assert "FR_calf_joint leapt" in driver.guard.stopped
-    # Neither commands that go on nor encoders that are right again set it in motion.
-    for _ in range(200):
-        assert driver.tick(pose) is None
-    driver.guard.command(None, driver.time_s)
-    assert driver.guard.stopped is None
-    assert driver.tick(pose + 0.01) is not None
+    # Neither commands that go on nor encoders that are right again set it in motion, nor does whoever commands by
+    # damping for a moment, as for a sensor that is stuck, or before a silence, as with a loop that stands still.
+    for silent_ticks in (1, 80, 300):
+        for _ in range(30):
+            assert driver.tick(pose) is None
+        driver.guard.command(None, driver.time_s)
+        assert not any(driver.tick() is not None for _ in range(silent_ticks))
+        assert driver.tick(pose + 0.01) is None and "FR_calf_joint leapt" in driver.guard.stopped
+    driver.guard.begin_anew()
+    assert driver.tick(pose) is not None
 
 
 def test_a_silence_of_whoever_commands_releases_nothing_but_somebody_else_does():

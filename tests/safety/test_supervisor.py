@@ -105,6 +105,7 @@ def test_a_stale_state_holds_then_damps_and_fresh_ones_lead_back_through_the_ram
     assert np.abs(held.setpoint - last.setpoint).max() < 1.0
     damped = rig.tick(17, fresh=False)
     assert rig.state is SafetyState.DAMPING and damped.relaxes and np.all(np.isnan(damped.setpoint))
+    assert not rig.supervisor.lets_go  # it goes on by itself
     rig.tick()
     assert rig.state is SafetyState.RAMPING
     assert rig.watchdogs() == [("state_stale", "hold"), ("state_lost", "damp")]
@@ -305,7 +306,7 @@ def test_the_emergency_stop_damps_and_stays_until_it_is_reset(before):
     rig.supervisor.deactivate()
     rig.now_s += 3.0
     assert rig.tick(fresh=False).relaxes and rig.tick(30).relaxes
-    assert rig.state is SafetyState.EMERGENCY_STOPPED
+    assert rig.state is SafetyState.EMERGENCY_STOPPED and rig.supervisor.lets_go
     assert rig.supervisor.emergency_reset() and rig.tick() is None
     assert rig.supervisor.resume(rig.now_s)
     np.testing.assert_allclose(rig.tick().setpoint, FOLDED_RAD)
@@ -483,9 +484,10 @@ def test_a_robot_that_was_silent_waits_for_an_operator_where_that_is_asked_for()
     rig.tick(30, fresh=False)
     rig.tick(100)
     assert rig.state is SafetyState.DAMPING and "state_lost, latched" in rig.supervisor.cause
+    assert rig.supervisor.lets_go
     assert rig.supervisor.resume(rig.now_s)
     rig.tick()
-    assert rig.state is SafetyState.RAMPING
+    assert rig.state is SafetyState.RAMPING and not rig.supervisor.lets_go
 
 
 def test_a_robot_that_fell_silent_before_it_was_told_to_set_out_waits_likewise():

@@ -161,7 +161,7 @@ class PositionDriver:
         if self.guard.stopped is not None and self.guard.stopped != self._stopped:
             logger.error(
                 f"The arm is held where it is: {self.guard.stopped}. Look at it; it goes on when whoever commands it "
-                "has told it to let go, as the actor does when it is deactivated."
+                "has let go, as the actor does when it is stopped or deactivated."
             )
         self._stopped = self.guard.stopped
 

@@ -97,8 +97,8 @@ class UnitreeDriver:
             self._said_stopped = self.guard.stopped
             if self._said_stopped:
                 self._node.get_logger().error(
-                    f"The joints are damped: {self._said_stopped}. They stay so until whoever commands them tells them "
-                    "to damp, as the actor does when it is deactivated; look at the robot before."
+                    f"The joints are damped: {self._said_stopped}. They stay so until whoever commands them lets go, "
+                    "as the actor does when it is stopped or deactivated; look at the robot before."
                 )
         return target_rad
 

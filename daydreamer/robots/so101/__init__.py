@@ -8,7 +8,7 @@ from daydreamer.robots.arm.presets import TINY
 from daydreamer.robots.arm.sight import ABOVE
 from daydreamer.robots.registry import Interface, Robot, TaskEntry
 from daydreamer.robots.so101 import pick_place, pick_place_fine
-from daydreamer.robots.so101.constants import SO101
+from daydreamer.robots.so101.constants import ENDING_S, SO101
 from daydreamer.robots.so101.presets import OVERRIDES, PICK_PLACE_FINE_DEFAULT
 
 ROBOT = Robot(
@@ -31,7 +31,10 @@ ROBOT = Robot(
     twin="daydreamer.robots.so101.twin:make_twin",
     interfaces={
         "feetech": Interface(
-            driver="daydreamer.robots.so101.driver_node", executable="so101_node", parameters="so101.yaml"
+            driver="daydreamer.robots.so101.driver_node",
+            executable="so101_node",
+            parameters="so101.yaml",
+            stop_timeout_s=ENDING_S + 5.0,
         ),
         # As so101-ros-physical-ai brings the arm up.
         "ros2_control": Interface(

@@ -122,6 +122,10 @@ LOWERING_REACH_RAD = 0.055
 """On that way, how far a joint's target is from where it is at most: what is in its way is pressed, beside the arm's
 weight, with a third of the stall torque. Without anything in its way the twin's stay within 0.04: ours."""
 
+ENDING_S = 15.0
+"""That the driver takes at most to lay the arm down when it begins or ends: longer than the way to rest, see
+`lowering`."""
+
 STATE_PERIOD_S = 0.02
 """In which a bus at 1 Mbaud says all that six motors have to say, several times over."""
 

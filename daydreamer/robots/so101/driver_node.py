@@ -3,8 +3,8 @@
 Parameters: `port` of the adapter; `calibration`, LeRobot's file of this arm, to make sure that it is this one;
 `rate_hz` of bus and topics; `answer_timeout_s` in which servos answer; `command_timeout_s` without a command until the
 arm lies down; `interpolate_s` from one command to the next. When nobody commands it any more the arm folds, lies down,
-and only then has no torque. A driver that is killed outright cannot do that: its servos hold on. A software stop is not
-a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
+and only then has no torque. A driver that is killed outright cannot do that: its servos hold on, and the next one
+begins by laying the arm down. A software stop is not a hardware stop: have the plug at hand. NOT YET RUN ON AN ARM.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from daydreamer.contract.signals import JOINT_EFFORT, JOINT_VELOCITY, Measuremen
 from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
 from daydreamer.robots.so101.bus import ANSWER_S, SerialPort, ServoBus
-from daydreamer.robots.so101.constants import GRIPPER, JOINTS, LIMITS, STATE_PERIOD_S, STIFFNESS_N_M_RAD, carried
+from daydreamer.robots.so101.constants import (
+    ENDING_S,
+    GRIPPER,
+    JOINTS,
+    LIMITS,
+    STATE_PERIOD_S,
+    STIFFNESS_N_M_RAD,
+    carried,
+)
 from daydreamer.robots.so101.easing import Easing
 from daydreamer.robots.so101.embodiment import make_embodiment
 from daydreamer.robots.so101.lowering import Lowering
@@ -47,9 +55,6 @@ STALL_S = 3.0
 LOST_S = 0.5
 """Of silence on the bus, after which the arm may be anywhere."""
 
-ENDING_S = 15.0
-"""That the driver takes at most to lay the arm down when it ends: longer than the way to rest, see `lowering`."""
-
 
 class ArmDriver:
     """Publishes what the servos say, and turns commands into their targets, tick by tick.
@@ -60,15 +65,14 @@ class ArmDriver:
     """
 
     def __init__(self, node, servos: ArmServos, *, rate_hz: float, command_timeout_s: float, interpolate_s: float):
-        self._node, self._servos = node, servos
+        self._node, self._servos, self._period_s = node, servos, 1.0 / rate_hz
         self._complaints = Complaints(node, time.monotonic)
         self._lowering = Lowering()
-        self._stopped: str | None = None
+        self._stopped = ""
         self._next_temperature_s = 0.0
         self._heard_s = self._effort_s = -np.inf
         self._effort, self._easing, self._gripper_rad_s = EffortCheck(STALL_S), Easing(), 0.0
         self._hot = ""
-        self._target_rad: np.ndarray | None = None
         self.lowers = True
         self.guard = MotorGuard(
             JOINTS,
@@ -77,7 +81,7 @@ class ArmDriver:
             max_target_error_rad=1.0,
             interpolate_s=interpolate_s,
             command_timeout_s=command_timeout_s,
-            period_s=1.0 / rate_hz,
+            period_s=self._period_s,
         )
         self.intake = CommandIntake(
             node,
@@ -88,6 +92,39 @@ class ArmDriver:
         )
         self.joint_states = node.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
         self._temperature = node.create_publisher(Temperature, topics.TEMPERATURE, topics.RELIABLE)
+
+    def run(self, spinner: runtime.Spinner, stop: StopRequest) -> None:
+        """Works until a stop is requested; before, and at the end, an arm that its servos hold lies down.
+
+        Raises:
+          UserError: the adapter is gone, a servo does not answer, or the arm does not lie down at the beginning.
+        """
+        self._node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
+        pacer = Pacer(self._period_s, time.monotonic())
+
+        def tick(ends: bool) -> None:
+            spinner.until(pacer.tick_s)
+            pacer.begin(time.monotonic())
+            self.tick(ends)
+            pacer.finish(time.monotonic())
+
+        def lies_down() -> bool:
+            until_s = time.monotonic() + ENDING_S
+            while time.monotonic() < until_s:
+                tick(ends=True)
+                if self.at_rest:
+                    return True
+            return False
+
+        if self.take_over() and not lies_down():
+            raise UserError("The arm was not seen to lie down: its servos hold on. Hold it, and pull its plug.")
+        self._servos.prepare()
+        while not stop:
+            tick(ends=False)
+        if lies_down():
+            self._servos.drive(None)
+            return
+        self._node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
 
     def tick(self, ends: bool = False) -> None:
         """Asks the servos, and tells them where to be.
@@ -106,7 +143,7 @@ class ArmDriver:
                 self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
             else:
                 self._take_in(state, now_s)
-            target_rad = None if ends else self.guard.target(now_s)
+            target_rad = None if ends else self.guard.target(now_s, withheld=bool(self._hot))
             if len(self._servos.silent) < len(JOINTS):
                 self._heard_s = now_s
                 self._drive(target_rad, now_s)
@@ -116,22 +153,37 @@ class ArmDriver:
         except OSError as error:
             raise UserError(
                 f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, "
-                "and start the driver again."
+                "and start the driver again, which lays it down."
             ) from error
+
+    def take_over(self) -> bool:
+        """Whether servos hold the arm, as a driver that was killed leaves them; it is on its way to rest then.
+
+        Raises:
+          UserError: a servo does not answer.
+        """
+        if not (held := self._servos.with_torque()):
+            return False
+        self._lowering.stand_by()
+        self._node.get_logger().warning(
+            f"Held since before this driver: {', '.join(held)}. The arm lies down first; keep clear of it."
+        )
+        return True
 
     @property
     def at_rest(self) -> bool:
         """Whether the arm lies, without torque."""
-        return self.lowers and self._target_rad is None
+        return self._lowering.rests
 
     def _drive(self, target_rad: np.ndarray | None, now_s: float) -> None:
-        self._say_stopped(self._hot or self.guard.stopped)
+        self._say_stopped()
         self.lowers = target_rad is None
         if target_rad is not None:
             self._lowering.stand_by()
         elif np.isfinite(self._servos.newest_rad).all():
             target_rad = self._lowering.target(now_s, self._servos.newest_rad)
-        self._target_rad = target_rad
+        elif not self._lowering.rests:
+            return  # held since before, and not every servo has said where: they hold on
         if target_rad is None:
             self._servos.drive(None)
             return
@@ -147,7 +199,6 @@ class ArmDriver:
             self._hot = ""
         else:
             self._hot = self._hot or f"{JOINTS[hottest]} has {state.temperature_c[hottest]:.0f} °C"
-            self.guard.command(None, now_s)
         if state.faults:
             said = "; ".join(f"{joint}: {text}" for joint, text in state.faults.items())
             self._complaints.add("A servo says that something is wrong", lambda: said)
@@ -179,13 +230,15 @@ class ArmDriver:
             message.header.stamp, message.header.frame_id = stamp, name
             self._temperature.publish(message)
 
-    def _say_stopped(self, why: str | None) -> None:
+    def _say_stopped(self) -> None:
+        stopped = self.guard.stopped
+        why = stopped or self._hot
         before, self._stopped = self._stopped, why
-        if why is not None and why != before:
-            self._node.get_logger().error(
-                f"The arm lies down: {why}. Look at it; it goes on when whoever commands it has told it to let go, as "
-                "the actor does when it is deactivated."
-            )
+        if why and why != before:
+            goes_on = "when whoever commands it has let go, as the actor does when it is stopped or deactivated"
+            if stopped is None:
+                goes_on = f"by itself once that has cooled to {LIMITS.temperature_c:.0f} °C"
+            self._node.get_logger().error(f"The arm lies down: {why}. Look at it; it goes on {goes_on}.")
 
 
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
@@ -207,26 +260,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
         driver = ArmDriver(node, servos, rate_hz=rate_hz, command_timeout_s=timeout_s, interpolate_s=interpolate_s)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
-        servos.prepare()
-        node.get_logger().info(f"Scheduling: {put_robot_first(DRIVER_PRIORITY)}.")
-        pacer = Pacer(1.0 / rate_hz, time.monotonic())
-
-        def tick(ends: bool) -> None:
-            spinner.until(pacer.tick_s)
-            pacer.begin(time.monotonic())
-            driver.tick(ends)
-            pacer.finish(time.monotonic())
-
-        while not stop:
-            tick(ends=False)
-        until_s = time.monotonic() + ENDING_S
-        while time.monotonic() < until_s:
-            tick(ends=True)
-            if driver.at_rest:
-                servos.drive(None)
-                break
-        else:
-            node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
+        driver.run(spinner, stop)
         print(
             f"The bus: {bus.asked_again} requests again, {bus.damaged} packets damaged, {bus.unexpected} unexpected.",
             file=sys.stderr,

@@ -34,6 +34,11 @@ class Lowering:
         self._until_s = 0.0
         self.rest()
 
+    @property
+    def rests(self) -> bool:
+        """Whether the arm is left as it is: it lies, or has never been commanded."""
+        return self._legs is None
+
     def rest(self) -> None:
         """The arm is left as it is: it has never been commanded."""
         self._legs: list[NDArray[np.float64]] | None = None

@@ -108,7 +108,7 @@ class ArmServos:
         self._torque_on = False
 
     def prepare(self) -> None:
-        """Sets gains and torque limits, with torque off.
+        """Sets gains and torque limits, with torque off: an arm that is not lying falls.
 
         Raises:
           UserError: a servo does not take them.
