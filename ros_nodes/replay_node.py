@@ -11,7 +11,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import rclpy
 from rclpy.duration import Duration
@@ -19,6 +19,7 @@ from rclpy.node import Node
 from std_msgs.msg import Float64
 
 from daydreamer.errors import UserError
+from daydreamer.experience.header import CorruptLog
 from daydreamer.experience.log import list_logs
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import LogTail
@@ -36,6 +37,9 @@ FLUSH_TIMEOUT = Duration(seconds=1.0)
 
 LONGEST_PAUSE_S = 1.0
 """Between two steps, as where the robot was held, or between two lives."""
+
+READ_STEPS = 200
+"""At a time."""
 
 
 class Player:
@@ -67,8 +71,8 @@ class Player:
             publisher.wait_for_all_acked(FLUSH_TIMEOUT)
 
 
-def logged_lives(session: Session, life: int) -> Iterator[list[Step]]:
-    """The steps of one life, or of each, in order.
+def logged_lives(session: Session, life: int) -> Iterator[Iterator[Step]]:
+    """The steps of one life, or of each, in order; what is damaged is left out, and said.
 
     Raises:
       UserError: there are none.
@@ -79,13 +83,28 @@ def logged_lives(session: Session, life: int) -> Iterator[list[Step]]:
     if not logs:
         raise UserError(f"{session.path} has no experience{f' of life {life}' if life else ''} to play.")
     for path in logs.values():
-        yield LogTail(path, session.spec).read()
+        yield logged_steps(LogTail(path, session.spec))
 
 
-def play(player: Player, steps: Sequence[Step], speed: float, spinner: runtime.Spinner, stop: StopRequest) -> None:
-    due_s = time.monotonic()
-    previous_ns = steps[0].monotonic_ns if steps else 0
+def logged_steps(tail: LogTail) -> Iterator[Step]:
+    """All steps of a log, some at a time: nobody knows how many there are."""
+    while True:
+        try:
+            steps = tail.read(READ_STEPS)
+        except CorruptLog as error:
+            print(error, flush=True)
+            if not tail.skip_damage():
+                return
+            continue
+        if not steps:
+            return
+        yield from steps
+
+
+def play(player: Player, steps: Iterable[Step], speed: float, spinner: runtime.Spinner, stop: StopRequest) -> None:
+    due_s, previous_ns = time.monotonic(), None
     for step in steps:
+        previous_ns = step.monotonic_ns if previous_ns is None else previous_ns
         due_s += min(1e-9 * (step.monotonic_ns - previous_ns), LONGEST_PAUSE_S) / speed
         previous_ns = step.monotonic_ns
         spinner.until(due_s)

@@ -40,22 +40,23 @@ class ReactionClock:
     """Times the reactions to the incidents under way. The caller brings the clock, that of the incidents."""
 
     def __init__(self) -> None:
-        self._reactions: dict[Incident, Reaction] = {}
+        self._reactions: list[Reaction] = []  # two incidents that are alike may be under way at once
         self._previous_rad: np.ndarray | None = None
 
     def begin(self, incident: Incident) -> None:
-        self._reactions[incident] = Reaction(incident)
+        self._reactions.append(Reaction(incident))
 
     def end(self, incident: Incident) -> Reaction:
-        return self._reactions.pop(incident)
+        place = next(place for place, reaction in enumerate(self._reactions) if reaction.incident == incident)
+        return self._reactions.pop(place)
 
     def command(self, target_rad: np.ndarray | None, time_s: float) -> None:
         """A command has arrived at the driver; None damps."""
         previous_rad, self._previous_rad = self._previous_rad, target_rad
         repeats = target_rad is not None and previous_rad is not None
         repeats = repeats and bool(np.abs(target_rad - previous_rad).max() <= HOLD_TOLERANCE_RAD)
-        for incident, reaction in self._reactions.items():
-            elapsed_s = time_s - incident.start_s
+        for reaction in self._reactions:
+            elapsed_s = time_s - reaction.incident.start_s
             if target_rad is None:
                 reaction.damping_command_s = min(reaction.damping_command_s, elapsed_s)
             elif repeats:
@@ -63,5 +64,5 @@ class ReactionClock:
 
     def driver_damps(self, time_s: float) -> None:
         """The driver has no target."""
-        for incident, reaction in self._reactions.items():
-            reaction.driver_damped_s = min(reaction.driver_damped_s, time_s - incident.start_s)
+        for reaction in self._reactions:
+            reaction.driver_damped_s = min(reaction.driver_damped_s, time_s - reaction.incident.start_s)

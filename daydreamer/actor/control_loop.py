@@ -248,13 +248,13 @@ class ControlLoop:
         time_is_up = self._time_is_up or self._episode_step == self._spec.episode_steps - 1
         is_last = time_is_up or task_state.ending is not None
         intervention = operator_action is not None
-        self._write(measurement, task_state, action, command, is_first, is_last, version, intervention, tick_s)
+        step = self._write(measurement, task_state, action, command, is_first, is_last, version, intervention, tick_s)
         self._sent = command.setpoint
         self._episode_step += 1
         if is_last:
             if task_state.ending is not None:
                 by = {"taken_over": True} if self._taken_over else {}
-                self._on_event("episode_end", ending=task_state.ending, sequence=self._sequence - 1, **by)
+                self._on_event("episode_end", ending=task_state.ending, sequence=step.sequence, **by)
             self._begin_episode()
         return command
 
@@ -287,7 +287,8 @@ class ControlLoop:
         policy_version: int,
         intervention: bool,
         tick_s: float,
-    ) -> None:
+    ) -> Step:
+        """Logs a step, and gives it back with the number that it has there: one of a log that has rolled begins at 0."""
         age_s = self._clock() - measurement.time_s
         doubt = self.supervisor.watchdogs.joints_in_doubt
         step = Step(
@@ -313,6 +314,7 @@ class ControlLoop:
         self._sequence += 1
         self.statistics.add(step)
         self._on_step(step)
+        return step
 
     def _begin_run(self) -> None:
         """Between two runs the robot was moved by something else, or not observed."""

@@ -44,7 +44,7 @@ class Rig:
 
     def __init__(self, task, action, safety=SafetyConfig(ramp_speed_rad_s=5.0), **actor):
         self.task, self.body = task, Body(task)
-        self.steps, self.events, self.commands = [], [], []
+        self.steps, self.events, self.commands, self.rolled = [], [], [], 0
         self.loop = ControlLoop(
             task,
             ActorConfig(**{"random_s": 0.0} | actor),
@@ -61,6 +61,7 @@ class Rig:
             assert self.loop.supervisor.activate("test")
 
     def append(self, step):
+        step.sequence += self.rolled  # as a log does that has rolled
         self.steps.append(step)
 
     def live(self, seconds, each=lambda: None):
@@ -121,10 +122,13 @@ def test_relative_actions_go_on_from_what_was_told_before():
 def test_an_episode_that_succeeds_or_fails_is_terminal_and_the_next_one_begins_where_the_task_wants(
     action, ending, end_rad
 ):
-    rig = Rig(ArmTask(goes_home=True), action, low_pass_cutoff_hz=0.0).live(12.0)
+    rig = Rig(ArmTask(goes_home=True), action, low_pass_cutoff_hz=0.0)
+    rig.rolled = -1000
+    rig.live(12.0)
     ends = [index for index, step in enumerate(rig.steps) if step.is_last]
     assert ends and all(rig.steps[end].is_terminal for end in ends)
     assert [fields["ending"] for fields in rig.kinds("episode_end")] == [ending] * len(ends)
+    assert [fields["sequence"] for fields in rig.kinds("episode_end")] == [rig.steps[end].sequence for end in ends]
     for end in ends:
         assert abs(rig.steps[end].observation["joint_position"][0]) > abs(end_rad)
     for begin in (end + 1 for end in ends if end + 1 < len(rig.steps)):

@@ -8,12 +8,13 @@ pytest.importorskip("rclpy")
 
 from daydreamer.actor.control_loop import ControlLoop
 from daydreamer.contract.frames import rotation_matrix
-from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.header import read_header
+from daydreamer.experience.log import ExperienceWriter, list_logs
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.a1.twin import make_twin
 from daydreamer.robots.quadruped.replayed import replayed_measurement
 from daydreamer.robots.quadruped.task import QuadrupedWalkTask
-from ros_nodes import topics
+from ros_nodes import replay_node, topics
 
 STEPS = 30
 
@@ -48,6 +49,17 @@ def test_an_observation_is_turned_back_into_its_measurement(recorded):
             rotation_matrix(measured["orientation_wxyz"])[2],
             atol=1e-6,
         )
+
+
+def test_what_is_damaged_is_left_out_and_the_rest_of_a_life_played(recorded, capsys, monkeypatch):
+    session = recorded[0].session
+    (path,) = list_logs(session.experience).values()
+    content, start = bytearray(path.read_bytes()), read_header(path).size
+    content[start + (len(content) - start) // 3] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(replay_node, "READ_STEPS", 4)
+    (steps,) = replay_node.logged_lives(session, 0)
+    assert len(list(steps)) == STEPS - 1 and "is damaged at byte" in capsys.readouterr().out
 
 
 def test_a_session_is_played_back_where_no_robot_listens(recorded):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -5,8 +7,9 @@ from daydreamer.config import IncidentConfig, TwinConfig, parse_overrides, resol
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.a1.twin import make_twin
-from sim.incidents import AMBIENT_C, IncidentPlayer, kinds_of
+from sim.incidents import AMBIENT_C, Incident, IncidentPlayer, kinds_of
 from sim.link import Link
+from sim.reactions import ReactionClock
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,15 @@ def hold(twin, seconds):
     for _ in range(round(seconds / 0.05)):
         twin.command(A1.stand_pose_rad)
         twin.advance(0.05)
+
+
+def test_of_two_incidents_that_are_alike_each_has_its_own_reaction():
+    clock, push = ReactionClock(), Incident("push", 1.0, 0.5, 30.0, "")
+    clock.begin(push)
+    clock.command(None, 1.2)
+    clock.begin(dataclasses.replace(push))
+    clock.driver_damps(1.3)
+    assert [clock.end(push).damping_command_s for _ in range(2)] == pytest.approx([0.2, np.inf])
 
 
 def test_a_link_is_perfect_until_told_otherwise():
