@@ -288,7 +288,7 @@ class ControlLoop:
         intervention: bool,
         tick_s: float,
     ) -> Step:
-        """Logs a step, and gives it back with the number that it has there: one of a log that has rolled begins at 0."""
+        """Logs a step, and gives it back with the number that it has there: in a log that has rolled it begins at 0."""
         age_s = self._clock() - measurement.time_s
         doubt = self.supervisor.watchdogs.joints_in_doubt
         step = Step(
