@@ -4,11 +4,11 @@
                                  [--gradient-steps 10000] [--robots 20] [--episodes 5]
     python benchmarks/offline.py --out DIR --table                       the table of what there is so far
 
-The data set is a recipe: `RECIPE` says which trainings, with which seeds, and how much of each; half an hour in all.
-Of a training whose mean reward is above 9 only the beginning is taken, up to where it is not. With --tenth there is the
-middle tenth of each log alone. Each arm learns from it with each seed, is tried in the twin by `daydreamer evaluate`,
-and dreams from states that were held out, for what its model promises. DIR/results.json says what came; what it has is
-not run again, so that it can be ended at any moment.
+The data set is a recipe: `RECIPE` says which trainings, with which seeds, and how much of each; half an hour in all. Of
+a training whose mean reward is above 9 only the beginning is taken, up to where it is not. With --tenth there is the
+middle tenth of each log alone, or 120 steps of it. Each arm learns from it with each seed, is tried in the twin by
+`daydreamer evaluate`, and dreams from states that were held out, for what its model promises. DIR/results.json says
+what came; what it has is not run again, so that it can be ended at any moment.
 
 A gap is what the model promises less what came in the twin, a step. The best logged behaviour is the best minute of any
 log.
@@ -46,6 +46,8 @@ from daydreamer.storage.atomic import write_anywhere
 
 MOST_REWARD = 9.0
 """Mean of a log: an A1 that stands earns it."""
+LEAST_STEPS = 120
+"""Of a log, of which fewer could not be learned from."""
 BEST_S = 60.0
 HORIZON_S, STARTS = 10.0, 256
 UNGUARDED = "learner.members=0"
@@ -146,7 +148,8 @@ def make_log(recorded: Recorded, options: argparse.Namespace, path: Path) -> Ses
     mean = np.cumsum([step.reward for step in logged]) / np.arange(1, len(logged) + 1)
     logged = logged[: 1 + int(np.flatnonzero(mean <= MOST_REWARD)[-1])]
     if options.tenth:
-        begin, length = int(0.45 * len(logged)), len(logged) // 10
+        length = max(len(logged) // 10, LEAST_STEPS)
+        begin = (len(logged) - length) // 2
         logged = logged[begin : begin + length]
     return copy_steps(trained, logged, path)
 
