@@ -85,12 +85,15 @@ class ExperienceWriter:
         fsync_period_s: float,
         settings: str = "",
         pictures: PictureStorage = PictureStorage(),
+        awaits_disk: bool = True,
     ):
         """Creates the log.
 
         Args:
           settings: digest of those that it is recorded by, see `Session.digest`.
           pictures: how they are stored, if the robot has cameras.
+          awaits_disk: the name of the log is on disk on return; otherwise it is brought there meanwhile, before the
+            first step, and what does not work about it surfaces on a later `append`.
 
         Raises:
           UserError: the log exists, the directory cannot be written, the period is not positive, or pictures of this
@@ -119,7 +122,8 @@ class ExperienceWriter:
             header = read_header(self.path)
             assert header is not None, "it has just been written"
             self._header = header
-            fsync_directory(directory)
+            if awaits_disk:
+                fsync_directory(directory)
         except FileExistsError as error:
             raise UserError(
                 f"{self.path} already exists: another actor is writing to this session, or life {actor_life} is over. "
@@ -134,7 +138,7 @@ class ExperienceWriter:
         self._closing = threading.Event()
         self._unsynced = False
         self._fsync_thread = threading.Thread(
-            target=self._fsync_loop, args=(fsync_period_s,), name="experience-fsync", daemon=True
+            target=self._fsync_loop, args=(fsync_period_s, not awaits_disk), name="experience-fsync", daemon=True
         )
         self._fsync_thread.start()
 
@@ -231,13 +235,17 @@ class ExperienceWriter:
             with contextlib.suppress(OSError):
                 stream.roll_back()
 
-    def _fsync_loop(self, period_s: float) -> None:
-        while not self._closing.wait(period_s):
-            if not self._unsynced or self._failure is not None:
-                continue
-            self._unsynced = False
-            try:
+    def _fsync_loop(self, period_s: float, name_first: bool) -> None:
+        try:
+            # Steps of a file that has no name yet would not be found again, so until this is done a power loss costs
+            # all of them. No other log is concerned; but the life's number is free again, and goes to the next one.
+            if name_first:
+                fsync_directory(self.path.parent)
+            while not self._closing.wait(period_s):
+                if not self._unsynced or self._failure is not None:
+                    continue
+                self._unsynced = False
                 for stream in self._streams:
                     os.fdatasync(stream.descriptor)
-            except OSError as error:
-                self._failure = error
+        except OSError as error:
+            self._failure = error

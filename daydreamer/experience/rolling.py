@@ -9,6 +9,8 @@ import os
 import secrets
 import shutil
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from daydreamer.errors import UserError
@@ -29,6 +31,9 @@ class RollingExperienceWriter:
 
     It rolls at the end of an episode only, so that no transition is torn apart, and by beginning another actor life,
     so that readers need not know: a life has one file, and (actor life, sequence) identifies a step as ever.
+
+    Attributes:
+      append_latency: time that appending took, over all files, rolling included.
     """
 
     def __init__(
@@ -58,8 +63,9 @@ class RollingExperienceWriter:
             ExperienceWriter, directory, spec, fsync_period_s=fsync_period_s, settings=settings, pictures=pictures
         )
         self._writer = self._begin(actor_life=actor_life)
-        self._closing = threading.Thread(target=_close_earlier, args=(directory, actor_life), name="experience-close")
-        self._closing.start()
+        self.append_latency = LatencyStatistics()
+        self._closing: list[threading.Thread] = []
+        self._meanwhile("experience-close", _close_earlier, directory, actor_life)
 
     @property
     def path(self) -> Path:
@@ -76,25 +82,23 @@ class RollingExperienceWriter:
         """Of the last step in the log that is written now; -1 before its first."""
         return self._writer.last_sequence
 
-    @property
-    def append_latency(self) -> LatencyStatistics:
-        """Time that appending took, over all files."""
-        return self._writer.append_latency
-
     def append(self, step: Step) -> None:
         """Writes one step under the life and sequence number that it has here, and sets them in `step`.
 
         Raises:
           ValueError, UserError: see `ExperienceWriter.append`.
         """
+        started_s = time.perf_counter()
         step.actor_life, step.sequence = self._actor_life, self._writer.last_sequence + 1
         self._writer.append(step)
         if step.is_last and self._writer.size >= self._roll_bytes:
             self._roll()
+        self.append_latency.add(time.perf_counter() - started_s)
 
     def close(self) -> None:
         """Completes all files. Raises UserError if the disk failed."""
-        self._closing.join()
+        for thread in self._closing:
+            thread.join()
         self._writer.close()
 
     def __enter__(self) -> RollingExperienceWriter:
@@ -104,15 +108,23 @@ class RollingExperienceWriter:
         self.close()
 
     def _roll(self) -> None:
+        """Waits for no disk: the command of the step that has just been appended is still to leave.
+
+        When power goes meanwhile, each of the two logs ends where it was synced last, as it would without the other:
+        the one before at most a period, and what this sync takes, before its end, and the one that follows likewise,
+        or it is not there at all, see `ExperienceWriter._fsync_loop`. So a gap may come before steps that are there.
+        """
         life = max(list_logs(self._directory)) + 1
-        following = self._begin(actor_life=life)
-        following.append_latency = self._writer.append_latency
-        self._closing.join()
-        # Waiting for the disk is nothing for a control loop. What it finds wrong is in the file as after a crash:
-        # without a summary, with all steps.
-        self._closing = threading.Thread(target=_complete, args=(self._writer,), name="experience-roll")
-        self._closing.start()
+        following = self._begin(actor_life=life, awaits_disk=False)
+        # What it finds wrong is in the file as after a crash: without a summary, with all steps.
+        self._meanwhile("experience-roll", _complete, self._writer)
         self._writer, self._actor_life = following, life
+
+    def _meanwhile(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+        """Has a log closed on a thread of its own; those before may still be at it, on a disk that is slow."""
+        self._closing = [thread for thread in self._closing if thread.is_alive()]
+        self._closing.append(threading.Thread(target=work, args=arguments, name=name))
+        self._closing[-1].start()
 
 
 def require_disk(directory: Path) -> None:

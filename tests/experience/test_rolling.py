@@ -1,5 +1,10 @@
 """A log that rolls is read as if it had not."""
 
+import os
+import stat
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -61,3 +66,45 @@ def test_a_log_that_was_killed_before_its_header_keeps_no_other_from_being_close
     assert not is_complete(writer.path)
     RollingExperienceWriter(tmp_path, spec, 3, 10.0, 1 << 30).close()
     assert is_complete(writer.path)
+
+
+def test_appending_waits_for_no_disk_where_a_log_rolls(spec, make_step, tmp_path, monkeypatch):
+    """One that takes its time, over several rolls: the command of the step still has to leave."""
+    disk, synced, waited_in_vain = threading.Event(), [], []
+    real = {name: getattr(os, name) for name in ("fsync", "fdatasync")}
+
+    def slow(name, descriptor):
+        if not disk.wait(20.0):
+            waited_in_vain.append(threading.current_thread().name)
+        synced.append((threading.current_thread(), stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+        real[name](descriptor)
+
+    with RollingExperienceWriter(tmp_path, spec, 1, 1e-3, 1) as writer:
+        for name in real:
+            monkeypatch.setattr(os, name, lambda descriptor, name=name: slow(name, descriptor))
+        for step in episode_steps(make_step, 3 * EPISODE_STEPS):
+            writer.append(step)
+        disk.set()
+        assert waited_in_vain == []
+    # Without its name no step would be found again, so that is what is synced first of each log.
+    first = {}
+    for thread, is_name in synced:
+        first.setdefault(thread, is_name)
+    assert sum(first.values()) == 3
+    tail = ExperienceTail(tmp_path, spec)
+    assert [step.monotonic_ns for step in tail.read()] == [
+        step.monotonic_ns for step in episode_steps(make_step, 3 * EPISODE_STEPS)
+    ]
+    assert tail.problems == []
+
+
+def test_what_rolling_takes_is_part_of_what_appending_takes(spec, make_step, tmp_path, monkeypatch):
+    def list_slowly(directory):
+        time.sleep(0.05)
+        return list_logs(directory)
+
+    with RollingExperienceWriter(tmp_path, spec, 1, 10.0, 1) as writer:
+        monkeypatch.setattr("daydreamer.experience.rolling.list_logs", list_slowly)
+        for step in episode_steps(make_step, EPISODE_STEPS):
+            writer.append(step)
+        assert writer.append_latency.summary()["max"] >= 50.0
