@@ -305,10 +305,14 @@ class Murphy(RuleBasedStateMachine):
             self._tick(joint=joint, peak_rad_s=40.0)
         assert self.rig.state not in MOVING, "a joint out of control goes on"
 
-    @rule()
-    def robot_is_switched_off_and_on(self) -> None:
+    @rule(asked=strategies.booleans())
+    def robot_is_switched_off_and_on(self, asked: bool) -> None:
+        """`asked` to set out meanwhile."""
         self._ticks(2)
         for _ in range(25):
+            self._tick("stale")
+        if asked:
+            self.activate()
             self._tick("stale")
         self._ticks(60)
         assert self.rig.state not in MOVING, "it moves after a stop that was not ours, and nobody has said so"
@@ -622,6 +626,18 @@ OLD_FAULTS = (
         (
             ("safety/supervisor.py", "len(trips_s) >= safety.trips", "False"),
             ("safety/supervisor.py", "name.value in safety.latching", "False"),
+        ),
+    ),
+    Fault(
+        "what is raised while nobody drives never latches",
+        (
+            ("safety/supervisor.py", "        self._tripped = set()  #", "        #"),
+            (
+                "safety/supervisor.py",
+                "        if not self.active:\n            return\n        raised",
+                "        raised",
+            ),
+            ("safety/supervisor.py", "for name in new:", "for name in new if self.active else ():"),
         ),
     ),
     Fault(
