@@ -630,15 +630,7 @@ OLD_FAULTS = (
     ),
     Fault(
         "what is raised while nobody drives never latches",
-        (
-            ("safety/supervisor.py", "        self._tripped = set()  #", "        #"),
-            (
-                "safety/supervisor.py",
-                "        if not self.active:\n            return\n        raised",
-                "        raised",
-            ),
-            ("safety/supervisor.py", "for name in new:", "for name in new if self.active else ():"),
-        ),
+        (("safety/supervisor.py", "        self._tripped = set()  #", "        #"),),
     ),
     Fault(
         "joints are looked at twenty times a second",

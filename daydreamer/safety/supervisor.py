@@ -284,12 +284,11 @@ class SafetySupervisor:
         """Of what has been raised since the last tick, or before setting out, makes last what an operator has to look
         at first.
         """
-        if not self.active:
-            return
         raised = self.watchdogs.raised
         new, self._tripped = [name for name in raised if name not in self._tripped], set(raised)
-        for name in new:
-            self._count_trip(name, raised[name], tick_s, safety)
+        if self.active:
+            for name in new:
+                self._count_trip(name, raised[name], tick_s, safety)
 
     def _count_trip(self, name: Watchdog, action: WatchdogAction, tick_s: float, safety: SafetyConfig) -> None:
         if action == "warn" or name in MACHINES or name in self.latched:
