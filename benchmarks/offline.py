@@ -47,7 +47,7 @@ from daydreamer.storage.atomic import write_anywhere
 MOST_REWARD = 9.0
 """Mean of a log: an A1 that stands earns it."""
 LEAST_STEPS = 120
-"""Of a log, of which fewer could not be learned from."""
+"""A log with fewer steps is left out: nothing could be learned from it."""
 BEST_S = 60.0
 HORIZON_S, STARTS = 10.0, 256
 UNGUARDED = "learner.members=0"

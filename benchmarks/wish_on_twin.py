@@ -36,6 +36,7 @@ from daydreamer.robots.registry import find_robot, make_task
 from daydreamer.session.new import configure, new_session
 from daydreamer.storage.atomic import write_anywhere
 
+STEPS_A_MINUTE = 20 * 60  # of the A1
 # Standing earns 6.5 of 9 where a motion is wished for, and lying 2; crouching pays from 1 to 6.
 FALLEN = {"crouch": ("actor.fallen_reward=0.9", "actor.recovered_reward=1.5", "actor.rhythm_hz=null")}
 FALLEN_OF_MOTIONS = ("actor.fallen_reward=4.0", "actor.recovered_reward=5.5")
@@ -72,7 +73,7 @@ def learn(out: Path, wish: str, seed: int, steps: int, preset: str) -> WishedRew
     """Trains on the twin for what is wished, and says what that pays."""
     shutil.rmtree(out, ignore_errors=True)  # of a run that was ended
     settings = FALLEN.get(wish.split()[0], FALLEN_OF_MOTIONS)
-    config = configure(robot="a1", minutes=steps / 1200, seed=seed, preset=preset, overrides=settings)
+    config = configure(robot="a1", minutes=steps / STEPS_A_MINUTE, seed=seed, preset=preset, overrides=settings)
     session = new_session(out, config)
     reward = named_wish(find_wishables(session), wish)
     task = make_task(config)
@@ -94,7 +95,8 @@ def pay(task: Task, reward: WishedReward) -> None:
 
 
 def tell(figures: dict[str, float]) -> None:
-    print(f"  {figures['env_steps'] / 1200:5.1f} robot minutes  reward {figures['actor/reward']:.2f}", flush=True)
+    minutes = figures["env_steps"] / STEPS_A_MINUTE
+    print(f"  {minutes:5.1f} robot minutes  reward {figures['actor/reward']:.2f}", flush=True)
 
 
 def judge(path: Path, reward: WishedReward, seconds: float) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from daydreamer.telemetry.scalars import ScalarReader
 
 _BATCH_STEPS = 4096
 MOST_LIVES = 1000
-"""Of which it is said which are missing."""
+"""Up to so many lives it is said which are missing."""
 LITTLE_SPACE_BYTES = 1 << 30
 
 

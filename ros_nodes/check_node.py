@@ -190,9 +190,8 @@ class Guide:
 
     def measured(self) -> np.ndarray:
         """`[joints]`, the newest that was ever said."""
-        if said := self._recorder.joints.values.get("position"):
-            self._measured_rad = np.array(said[-1])
-        return self._measured_rad
+        said = self._recorder.joints.values.get("position")
+        return np.array(said[-1]) if said else self._measured_rad
 
     def move_all(self, stop: StopRequest) -> list[Check]:
         """What came of each joint's motion; of those before `stop`, once it says so.
@@ -213,7 +212,7 @@ class Guide:
         target = pose.copy()
         target[joint] += checks.MOTION_RAD if pose[joint] < middle else -checks.MOTION_RAD
         wanted_rad = target[joint] - pose[joint]
-        self.measured()  # to be remembered
+        self._measured_rad = self.measured()  # which the recorder forgets
         self._recorder.clear()
         begin_s = time.monotonic()
         before = self._follow(pose, target, MOVE_S, stop)

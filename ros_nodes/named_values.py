@@ -14,8 +14,8 @@ SHORTEST_S, LONGEST_S = 5e-4, 1.0
 """Between two stamps of a driver that are believed when velocities are made of them."""
 
 ARRIVAL_WINDOW_S = 0.04
-"""Over which, at least, they are made of when messages arrived, where stamps say nothing. By messages that come all at
-once joints would leap from one angle to the next."""
+"""Where stamps say nothing, velocities are made of when messages arrived, over this time at least: by messages that
+come all at once joints would leap from one angle to the next."""
 
 
 class Unusable(ValueError):
@@ -201,7 +201,7 @@ class JointReadings:
         self.velocity_rad_s[joints] = reported
 
     def _velocities_by_arrival(self, joints: np.ndarray, now_s: float) -> np.ndarray:
-        """Of these joints, over the last `ARRIVAL_WINDOW_S` or longer; 0 until there is one."""
+        """These joints' velocities over the last `ARRIVAL_WINDOW_S` or longer, rad/s; 0 until there is one."""
         since_s = now_s - self._window_s[joints]
         due = ~(since_s < ARRIVAL_WINDOW_S)
         position_rad = self.position.value[joints]

@@ -39,7 +39,7 @@ LONGEST_PAUSE_S = 1.0
 """Between two steps, as where the robot was held, or between two lives."""
 
 READ_STEPS = 200
-"""At a time."""
+"""So many steps of a log are read at a time."""
 
 
 class Player:

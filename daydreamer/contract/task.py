@@ -23,7 +23,7 @@ OperatorStick = Literal["rate", "pose"]
 OPERATOR_AXES = 6
 """An operator steers with so many, see `Task.operator_action`."""
 OPERATOR_PUSHED = 0.5
-"""Of an axis, from which on it asks something of a robot that does one thing at a time."""
+"""An axis that is pushed so far asks something of a robot that does one thing at a time."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -33,11 +33,11 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     is_rate: bool = False
 
     def number(self, value: float) -> str:
-        """As it is written."""
+        """The value as it is written."""
         return f"{value:{'+' if self.signed else ''}z.{self.decimals}f}"
 
     def difference(self, value: float) -> str:
-        """The same of a difference, which always has a sign."""
+        """A difference of two values as it is written, always with its sign."""
         return f"{value:+z.{self.decimals}f}"
 
 

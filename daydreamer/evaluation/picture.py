@@ -17,12 +17,12 @@ from daydreamer.report import style
 COLUMNS = 2
 ROW_HEIGHT_IN = 2.4
 GROUP_WIDTH, STRIP_SHARE = 0.8, 0.6
-"""Of the distance between two kinds of robots, what their policies take up together; of that, what dots do."""
+"""Policies take up this share of the distance between two kinds of robots, and dots that share of theirs."""
 WHO: dict[Kind, str] = {"nominal": "as published", "random": "drawn at random"}
 LEGEND_CHARACTERS = 110
-"""In a row."""
+"""A row of the legend has so many."""
 LEAST_STEPS = 10
-"""Of the last decimal that is written, over which a panel goes: what is alike looks alike."""
+"""A panel goes over so many units of the last decimal that is written, at least: what is alike looks alike."""
 HOW = "dot: a robot; bar: mean of the robots, with its 95 % interval"
 
 

@@ -16,7 +16,7 @@ INTERVAL = (
     "up to 3 per robot minutes"
 )
 NONE_HAPPENED = 3.0
-"""Of something that has not happened in so many minutes, the rate is below this through the minutes with 95 %."""
+"""The rate of something that has not happened in some minutes is below this through those minutes, with 95 %."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

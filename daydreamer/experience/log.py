@@ -92,8 +92,8 @@ class ExperienceWriter:
         Args:
           settings: digest of those that it is recorded by, see `Session.digest`.
           pictures: how they are stored, if the robot has cameras.
-          awaits_disk: the name of the log is on disk on return; otherwise it is brought there meanwhile, before the
-            first step, and what does not work about it surfaces on a later `append`.
+          awaits_disk: the name of the log is on disk on return; otherwise it is brought there meanwhile, before any
+            step is synced, and what does not work about it surfaces on a later `append`.
 
         Raises:
           UserError: the log exists, the directory cannot be written, the period is not positive, or pictures of this

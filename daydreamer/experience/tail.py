@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -27,12 +27,12 @@ from daydreamer.storage.files import file_size, open_file
 
 _BLOCK_BYTES = 4 << 20
 _FEW_RECORDS = 8
-"""Looked at where one was damaged, and twice as many each time that all of them are sound: where every other one is, a
-whole block for each would take days."""
+"""So many are looked at behind a damaged one, and twice as many each time that all of them are sound: where every other
+one is damaged, a whole block for each would take days."""
 # What begins the records of which one ends the steps of a closed log.
 _MESSAGE_INDEX = bytes([Opcode.MESSAGE_INDEX])
 MOST_PROBLEMS = 100
-"""Of one life, that are told one by one."""
+"""Of each life so many are told one by one."""
 _SEARCHED_BYTES = 256 << 20
 """From the end of a log, for its last step: more than any actor writes into one file."""
 
@@ -59,7 +59,7 @@ class LogTail:
         self.header: LogHeader | None = None
         self._decoder: StepDecoder | None = None
         self._pictures: PictureReader | None = None
-        self._ahead = _BLOCK_BYTES  # records that are looked at next; a block has fewer
+        self._block_bytes = _BLOCK_BYTES  # that are looked at next
 
     def read(self, limit: int | None = None) -> list[Step]:
         """The complete steps from `offset` on, at most `limit`; moves `offset` behind them.
@@ -105,7 +105,8 @@ class LogTail:
                 position = data.find(frame)
                 while 0 <= position <= len(data) - size:
                     if len(self._sound_prefix(memoryview(data)[position : position + size])[0]):
-                        self.offset, self._ahead = start + position, _FEW_RECORDS
+                        self.offset = start + position
+                        self._block_bytes = _FEW_RECORDS * self._decoder.step_bytes
                         return True
                     position = data.find(frame, position + 1)
                 if len(data) < block:
@@ -151,7 +152,7 @@ class LogTail:
         """Adds the steps of the next block; False at the end, for now, of what can be read."""
         assert self._decoder is not None and self.header is not None, "_open() has read them"
         size = self._decoder.record_size
-        wanted = min(self._ahead, max(1, _BLOCK_BYTES // self._decoder.step_bytes))
+        wanted = max(1, self._block_bytes // self._decoder.step_bytes)
         if limit is not None:
             wanted = min(wanted, limit - len(steps))
         data = memoryview(os.pread(descriptor, wanted * size, self.offset))
@@ -160,7 +161,7 @@ class LogTail:
         self.offset += len(records) * size
         rest = data[len(records) * size :]
         if not rest:
-            self._ahead = min(2 * self._ahead, _BLOCK_BYTES)
+            self._block_bytes = min(2 * self._block_bytes, _BLOCK_BYTES)
             return len(records) == wanted
         begin = bytes(rest[: len(self._decoder.frame)])
         # No index precedes the steps: what looks like one there is the damaged head of their chunk.
@@ -213,7 +214,7 @@ class ExperienceTail:
     ):
         """Goes on at `cursors`, as an earlier tail of the same directory gave them; keys may have become strings."""
         self.problems: list[Problem] = []
-        self._counts: Counter[int] = Counter()
+        self._told: defaultdict[int, set[Problem]] = defaultdict(set)
         self._directory = directory
         self._spec = spec
         self._lives: dict[int, _Life] = {}
@@ -291,10 +292,11 @@ class ExperienceTail:
 
     def _report(self, kind: str, life: int, text: str) -> None:
         problem = Problem(kind, life, text)
-        if self._counts[life] > MOST_PROBLEMS or problem in self.problems:
+        told = self._told[life]
+        if len(told) > MOST_PROBLEMS or problem in told:
             return
-        self._counts[life] += 1
-        if self._counts[life] > MOST_PROBLEMS:
+        told.add(problem)
+        if len(told) > MOST_PROBLEMS:
             problem = Problem("damage", life, f"{self._lives[life].tail.path} has more damage than is listed.")
         self.problems.append(problem)
 
