@@ -313,6 +313,8 @@ class SafetyConfig(_Config):
 class ModelConfig(_Config):
     """Sizes of the networks (DreamerV3, Hafner et al. 2023, names written out).
 
+    Raises ValueError for sizes or deviations that do not fit each other; where a configuration is read, a UserError.
+
     Attributes:
       deterministic: width of the recurrent state.
       blocks: of the block-diagonal recurrent layer.
@@ -332,8 +334,9 @@ class ModelConfig(_Config):
         only, as an arm's grasps, a recurrent state learns by heart, and nothing of it is true of what comes next.
       acts_on_recurrent_state: actor and critic see the recurrent state and the latents, too, instead of the vectors
         alone; with a camera and memory they always do, see `WorldModel.behavior_features`.
-      bins, bin_limit: of the two-hot reward and critic: how many, and the symlog of the largest value they can
-        state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on the last bin move the mean.
+      bins, bin_limit: of the two-hot reward and critic: how many, an odd number, so that the middle one is 0, and the
+        symlog of the largest value they can state; 10 reaches 22,000. A far larger one makes a probability of 1e-7 on
+        the last bin move the mean.
       unimix: share of the uniform distribution in every categorical.
       minimum_deviation, maximum_deviation, initial_deviation: of the actor's normal distribution over continuous
         actions, before squashing.
@@ -369,6 +372,18 @@ class ModelConfig(_Config):
     noise_correlation: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
     acting_noise: NotNegative = 1.0
 
+    def __post_init__(self) -> None:
+        if self.deterministic % self.blocks:
+            raise ValueError(f"model.deterministic={self.deterministic} is not a multiple of blocks={self.blocks}")
+        if self.bins % 2 == 0:
+            raise ValueError(f"model.bins={self.bins} is even; one of them, the middle one, has to be 0")
+        deviations = (self.minimum_deviation, self.initial_deviation, self.maximum_deviation)
+        if not deviations[0] < deviations[1] < deviations[2]:
+            raise ValueError(
+                "model.minimum_deviation < initial_deviation < maximum_deviation does not hold: "
+                + ", ".join(f"{deviation:g}" for deviation in deviations)
+            )
+
 
 STARTING_PATIENCE = 5.0
 """A learner that starts, which compiles, may be silent for this many times as long as one at work."""
@@ -386,6 +401,8 @@ def drop_retired(model: MutableMapping[str, Any]) -> None:
 
 class LearnerConfig(_Config):
     """World model and behaviour training.
+
+    Raises ValueError for numbers that do not fit each other; where a configuration is read, a UserError.
 
     Attributes:
       batch_size, batch_length: sequences per batch and steps per sequence.
@@ -467,7 +484,7 @@ class LearnerConfig(_Config):
     """
 
     batch_size: Count = 16
-    batch_length: Count = 32
+    batch_length: Annotated[int, Meta(ge=2, le=1_000_000_000)] = 32
     train_ratio: NotNegative = 144.0
     updates_per_dispatch: Count = 1
     minimum_s: NotNegative = 50.0
@@ -487,7 +504,7 @@ class LearnerConfig(_Config):
     imagination_noise: NotNegative = 2.0
     imagination_scale: NotNegative = 1.0
     actor_gradient: Literal["dynamics", "reinforce"] = "dynamics"
-    discount: Share = 0.99
+    discount: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.99
     return_lambda: Share = 0.95
     entropy_scale: NotNegative = 3e-2
     entropy_target: Share = 0.2
@@ -514,7 +531,7 @@ class LearnerConfig(_Config):
     warmup_updates: CountFrom0 = 100
     actor_delay_updates: CountFrom0 = 250
     gradient_clip: NotNegative = 0.3
-    gradient_explosion: NotNegative = 1000.0
+    gradient_explosion: Annotated[float, Meta(gt=1.0, le=1e6)] = 1000.0
     fall_back_updates: Count = 20
     slow_critic_rate: Share = 0.1
     return_rate: Share = 0.01
@@ -528,6 +545,21 @@ class LearnerConfig(_Config):
     dream_horizon_s: Period = 2.5
     lockstep_publish_updates: Count = 1
     devices: Annotated[int, Meta(ge=0, le=1024)] = 1
+
+    def __post_init__(self) -> None:
+        positions = self.batch_size * self.batch_length
+        if self.imagination_starts > positions:
+            raise ValueError(
+                f"learner.imagination_starts={self.imagination_starts} exceeds the {positions} states of a batch, "
+                f"batch_size={self.batch_size} times batch_length={self.batch_length}"
+            )
+        if self.devices and (self.batch_size % self.devices or self.imagination_starts % self.devices):
+            raise ValueError(
+                f"learner.devices={self.devices} does not divide both batch_size={self.batch_size} and "
+                f"imagination_starts={self.imagination_starts}"
+            )
+        if self.members == 1:
+            raise ValueError("learner.members=1 has nobody to disagree with; it is 0 or from 2 on")
 
     @property
     def replays_others(self) -> bool:
@@ -584,7 +616,7 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
     """Nested dictionary of `section.key=value` strings; a value in brackets or braces is YAML, for lists.
 
     Raises:
-      UserError: an assignment without '=', or a list that is not YAML.
+      UserError: an assignment without '=', one that contradicts another, or a list that is not YAML.
     """
     overrides: dict[str, Any] = {}
     for assignment in assignments:
@@ -595,6 +627,8 @@ def parse_overrides(assignments: Iterable[str]) -> dict[str, Any]:
         node = overrides
         for section in sections:
             node = node.setdefault(section, {})
+            if not isinstance(node, dict):
+                raise UserError(f"'{assignment}' sets a part of '{section}', which is set as a whole before.")
         node[key] = _list_value(assignment, value)
     return overrides
 

@@ -31,6 +31,7 @@ from launch_ros.substitutions import ExecutableInPackage, FindPackageShare
 
 from daydreamer.cli.dashboard import is_installed
 from daydreamer.cli.launching import Launch, refuse_bad_end, refuse_unknown
+from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.processes import (
     ProcessDescription,
     dashboard_process,
@@ -162,10 +163,15 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
     # Not a Node action, which would add --ros-args. The robot goes on without any of these.
     command = [ExecutableInPackage(package="daydreamer", executable=process.executable), *process.arguments]
     if process.name == "keeper":
-        options |= {"respawn": True, "respawn_delay": 2.0}
+        options |= {"respawn": True, "respawn_delay": 2.0, "on_exit": keeper_ended}
     if process.name == "dashboard":  # where it is, the narrator says
         options["output"] = {"stdout": "log", "stderr": "screen"}
     return ExecuteProcess(name=process.name, cmd=command, **options)
+
+
+def keeper_ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    """One that has given up ends the launch; in the place of any other there will be a new one."""
+    return ends("keeper")(event, context) if event.returncode == USER_ERROR_STATUS else []
 
 
 def ends(name: str):

@@ -79,6 +79,34 @@ def test_settings_that_take_the_safety_away_are_refused(assignment):
         resolve(parse_overrides([assignment]))
 
 
+@pytest.mark.parametrize(
+    ("assignments", "words"),
+    [
+        (["learner.imagination_starts=100000"], "imagination_starts=100000 exceeds the 512 states of a batch"),
+        (["learner.devices=5"], r"devices=5 does not divide both batch_size=16 and imagination_starts=192"),
+        (["learner.members=1"], "nobody to disagree"),
+        (["learner.batch_length=1"], r"learner\.batch_length"),
+        (["learner.discount=1"], r"learner\.discount"),
+        (["learner.gradient_explosion=1"], r"learner\.gradient_explosion"),
+        (["model.initial_deviation=2.0"], "minimum_deviation < initial_deviation < maximum_deviation .*0.03, 2, 1"),
+        (["model.minimum_deviation=0.2"], "minimum_deviation < initial_deviation < maximum_deviation"),
+        (["model.deterministic=30"], "deterministic=30 is not a multiple of blocks=4"),
+        (["model.bins=64"], "bins=64 is even"),
+    ],
+)
+def test_settings_by_which_nothing_can_be_learned_are_refused(assignments, words):
+    with pytest.raises(UserError, match=words):
+        resolve(parse_overrides(assignments))
+
+
+def test_a_section_is_set_as_a_whole_or_in_parts():
+    assert parse_overrides(["learner={batch_size: 8}", "learner.batch_length=4"]) == {
+        "learner": {"batch_size": 8, "batch_length": "4"}
+    }
+    with pytest.raises(UserError, match="'learner.batch_size=8' sets a part of 'learner', which is set as a whole"):
+        parse_overrides(["learner=3", "learner.batch_size=8"])
+
+
 @pytest.mark.parametrize("robot", robots().values(), ids=lambda robot: robot.name)
 @pytest.mark.parametrize("body", ["twin", "hardware"])
 def test_what_we_set_ourselves_is_within_the_ranges(robot, body):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daydreamer.cli.child import POLL_S, Child
 from daydreamer.config import STARTING_PATIENCE
-from daydreamer.errors import UserError
+from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.periodic import Schedule
 from daydreamer.processes import learner_process
 from daydreamer.session.directory import Session
@@ -21,6 +21,8 @@ from daydreamer.texts import printable
 
 FIRST_RESTART_S = 1.0
 LONGEST_RESTART_S = 60.0
+MOST_REFUSALS = 3
+"""A learner that has refused to begin this often, and has never been at work, is not going to be."""
 HEARTBEAT_PERIOD_S = 1.0
 
 
@@ -53,7 +55,11 @@ class Pulse:
 class LearnerKeeper:
     """Starts another learner when one has ended, after growing pauses, and kills one that hangs.
 
-    A robot without a learner goes on with the policy it has; a new learner goes on from the last checkpoint.
+    A robot without a learner goes on with the policy it has; a new learner goes on from the last checkpoint. Where none
+    has ever begun, because each refuses what it finds, there is nothing to go on with, and no robot has to move.
+
+    Attributes:
+      gave_up: no other learner is started any more.
     """
 
     def __init__(
@@ -73,6 +79,9 @@ class LearnerKeeper:
         self._started_s = 0.0
         self._ended_s: float | None = None
         self._pause_s = FIRST_RESTART_S
+        self._refusals = 0
+        self._has_worked = False
+        self.gave_up = False
 
     def start(self) -> None:
         self._learner.start()
@@ -82,7 +91,7 @@ class LearnerKeeper:
 
     def keep(self) -> None:
         """Restarts it if it has ended and its pause is over; call it often."""
-        if self._learner.running:
+        if self._learner.running or self.gave_up:
             return
         now_s = time.monotonic()
         if self._ended_s is None:
@@ -90,6 +99,11 @@ class LearnerKeeper:
             if now_s - self._started_s > LONGEST_RESTART_S:
                 self._pause_s = FIRST_RESTART_S
             self._learner.report_end(self._record, self._say)
+            self._refusals = self._refusals + 1 if self._learner.exit_status == USER_ERROR_STATUS else 0
+            self.gave_up = self._refusals >= MOST_REFUSALS and not self._has_worked
+            if self.gave_up:
+                self._say("No learner is started any more: none has been able to begin.")
+                return
             self._say(f"The robot goes on; the learner is started again in {self._pause_s:g} s.")
         elif now_s >= self._ended_s + self._pause_s:
             self._ended_s = None
@@ -109,6 +123,7 @@ class LearnerKeeper:
             return
         status = read_process_status(self._session, "learner")
         own = status is not None and status.pid == self._learner.pid
+        self._has_worked |= own and status.state == "running"
         beat = (status.heartbeat_steady_s, status.state == "starting") if own else None
         silent_s = self._pulse.silence(beat, time.monotonic())
         if silent_s is not None:
@@ -146,6 +161,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
         keeper.start()
         while not stop:
             keeper.keep()
+            if keeper.gave_up:
+                raise UserError(" ".join(learner.last_lines(1)))
             if heartbeat.due():
                 keeper.end_hung(can_report=report("running"))
             time.sleep(POLL_S)

@@ -69,7 +69,7 @@ class SessionSupervisor:
         self._begin_s = time.monotonic()
 
     def run(self) -> int:
-        """Runs to the end; exit status 0, or 1 if a process that cannot be replaced ended by itself."""
+        """Runs to the end; exit status 0, or 1 if a process ended by itself that cannot be replaced."""
         ending = Ending.FAILED
         # The narrator, whom a busy disk may hold up, is waited for only when the robot and all else have been stopped.
         narration = periodically(self._narrator.look, PERIOD_S, "narrator")
@@ -111,6 +111,8 @@ class SessionSupervisor:
             for child in self._children:
                 if self._keeper and child is self._learner:
                     self._keeper.keep()
+                    if self._keeper.gave_up:
+                        return Ending.FAILED
                 elif not child.running:
                     return self._judge_end(child)
             if status.due():

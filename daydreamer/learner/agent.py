@@ -14,6 +14,7 @@ from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, Continu
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.contract.task import Hindsight
 from daydreamer.learner.devices import DeviceGroup
+from daydreamer.models.requirements import require_learnable
 from daydreamer.models.world_model import Batch, WorldModel
 from daydreamer.policy.policy import acting_parameters, planning_parameters
 from daydreamer.spec import RobotSpec
@@ -121,23 +122,14 @@ class Agent:
         """Networks that have learned nothing.
 
         Args:
-          devices: JAX's first without.
+          devices: that divide the batch evenly; JAX's first without.
           hindsight: of the task, see there.
 
         Raises:
-          ValueError: settings do not fit each other.
+          ValueError: they cannot learn from what the robot observes, see `require_learnable`.
         """
+        require_learnable(spec, model, config)
         self.devices = devices or DeviceGroup(jax.devices()[:1])
-        if config.batch_size % len(self.devices) or config.imagination_starts % len(self.devices):
-            raise ValueError(
-                f"devices={len(self.devices)} does not divide both batch_size={config.batch_size} and "
-                f"imagination_starts={config.imagination_starts}"
-            )
-        positions = config.batch_size * config.batch_length
-        if config.imagination_starts > positions:
-            raise ValueError(
-                f"imagination_starts={config.imagination_starts} exceeds the batch's {positions} posterior states"
-            )
         self.spec = spec
         self.config = config
         self._hindsight = hindsight

@@ -18,7 +18,6 @@ from daydreamer.learner.dream import dreamed_steps, spread_windows
 from daydreamer.learner.inherited import InheritedWriter, read_held_out_experience
 from daydreamer.learner.sound import is_sound
 from daydreamer.learner.sources import describe_source, open_sources, require_same_robot, total_reward, wanted_steps
-from daydreamer.models.members import Members
 from daydreamer.replay import inheritable
 from daydreamer.session.demonstrated import Recorded
 from daydreamer.session.directory import Session
@@ -108,11 +107,6 @@ class Logs:
                 "Offline all that is replayed is of the logs: leave out learner.inherited_share and "
                 "learner.demonstration_share. A session with demonstrations is a log as any other."
             )
-        if learner.members:
-            try:
-                Members(spec, config.model, learner.members)
-            except ValueError as error:
-                raise UserError(f"There can be no guard against the model's errors: {error}.") from error
         window = sum(dreamed_steps(spec, learner))
         least = learner.batch_length + window
         for log in self._logs:

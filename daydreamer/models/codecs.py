@@ -17,6 +17,7 @@ from jax import Array
 from daydreamer.config import ModelConfig
 from daydreamer.models.hues import NUMBERS, hue_places
 from daydreamer.models.layers import INITIALIZER, MLP, HiddenLayer
+from daydreamer.models.requirements import PATCH
 from daydreamer.models.transforms import symexp, symlog
 from daydreamer.spec import Space
 
@@ -25,9 +26,6 @@ SMALLEST_DEVIATION = 0.01
 
 REDUNDANCY_WEIGHT = 5e-4
 """Of a correlation between different numbers, beside that of the same ones, see `redundancy_loss`."""
-
-PATCH = 8
-"""Side of the patches that images are cut into, in pixels."""
 
 
 def vector_keys(observation: Mapping[str, Space]) -> list[str]:
@@ -41,16 +39,6 @@ def image_keys(observation: Mapping[str, Space]) -> list[str]:
 def embedded_keys(observation: Mapping[str, Space], config: ModelConfig) -> list[str]:
     """The images that networks look at, see `ModelConfig.image_loss`."""
     return [] if config.image_loss == "none" else image_keys(observation)
-
-
-def check_images(observation: Mapping[str, Space], hues: bool = False) -> None:
-    """Raises ValueError unless every image can be cut into patches, and has hues if they are wanted."""
-    for key in image_keys(observation):
-        height, width, channels = observation[key].shape
-        if hues and channels != 3:
-            raise ValueError(f"image '{key}' has {channels} channels and model.hues=true needs three; set it to false")
-        if height % PATCH or width % PATCH:
-            raise ValueError(f"image '{key}' is {height}x{width}; its sides must be multiples of {PATCH} pixels")
 
 
 def vector_size(observation: Mapping[str, Space], hues: bool = False) -> int:

@@ -36,18 +36,7 @@ class Members:
     """
 
     def __init__(self, spec: RobotSpec, config: ModelConfig, count: int):
-        """Members that are yet to be initialised.
-
-        Raises:
-          ValueError: there is one alone, or the robot has no vector observation.
-        """
-        if count < 2:
-            raise ValueError("learner.members=1 has nobody to disagree with; it is 0 or from 2 on")
-        if not vector_size(spec.observation, config.hues):
-            raise ValueError(
-                f"learner.members={count} predict vector observations, and robot '{spec.robot}' has none; only "
-                "learner.members=0 learns from pictures alone"
-            )
+        """Members that are yet to be initialised, two or more; of a robot that measures something."""
         self.count = count
         self._spec = spec
         self._hues = config.hues

@@ -24,8 +24,9 @@ from msgspec import Meta
 
 from daydreamer.config import Body, ModelConfig, Name, SessionConfig
 from daydreamer.errors import UserError
-from daydreamer.models.codecs import PATCH, ImageEncoder
+from daydreamer.models.codecs import ImageEncoder
 from daydreamer.models.layers import INITIALIZER
+from daydreamer.models.requirements import PATCH
 from daydreamer.spec import Space
 from daydreamer.storage.atomic import write_anywhere
 from daydreamer.storage.identified import read_classifier_file

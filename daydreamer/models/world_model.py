@@ -14,7 +14,6 @@ from daydreamer.models import rssm as rssm_lib
 from daydreamer.models.codecs import (
     Decoder,
     Encoder,
-    check_images,
     effective_rank,
     embedded_keys,
     flatten_vectors,
@@ -25,6 +24,7 @@ from daydreamer.models.codecs import (
     vector_size,
 )
 from daydreamer.models.layers import INITIALIZER, MLP, output_initializer
+from daydreamer.models.requirements import require_learnable
 from daydreamer.models.rssm import RSSM, LatentState, Observed
 from daydreamer.models.transforms import (
     categorical_entropy,
@@ -114,14 +114,8 @@ class WorldModel:
     """
 
     def __init__(self, spec: RobotSpec, config: ModelConfig):
-        """Raises ValueError for sizes that do not divide, of images as well."""
-        check_images(spec.observation, config.hues)
-        if config.deterministic % config.blocks:
-            raise ValueError(f"deterministic={config.deterministic} is not a multiple of blocks={config.blocks}")
-        if not config.memory and not vector_size(spec.observation, config.hues):
-            raise ValueError("without model.memory a model needs something that is measured; set model.hues=true, too")
-        if config.image_loss == "none" and not config.hues and image_keys(spec.observation):
-            raise ValueError("with model.image_loss=none nothing is seen of images; set model.hues=true, too")
+        """Raises ValueError if they cannot learn from what the robot observes, see `require_learnable`."""
+        require_learnable(spec, config)
         self.spec = spec
         self.config = config
         self.encoder = Encoder(spec.observation, config)

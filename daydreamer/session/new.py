@@ -12,6 +12,7 @@ import msgspec
 from daydreamer import accelerators
 from daydreamer.config import Body, SessionConfig, SuccessConfig, drop_retired, parse_overrides, resolve
 from daydreamer.errors import SpecMismatch, UserError
+from daydreamer.models.requirements import require_learnable
 from daydreamer.policy.snapshot import SnapshotMetadata, copy_snapshot
 from daydreamer.robots.registry import ON_HARDWARE, TaskEntry, find_robot, make_task, provider_of
 from daydreamer.session.demonstrated import Demonstrated, Recorded
@@ -22,6 +23,8 @@ from daydreamer.session.played import PlayedPolicy
 from daydreamer.spec import spec_difference
 from daydreamer.storage.identified import digest_of, read_classifier_file
 
+CHOSEN = ("robot", "task", "body", "preset", "seed", "minutes")
+"""Settings of a session that a command is told as such."""
 RANDOM_SHARE_IF_SHOWN, LEAST_OWN_S = 0.1, 10.0
 """Of the time with random actions, that is left beside demonstrations; and how much of its own a robot has experienced
 before it learns, if its preset asks for more."""
@@ -145,8 +148,17 @@ def configure_played(
 
 
 def _said(overrides: Iterable[str]) -> dict[str, Any]:
-    """What an operator has set; who names another classifier does not mean the content of the one before."""
+    """What an operator has set; who names another classifier does not mean the content of the one before.
+
+    Raises:
+      UserError: see `parse_overrides`; or it is what other settings depend on, as those of hardware on the body.
+    """
     said = parse_overrides(overrides)
+    if chosen := [name for name in CHOSEN if name in said]:
+        raise UserError(
+            f"'{chosen[0]}' cannot be set beside the other settings, some of which depend on it; choose it in the "
+            f"command itself, where it has an option or an argument for it, or as {chosen[0]}:= under ros2 launch."
+        )
     success = said.get("success")
     if isinstance(success, dict) and "classifier" in success:
         success.setdefault("sha256", "")
@@ -193,7 +205,7 @@ def new_session(
 
     Raises:
       SpecMismatch: the parent is of another robot or task.
-      UserError: see `Session.create`.
+      UserError: nothing could be learned with these settings, or see `Session.create`.
     """
     return _create(directory, config, None, parent, endow, demonstrations, logs, teacher)
 
@@ -227,6 +239,10 @@ def _create(
     if directory is None:
         directory = Path("sessions") / datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     task = make_task(config)
+    try:
+        require_learnable(task.spec, config.model, config.learner)
+    except ValueError as error:
+        raise UserError(f"Nothing could be learned in this session: {error}. Change it with --set.") from error
     if parent:
         parent.require_same_robot(task.spec)
     return Session.create(

@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.session.events import read_events
 from daydreamer.session.new import configure, new_session
 from daydreamer.session.status import StatusWriter, read_status
@@ -17,8 +18,9 @@ TIMEOUT_S = 250.0
 
 
 @pytest.fixture
-def session(tmp_path):
+def session(tmp_path, request):
     nothing_to_learn = ["learner.train_ratio=0", "learner.dream_period_s=0"]  # and so nothing to compile
+    nothing_to_learn += getattr(request, "param", [])
     config = configure(robot="a1", minutes=1.0, seed=0, preset="tiny", overrides=nothing_to_learn)
     return new_session(tmp_path / "session", config)
 
@@ -66,6 +68,14 @@ def test_a_learner_that_dies_is_started_again_and_ends_with_its_keeper(session, 
     kinds = [event["kind"] for event in read_events(session.events) if event["source"] == "keeper"]
     assert kinds == ["process_start", "process_end", "process_start"]
     assert read_status(session)["processes"]["keeper"]["state"] == "stopped"
+
+
+@pytest.mark.parametrize("session", [["learner.devices=4"]], indirect=True)
+def test_where_no_learner_can_begin_none_is_started_for_ever(session, keeper):
+    output, _ = keeper.communicate(timeout=TIMEOUT_S)
+    assert keeper.returncode == USER_ERROR_STATUS
+    assert output.count("The learner cannot go on: learner.devices is 4, and JAX finds 1 here") == 3
+    assert "No learner is started any more" in output
 
 
 def test_a_learner_does_not_outlive_a_killed_keeper(session, keeper):

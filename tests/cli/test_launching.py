@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import jax
@@ -396,11 +397,9 @@ def test_what_launch_has_started_resume_starts_too(pytestconfig, monkeypatch, tm
     assert all(not process.ros_arguments for process in resumed("two").values())
 
 
-def test_a_driver_has_the_time_that_it_takes_to_lay_its_robot_down(monkeypatch):
-    drive = find_drive("so101", "hardware")
-    driver = driver_process(drive.interface, ())
-    assert driver.stop_timeout_s > ENDING_S and not driver.can_hurry
-    # Likewise under ros2 launch, of which only the names are needed here.
+@pytest.fixture
+def session_launch(monkeypatch):
+    """What ros2 launch is told, without ROS's launch, of which only the names are needed."""
     parts = ("action", "actions", "event_handlers", "events", "events.process", "substitutions")
     ros_parts = ("actions", "parameter_descriptions", "substitutions")
     names = ["launch", *(f"launch.{part}" for part in parts), *(f"launch_ros.{part}" for part in ros_parts)]
@@ -408,8 +407,22 @@ def test_a_driver_has_the_time_that_it_takes_to_lay_its_robot_down(monkeypatch):
         monkeypatch.setitem(sys.modules, name, MagicMock())
     spec = importlib.util.find_spec("ros_nodes.session_launch")
     spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
-    module.start_driver(Launch(None, drive, 60.0, None, "", dashboard=False), {})
-    assert float(module.Node.call_args.kwargs["sigterm_timeout"]) == driver.stop_timeout_s
+    return module
+
+
+def test_a_driver_has_the_time_that_it_takes_to_lay_its_robot_down(session_launch):
+    drive = find_drive("so101", "hardware")
+    driver = driver_process(drive.interface, ())
+    assert driver.stop_timeout_s > ENDING_S and not driver.can_hurry
+    session_launch.start_driver(Launch(None, drive, 60.0, None, "", dashboard=False), {})
+    assert float(session_launch.Node.call_args.kwargs["sigterm_timeout"]) == driver.stop_timeout_s
+
+
+def test_a_keeper_that_gives_up_ends_the_launch_and_any_other_is_replaced(session_launch):
+    context = SimpleNamespace(is_shutdown=False)
+    assert session_launch.keeper_ended(SimpleNamespace(returncode=-9), context) == []
+    with pytest.raises(SessionFailed, match="the keeper ended by itself, with status 2"):
+        session_launch.keeper_ended(SimpleNamespace(returncode=2), context)
 
 
 def test_a_session_that_was_begun_by_hand_goes_on_as_its_actor_has_written_down():

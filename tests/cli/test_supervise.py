@@ -100,6 +100,16 @@ def test_a_hanging_learner_is_replaced_and_a_dead_actor_ends_the_session(command
     assert not command.problems() and not leftover(command)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("command", [97], indirect=True)
+def test_a_session_in_which_nobody_can_learn_ends_as_failed(command):
+    walk = command.start("walk", "--session", command.session_path, *NOTHING, "--set", "learner.devices=4")
+    output, _ = walk.communicate(timeout=TIMEOUT_S)
+    assert walk.returncode == 1
+    assert "learner.devices is 4, and JAX finds 1 here" in output and "No learner is started any more" in output
+    assert not command.problems() and not leftover(command)
+
+
 @pytest.mark.parametrize("command", [93], indirect=True)
 def test_nothing_outlives_a_killed_supervisor(command):
     walk = command.start("walk", "--session", command.session_path, *NOTHING)

@@ -67,7 +67,7 @@ def one_process(session):
         "together": together,
         "learner": live(session, agent, program[0]),
         "chosen": {size: len(choose_devices(resized(config.learner, size))) for size in (5, 6, 12, 24)},
-        "refused": complaint(lambda: Agent(spec, config.model, resized(config.learner, 12), devices)),
+        "refused": complaint(lambda: resized(config.learner, 12, devices=8)),
     }
 
 
@@ -99,8 +99,10 @@ def live(session, agent, update):
         return {"published": published, "device": device, "updates": learner.updates, "whole": whole}
 
 
-def resized(config, batch_size):
-    return msgspec.structs.replace(config, batch_size=batch_size, imagination_starts=24)
+def resized(config, batch_size, devices=0):
+    return msgspec.structs.replace(
+        config, batch_size=batch_size, batch_length=8, imagination_starts=24, devices=devices
+    )
 
 
 def complaint(work):

@@ -118,12 +118,6 @@ def test_a_checkpoint_of_other_sizes_is_refused(tmp_path, write_steps):
         Learner(Session(session.path, other, session.digest))
 
 
-def test_sizes_that_do_not_fit_each_other_are_a_clear_error(tmp_path):
-    session = make_session(tmp_path / "session", merge(SETTINGS, {"learner": {"imagination_starts": 33}}))
-    with pytest.raises(UserError, match="imagination_starts=33 exceeds the batch's 32"):
-        Learner(session)
-
-
 @pytest.mark.parametrize("recent", [{"recent_share": 1.5}, {"recent_share": -0.1}, {"recent_s": 0}])
 def test_a_share_of_recent_steps_that_makes_no_sense_is_a_clear_error(recent):
     with pytest.raises(UserError, match=r"learner\.recent_(share|s)"):

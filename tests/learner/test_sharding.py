@@ -109,7 +109,7 @@ def test_a_learner_on_eight_devices_publishes_saves_and_goes_on(found):
 
 def test_as_many_devices_as_divide_the_batch_are_chosen(found):
     assert found["chosen"] == {"5": 1, "6": 6, "12": 6, "24": 8}
-    assert found["refused"] == "devices=8 does not divide both batch_size=12 and imagination_starts=24"
+    assert found["refused"] == "learner.devices=8 does not divide both batch_size=12 and imagination_starts=24"
 
 
 @pytest.mark.long

@@ -133,7 +133,7 @@ def test_without_members_nothing_is_there_of_them():
 
 def test_who_cannot_disagree_or_predict_is_refused():
     with pytest.raises(ValueError, match="members=1 has nobody to disagree with"):
-        Members(SPEC, MODEL, 1)
+        LearnerConfig(members=1)
     pictures = RobotSpec("eye", "eye", 20.0, 10, (), (), {"camera": Space((64, 64, 3), "uint8")}, SPEC.action, ("r",))
-    with pytest.raises(ValueError, match="robot 'eye' has none; only learner.members=0"):
-        Members(pictures, MODEL, 5)
+    with pytest.raises(ValueError, match="robot 'eye' has pictures alone; set learner.members=0"):
+        Agent(pictures, MODEL, LearnerConfig(members=5))

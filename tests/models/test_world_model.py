@@ -207,6 +207,6 @@ def test_predictions_improve_with_training(kind):
 
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="multiple of blocks"):
-        WorldModel(VECTORS, ModelConfig(deterministic=30, blocks=4))
+        ModelConfig(deterministic=30, blocks=4)
     with pytest.raises(ValueError, match="multiples of 8"):
         WorldModel(make_spec({"camera": Space((30, 32, 3), "uint8")}), SMALL)

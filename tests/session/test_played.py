@@ -46,6 +46,8 @@ def test_it_acts_as_it_was_learned_with_but_explores_nothing(learned):
 def test_on_hardware_there_is_what_hardware_asks_for(learned):
     config = configure(learned, body="hardware")
     assert (config.body, config.safety.policy_old_action, config.safety.trips) == ("hardware", "hold", 5)
+    with pytest.raises(UserError, match="'body' cannot be set"):
+        configure(learned, overrides=["body=hardware"])
 
 
 def test_it_is_complete_without_the_session_that_learned_it(learned, tmp_path):
