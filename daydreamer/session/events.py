@@ -186,6 +186,8 @@ _OF_A_KIND: Mapping[str, dict[str, Any]] = {
     "watchdog": {"name": str},
     "fault": {"error": str},
     "log_problem": {"text": str},
+    "safety_state": {"after": str},
+    "intervention": {"by": str},
     "log_shorter_than_checkpoint": {"env_steps": int, "checkpoint_env_steps": int},
 }
 """What others read of an event, by kind, and of which type."""

@@ -106,8 +106,11 @@ class Dream:
                     raise ValueError(f"{name} of {key} has shape {values.shape}")
 
     def check_spec(self, spec: RobotSpec) -> None:
-        """Raises ValueError for the prediction of another robot."""
+        """Raises ValueError for the prediction of another robot, or of a part of this one; images may be gone."""
         shapes = {key: space.shape for key, space in spec.observation.items()} | {REWARD: ()}
+        for key in (REWARD, *(key for key, space in spec.observation.items() if not space.is_image)):
+            if key not in self.truth or key not in self.error:
+                raise ValueError(f"{key} is missing")
         for name in _ARRAYS:
             for key, values in getattr(self, name).items():
                 if key not in shapes or (name in ("truth", "prediction") and values.shape[1:] != shapes[key]):

@@ -46,6 +46,13 @@ def actor_state(status: Mapping[str, Any]) -> str:
     return actor["state"] if actor else "starting"
 
 
+def life_ticks(status: Mapping[str, Any]) -> int:
+    """Ticks of the control loop in the latest actor life, which deadline misses are of; of lock-step, of all steps."""
+    logged = status["last_logged_sequence"]
+    steps = logged[max(logged, key=int)] + 1 if logged else status["env_steps"] or 0
+    return steps * status["ticks_per_step"]
+
+
 def robot_state(status: Mapping[str, Any]) -> str:
     """What the safety supervisor does with the robot, or what has become of the process that it runs in."""
     process = actor_state(status)
@@ -63,12 +70,11 @@ def read_health(
     """
     scalars = scalars or {}
     nominal_hz = session.spec.control_rate_hz
-    steps = status["env_steps"] or 0
-    misses, rate_hz = status["deadline_misses"], status["control_rate_hz"]
+    ticks, misses, rate_hz = life_ticks(status), status["deadline_misses"], status["control_rate_hz"]
     step_ms, replay_ms = status["actor_step_ms"] or {}, status["append_to_replay_ms"] or {}
     running = status["state"] == "running"
     age_s = status["policy_age_s"] if running else None
-    late = misses is not None and steps > 0 and misses / (steps * status["ticks_per_step"]) > LATE_SHARE
+    late = misses is not None and ticks > 0 and misses / ticks > LATE_SHARE
 
     def level(bad: bool, warn: bool = False) -> str:
         return "bad" if bad else "warn" if warn else "good"

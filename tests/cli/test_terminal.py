@@ -61,6 +61,11 @@ def test_json_that_is_nested_too_deep_is_refused():
             decode_json(content)
 
 
+def test_json_that_opens_one_text_after_another_is_looked_at_once():
+    with pytest.raises(ValueError, match="malformed|truncated|[Ii]nvalid"):
+        decode_json('"\\' * (1 << 20))  # which took days
+
+
 @pytest.fixture
 def hostile(record_session):
     """A session every text of which is an attack, with checksums that fit."""

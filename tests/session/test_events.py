@@ -107,8 +107,10 @@ def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
         b'{"wall_s": 1, "kind": "start", "source": "actor", "deep": ' + b"[" * 40 + b"]" * 40 + b"}",
         b'{"wall_s": 1, "kind": "start", "source": "actor", "long": "' + b"x" * (1 << 17) + b'"}',
         b"\xff\xfe",
+        b'{"wall_s": 1, "kind": "safety_state", "source": "actor", "after": [1]}',
+        b'{"wall_s": 1, "kind": "intervention", "source": "actor", "by": {}}',
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_what_is_no_event_of_this_version_is_passed_over(path, line):
     log = EventLog(path)

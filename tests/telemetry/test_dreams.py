@@ -5,7 +5,9 @@ import pytest
 import safetensors
 import safetensors.numpy
 
+from daydreamer.config import SessionConfig
 from daydreamer.errors import UserError
+from daydreamer.robots.registry import make_task
 from daydreamer.telemetry.dreams import KEPT_IMAGES, KEPT_IMAGES_EVERY, DreamWriter, list_dreams, read_dream
 
 CONTEXT, HORIZON = 3, 5
@@ -141,3 +143,22 @@ def test_wrong_arrays_are_damage(tmp_path, random_dream, change):
     safetensors.numpy.save_file(tensors, path, metadata=header)
     with pytest.raises(UserError, match=r"000001\.safetensors is damaged"):
         read_dream(path)
+
+
+@pytest.mark.parametrize("missing", [None, "reward", "joint_position"])
+def test_a_dream_of_a_part_of_the_robot_is_damage(tmp_path, make_dream, missing):
+    spec = make_task(SessionConfig()).spec
+    truth = {key: np.zeros((CONTEXT + HORIZON, *space.shape), np.float32) for key, space in spec.observation.items()}
+    truth["reward"] = np.zeros(CONTEXT + HORIZON, np.float32)
+    dream = make_dream(truth, CONTEXT)
+    if missing:
+        for arrays in (dream.error, dream.unchanged_error, *([] if missing == "reward" else [dream.truth])):
+            del arrays[missing]
+        if missing != "reward":
+            del dream.prediction[missing]
+    path = DreamWriter(tmp_path / "dreams").write(dream)
+    if missing is None:
+        assert read_dream(path, spec).error.keys() == truth.keys()
+        return
+    with pytest.raises(UserError, match=f"damaged .*{missing} is missing"):
+        read_dream(path, spec)

@@ -29,6 +29,15 @@ def test_levels(record_session, name, change, level):
     assert {reading.name: reading.level for reading in readings}[name] == level
 
 
+def test_misses_after_a_resume_are_of_the_steps_since(record_session):
+    recorder = record_session()
+    recorder.log(1000.0)
+    recorder.log(10.0)
+    recorder.write_status({"deadline_misses": 4})
+    readings = {each.name: each for each in read_health(read_status(recorder.session), recorder.session)}
+    assert readings["deadline misses"].level == "bad", "4 of 200 ticks, not of 20,200"
+
+
 def test_a_finished_session_has_no_old_policy(record_session):
     recorder = record_session()
     recorder.write_status()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from daydreamer.telemetry.health import life_ticks
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.session_telemetry import SessionTelemetry
 
@@ -90,8 +91,7 @@ def deadline_misses(telemetry: SessionTelemetry) -> Advice | None:
     status = telemetry.status
     if status["deadline_misses"] is None or not status["last_logged_sequence"]:
         return None
-    life = max(status["last_logged_sequence"], key=int)
-    ticks = (status["last_logged_sequence"][life] + 1) * status["ticks_per_step"]
+    ticks = life_ticks(status)
     share = status["deadline_misses"] / max(1, ticks)
     if ticks < MISS_TICKS or share < MISS_SHARE_WARN:
         return None
