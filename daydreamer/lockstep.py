@@ -143,6 +143,7 @@ class LockstepSession:
         metrics.close()  # the checkpoint says how much of them there is
         learner.ingest()
         if learner.updates:
+            learner.metric_values()  # reports what had to be skipped since
             self._publish(learner)
             learner.checkpoint()
         self._write_status(loop, learner, "stopped")

@@ -356,11 +356,15 @@ class ActorCritic:
           Scalar loss, updated behaviour state, and scalar metrics.
         """
         config, statistics = self.config, behavior.returns
-        start_key, disturbance_key, imagination_key = jax.random.split(key, 3)
+        start_key, disturbance_key, imagination_key, end_key = jax.random.split(key, 4)
         batch_size, length = batch.reward.shape
         chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
         start = jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states)
-        start = self._divide(gone_on(behavior, start) if isinstance(behavior, ContinuedState) else start)
+        # Nothing follows where an episode has ended.
+        lives = 1.0 - batch.is_terminal.reshape(-1)[chosen]
+        if isinstance(behavior, ContinuedState):
+            start, lives = gone_on(behavior, start, lives)
+        start = self._divide(start)
         disturbance = self.disturbances(residuals, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         guard_metrics: dict[str, Array] = {}
@@ -374,7 +378,7 @@ class ActorCritic:
         mean_reward = jnp.where(imagines_rewards, imagined.reward[1:].mean(), batch.reward.mean())
         updated = statistics.update(mean_reward, relative_returns, config.return_rate)
         # How likely each imagined state is to be reached at all, and how much it counts at the start.
-        weight = jnp.cumprod(jnp.concatenate([jnp.ones_like(discount[:1]), discount[1:-1]]), 0)
+        weight = jnp.cumprod(jnp.concatenate([lives[None], discount[1:-1]]), 0)
         weight = jax.lax.stop_gradient(weight)
         features = jax.lax.stop_gradient(imagined.features[:-1])
 
@@ -432,7 +436,7 @@ class ActorCritic:
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
         if isinstance(behavior, ContinuedState):
             metrics["behavior/continued"] = behavior.goes_on.mean()
-            behavior = ended_dreams(behavior, imagined.last, discount, jax.random.fold_in(key, 1))
+            behavior = ended_dreams(behavior, imagined.last, discount, end_key)
         log_entropy_scale = jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)
         return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
 
@@ -530,14 +534,14 @@ class ActorCritic:
         return jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
 
 
-def gone_on(behavior: ContinuedState, start: LatentState) -> LatentState:
-    """Where dreams start, `[starts]`: the first of them where others have ended that go on."""
+def gone_on(behavior: ContinuedState, start: LatentState, lives: Array) -> tuple[LatentState, Array]:
+    """Where dreams start, and how much each counts, `[starts]`: the first of them where others ended that go on."""
     count = len(behavior.goes_on)
 
     def choose(begun: Array, ended: Array) -> Array:
         return begun.at[:count].set(jnp.where(along(behavior.goes_on > 0.0, begun), ended, begun[:count]))
 
-    return jax.tree.map(choose, start, behavior.ended)
+    return jax.tree.map(choose, (start, lives), (behavior.ended, jnp.ones(count)))
 
 
 def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, key: Array) -> ContinuedState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from daydreamer.cli.out_file import written
+from daydreamer.cli.out_file import require_writable, written
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
@@ -41,6 +41,7 @@ def _export_onnx(session: Session, out: Path, version: str, sampled: bool) -> li
     from daydreamer.storage.atomic import write_anywhere
 
     path = _find_policy(session, version)
+    require_writable(out)
     policy = Policy.load(path, session.spec)
     _, metadata = read_snapshot(path, session.spec)
     content, difference = to_onnx(policy, session.spec, metadata.gradient_step, sampled)

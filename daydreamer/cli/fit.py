@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from daydreamer.cli.out_file import written
+from daydreamer.cli.out_file import require_writable, written
 from daydreamer.cli.terminal import Terminal
 from daydreamer.config import load_yaml
 from daydreamer.contract.signals import Measurement
@@ -44,6 +44,7 @@ def fit(directory: Path, out: Path, stretches: int, seed: int, as_json: bool) ->
     """
     from sim.identification import Search, settings_of, twin_config
 
+    require_writable(out)
     session = Session.open(directory)
     motion = read_motion(session)
     fitted, judged = choose_stretches(motion, stretches, seed)

@@ -23,7 +23,9 @@ from daydreamer.errors import UserError
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.presentation import Presentation
 from daydreamer.robots.registry import find_robot, make_task
-from daydreamer.session.events import EventLog
+from daydreamer.session.directory import Session
+from daydreamer.session.events import EventLog, read_events
+from daydreamer.session.status import read_status
 from daydreamer.telemetry.interventions import TEACHER_RATE_TAG, TEACHER_SHARE_TAG, Interventions
 from daydreamer.telemetry.metrics import truth_tag
 
@@ -41,7 +43,7 @@ def train(
     train_ratio: float | None,
     teacher_after_s: float | None = None,
 ) -> int:
-    """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted.
+    """Runs a new lock-step session in `out`; the exit status is 130 if it was interrupted, 1 if nothing was learned.
 
     Args:
       teacher_after_s: see `ActorConfig`.
@@ -94,13 +96,30 @@ def train(
         for step in batch:
             interventions.add(step.is_first, step.is_last, step.intervention)
             last.append(step.reward)
+    has_learned = tell_skipped(session, console)
     taught = f"{interventions.sentence('The teacher', session.spec.control_period_s)} " if make_teacher else ""
     console.print(
         f"Mean reward of the last {len(last)} of {interventions.steps} steps: {sum(last) / max(1, len(last)):.2f}. "
         f"{taught}Session: {session.path}",
         soft_wrap=True,
     )
-    return INTERRUPTED_STATUS if stop() else 0
+    if stop():
+        return INTERRUPTED_STATUS
+    return 0 if has_learned else 1
+
+
+def tell_skipped(session: Session, console: Terminal) -> bool:
+    """Says how many gradient steps had to be skipped, if any; False if that was all of them."""
+    skipped = sum(event["count"] for event in read_events(session.events) if event["kind"] == "update_skipped")
+    if not skipped:
+        return True
+    gradient_steps = read_status(session)["gradient_steps"] or 0
+    console.print(
+        f"{skipped} of {gradient_steps} gradient steps were skipped: their losses or gradients were not finite, or far "
+        "larger than usual. Lower the learning rates, or look for what the robot sends.",
+        soft_wrap=True,
+    )
+    return skipped < gradient_steps
 
 
 def teacher_of(config: SessionConfig, task: Task) -> Callable[[Task, Any, int], Teacher] | None:

@@ -15,6 +15,8 @@ from daydreamer.texts import printable_line
 
 LONGEST, DEEPEST = 2000, 50
 """Characters of a formula, and levels of brackets in it."""
+LARGEST = 1e30
+"""Numbers in a formula are smaller; that is far from what a 32-bit number can no longer be."""
 
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Array]] = {
     ast.Add: jnp.add,
@@ -81,7 +83,9 @@ class Formula:
         if depth > DEEPEST:
             raise UserError(f"The reward '{self._text}' has more than {DEEPEST} levels; write it shorter.")
         match node:
-            case ast.Constant(value=int() | float()) if not isinstance(node.value, bool):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                if not abs(value) < LARGEST:
+                    raise UserError(f"The reward '{self._text}' holds a number above {LARGEST:g}; write smaller ones.")
                 return
             case ast.Name(id=name):
                 if name not in signals:

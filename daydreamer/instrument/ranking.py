@@ -296,7 +296,7 @@ def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s:
     """
     spec, told = world.session.spec, world.session.presentation
     rollouts = world.run(policy, max(1, spec.steps(horizon_s)))
-    alive = rollouts.alive
+    alive, lives_on = rollouts.alive[:-1], rollouts.alive[-1]
     lasted = alive.sum(0)
     values = {quantity: readout(rollouts.vector) for quantity, readout in world.readouts.items()}
     minutes = lasted * spec.control_period_s / 60.0
@@ -313,7 +313,7 @@ def dream_of(candidate: Candidate, policy: Policy, world: DreamWorld, horizon_s:
             for each in told.occurrences
             if each.quantity in values
         },
-        ends=1.0 - alive[-1],
+        ends=1.0 - lives_on,
         far=float((rollouts.novelty > world.far).mean()),
     )
 

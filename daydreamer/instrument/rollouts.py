@@ -70,7 +70,7 @@ class Rollouts(NamedTuple):
 
     Attributes:
       reward: expected, on arriving.
-      alive: probability that the episode has not ended before.
+      alive: `[horizon + 1, starts]`, probability that the episode has not ended before; the last of after all steps.
       vector: what the robot would measure, in the units of the observation.
       novelty: distance to the nearest moment of the log, in units of how far such moments are from each other.
     """
@@ -248,7 +248,7 @@ def _roll_out(
     _, (reward, continues, vector, novelty) = jax.lax.scan(
         step, (starts.state, remembered), jax.random.split(key, horizon)
     )
-    alive = jnp.concatenate([jnp.ones_like(continues[:1]), jnp.cumprod(continues[:-1], 0)])
+    alive = jnp.concatenate([jnp.ones_like(continues[:1]), jnp.cumprod(continues, 0)])
     return reward, alive, vector, novelty
 
 

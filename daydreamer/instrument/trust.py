@@ -26,11 +26,11 @@ class Trust:
     Attributes:
       ratio: by seconds ahead, its error in units of that of 'nothing changes': the geometric mean over what is
         observed. 1 knows nothing.
-      reward_ratio: the same of the reward.
+      reward_ratio: the same of the reward; None where it never changes.
     """
 
     ratio: dict[float, float]
-    reward_ratio: dict[float, float]
+    reward_ratio: dict[float, float | None]
 
     @property
     def mean(self) -> float:
@@ -86,7 +86,7 @@ def trust_of(dream: Dream, session: Session) -> Trust:
     for seconds in JUDGED_S:
         step = min(max(1, session.spec.steps(seconds)), dream.horizon_steps) - 1
         each = {
-            key: max(dream.error[key][step], _SMALLEST) / unchanged[step]
+            key: float(max(dream.error[key][step], _SMALLEST) / unchanged[step])
             for key, unchanged in dream.unchanged_error.items()
             if unchanged[step] > _SMALLEST
         }
@@ -99,5 +99,5 @@ def trust_of(dream: Dream, session: Session) -> Trust:
                 f"'{session.resume_command()}'."
             )
         ratio[seconds] = float(np.exp(np.mean(np.log(observed))))
-        reward_ratio[seconds] = float(each.get(REWARD, np.nan))
+        reward_ratio[seconds] = each.get(REWARD)
     return Trust(ratio, reward_ratio)

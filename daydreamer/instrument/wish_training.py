@@ -64,7 +64,7 @@ class WishTrainer:
         steps: LoggedSteps,
         seed: int = 0,
     ):
-        """A fresh actor, which answers 0, and a fresh critic.
+        """A fresh actor, which answers 0, and a fresh critic; the members that guard them are those of the model.
 
         Args:
           parameters: of the whole model, by network.
@@ -84,6 +84,8 @@ class WishTrainer:
         self._optimizer = make_optimizer(config)
         self._frozen = {name: value for name, value in parameters.items() if name not in ("actor", "critic")}
         networks = self._actor_critic.initialize(random_key(seed, 0))
+        if "members" in networks:  # fresh ones would disagree about all there is
+            networks["members"] = jax.tree.map(jnp.copy, parameters["members"])
         self.state = Trained(
             networks,
             jax.tree.map(jnp.copy, networks["critic"]),

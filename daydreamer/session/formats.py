@@ -47,7 +47,7 @@ def upgrade(values: MutableMapping[str, Any]) -> None:
     if not isinstance(config, dict) or not isinstance(spec, dict):
         raise ValueError("it has no settings or no robot specification")
     robot = config.get("robot", "twin")
-    if robot not in _BODIES_1:
+    if not isinstance(robot, str) or robot not in _BODIES_1:
         raise ValueError(f"there was no robot '{robot}' then")
     config["robot"], config["body"] = _BODIES_1[robot]
     config["task"] = "walk"

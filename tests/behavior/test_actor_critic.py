@@ -347,7 +347,8 @@ def test_dreams_go_on_as_often_as_their_future_counts():
     behavior = ContinuedState(
         *BehaviorState.initial(0.03), jax.tree.map(lambda x: x[:2] + 7.0, start), jnp.array([1.0, 0])
     )
-    begun = gone_on(behavior, start)
+    begun, lives = gone_on(behavior, start, jnp.zeros(4))
+    np.testing.assert_array_equal(lives, [1.0, 0.0, 0.0, 0.0])
     np.testing.assert_array_equal(begun.vector[:, 0], [7.0, 0.0, 0.0, 0.0])
     np.testing.assert_array_equal(begun.stochastic[:, 0, 0], [7.0, 0.0, 0.0, 0.0])
 
@@ -359,6 +360,24 @@ def test_dreams_go_on_as_often_as_their_future_counts():
     assert ended.goes_on[0] == 0.0 and not ended.goes_on[1000:].any() and not ended.ended.vector[0].any()
     assert float(ended.goes_on[:1000].mean()) == pytest.approx(0.9**HORIZON, abs=0.05)
     assert (ended.ended.vector[1:] == 1.0).all()
+
+
+@pytest.mark.parametrize("continued_share", [0.0, 0.25])
+def test_nothing_is_learned_of_dreams_behind_the_end_of_an_episode(continued_share):
+    _, behavior, parameters = make(CONTINUOUS, "dynamics", continued_share=continued_share)
+    states, residuals, batch = replayed()
+    memory = behavior.initial_state()
+
+    @jax.jit
+    def losses(batch):
+        return behavior.loss(parameters, parameters["critic"], memory, states, residuals, batch, jax.random.key(0))[2]
+
+    begun, some, ended = (
+        losses(batch._replace(is_terminal=jnp.zeros_like(batch.reward).at[:rows].set(1.0)))
+        for rows in (0, STARTS // 8, STARTS // 4)
+    )
+    for name in ("loss/actor", "loss/critic"):
+        assert ended[name] == 0.0 < abs(some[name]) < abs(begun[name]), name
 
 
 def test_what_goes_on_is_learned_from_and_nothing_else():

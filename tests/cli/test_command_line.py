@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
+from daydreamer.cli.main import app
+from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import minutes_to_go
 
@@ -51,6 +54,32 @@ def session(tmp_path):
 def test_mistakes_are_named_before_anything_is_written(tmp_path, arguments, words):
     assert_refused(daydreamer("walk", *arguments, directory=tmp_path), *words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "walk", "follow", "--steps", "9"], "takes no task; write 'train a1 follow'"),
+        (["train", "so101", "pick_place", "--robot", "go2", "--steps", "9"], "--robot go2 is of 'train walk'"),
+        (["train", "a1", "--set", "learner=3", "--set", "learner.batch_size=8", "--steps", "9"], "set as a whole"),
+        (["train", "a1", "--set", "body=hardware", "--steps", "9"], "'body' cannot be set"),
+        (["fit", "session", "--out", "missing/twin.yaml"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path, monkeypatch, session, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    out = ["--out", "trained"] if arguments[0] == "train" else []
+    result = CliRunner().invoke(app, [*arguments, *out])
+    assert isinstance(result.exception, UserError) and words in str(result.exception)
+    assert not (tmp_path / "trained").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rank", "session", "--seed", "-1"], ["fit", "session", "--seed", "-1"], ["watch", "--port", "99999"]]
+)
+def test_a_number_out_of_range_is_a_mistake_of_usage(arguments):
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2 and "Invalid value" in result.output
 
 
 def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path):

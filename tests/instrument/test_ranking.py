@@ -32,7 +32,7 @@ from daydreamer.session.demonstrated import Recorded
 from daydreamer.session.directory import Session
 
 STARTS, HORIZON_S = 16, 0.5
-TRUST = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: 0.7})
+TRUST = Trust({0.5: 0.4, 1.0: 0.5}, {0.5: 0.6, 1.0: None})
 RECORDED = Recorded(path="/logs", digest="0" * 64, robot="a1", body="twin", steps=1, reward=0.0, held_out_steps=1)
 
 
@@ -87,6 +87,7 @@ def test_a_dream_is_of_what_the_sensors_can_say(session, world, dreamed):
     assert (rollouts.vector.max((0, 1)) <= measured.max(0) + 1e-4).all()
     assert (rollouts.vector.min((0, 1)) >= measured.min(0) - 1e-4).all()
     assert rollouts.reward.shape == (10, STARTS) and (rollouts.alive[0] == 1.0).all()
+    assert rollouts.alive.shape == (11, STARTS) and (np.diff(rollouts.alive, axis=0) < 0.0).all()
 
 
 def test_a_policy_comes_to_reward_speed_and_falls(dreamed):
@@ -112,7 +113,7 @@ def test_the_table_and_the_json_say_the_same(make_ranking, capsys):
     command._show(result)
     shown = capsys.readouterr().out
     assert "9.50 ± " in shown and "100%" in shown and "0.40 at 0.5 s" in shown
-    as_json = json.loads(json.dumps(ranking.to_json(result)))
+    as_json = json.loads(json.dumps(ranking.to_json(result), allow_nan=False))
     assert [round(each["reward"]["mean"], 2) for each in as_json["policies"]] == [9.5, 8.5]
     (model,) = as_json["models"]
     assert model["open_loop_ratio"] == {"0.5s": 0.4, "1s": 0.5} and not as_json["warnings"]

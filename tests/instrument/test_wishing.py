@@ -4,6 +4,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import msgspec
 import numpy as np
 import pytest
 
@@ -75,6 +76,8 @@ def test_a_formula_is_what_it_says(text, expected):
         ("-" * 60 + "up_z", "more than 50 levels"),
         ("up_z" + " " * 2000, "longer than 2000"),
         ("1 + 1", "names no signal"),
+        ("up_z + " + "9" * 400, "holds a number above"),
+        ("up_z - 1e999", "holds a number above"),
         ("up_x", "predicts no signal 'up_x'; did you mean 'up_z'"),
     ],
 )
@@ -255,6 +258,14 @@ def test_in_a_model_that_is_the_world_a_policy_learns_in_dreams_what_is_wished_f
     assert toy_world.missed_by(lambda state: act(trainer.parameters, state)) < 0.5
     model = {name: value for name, value in toy_world.parameters.items() if name not in ("actor", "critic")}
     assert {name: trainer.parameters[name] for name in model} == model, "the model stays as it is"
+
+
+def test_members_that_know_the_log_guard_what_is_learned_for_a_wish(toy_world):
+    learner = msgspec.structs.replace(toy_world.learner, members=2)
+    known = jax.jit(Agent(TOY, TOY_MODEL, learner).initialize, static_argnums=0)(5).parameters["members"]
+    parameters = toy_world.parameters | {"members": known}
+    trainer = WishTrainer(toy_world.model, toy_world.reward, parameters, learner, toy_world.steps, seed=0)
+    jax.tree.map(np.testing.assert_array_equal, trainer.parameters["members"], known)
 
 
 def test_novelty_costs_what_is_unlike_the_log(wishables, session):

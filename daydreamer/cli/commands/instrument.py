@@ -37,7 +37,7 @@ def rank(
     ] = 10.0,
     starts: Annotated[int, typer.Option(min=16, max=65_536, help="States of each log from which it does.")] = 256,
     sample: Sample = False,
-    seed: Annotated[int, typer.Option(help="Of chance, which is the same for each policy.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of chance, which is the same for each policy.")] = 0,
     json: Json = False,
 ) -> None:
     """Rank policies in a session's world model, without a step of the robot: reward, speed and falls of each.
@@ -66,7 +66,7 @@ def dream(
     speed: Annotated[
         str, typer.Option(metavar="real|max|FACTOR", help="As the robot, as fast as it goes, or so many times as fast.")
     ] = "real",
-    seed: Annotated[int, typer.Option(help="Of chance.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of chance.")] = 0,
     gamepad: Annotated[
         str | None,
         typer.Option(

@@ -27,7 +27,7 @@ def play(
     minutes: Annotated[float, typer.Option(help="Robot time.")] = 10.0,
     sample: Sample = False,
     session: NewSession = None,
-    seed: Annotated[int | None, typer.Option(help="Of twin and chance; default: that of DIR.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of twin and chance; default: that of DIR.")] = None,
     twin: TwinFile = None,
     overrides: Overrides = None,
     dashboard: Dashboard = True,

@@ -194,7 +194,13 @@ def train(
         gradient_steps=gradient_steps,
         logs=logs or [],
     )
+    if walker != "twin" and robot != "walk":
+        raise UserError(f"--robot {walker} is of 'train walk'; which robot learns is said already: {robot}.")
     if robot == "walk":
+        if task is not None:
+            raise UserError(
+                f"'train walk' is 'train a1 walk' and takes no task; write 'train a1 {task}', or another robot for a1."
+            )
         drive = find_walker(walker)
         if drive.body != "twin":
             raise UserError(f"'{walker}' cannot be trained in lock-step, time does not wait for it; use its twin.")

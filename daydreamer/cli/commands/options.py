@@ -45,7 +45,9 @@ AddressOption = Annotated[
         "with its token, and are served by TLS."
     ),
 ]
-PortOption = Annotated[int | None, typer.Option(help="Of the page; default: the first free one from 9090 on.")]
+PortOption = Annotated[
+    int | None, typer.Option(min=0, max=65_535, help="Of the page; default: the first free one from 9090 on.")
+]
 BrowserOption = Annotated[bool, typer.Option(help="Open the page if there is a display.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 Overrides = Annotated[

@@ -94,7 +94,7 @@ def fit(
     session: SessionArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="YAML to write.")] = Path("twin.yaml"),
     stretches: Annotated[int, typer.Option(min=60, help="Of 0.15 s each, that a twin has to repeat.")] = 150,
-    seed: Annotated[int, typer.Option(help="Of the search, and of which stretches.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search, and of which stretches.")] = 0,
     json: Json = False,
 ) -> None:
     """Find the twin that moves as a session's robot did: payload, friction, motors, delays, noise; takes minutes.

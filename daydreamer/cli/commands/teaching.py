@@ -54,7 +54,7 @@ def demonstrate(
         typer.Option(metavar="FILE", help="LeRobot's file of the leader, to make sure that it is this one."),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, help="That are shown, and kept.")] = 20,
-    seed: Annotated[int, typer.Option(help="Of twin and teacher.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of twin and teacher.")] = 0,
     twin: TwinFile = None,
     overrides: Overrides = None,
     dashboard: Annotated[bool, typer.Option(help="Draw it in a browser, where you drive by hand.")] = True,
