@@ -169,7 +169,8 @@ class SafetySupervisor:
                 return False
             self.watchdogs.acknowledge(now_s)
             return True
-        if still := [name for name in self.latched if name in self.watchdogs.raised]:
+        lasting = self.watchdogs.raised.keys() - set(Watchdogs.ACKNOWLEDGEABLE)
+        if still := [name for name in self.latched if name in lasting]:
             self.refusal = f"Not yet: {', '.join(still)} is still raised."
             return False
         kept = any(self.watchdogs.raised.get(name, "warn") != "warn" for name in Watchdogs.ACKNOWLEDGEABLE)

@@ -231,8 +231,10 @@ def test_a_robot_that_a_silent_learner_holds_is_not_let_go_by_that_learners_end(
     assert rig.state is SafetyState.RUNNING
 
 
-def test_an_operator_who_resumes_accepts_the_policy_there_is():
-    rig = Rig(policy_old_s=2.0, policy_old_action="hold").run()
+@pytest.mark.parametrize("trips", [20, 1])
+def test_an_operator_who_resumes_accepts_the_policy_there_is(trips):
+    """Also where it has kept the robot so often that it is latched."""
+    rig = Rig(policy_old_s=2.0, policy_old_action="hold", trips=trips).run()
     rig.supervisor.watchdogs.heartbeats.policy_s = rig.now_s
     rig.tick(45)
     assert rig.state is SafetyState.HOLDING
