@@ -21,7 +21,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from daydreamer.behavior.actor_critic import correlate
+from daydreamer.behavior.actor import correlate
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.export.onnx_policy import Arrays, PolicyGraph, one_thread, to_onnx
 from daydreamer.policy.policy import Policy, PolicyState

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,18 +9,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from daydreamer.behavior.actor import ActionSample, Actor, ActorDistribution, correlate
 from daydreamer.behavior.returns import ReturnStatistics, lambda_returns
+from daydreamer.behavior.state import BehaviorState, ContinuedState, ended_dreams, gone_on
 from daydreamer.config import LearnerConfig
 from daydreamer.models.layers import MLP
 from daydreamer.models.members import Members
 from daydreamer.models.rssm import LatentState, imagine_step
-from daydreamer.models.transforms import (
-    along,
-    sample_straight_through,
-    two_hot_loss,
-    two_hot_mean,
-    unimix_probabilities,
-)
+from daydreamer.models.transforms import two_hot_loss, two_hot_mean
 from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel
 
 LOG_ENTROPY_SCALE_LIMITS = (-9.0, 2.0)
@@ -31,160 +26,8 @@ live session, that was 6 to 20 % of a gradient step, and nothing on an idle mach
 LARGEST_MEAN = 2.0
 """The mean of an action before squashing may be this large; beyond it tanh is flat and nothing is learned any more, so
 it costs the actor."""
-NORMAL_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
-"""The entropy of the standard normal distribution, in nats."""
 CONVINCING_ADVANTAGE = 1.0 / 3.0
 """An advantage of a replayed action from which on it is imitated in full, in units of the return's scale."""
-
-
-def correlate(previous: Array, correlation: Array | float, key: Array) -> Array:
-    """The next step of first-order autoregressive noise, standard normal at every step if `previous` is."""
-    fresh = jax.random.normal(key, previous.shape)
-    return correlation * previous + jnp.sqrt(1.0 - correlation**2) * fresh
-
-
-class ActionSample(NamedTuple):
-    """One draw from the actor.
-
-    Attributes:
-      action: `[..., size]`, the vector the model sees; continuous ones lie in [-1, 1].
-      raw: `[..., size]`, before squashing; what the log-probability is of.
-    """
-
-    action: Array
-    raw: Array
-
-
-class ActorDistribution(NamedTuple):
-    """Distribution over actions. Continuous: `mean`, `deviation`; discrete: `probabilities`; the other is None."""
-
-    mean: Array | None
-    deviation: Array | None
-    probabilities: Array | None
-
-    def sample(self, key: Array) -> ActionSample:
-        """Reparametrised (continuous) or straight-through (discrete)."""
-        if self.probabilities is not None:
-            action = sample_straight_through(key, self.probabilities)
-            return ActionSample(action, action)
-        mean, _ = self._normal
-        return self.at(jax.random.normal(key, mean.shape))
-
-    def at(self, noise: Array) -> ActionSample:
-        """The continuous action for standard normal noise `[..., size]`."""
-        mean, deviation = self._normal
-        raw = mean + deviation * noise
-        return ActionSample(jnp.tanh(raw), raw)
-
-    @property
-    def mode(self) -> Array:
-        """The likeliest of discrete actions, `[..., size]` one-hot."""
-        assert self.probabilities is not None, "the actions are continuous"
-        return jax.nn.one_hot(jnp.argmax(self.probabilities, -1), self.probabilities.shape[-1])
-
-    def log_probability(self, raw: Array) -> Array:
-        """`[...]` of the raw action, summed over dimensions; that of the squashed one differs by a constant."""
-        if self.probabilities is not None:
-            return jnp.sum(raw * jnp.log(self.probabilities), -1)
-        mean, deviation = self._normal
-        normalized = (raw - mean) / deviation
-        return jnp.sum(-0.5 * normalized**2 - jnp.log(deviation) - 0.5 * jnp.log(2 * jnp.pi), -1)
-
-    def entropy(self, raw: Array) -> Array:
-        """`[...]` in nats, summed over dimensions, of the squashed action, estimated at one sample.
-
-        The squashing counts (Haarnoja et al. 2018, appendix C): an actor that saturates loses entropy, and so is
-        drawn back to where its gradient does not vanish.
-        """
-        if self.probabilities is not None:
-            return -jnp.sum(self.probabilities * jnp.log(self.probabilities), -1)
-        mean, deviation = self._normal
-        noise = jax.lax.stop_gradient((raw - mean) / deviation)
-        raw = mean + deviation * noise
-        log_slope = 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))  # of tanh
-        return jnp.sum(jnp.log(deviation) + NORMAL_ENTROPY + log_slope, -1)
-
-    @property
-    def _normal(self) -> tuple[Array, Array]:
-        """Mean and deviation, which a continuous distribution has."""
-        assert self.mean is not None and self.deviation is not None, "the actions are discrete"
-        return self.mean, self.deviation
-
-
-class BehaviorState(NamedTuple):
-    """What the behaviour losses remember between updates.
-
-    Attributes:
-      returns: see `ReturnStatistics`.
-      log_entropy_scale: logarithm of the entropy's weight in the actor loss.
-    """
-
-    returns: ReturnStatistics
-    log_entropy_scale: Array
-
-    @classmethod
-    def initial(cls, entropy_scale: float) -> BehaviorState:
-        return cls(ReturnStatistics.initial(), jnp.log(jnp.float32(entropy_scale)))
-
-
-class ContinuedState(NamedTuple):
-    """What the behaviour losses remember where dreams go on, of which no checkpoint knows.
-
-    Attributes:
-      returns, log_entropy_scale: see `BehaviorState`.
-      ended: `[dreams]`, where dreams of the last update ended.
-      goes_on: `[dreams]`, 1 for those that the next update goes on with, else 0.
-    """
-
-    returns: ReturnStatistics
-    log_entropy_scale: Array
-    ended: LatentState
-    goes_on: Array
-
-    def with_learned(self, learned: BehaviorState) -> ContinuedState:
-        """This state with what was learned elsewhere, or before; all dreams begin anew."""
-        return self._replace(**learned._asdict(), goes_on=jnp.zeros(self.goes_on.shape))
-
-
-def without_dreams(behavior: BehaviorState | ContinuedState) -> BehaviorState:
-    """What outlives the learner: dreams are gone with it."""
-    return BehaviorState(behavior.returns, behavior.log_entropy_scale)
-
-
-class Actor:
-    """The policy network: features to a distribution over actions.
-
-    Continuous actions are normal and squashed by tanh (Haarnoja et al. 2018); discrete ones are categorical with a
-    share of uniform.
-    """
-
-    def __init__(self, world_model: WorldModel):
-        self.space = world_model.spec.action
-        self.model = model = world_model.config
-        self._features = world_model.behavior_features
-        size = world_model.action_size
-        outputs = size if self.space.is_discrete else 2 * size
-        self.network = MLP(model.actor_layers, model.units, outputs, output_scale=0.01)
-
-    def initialize(self, key: Array, features: Array):
-        return self.network.init(key, self._features(features))
-
-    def __call__(self, parameters, features: Array) -> ActorDistribution:
-        output = self.network.apply(parameters, self._features(features))
-        if self.space.is_discrete:
-            return ActorDistribution(None, None, unimix_probabilities(output, self.model.unimix))
-        mean, deviation = jnp.split(output, 2, -1)
-        minimum, maximum = self.model.minimum_deviation, self.model.maximum_deviation
-        share = (self.model.initial_deviation - minimum) / (maximum - minimum)
-        deviation = minimum + (maximum - minimum) * jax.nn.sigmoid(deviation + math.log(share / (1.0 - share)))
-        return ActorDistribution(mean, deviation, None)
-
-    def randomness(self, entropy: Array) -> Array:
-        """Entropy on a scale on which 1 is the uniform distribution; 0 is one choice, or the minimum deviation."""
-        if self.space.is_discrete:
-            return entropy / math.log(self.space.classes)
-        least = math.log(self.model.minimum_deviation) + NORMAL_ENTROPY
-        return (entropy / self.space.size - least) / (math.log(2.0) - least)
 
 
 class Imagined(NamedTuple):
@@ -359,12 +202,7 @@ class ActorCritic:
         start_key, disturbance_key, imagination_key, end_key = jax.random.split(key, 4)
         batch_size, length = batch.reward.shape
         chosen = choose_starts(batch_size, length, config.imagination_starts, start_key)
-        start = jax.tree.map(lambda x: x.reshape(batch_size * length, *x.shape[2:])[chosen], states)
-        # Nothing follows where an episode has ended.
-        lives = 1.0 - batch.is_terminal.reshape(-1)[chosen]
-        if isinstance(behavior, ContinuedState):
-            start, lives = gone_on(behavior, start, lives)
-        start = self._divide(start)
+        start, lives = self._starts(behavior, states, batch, chosen)
         disturbance = self.disturbances(residuals, chosen, disturbance_key)
         imagined = self.imagine(parameters, slow_critic, statistics, start, disturbance, imagination_key)
         guard_metrics: dict[str, Array] = {}
@@ -380,51 +218,96 @@ class ActorCritic:
         # How likely each imagined state is to be reached at all, and how much it counts at the start.
         weight = jnp.cumprod(jnp.concatenate([lives[None], discount[1:-1]]), 0)
         weight = jax.lax.stop_gradient(weight)
+
+        actor_loss, entropy, randomness = self._actor_loss(parameters, behavior, imagined, returns, weight, updated)
         features = jax.lax.stop_gradient(imagined.features[:-1])
-
-        if self.dynamics_gradient:
-            distribution = imagined.distribution
-            objective = returns / updated.scale
-        else:  # evaluated again for all steps at once, so that no gradient has to go back through the rollout
-            distribution = self.actor(parameters["actor"], features)
-            advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / updated.scale)
-            objective = advantage * distribution.log_probability(jax.lax.stop_gradient(imagined.action.raw))
-        entropy = distribution.entropy(imagined.action.raw)
-        entropy_scale = jnp.exp(behavior.log_entropy_scale)
-        actor_loss = -(weight * (objective + entropy_scale * entropy)).mean()
-        if distribution.mean is not None:
-            excess = jnp.maximum(jnp.abs(distribution.mean) - LARGEST_MEAN, 0.0)
-            actor_loss += (weight[..., None] * jnp.square(excess)).mean()
-        randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
-        # An actor that does not learn yet answers to no weight.
-        answers = statistics.count >= config.actor_delay_updates
-        error = jnp.where(answers, config.entropy_target - randomness, 0.0)
-        log_entropy_scale = behavior.log_entropy_scale + config.entropy_rate * error
-
         critic_loss = (weight * self.value_loss(parameters["critic"], features, returns, statistics)).mean()
         replayed = self.replayed(slow_critic, statistics, self.world_model.measured(states, batch), batch)
-        value_loss = self.value_loss(parameters["critic"], replayed.features, replayed.returns, statistics)
-        replay_value_loss = (replayed.weight * value_loss).mean()
-        imitation_loss = self.imitation_loss(parameters, replayed)
-        metrics = {
+        replayed_loss, replayed_metrics = self._replayed_loss(parameters, statistics, replayed)
+        total = config.imagination_scale * (actor_loss + critic_loss) + replayed_loss
+        metrics = guard_metrics | replayed_metrics
+        metrics |= {
             "loss/actor": actor_loss,
             "loss/critic": critic_loss,
-            "loss/replay_value": replay_value_loss,
-            "loss/imitation": imitation_loss,
-            "behavior/entropy": entropy.mean(),
+            "behavior/entropy": entropy,
             "behavior/randomness": randomness,
-            "behavior/entropy_scale": entropy_scale,
+            "behavior/entropy_scale": jnp.exp(behavior.log_entropy_scale),
             "behavior/return": returns.mean(),
             "behavior/relative_return": relative_returns.mean(),
             "behavior/return_scale": updated.scale,
             "behavior/imagined_reward": imagined.reward[1:].mean(),
             "behavior/action_magnitude": jnp.abs(imagined.action.action).mean(),
         }
-        total = config.imagination_scale * (actor_loss + critic_loss)
-        total += config.replay_value_scale * replay_value_loss + config.imitation_scale * imitation_loss
         if self.members:
-            metrics |= guard_metrics | {"loss/members": self.members.loss(parameters["members"], batch)}
+            metrics["loss/members"] = self.members.loss(parameters["members"], batch)
             total += metrics["loss/members"]
+        if isinstance(behavior, ContinuedState):
+            metrics["behavior/continued"] = behavior.goes_on.mean()
+            behavior = ended_dreams(behavior, imagined.last, discount, end_key)
+        log_entropy_scale = self._next_log_entropy_scale(behavior, randomness)
+        return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
+
+    def _starts(
+        self, behavior: BehaviorState | ContinuedState, states: LatentState, batch: Batch, chosen: Array
+    ) -> tuple[LatentState, Array]:
+        """States `[starts]` from which to dream, and how much each counts: nothing where an episode has ended."""
+        positions = batch.reward.size
+        start = jax.tree.map(lambda x: x.reshape(positions, *x.shape[2:])[chosen], states)
+        lives = 1.0 - batch.is_terminal.reshape(positions)[chosen]
+        if isinstance(behavior, ContinuedState):
+            start, lives = gone_on(behavior, start, lives)
+        return self._divide(start), lives
+
+    def _actor_loss(
+        self,
+        parameters,
+        behavior: BehaviorState | ContinuedState,
+        imagined: Imagined,
+        returns: Array,
+        weight: Array,
+        updated: ReturnStatistics,
+    ) -> tuple[Array, Array, Array]:
+        """What imagined returns and randomness say of the actor; and its mean entropy and randomness.
+
+        Args:
+          returns, weight: `[horizon, starts]`.
+          updated: statistics of the returns, these included.
+        """
+        if self.dynamics_gradient:
+            distribution = imagined.distribution
+            objective = returns / updated.scale
+        else:  # evaluated again for all steps at once, so that no gradient has to go back through the rollout
+            distribution = self.actor(parameters["actor"], jax.lax.stop_gradient(imagined.features[:-1]))
+            advantage = jax.lax.stop_gradient((returns - imagined.value[:-1]) / updated.scale)
+            objective = advantage * distribution.log_probability(jax.lax.stop_gradient(imagined.action.raw))
+        entropy = distribution.entropy(imagined.action.raw)
+        loss = -(weight * (objective + jnp.exp(behavior.log_entropy_scale) * entropy)).mean()
+        if distribution.mean is not None:
+            excess = jnp.maximum(jnp.abs(distribution.mean) - LARGEST_MEAN, 0.0)
+            loss += (weight[..., None] * jnp.square(excess)).mean()
+        randomness = jax.lax.stop_gradient(self.actor.randomness(entropy)).mean()
+        return loss, entropy.mean(), randomness
+
+    def _next_log_entropy_scale(self, behavior: BehaviorState | ContinuedState, randomness: Array) -> Array:
+        """Rises while the actor is less random than it should be."""
+        # An actor that does not learn yet answers to no weight.
+        answers = behavior.returns.count >= self.config.actor_delay_updates
+        error = jnp.where(answers, self.config.entropy_target - randomness, 0.0)
+        log_entropy_scale = behavior.log_entropy_scale + self.config.entropy_rate * error
+        return jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)
+
+    def _replayed_loss(
+        self, parameters, statistics: ReturnStatistics, replayed: Replayed
+    ) -> tuple[Array, dict[str, Array]]:
+        """What really happened says of actor and critic."""
+        config = self.config
+        value_loss = self.value_loss(parameters["critic"], replayed.features, replayed.returns, statistics)
+        metrics = {
+            "loss/replay_value": (replayed.weight * value_loss).mean(),
+            "loss/imitation": self.imitation_loss(parameters, replayed),
+        }
+        total = config.replay_value_scale * metrics["loss/replay_value"]
+        total += config.imitation_scale * metrics["loss/imitation"]
         if config.cloning_scale:
             metrics["loss/cloning"] = self.cloning_loss(parameters, replayed)
             total += config.cloning_scale * metrics["loss/cloning"]
@@ -434,11 +317,7 @@ class ActorCritic:
         if config.plan_imitation_scale:
             metrics["loss/plan_imitation"] = self.plan_imitation_loss(parameters, replayed)
             total += config.plan_imitation_scale * metrics["loss/plan_imitation"]
-        if isinstance(behavior, ContinuedState):
-            metrics["behavior/continued"] = behavior.goes_on.mean()
-            behavior = ended_dreams(behavior, imagined.last, discount, end_key)
-        log_entropy_scale = jnp.clip(log_entropy_scale, *LOG_ENTROPY_SCALE_LIMITS)
-        return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
+        return total, metrics
 
     def _guarded(
         self, members: Members, parameters, imagined: Imagined, batch: Batch
@@ -532,35 +411,6 @@ class ActorCritic:
         if distribution.mean is None:
             return -distribution.log_probability(replayed.action)
         return jnp.square(jnp.tanh(distribution.mean) - replayed.action).sum(-1)
-
-
-def gone_on(behavior: ContinuedState, start: LatentState, lives: Array) -> tuple[LatentState, Array]:
-    """Where dreams start, and how much each counts, `[starts]`: the first of them where others ended that go on."""
-    count = len(behavior.goes_on)
-
-    def choose(begun: Array, ended: Array) -> Array:
-        return begun.at[:count].set(jnp.where(along(behavior.goes_on > 0.0, begun), ended, begun[:count]))
-
-    return jax.tree.map(choose, (start, lives), (behavior.ended, jnp.ones(count)))
-
-
-def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, key: Array) -> ContinuedState:
-    """The state with the first of the dreams that just ended, each of which goes on as likely as its future counts.
-
-    So dreams begin where the policy leads to, inside the model, as often as the discount says that it matters (the
-    discounted distribution of states, Sutton et al. 2000), and not only where the robot has been. A critic that knows
-    the latter alone is asked at the end of each dream about the former.
-
-    Args:
-      last: `[starts]`.
-      discount: `[horizon+1, starts]`, probability that each imagined state counts, given the one before.
-    """
-    count = len(behavior.goes_on)
-    ended = jax.tree.map(lambda x: x[:count], last)
-    finite = jnp.isfinite(ended.features).all(-1)
-    goes_on = finite & jax.random.bernoulli(key, jax.lax.stop_gradient(discount[1:, :count]).prod(0))
-    ended = jax.tree.map(lambda x: jnp.where(along(finite, x), x, 0.0), ended)
-    return behavior._replace(ended=ended, goes_on=goes_on.astype(jnp.float32))
 
 
 def choose_starts(sequences: int, length: int, count: int, key: Array) -> Array:

@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 from jax import Array
 
-from daydreamer.behavior.actor_critic import ActorCritic, ActorDistribution
+from daydreamer.behavior.actor import ActorDistribution
+from daydreamer.behavior.actor_critic import ActorCritic
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.errors import UserError
 from daydreamer.models.rssm import RSSM, LatentState

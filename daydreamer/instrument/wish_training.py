@@ -17,7 +17,8 @@ import optax
 from jax import Array
 
 from daydreamer import replay
-from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, ContinuedState
+from daydreamer.behavior.actor_critic import ActorCritic
+from daydreamer.behavior.state import BehaviorState, ContinuedState
 from daydreamer.config import LearnerConfig
 from daydreamer.errors import UserError
 from daydreamer.instrument.logged import LoggedSteps, random_key

@@ -10,7 +10,8 @@ import optax
 from jax import Array
 
 from daydreamer import replay as replay_lib
-from daydreamer.behavior.actor_critic import ActorCritic, BehaviorState, ContinuedState
+from daydreamer.behavior.actor_critic import ActorCritic
+from daydreamer.behavior.state import BehaviorState, ContinuedState
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.contract.task import Hindsight
 from daydreamer.learner.devices import DeviceGroup

@@ -25,7 +25,7 @@ import orbax.checkpoint as ocp
 import tensorstore as ts
 import zstandard
 
-from daydreamer.behavior.actor_critic import ContinuedState, without_dreams
+from daydreamer.behavior.state import ContinuedState, without_dreams
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.learner.agent import TrainState
 from daydreamer.session.seal import CorruptCheckpoint, Progress, Seal, read_seal

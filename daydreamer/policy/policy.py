@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from jax import Array
 
-from daydreamer.behavior.actor_critic import ActorCritic, correlate
+from daydreamer.behavior.actor import correlate
+from daydreamer.behavior.actor_critic import ActorCritic
 from daydreamer.behavior.returns import ReturnStatistics
 from daydreamer.config import LearnerConfig, ModelConfig, drop_retired
 from daydreamer.errors import SpecMismatch

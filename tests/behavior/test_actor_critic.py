@@ -8,16 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from daydreamer.behavior.actor_critic import (
-    ActorCritic,
-    ActorDistribution,
-    BehaviorState,
-    ContinuedState,
-    choose_starts,
-    ended_dreams,
-    gone_on,
-)
+from daydreamer.behavior.actor import ActorDistribution
+from daydreamer.behavior.actor_critic import ActorCritic, choose_starts
 from daydreamer.behavior.returns import ReturnStatistics
+from daydreamer.behavior.state import BehaviorState, ContinuedState, ended_dreams, gone_on
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.models.rssm import RSSM
 from daydreamer.models.world_model import Batch, PredictionResiduals, WorldModel, to_action_vector

@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import onnx_policy as benchmark
 
-from daydreamer.behavior.actor_critic import Actor
+from daydreamer.behavior.actor import Actor
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.export.onnx_policy import METADATA, PolicyGraph, largest_difference, one_thread, to_onnx
 from daydreamer.learner.agent import Agent

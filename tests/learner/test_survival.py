@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from daydreamer.behavior.actor_critic import BehaviorState
+from daydreamer.behavior.state import BehaviorState
 from daydreamer.config import merge, resolve
 from daydreamer.learner.agent import NORM_WARMUP_UPDATES, Agent
 from daydreamer.learner.checkpoint import KEPT, SET_ASIDE_SUFFIX, Checkpointer

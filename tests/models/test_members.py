@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from daydreamer.behavior.actor_critic import ActionSample, ActorCritic, Imagined
+from daydreamer.behavior.actor import ActionSample
+from daydreamer.behavior.actor_critic import ActorCritic, Imagined
 from daydreamer.config import LearnerConfig, ModelConfig
 from daydreamer.learner.agent import Agent
 from daydreamer.models.members import Members
