@@ -92,73 +92,9 @@ class LiveActor:
         self._said: dict[str, tuple[str, float]] = {}
         with contextlib.ExitStack() as stack:
             stack.enter_context(runtime.entities(node))
-            self._commands = CommandPublisher(node, task.embodiment, parameters.command_interface)
-            self._begin_s = time.monotonic()
-            keep_wiring(session, topics.wiring_of(node, parameters.command_interface, task.embodiment))
-            self._state = RobotState(
-                node,
-                spec,
-                task.embodiment,
-                self._notice,
-                foot_unloaded_n=parameters.foot_force_unloaded_n,
-                image_transport=parameters.image_transport,
-            )
-            stack.callback(self._state.close)
-            # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
-            # discovered meanwhile.
-            untrained = Policy.untrained(spec, config.model, plans=config.actor.plan.samples > 0)
-            warm_up(untrained, spec)
-            runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, stop, self._begin_s)
-            self._graph = GraphWatch(
-                node,
-                self._commands.topic_name,
-                self._state.topic_names,
-                self._on_publishers,
-                OperatorInput.heard_types(node),
-            )
-            earlier_steps, earlier = logged_steps(session), read_status(session)
-            writer = stack.enter_context(begin_log(session))
-            life = writer.actor_life
-            robot_s = earlier_steps * spec.control_period_s
-            wanted = session.presentation.milestones
-            milestones = Milestones(wanted, spec.control_period_s, robot_s, earlier["milestones_s"])
-            self._telemetry = ActorTelemetry(session, life, writer, milestones)
-            self._telemetry.notices = self.notices
-            self._telemetry.camera = lambda: self._state.camera
-            self._planner = self._make_planner(stack, config, untrained, earlier["planned_steps"] or 0)
-            self._telemetry.planner = self._planner
-            if task.operator_stick == "rate" and not self._frozen:  # what is shown by a stick of poses teaches little
-                self._telemetry.stuck_watch = StuckWatch(spec, patience_s(spec))
-            self.loop = ControlLoop(
-                task,
-                config.actor,
-                writer,
-                actor_life=life,
-                seed=config.seed,
-                safety=config.safety,
-                earlier_steps=earlier_steps,
-                earlier_episodes=earlier["episodes"] or 0,
-                on_event=self._telemetry.event,
-                on_step=self._telemetry.on_step,
-            )
-            self.loop.recall(self._telemetry.known_motions.motions)
-            self._latch = StopLatch(session)
-            if self._latch.stopped:
-                self.loop.supervisor.emergency_stop("an earlier life of the actor")
-            self._loader = PolicyLoader(
-                session.policy,
-                spec,
-                functools.partial(Policy.load, seed=config.seed, acting_noise=config.model.acting_noise),
-                on_policy=self._take_policy,
-                on_event=self._telemetry.event,
-                poll_s=config.actor.snapshot_poll_s,
-            )
-            self._loader.poll()
-            if self._frozen and self.loop.policy is None:
-                raise UserError(
-                    f"{session.path} is to play a policy, and there is none in {session.policy} that can be used; "
-                    "'daydreamer doctor' says what is wrong with it. Play it anew from the session that learned it."
-                )
+            untrained = self._meet_robot(stack, session, task, parameters)
+            self._begin_life(stack, session, task, untrained)
+            self._find_policy(session)
             garbage.freeze()
             self._pacer = Pacer(self.loop.tick_period_s, time.monotonic() + self.loop.tick_period_s)
             self._operators = Operators(self.loop, task, self._telemetry.event, time.monotonic, self._damp)
@@ -167,20 +103,114 @@ class LiveActor:
             self._stall = StallWatch(config.actor.damp_timeout_s, self._on_stall, time.monotonic)
             self._diagnostics = node.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, 1)
             self._diagnostics_period_s = parameters.diagnostics_period_s
-            stack.enter_context(self._telemetry.running(self.loop, self._pacer))
-            if not self._frozen:
-                stack.enter_context(self._loader.running())
-            stack.callback(self._keep_latch)  # what came after the thread's last look
-            stack.enter_context(periodically(self._keep_latch, LATCH_POLL_S, "stop-latch"))
-            stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
-            stack.enter_context(periodically(self._look_around, GRAPH_POLL_S, "graph-watch"))
-            stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
-            # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
-            self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
-            stack.callback(leave_real_time)  # configured anew, it compiles again
+            self._begin_threads(stack)
             self._state.take_waiting()
             self._next_message_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S  # nobody has listened before
             self._stack = stack.pop_all()
+
+    def _meet_robot(
+        self, stack: contextlib.ExitStack, session: Session, task: Task, parameters: ActorParameters
+    ) -> Policy:
+        """Makes the topics, and sees that nobody else commands the robot; returns a policy that has compiled meanwhile.
+
+        Raises:
+          UserError: somebody does, or the robot was driven otherwise in this session.
+        """
+        node, spec, config = self._node, self._spec, session.config
+        self._commands = CommandPublisher(node, task.embodiment, parameters.command_interface)
+        self._begin_s = time.monotonic()
+        keep_wiring(session, topics.wiring_of(node, parameters.command_interface, task.embodiment))
+        self._state = RobotState(
+            node,
+            spec,
+            task.embodiment,
+            self._notice,
+            foot_unloaded_n=parameters.foot_force_unloaded_n,
+            image_transport=parameters.image_transport,
+        )
+        stack.callback(self._state.close)
+        # Compiling holds up every thread of Python; afterwards a snapshot only brings other parameters. Nodes are
+        # discovered meanwhile.
+        untrained = Policy.untrained(spec, config.model, plans=config.actor.plan.samples > 0)
+        warm_up(untrained, spec)
+        runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, self._stop, self._begin_s)
+        self._graph = GraphWatch(
+            node,
+            self._commands.topic_name,
+            self._state.topic_names,
+            self._on_publishers,
+            OperatorInput.heard_types(node),
+        )
+        return untrained
+
+    def _begin_life(self, stack: contextlib.ExitStack, session: Session, task: Task, untrained: Policy) -> None:
+        """Begins a log, and the control loop that writes it; an emergency stop of an earlier life is latched."""
+        spec, config = self._spec, session.config
+        earlier_steps, earlier = logged_steps(session), read_status(session)
+        writer = stack.enter_context(begin_log(session))
+        life = writer.actor_life
+        robot_s = earlier_steps * spec.control_period_s
+        wanted = session.presentation.milestones
+        milestones = Milestones(wanted, spec.control_period_s, robot_s, earlier["milestones_s"])
+        self._telemetry = ActorTelemetry(session, life, writer, milestones)
+        self._telemetry.notices = self.notices
+        self._telemetry.camera = lambda: self._state.camera
+        self._planner = self._make_planner(stack, config, untrained, earlier["planned_steps"] or 0)
+        self._telemetry.planner = self._planner
+        if task.operator_stick == "rate" and not self._frozen:  # what is shown by a stick of poses teaches little
+            self._telemetry.stuck_watch = StuckWatch(spec, patience_s(spec))
+        self.loop = ControlLoop(
+            task,
+            config.actor,
+            writer,
+            actor_life=life,
+            seed=config.seed,
+            safety=config.safety,
+            earlier_steps=earlier_steps,
+            earlier_episodes=earlier["episodes"] or 0,
+            on_event=self._telemetry.event,
+            on_step=self._telemetry.on_step,
+        )
+        self.loop.recall(self._telemetry.known_motions.motions)
+        self._latch = StopLatch(session)
+        if self._latch.stopped:
+            self.loop.supervisor.emergency_stop("an earlier life of the actor")
+
+    def _find_policy(self, session: Session) -> None:
+        """Takes the newest policy, if there is one.
+
+        Raises:
+          UserError: there is none, and the session plays one.
+        """
+        config = session.config
+        self._loader = PolicyLoader(
+            session.policy,
+            self._spec,
+            functools.partial(Policy.load, seed=config.seed, acting_noise=config.model.acting_noise),
+            on_policy=self._take_policy,
+            on_event=self._telemetry.event,
+            poll_s=config.actor.snapshot_poll_s,
+        )
+        self._loader.poll()
+        if self._frozen and self.loop.policy is None:
+            raise UserError(
+                f"{session.path} is to play a policy, and there is none in {session.policy} that can be used; "
+                "'daydreamer doctor' says what is wrong with it. Play it anew from the session that learned it."
+            )
+
+    def _begin_threads(self, stack: contextlib.ExitStack) -> None:
+        """Whatever else has to be looked at meanwhile; before the robot comes none of it."""
+        stack.enter_context(self._telemetry.running(self.loop, self._pacer))
+        if not self._frozen:
+            stack.enter_context(self._loader.running())
+        stack.callback(self._keep_latch)  # what came after the thread's last look
+        stack.enter_context(periodically(self._keep_latch, LATCH_POLL_S, "stop-latch"))
+        stack.enter_context(periodically(self._stall.look, STALL_POLL_S, "stall-watch"))
+        stack.enter_context(periodically(self._look_around, GRAPH_POLL_S, "graph-watch"))
+        stack.enter_context(periodically(self._publish_diagnostics, self._diagnostics_period_s, "diagnostics"))
+        # All threads: one that is held up while it holds the interpreter lock holds up the control loop.
+        self._telemetry.event("scheduling", **dataclasses.asdict(put_robot_first(ACTOR_PRIORITY)))
+        stack.callback(leave_real_time)  # configured anew, it compiles again
 
     def _make_planner(
         self, stack: contextlib.ExitStack, config: SessionConfig, untrained: Policy, earlier_steps: int
