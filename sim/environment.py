@@ -16,10 +16,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from dm_control.rl import control
 from dm_env import specs
@@ -92,9 +94,15 @@ class RobotTask(control.Task):
       state: what it made of the latest measurement.
     """
 
-    def __init__(self, robot_task: Task, actor: ActorConfig) -> None:
-        robot, rate_hz = robot_task.embodiment, robot_task.spec.control_rate_hz
-        self.robot_task = robot_task
+    def __init__(self, make: Callable[[int], Task], seed: int, actor: ActorConfig) -> None:
+        """A task that has not begun.
+
+        Args:
+          make: a new one of a seed.
+        """
+        self._make = make
+        self.robot_task = make(seed)
+        robot, rate_hz = self.robot_task.embodiment, self.robot_task.spec.control_rate_hz
         self.state: TaskState | None = None
         self.ticks_per_step = robot.ticks_per_step(rate_hz)
         # As in the tasks of dm_control's suite, whose adapters put a newly seeded one here to begin anew.
@@ -108,7 +116,9 @@ class RobotTask(control.Task):
 
     def initialize_episode(self, physics: TwinPhysics) -> None:
         if self._random is not self._begun_with:
-            physics.twin.reset(seed=self._random.randint(2**31))
+            seed = self._random.randint(2**31)
+            physics.twin.reset(seed=seed)
+            self.robot_task = self._make(seed)
             self._begun_with, self.state = self._random, None
         if self.state is None or self._restart(physics):
             self.robot_task.reset()
@@ -136,7 +146,9 @@ class RobotTask(control.Task):
         physics.ticks_per_step, physics.tick = self.ticks_per_step, functools.partial(self.tick, physics)
 
     def tick(self, physics: TwinPhysics) -> None:
-        """Tells the robot the nearest to what is asked of it that its guard allows."""
+        """Tells the robot the nearest to what is asked of it that its guard allows, given where it is now."""
+        if physics.twin.time_s > self._measurement.time_s:
+            self._measurement = physics.twin.measure()
         measured = self.robot_task.embodiment.measured_setpoint(self._measurement)
         self._sent = self._guard.command(self._requested, measured).setpoint
         physics.twin.command(self._sent)
@@ -155,7 +167,7 @@ class RobotTask(control.Task):
     def get_observation(self, physics: TwinPhysics) -> OrderedDict[str, np.ndarray]:
         return OrderedDict(self.state.observation)
 
-    def action_spec(self, physics: TwinPhysics) -> specs.BoundedArray:
+    def action_spec(self, physics: TwinPhysics) -> specs.Array:
         return _array_spec("action", self.robot_task.spec.action)
 
     def observation_spec(self, physics: TwinPhysics) -> OrderedDict[str, specs.Array]:
@@ -190,16 +202,26 @@ def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnv
       config: twin, filter, restart timeout and seed; that of the robot's default preset if None.
 
     Raises:
-      UserError: there is no such robot, or it has no twin. Or see `Twin`.
+      UserError: there is no such robot, or it has no twin; or its time step does not divide a control step, which
+        dm_control wants. Or see `Twin`.
     """
     entry = find_robot(robot)
     if config is None:
         config = resolve({"robot": robot, "task": entry.usual_task}, entry.preset(entry.usual_task, "default", "twin"))
-    robot_task = entry.task(config.task).make(config)
-    spec = robot_task.spec
+
+    def make_task(seed: int) -> Task:
+        return entry.task(config.task).make(msgspec.structs.replace(config, seed=seed))
+
+    task = RobotTask(make_task, config.seed, config.actor)
+    spec, timestep_s = task.robot_task.spec, config.twin.physics_timestep_s
+    if not math.isclose(spec.control_period_s / timestep_s, round(spec.control_period_s / timestep_s)):
+        raise UserError(
+            f"twin.physics_timestep_s is {timestep_s:g}; a control step of {spec.control_period_s:g} s has to be a "
+            "multiple of it."
+        )
     return TwinEnvironment(
         TwinPhysics(entry.make_twin(config.twin, config.seed)),
-        RobotTask(robot_task, config.actor),
+        task,
         # Half a step less: the step limit must not hang on the rounding of 250 x 0.05.
         time_limit=(spec.episode_steps - 0.5) * spec.control_period_s,
         control_timestep=spec.control_period_s,
@@ -231,6 +253,8 @@ def make_gymnasium(
 
 
 def _array_spec(name: str, space: Space) -> specs.Array:
+    if space.is_discrete:
+        return specs.DiscreteArray(space.classes, np.int32, name)
     if space.low is None or space.high is None:
         return specs.Array(space.shape, space.dtype, name)
     return specs.BoundedArray(space.shape, space.dtype, space.low, space.high, name)

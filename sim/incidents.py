@@ -239,6 +239,8 @@ class IncidentPlayer:
         magnitude = kind.magnitude[1] if config.magnitude is None else config.magnitude
         if not (config.start_s >= 0 and duration_s > 0 and math.isfinite(magnitude)):
             raise UserError(f"The incident {config} cannot happen; give a start of 0 or later and a duration above 0.")
+        if magnitude < 0.0 <= min(kind.magnitude):
+            raise UserError(f"The magnitude of {config.kind} is {magnitude:g}, which does nothing; choose 0 or more.")
         if config.kind == "dropped_messages" and not 0 <= magnitude <= 1:
             raise UserError(f"The magnitude of dropped_messages is a probability, not {magnitude}; choose 0 to 1.")
         target = self._choose_target(kind) if config.target is None else config.target

@@ -6,6 +6,7 @@ travel to it at the twin's rate, commands back, both through the links of an `In
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.config import IncidentConfig, SessionConfig
+from daydreamer.config import IncidentConfig, SessionConfig, resolve
 from daydreamer.contract.embodiment import Command
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, TEMPERATURE, Measurement
 from daydreamer.errors import UserError
@@ -89,14 +90,17 @@ def rehearse(
     Args:
       incident: its start counts from when the robot has taken the policy's pose.
       seed: of the twin and the incident.
-      config: of twin, actor and safety; the defaults of a session if None.
+      config: of twin, actor and safety, and of the same robot; its default preset if None.
       robot: whose twin it is.
 
     Raises:
       UserError: the robot has no twin or no test policy. Or see `IncidentPlayer`.
     """
-    config = msgspec.structs.replace(config or SessionConfig(), robot=robot)
-    return _Rehearsal(robot, incident, seed, config).run(seconds)
+    if config is None:
+        entry = find_robot(robot)
+        config = resolve({"robot": robot, "task": entry.usual_task}, entry.preset(entry.usual_task, "default", "twin"))
+    with contextlib.closing(find_robot(robot).make_twin(config.twin, seed)) as twin:
+        return _Rehearsal(twin, incident, seed, config).run(seconds)
 
 
 class _TestPolicy:
@@ -121,11 +125,11 @@ class _NoLog:
 
 
 class _Rehearsal:
-    def __init__(self, robot: str, incident: IncidentConfig, seed: int, config: SessionConfig):
-        self._twin = find_robot(robot).make_twin(config.twin, seed)
-        policy = self._twin.description.rehearsal
+    def __init__(self, twin: Twin, incident: IncidentConfig, seed: int, config: SessionConfig):
+        self._twin = twin
+        policy = twin.description.rehearsal
         if policy is None:
-            raise UserError(f"'{robot}' cannot be rehearsed; give its TwinDescription a `rehearsal`.")
+            raise UserError(f"'{config.robot}' cannot be rehearsed; give its TwinDescription a `rehearsal`.")
         self._twin.reset(policy.initial_state)
         self._begin_s = self._twin.time_s
         script = [msgspec.structs.replace(incident, start_s=SETTLE_S + incident.start_s)]

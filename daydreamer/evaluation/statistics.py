@@ -94,18 +94,18 @@ def group_of(outcomes: Sequence[Outcome], measures: Iterable[Measure], milestone
     done = [outcome for outcome in outcomes if not outcome.problem]
     if not done:
         return None
-    minutes = sum(outcome.robot_minutes for outcome in done)
+    logged_minutes = sum(outcome.logged_minutes for outcome in done)
     estimates = {}
     for measure in measures:
         values = [outcome.values[measure.key] for outcome in done if measure.key in outcome.values]
         if values:
             estimate = Estimate.of(values)
             if measure.is_rate and not any(values):
-                estimate = msgspec.structs.replace(estimate, low=0.0, high=NONE_HAPPENED / minutes)
+                estimate = msgspec.structs.replace(estimate, low=0.0, high=NONE_HAPPENED / logged_minutes)
             estimates[measure.key] = estimate
     return Group(
         robots=len(done),
-        robot_minutes=minutes,
+        robot_minutes=sum(outcome.robot_minutes for outcome in done),
         measures=estimates,
         milestones={name: _reached([each.milestones_s.get(name) for each in done]) for name in milestones},
     )

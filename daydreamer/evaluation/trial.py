@@ -91,6 +91,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
       contender, kind, seed: of its trial.
       robot_minutes: that it took, with what lies between two episodes.
+      logged_minutes: without; rates are of these.
       values: by key of its measure; what cannot be said is left out.
       milestones_s: robot seconds after which each was reached, by name.
       drawn: what is random of the robot, by name; None for one as published.
@@ -101,6 +102,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     seed: int
     robot_minutes: float = 0.0
+    logged_minutes: float = 0.0
     values: dict[str, float] = {}
     milestones_s: dict[str, float] = {}
     drawn: dict[str, Any] | None = None
@@ -148,7 +150,11 @@ def _live(trial: Trial, twin: MeteredRobot, outcome: Outcome) -> Outcome:
     if twin.base_velocity_at is not None and (metres := record.distance_m()) > LEAST_SPEED_M_S * elapsed_s:
         values[measures.TRANSPORT] = work / (twin.mass_kg * GRAVITY_M_S2 * metres)
     return msgspec.structs.replace(
-        outcome, robot_minutes=elapsed_s / 60.0, values=values, milestones_s=record.milestones_s
+        outcome,
+        robot_minutes=elapsed_s / 60.0,
+        logged_minutes=record.minutes,
+        values=values,
+        milestones_s=record.milestones_s,
     )
 
 
@@ -225,12 +231,16 @@ class Record:
         places_m = np.array(self._places_m)[:: max(1, self._spec.steps(1.0)), :2]
         return float(np.linalg.norm(np.diff(places_m, axis=0), axis=1).sum())
 
+    @property
+    def minutes(self) -> float:
+        """Robot minutes of the steps that were logged."""
+        return len(self._places_m) * self._spec.control_period_s / 60.0
+
     def values(self) -> dict[str, float]:
         """By key of the measure."""
         columns = {quantity: np.array(column) for quantity, column in self._columns.items()}
         values = {quantity: _mean(column) for quantity, column in columns.items()}
-        steps = len(self._places_m)
-        minutes = steps * self._spec.control_period_s / 60.0
+        steps, minutes = len(self._places_m), self.minutes
         for occurrence in self._occurrences:
             times_s = occurrence_times_s(occurrence, np.arange(steps), columns[occurrence.quantity])
             values[measures.rate_key(occurrence)] = len(times_s) / minutes

@@ -395,8 +395,9 @@ def _in_colour(image: np.ndarray) -> np.ndarray:
 def _statistics(values: np.ndarray) -> dict[str, np.ndarray]:
     """Of an episode `[frames, ...]`, as `[elements]`; what is no number does not count."""
     rows = values.reshape(len(values), -1).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        rows = np.where(np.isfinite(rows).any(0), rows, 0.0)
+    finite = np.isfinite(rows)
+    rows = np.where(finite, rows, np.nan)
+    rows = np.where(finite.any(0), rows, 0.0)
     quantiles = np.nanquantile(rows, QUANTILES, axis=0)
     return {
         "min": np.nanmin(rows, 0),

@@ -29,8 +29,9 @@ def draw_sheet(pictures: Sequence[np.ndarray], seconds: Sequence[float]) -> byte
         left, top = GAP_PX + index % COLUMNS * across, GAP_PX + index // COLUMNS * down
         draw.text((left, top), f"{index + 1}", fill="black", font=font)
         draw.text((left + SIDE_PX, top), f"{second:.1f} s", fill="#777777", font=font, anchor="ra")
-        tile = scaled(picture, (SIDE_PX, SIDE_PX))
-        sheet.paste(Image.fromarray(np.broadcast_to(tile[..., :3], (SIDE_PX, SIDE_PX, 3))), (left, top + CAPTION_PX))
+        seen = picture[..., : 3 if picture.shape[-1] >= 3 else 1]
+        tile = scaled(seen, (SIDE_PX, SIDE_PX))
+        sheet.paste(Image.fromarray(np.broadcast_to(tile, (SIDE_PX, SIDE_PX, 3))), (left, top + CAPTION_PX))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
@@ -56,9 +57,11 @@ def parse_answer(text: str, pictures: int) -> Answer:
       ValueError: it is none; says why.
     """
     found: dict[str, set[int]] = {"": set(), "?": set()}
-    items = [] if text.strip().lower() in ("n", "none") else text.replace(",", " ").split()
-    if not items and not text.strip():
+    items = text.lower().replace(",", " ").split()
+    if not items:
         raise ValueError("nothing was said")
+    if items in (["n"], ["none"]):
+        return Answer(frozenset(), frozenset())
     for item in items:
         match = _ITEM.fullmatch(item)
         if match is None:

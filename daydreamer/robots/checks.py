@@ -223,7 +223,7 @@ def check_frozen(record: TopicRecord, fields: Sequence[str], what: str) -> Check
     """What is measured has noise; None if it has."""
     rows = [record.field(name) for name in fields]
     rows = [values for values in rows if len(values) >= FROZEN_MESSAGES and not np.isnan(values).all()]
-    if not rows or any(np.ptp(values, axis=0).max() > 0.0 for values in rows):
+    if not rows or any(np.nanmax(np.ptp(values, axis=0)) > 0.0 for values in rows):
         return None
     return Check(
         f"noise of {record.topic}",
@@ -362,7 +362,7 @@ def check_motion(motion: GuidedMotion, spec: RobotSpec) -> Check:
     name = f"moves: {spec.joint_names[motion.joint]}"
     moved = motion.moved_rad / motion.wanted_rad
     own = moved[motion.joint]
-    others = np.abs(moved)
+    others = np.nan_to_num(np.abs(moved))
     others[motion.joint] = 0.0
     other = int(others.argmax())
     told = f"told {motion.wanted_rad:+.2f} rad, moved {motion.moved_rad[motion.joint]:+.2f}"
@@ -372,6 +372,8 @@ def check_motion(motion: GuidedMotion, spec: RobotSpec) -> Check:
             Verdict.FAIL,
             f"{told}; {spec.joint_names[other]} moved {motion.moved_rad[other]:+.2f}: the names are swapped",
         )
+    if not math.isfinite(own):
+        return Check(name, Verdict.FAIL, f"{told}: its angle was not reported")
     if own < -0.3:
         return Check(name, Verdict.FAIL, f"{told}: the sign is wrong")
     if own < 0.3:

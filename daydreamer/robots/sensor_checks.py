@@ -113,15 +113,15 @@ def check_charge(record: TopicRecord, limits: JointLimits) -> Check:
 
 
 def check_temperature(record: TopicRecord, limits: JointLimits) -> Check:
-    """The hottest motor's temperature is known, in which unit it is reported, and whether the motor is cool enough."""
+    """The hottest that any motor was is known, in which unit it is reported, and whether it is cool enough."""
     known = _known(record)
     if not known.size:
         return Check(record.topic, Verdict.NOTE, "not reported, so not watched")
     unit = TemperatureUnit()
-    value_c = [unit(value) for value in known.tolist()][-1]
+    value_c = max(unit(value) for value in known.tolist())  # motors report one after the other
     detail, verdict = f"{value_c:.0f} °C", Verdict.OK
     if unit.kelvin:
-        verdict, detail = Verdict.NOTE, f"{known[-1]:.0f}, which is taken for kelvin: {detail}; publish °C"
+        verdict, detail = Verdict.NOTE, f"{known.max():.0f}, which is taken for kelvin: {detail}; publish °C"
     if limits.temperature_c is not None and value_c > limits.temperature_c:
         verdict = Verdict.FAIL
         detail += f"; above {limits.temperature_c:.0f} °C the robot is damped: let it cool, or mend the driver's unit"

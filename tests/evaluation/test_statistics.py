@@ -16,7 +16,8 @@ def outcomes(rewards, kind="random", contender=0, **values):
             contender=contender,
             kind=kind,
             seed=seed,
-            robot_minutes=2.0,
+            robot_minutes=3.0,
+            logged_minutes=2.0,
             values={"reward": reward, **values},
             milestones_s={"walking": 60.0} if reward > 10 else {},
         )
@@ -38,7 +39,7 @@ def test_a_group_knows_mean_median_and_spread():
     broken = Outcome(contender=0, kind="random", seed=9, problem="unstable")
     group = group_of([*outcomes([8.0, 11.0, 14.0]), broken], [REWARD, FALLS], ["walking"])
     reward = group.measures["reward"]
-    assert (group.robots, group.robot_minutes, reward.robots) == (3, 6.0, 3)
+    assert (group.robots, group.robot_minutes, reward.robots) == (3, 9.0, 3)
     assert (reward.mean, reward.median, reward.lowest, reward.highest) == (11.0, 11.0, 8.0, 14.0)
     assert 8.0 <= reward.low < 11.0 < reward.high <= 14.0
     assert (group.milestones["walking"].robots, group.milestones["walking"].median_s) == (2, 60.0)

@@ -167,6 +167,11 @@ def test_its_figures_are_those_of_the_frames(session, tmp_path):
     assert np.isfinite(stats["setpoint_sent"]["mean"]).all(), "what is no number does not count"
 
 
+def test_what_is_no_number_has_no_part_in_a_figure():
+    figures = lerobot_dataset._statistics(np.array([[1.0, np.nan], [np.inf, np.nan], [2.0, -np.inf]]))
+    assert (figures["max"].tolist(), figures["mean"].tolist(), figures["std"].tolist()) == ([2, 0], [1.5, 0], [0.5, 0])
+
+
 def test_files_that_are_full_are_followed_by_others(session, tmp_path, monkeypatch):
     monkeypatch.setattr(lerobot_dataset, "DATA_MB", 0)
     monkeypatch.setattr(lerobot_dataset, "VIDEO_MB", 0)

@@ -65,7 +65,7 @@ def test_an_answer_is_numbers_ranges_and_what_is_unclear(text, successes, unclea
     assert (sorted(answer.successes), sorted(answer.unclear)) == (successes, unclear)
 
 
-@pytest.mark.parametrize("text", ["", " ", "5", "0", "3-2", "x", "1 ?1", "1--2", "-1"])
+@pytest.mark.parametrize("text", ["", " ", " , ", "none 1", "5", "0", "3-2", "x", "1 ?1", "1--2", "-1"])
 def test_what_is_no_answer_is_refused(text):
     with pytest.raises(ValueError):
         parse_answer(text, 4)

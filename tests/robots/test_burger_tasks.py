@@ -121,6 +121,17 @@ def test_an_episode_whose_time_is_up_has_not_reached_the_post(task):
     assert state.info["success_percent"] == 0.0 and EPISODE_STEPS / 5.0 == 15.0
 
 
+def test_an_episode_that_was_broken_off_is_no_failure(task):
+    post = measured(picture=with_patch(ALL, slice(22, 42), RED))
+    task.observe(post, STANDING)
+    task.observe(measured(), STANDING)
+    task.reset()
+    task.restart(measured(), 0.0)
+    for _ in range(9):
+        task.observe(post, STANDING)
+    assert task.observe(post, STANDING).info["success_percent"] == 100.0
+
+
 def seen_from_above(picture):
     measurement = measured()
     measurement[ABOVE] = picture

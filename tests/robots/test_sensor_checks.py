@@ -86,6 +86,7 @@ def test_the_unit_of_the_charge_is_named(values, verdict, words):
         ((40.0,), "ok", "40 °C"),
         ((313.0,), "note", "taken for kelvin: 40 °C"),
         ((127.0,), "FAIL", "the robot is damped"),
+        ((127.0, 30.0, 31.0), "FAIL", "127 °C"),  # of motors that report one after the other
         ((), "note", "not reported"),
     ],
 )

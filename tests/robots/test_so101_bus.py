@@ -222,9 +222,12 @@ def test_the_calibration_of_another_arm_is_refused(arm, patient_bus, tmp_path):
     assert "is the calibration of another arm: for elbow_flex it has id 3" in refusal(
         arm, patient_bus, calibration=path
     )
-    del own["gripper"]
+    own["elbow_flex"]["range_max"] = 10**400
     path.write_text(json.dumps(own))
-    assert "of another kind of arm: it lacks gripper" in refusal(arm, patient_bus, calibration=path)
+    assert "is no calibration" in refusal(arm, patient_bus, calibration=path)
+    del own["gripper"], own["elbow_flex"]
+    path.write_text(json.dumps(own))
+    assert "of another kind of arm: it lacks elbow_flex, gripper" in refusal(arm, patient_bus, calibration=path)
     path.write_text("{}]")
     assert "is no calibration" in refusal(arm, patient_bus, calibration=path)
     assert "cannot be read" in refusal(arm, patient_bus, calibration=tmp_path / "nowhere.json")

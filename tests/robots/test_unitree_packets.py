@@ -60,6 +60,7 @@ def test_an_a1_that_is_damped_has_no_stiffness():
     "position, stiffness, damping",
     [
         (np.full(12, np.nan), STIFFNESS, DAMPING),
+        (np.full(12, 1e300), STIFFNESS, DAMPING),  # infinite in a packet
         (POSITION, np.full(12, 1025.0), DAMPING),
         (POSITION, STIFFNESS, -DAMPING),
         (POSITION, np.full(12, np.inf), DAMPING),

@@ -18,9 +18,11 @@ from sensor_msgs.msg import Temperature
 sys.path.append(str(Path(__file__).parents[1] / "robots"))
 from feetech_stand_in import FeetechStandIn
 
+from daydreamer.errors import UserError
 from daydreamer.robots.so101 import driver_node, feetech
+from daydreamer.robots.so101.bus import SerialPort, ServoBus
 from daydreamer.robots.so101.constants import JOINTS, LIMITS, READY_RAD, REST_RAD, STALL_TORQUE_N_M, carried
-from daydreamer.robots.so101.servos import ArmState
+from daydreamer.robots.so101.servos import ArmServos, ArmState
 from ros_nodes import topics
 
 RAISED_RAD = REST_RAD + (-0.2, 0.1, 0.0, -0.9, 0.0, 0.3)
@@ -224,3 +226,10 @@ def test_an_adapter_that_is_gone_and_a_servo_that_is_missing_end_it_with_a_sente
     arm.close()
     assert rig.until_exit(driver) == 2
     assert "The adapter of the arm is gone" in rig.output("driver")
+
+
+def test_an_adapter_that_is_gone_before_the_first_answer_is_told_likewise(arm):
+    with contextlib.closing(SerialPort(arm.port)) as port:
+        arm.close()
+        with pytest.raises(UserError, match="The adapter of the arm is gone"), driver_node.adapter_there():
+            ArmServos(ServoBus(port))

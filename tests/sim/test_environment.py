@@ -1,15 +1,20 @@
 import warnings
+from types import SimpleNamespace
 
 import dm_env
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from daydreamer.config import SessionConfig
+from daydreamer.actor.control_loop import ControlLoop
+from daydreamer.actor.simulated import live_a_step
+from daydreamer.config import SessionConfig, resolve
+from daydreamer.contract.signals import JOINT_POSITION
 from daydreamer.errors import UserError
 from daydreamer.robots.a1.constants import A1
 from daydreamer.robots.quadruped.description import JOINTS
 from daydreamer.robots.quadruped.task import EPISODE_STEPS, QuadrupedWalkTask
+from daydreamer.robots.registry import find_robot
 from sim.environment import make_environment, make_gymnasium
 
 LAST_STEP = EPISODE_STEPS - 1
@@ -99,6 +104,55 @@ def test_a_seed_repeats():
 
     assert rewards(1) == rewards(1)
     assert rewards(1) != rewards(2)
+
+
+def configured(robot, task, **settings):
+    entry = find_robot(robot)
+    return resolve(entry.preset(task, "default", "twin"), {"robot": robot, "task": task}, {"twin": settings})
+
+
+def test_an_arm_goes_as_far_as_under_its_control_loop():
+    """It is told where to be ten times in a step, each time within reach of where it is by then."""
+    config = configured("so101", "pick_place", joint_position_noise_rad=0.0, joint_velocity_noise_rad_s=0.0)
+    actions = [0, 2, 2, 1, 3]
+    environment = make_environment("so101", config)
+    environment.reset()
+    for action in actions:
+        environment.step(action)
+    entry = find_robot("so101")
+    twin, task = entry.make_twin(config.twin, config.seed), entry.task(config.task).make(config)
+    task.restart = lambda measurement, elapsed_s: None
+    log = SimpleNamespace(append=lambda step: None)
+    loop, chosen = ControlLoop(task, config.actor, log, actor_life=1, seed=0, clock=lambda: twin.time_s), iter(actions)
+    loop.intervene(lambda state: np.int32(next(chosen)))
+    for _ in actions:
+        live_a_step(loop, twin)
+    there, here = (each.read()[JOINT_POSITION] for each in (twin, environment.physics.twin))
+    np.testing.assert_allclose(here, there, atol=1e-6)
+    environment.close()
+
+
+def test_choices_are_told_as_such():
+    environment = make_environment("so101", configured("so101", "pick_place"))
+    assert environment.action_spec().num_values == environment.task.robot_task.spec.action.classes
+    environment.close()
+
+
+def test_a_new_seed_begins_the_task_anew_as_well():
+    environment = make_gymnasium("a1", configured("a1", "follow"))
+    wishes = []
+    for _ in range(2):
+        environment.reset(seed=5)
+        seen = [environment.step(environment.action_space.sample() * 0)[0] for _ in range(60)]
+        wishes.append(np.concatenate([each["wish"] for each in seen]))
+    np.testing.assert_array_equal(*wishes)
+    assert np.unique(wishes[0]).size > 1
+    environment.close()
+
+
+def test_a_time_step_that_does_not_divide_a_control_step_is_refused():
+    with pytest.raises(UserError, match="physics_timestep_s is 0.003; a control step of 0.05 s has to be a multiple"):
+        make_environment("a1", configured("a1", "walk", physics_timestep_s=0.003))
 
 
 def test_a_robot_without_a_twin_or_that_nobody_knows_is_refused():

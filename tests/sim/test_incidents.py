@@ -191,6 +191,7 @@ def test_a_script_comes_from_the_command_line_and_mistakes_are_named(standing):
         ({"kind": "swapped_joint_names", "target": "FR_hip_joint FR_hip_joint"}, "it takes two joints"),
         ({"kind": "push", "duration_s": 0.0}, "duration above 0"),
         ({"kind": "dropped_messages", "magnitude": 2.0}, "choose 0 to 1"),
+        ({"kind": "push", "magnitude": -150.0}, "-150, which does nothing; choose 0 or more"),
     ):
         with pytest.raises(UserError, match=sentence):
             IncidentPlayer(standing, 0, [IncidentConfig(start_s=1.0, **fields)])

@@ -123,7 +123,9 @@ class Reach(Task):
         self.reset()
 
     def reset(self) -> None:
+        """Begins anew; an episode that was broken off counts neither as a success nor as a failure."""
         self._held_steps = 0
+        self._in_episode = self._is_taken_over = False
 
     def observe(self, measurement: Measurement, sent: np.ndarray) -> TaskState:
         wheels_rad_s = np.asarray(measurement[JOINT_VELOCITY])

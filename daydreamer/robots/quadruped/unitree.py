@@ -80,7 +80,7 @@ def check_command(
     """Makes sure that targets (None damps) and gains `[joints]` can be sent.
 
     Raises:
-      ValueError: one is not finite, or a gain is negative or above the largest.
+      ValueError: one is not finite as a 32-bit number, or a gain is negative or above the largest.
     """
     for gains, largest in (
         (stiffness_n_m_rad, largest_stiffness_n_m_rad),
@@ -88,8 +88,8 @@ def check_command(
     ):
         if not np.all((gains >= 0) & (gains <= largest)):
             raise ValueError(f"gains out of range: {gains}")
-    if position_rad is not None and not np.isfinite(position_rad).all():
-        raise ValueError(f"not finite: {position_rad}")
+    if position_rad is not None and not (np.abs(position_rad) <= np.finfo(np.float32).max).all():
+        raise ValueError(f"not finite, in a packet: {position_rad}")
 
 
 def unitree_crc(data: bytes) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -116,14 +116,15 @@ class ArmDriver:
                     return True
             return False
 
-        if self.take_over() and not lies_down():
-            raise UserError("The arm was not seen to lie down: its servos hold on. Hold it, and pull its plug.")
-        self._servos.prepare()
-        while not stop:
-            tick(ends=False)
-        if lies_down():
-            self._servos.drive(None)
-            return
+        with adapter_there():
+            if self.take_over() and not lies_down():
+                raise UserError("The arm was not seen to lie down: its servos hold on. Hold it, and pull its plug.")
+            self._servos.prepare()
+            while not stop:
+                tick(ends=False)
+            if lies_down():
+                self._servos.drive(None)
+                return
         self._node.get_logger().error("The arm was not seen to lie down: its servos hold on. Have the plug at hand.")
 
     def tick(self, ends: bool = False) -> None:
@@ -133,28 +134,22 @@ class ArmDriver:
           ends: nobody commands any more.
 
         Raises:
-          UserError: the adapter is gone.
+          OSError: the adapter is gone.
         """
-        try:
-            state = self._servos.state()
-            now_s = time.monotonic()
-            if state is None:
-                silent = ", ".join(self._servos.silent)
-                self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
-            else:
-                self._take_in(state, now_s)
-            target_rad = None if ends else self.guard.target(now_s, withheld=bool(self._hot))
-            if len(self._servos.silent) < len(JOINTS):
-                self._heard_s = now_s
-                self._drive(target_rad, now_s)
-            elif now_s - self._heard_s > LOST_S:
-                # They hold on, wherever that is, and must neither leap nor fall when they are heard again.
-                self._lowering.begin_anew()
-        except OSError as error:
-            raise UserError(
-                f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, "
-                "and start the driver again, which lays it down."
-            ) from error
+        state = self._servos.state()
+        now_s = time.monotonic()
+        if state is None:
+            silent = ", ".join(self._servos.silent)
+            self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
+        else:
+            self._take_in(state, now_s)
+        target_rad = None if ends else self.guard.target(now_s, withheld=bool(self._hot))
+        if len(self._servos.silent) < len(JOINTS):
+            self._heard_s = now_s
+            self._drive(target_rad, now_s)
+        elif now_s - self._heard_s > LOST_S:
+            # They hold on, wherever that is, and must neither leap nor fall when they are heard again.
+            self._lowering.begin_anew()
 
     def take_over(self) -> bool:
         """Whether servos hold the arm, as a driver that was killed leaves them; it is on its way to rest then.
@@ -241,6 +236,22 @@ class ArmDriver:
             self._node.get_logger().error(f"The arm lies down: {why}. Look at it; it goes on {goes_on}.")
 
 
+@contextlib.contextmanager
+def adapter_there() -> Iterator[None]:
+    """A block that needs the adapter of the arm.
+
+    Raises:
+      UserError: it is gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"The adapter of the arm is gone ({error.strerror}), and its servos hold on by themselves; plug it in, and "
+            "start the driver again, which lays it down."
+        ) from error
+
+
 def main(arguments: Sequence[str], stop: StopRequest) -> int:
     runtime.parse_without_session("so101_node", __doc__, arguments)
     with contextlib.ExitStack() as stack:
@@ -257,7 +268,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         runtime.refuse_unknown_parameters(node)
         port = stack.enter_context(contextlib.closing(SerialPort(path)))
         bus = ServoBus(port, answer_s)
-        servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
+        with adapter_there():
+            servos = ArmServos(bus, Path(calibration).expanduser() if calibration else None)
         driver = ArmDriver(node, servos, rate_hz=rate_hz, command_timeout_s=timeout_s, interpolate_s=interpolate_s)
         runtime.refuse_second_publisher(node, spinner.once, driver.joint_states.topic_name, stop)
         driver.run(spinner, stop)

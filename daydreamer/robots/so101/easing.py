@@ -32,7 +32,8 @@ class Easing:
           asked_n_m: that its control asks for; of what it cannot give its sign.
           speed_rad_s: of the jaw.
         """
-        presses = abs(asked_n_m) >= EASED_TORQUE_N_M and abs(speed_rad_s) < STANDS_RAD_S
+        # What is asked of an eased one comes to what it may give, but for rounding.
+        presses = abs(asked_n_m) >= (1.0 - 1e-9) * EASED_TORQUE_N_M and abs(speed_rad_s) < STANDS_RAD_S
         if not presses:
             self.forget()
         elif self._pressed is None or self._pressed[1] * asked_n_m < 0.0:

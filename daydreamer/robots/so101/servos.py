@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from daydreamer.errors import UserError
@@ -69,9 +71,9 @@ class _Calibrated(msgspec.Struct, frozen=True):
     """Of one servo, as LeRobot keeps it; what else stands there is not looked at."""
 
     id: int
-    homing_offset: int
-    range_min: int
-    range_max: int
+    homing_offset: Annotated[int, Meta(ge=-COUNTS_PER_TURN, le=COUNTS_PER_TURN)]
+    range_min: Annotated[int, Meta(ge=-COUNTS_PER_TURN, le=COUNTS_PER_TURN)]
+    range_max: Annotated[int, Meta(ge=-COUNTS_PER_TURN, le=COUNTS_PER_TURN)]
 
 
 class ArmServos:
