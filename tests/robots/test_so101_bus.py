@@ -204,9 +204,9 @@ def test_two_servos_with_one_id_are_told_from_a_missing_one(arm, bus):
         (feetech.UPPER_LIMIT, 4095, "has not been calibrated, or as another joint"),
     ],
 )
-def test_a_servo_that_is_not_as_it_should_be(arm, bus, register, value, words):
+def test_a_servo_that_is_not_as_it_should_be(arm, patient_bus, register, value, words):
     arm.servos[2].set(register, value)
-    assert "2 (shoulder_lift)" in (said := refusal(arm, bus)) and words in said
+    assert "2 (shoulder_lift)" in (said := refusal(arm, patient_bus)) and words in said
 
 
 def test_the_calibration_of_another_arm_is_refused(arm, patient_bus, tmp_path):
