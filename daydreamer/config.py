@@ -680,7 +680,8 @@ def load_yaml(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+        cure = "check its name" if isinstance(error, FileNotFoundError) else "check its permissions"
+        raise UserError(f"{path} cannot be read ({error.strerror}); {cure}.") from error
     return decode_yaml(content, str(path))
 
 

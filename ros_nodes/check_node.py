@@ -315,9 +315,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         elif options.move and not checks.safe_to_move(results):
             results.append(Check("motions", Verdict.FAIL, "not tried, because of what failed above"))
         elif options.move:
+            topic = node.resolve_topic_name(topics.command_topic(task.embodiment))
+            runtime.refuse_second_publisher(node, spinner.once, topic, stop, before_own=True)
             commands = CommandPublisher(node, task.embodiment, interface)
             guide = Guide(recorder, commands, spinner, task)
-            runtime.refuse_second_publisher(node, spinner.once, commands.topic_name, stop)
             stack.callback(lambda: commands.let_go_surely(guide.measured()))
             results += guide.move_all(stop)
     show(results, options.robot)

@@ -117,7 +117,6 @@ class LiveActor:
           UserError: somebody does, or the robot was driven otherwise in this session.
         """
         node, spec, config = self._node, self._spec, session.config
-        self._commands = CommandPublisher(node, task.embodiment, parameters.command_interface)
         self._begin_s = time.monotonic()
         keep_wiring(session, topics.wiring_of(node, parameters.command_interface, task.embodiment))
         self._state = RobotState(
@@ -133,7 +132,9 @@ class LiveActor:
         # discovered meanwhile.
         untrained = Policy.untrained(spec, config.model, plans=config.actor.plan.samples > 0)
         warm_up(untrained, spec)
-        runtime.refuse_second_publisher(node, time.sleep, self._commands.topic_name, self._stop, self._begin_s)
+        topic = node.resolve_topic_name(topics.command_topic(task.embodiment))
+        runtime.refuse_second_publisher(node, time.sleep, topic, self._stop, self._begin_s, before_own=True)
+        self._commands = CommandPublisher(node, task.embodiment, parameters.command_interface)
         self._graph = GraphWatch(
             node,
             self._commands.topic_name,

@@ -205,13 +205,20 @@ class Spinner:
 
 
 def refuse_second_publisher(
-    node: Node, wait: Callable[[float], None], topic: str, stop: StopRequest, since_s: float | None = None
+    node: Node,
+    wait: Callable[[float], None],
+    topic: str,
+    stop: StopRequest,
+    since_s: float | None = None,
+    *,
+    before_own: bool = False,
 ) -> None:
-    """Waits for discovery, then makes sure that this node's publisher is the only one on `topic`.
+    """Waits for discovery, then makes sure that this node's publisher is, or will be, the only one on `topic`.
 
     Args:
       wait: lets that many seconds pass; discovery needs no spinning.
-      since_s: of `time.monotonic()`, when the node and its publisher were there already; now if None.
+      since_s: of `time.monotonic()`, when the node, and its publisher if it has one, were there already; now if None.
+      before_own: it has none yet. So whoever is refused has not been in the way: a robot that two command is held.
 
     Raises:
       UserError: somebody else publishes there.
@@ -224,8 +231,9 @@ def refuse_second_publisher(
         waiting = time.monotonic() < end_s
         wait(0.05)
         publishers = list(map(node_of, node.get_publishers_info_by_topic(topic)))
-        with contextlib.suppress(ValueError):
-            publishers.remove(node.get_fully_qualified_name())
+        if not before_own:
+            with contextlib.suppress(ValueError):
+                publishers.remove(node.get_fully_qualified_name())
         others = publishers
     if others:
         # A publisher is discovered before the name of its node; one that just ended never gets one.

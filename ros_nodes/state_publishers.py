@@ -16,11 +16,7 @@ from ros_nodes import topics
 
 
 class StatePublishers:
-    """Makes messages of signals by name, and publishes them. What is missing is not published.
-
-    Attributes:
-      first_topic: resolved name of one of the topics.
-    """
+    """Makes messages of signals by name, and publishes them. What is missing is not published."""
 
     def __init__(self, node: Node, spec: RobotSpec, robot: Embodiment):
         """Advertises the robot's topics; `spec` names joints and feet."""
@@ -42,7 +38,6 @@ class StatePublishers:
             from nav_msgs.msg import Odometry  # not needed by robots without wheels
 
             self._publishers[topics.ODOMETRY] = node.create_publisher(Odometry, topics.ODOMETRY, topics.RELIABLE)
-        self.first_topic = next(iter(self._publishers.values())).topic_name
 
     @property
     def publishers(self) -> tuple[Any, ...]:

@@ -78,11 +78,6 @@ class TwinNode:
         self._cameras = tuple(robot.cameras)
 
     @property
-    def state_topic(self) -> str:
-        """Resolved name of one of the topics that the state comes on."""
-        return self._publishers.first_topic
-
-    @property
     def command_age_s(self) -> float | None:
         """Time since the last command arrived; None before the first."""
         return None if self._commanded_s is None else time.monotonic() - self._commanded_s
@@ -228,9 +223,10 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         spinner = stack.enter_context(runtime.Spinner(node))
         player = IncidentPlayer(twin, config.seed, config.twin.incidents, config.twin.random_incidents_per_minute)
         embodiment = robot.task(config.task).make(config).embodiment
+        topic = node.resolve_topic_name(topics.topics_of(embodiment)[0])
+        runtime.refuse_second_publisher(node, spinner.once, topic, stop, before_own=True)
         twin_node = TwinNode(node, session.spec, embodiment, twin, player)
         runtime.refuse_unknown_parameters(node)
-        runtime.refuse_second_publisher(node, spinner.once, twin_node.state_topic, stop)
         if not config.twin.camera:  # drawn in software, its pictures would take the machine from everybody else
             twin_node.events.put(("scheduling", dataclasses.asdict(put_robot_first(DRIVER_PRIORITY))))
         twin_node.begin()

@@ -73,7 +73,7 @@ def import_dataset(
     StatusWriter(session, "actor").write(status)
     for remark in remarks:
         told.say(remark)
-    told.conclude(session)
+    told.conclude(session, teaches=bool(status.intervention_steps))
 
 
 def _recording(

@@ -47,7 +47,7 @@ README = """\
 A robot of daydreamer's, begun as a copy of '{like}': every figure, limit and pose in `{package}/` is that robot's until
 you have changed it. **Nothing here may drive a real robot before.**
 
-    pip install .
+    pip install -e .
     daydreamer check-contract {name}
     daydreamer learn {name}
 """
@@ -94,7 +94,7 @@ def new_robot(name: str, like: str) -> None:
         raise UserError(f"{directory} cannot be written ({error.strerror}); choose another directory.") from error
     console = Terminal()
     console.print(f"{directory}/ is a robot like '{like}'. Next:\n", soft_wrap=True)
-    for command in (f"pip install ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
+    for command in (f"pip install -e ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
         console.print(f"    {command}", soft_wrap=True)
     console.print(f"\nThen make {directory / package} your robot's: docs/new_robot.md says how.", soft_wrap=True)
 

@@ -37,8 +37,12 @@ class ShownEpisodes:
         """Tells something else."""
         self.console.print(text, soft_wrap=True)
 
-    def conclude(self, session: Session, **more: object) -> None:
-        """Tells what they come to, and what `session`, which has them, is good for; programs are told `more`."""
+    def conclude(self, session: Session, teaches: bool = True, **more: object) -> None:
+        """Tells what they come to, and what `session`, which has them, is good for; programs are told `more`.
+
+        Args:
+          teaches: somebody has chosen in them what is to be imitated.
+        """
         returns = [shown.total for shown in self._shown]
         if self._as_json:
             steps = [shown.steps for shown in self._shown]
@@ -47,9 +51,12 @@ class ShownEpisodes:
         if not returns:
             self.say(f"No episode was shown to its end. Session: {session.path}")
             return
-        config = session.config
+        robot_task = f"{session.config.robot} {session.config.task}"
+        learn = f"learn {robot_task} --demonstrations {session.path}"
+        if not teaches:
+            learn = f"train {robot_task} --from-logs {session.path} --out learned"
         self.say(
             f"{len(returns)} episodes: return {statistics.fmean(returns):.2f} on average, from {min(returns):.2f} to "
             f"{max(returns):.2f}. Session: {session.path}\n"
-            f"Learn from them: daydreamer learn {config.robot} {config.task} --demonstrations {session.path}"
+            f"Learn from them: daydreamer {learn}"
         )

@@ -56,6 +56,8 @@ def train(
 
     keep_compilations()
     share_gpu_memory()
+    if steps < 1:
+        raise UserError(f"--steps {steps} would do nothing; choose 1 or more.")
     ratio = [] if train_ratio is None else [f"learner.train_ratio={train_ratio}"]
     stands_by = [] if teacher_after_s is None else [f"actor.teacher_after_s={teacher_after_s}"]
     beginning = Beginning(others)

@@ -117,8 +117,9 @@ def find_camera(session: Session, camera: str | None) -> str:
         camera = find_robot(session.config.robot, session.record.robot_package).task(session.config.task).success_camera
         camera = camera or next(iter(cameras), None)
     if camera not in cameras:
-        there = f"it has {', '.join(cameras)}" if cameras else "its robot observes no pictures"
-        raise UserError(f"{session.path} has no camera '{camera}'; {there}.")
+        if not cameras:
+            raise UserError(f"The robot of {session.path} observes no pictures; label a session of one with a camera.")
+        raise UserError(f"{session.path} has no camera '{camera}'; it has {', '.join(cameras)}.")
     return camera
 
 

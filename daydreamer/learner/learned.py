@@ -74,7 +74,9 @@ def read_learned(directory: Path) -> Learned:
     if damaged:
         raise UserError(f"{session.path} has no checkpoint that is whole ({'; '.join(damaged)}); take another session.")
     cure = f"Go on with it until it has one ('{session.resume_command()}'), or take"
-    if session.is_offline:
+    if session.plays:
+        cure = f"It plays a policy of {session.plays.session}; take that session, or"
+    elif session.is_offline:
         cure = "Learn from its logs again, into another directory, or take"
     raise UserError(
         f"{session.path} has no checkpoint: there is nothing yet that it has learned. {cure} another session."

@@ -229,6 +229,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
       parent: the session that it began with; None for one that began with nothing learned.
       demonstrations, logs: sessions that it learns from.
       problems: what could not be read, one sentence each.
+      notices: none of an actor that is gone.
       The others: see `ActorStatus` and `LearnerStatus`.
     """
 
@@ -364,7 +365,8 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "safety_events reward_recent stuck_s milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s learner_starting"),
-        **_known(actor, "tick_jitter_ms notices"),
+        tick_jitter_ms=actor.tick_jitter_ms or LatencySummary(),
+        notices=(actor.notices or []) if "actor" in processes and _is_at_work(processes["actor"]) else [],
         **_known(actor, "plans plans_late planned_steps plan_ms"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
@@ -423,6 +425,10 @@ def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
         except UserError as error:
             problems.append(str(error))
     return logged
+
+
+def _is_at_work(process: ProcessSummary) -> bool:
+    return process.state in ("starting", "waiting", "running")
 
 
 def _summarise(status: ProcessStatus) -> ProcessSummary:

@@ -19,7 +19,7 @@ def test_what_it_makes_is_found_and_keeps_the_contract(
 ):
     status, output = installed.daydreamer("new-robot", name, "--like", like, cwd=tmp_path)
     assert status == 0, output
-    for command in (f"pip install ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
+    for command in (f"pip install -e ./{name}", f"daydreamer check-contract {name}", f"daydreamer learn {name}"):
         assert command in output
     alongside = type(installed)(tmp_path_factory.mktemp("beside"))
     alongside.install(tmp_path / name)

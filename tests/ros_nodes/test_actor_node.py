@@ -192,7 +192,10 @@ def test_a_silent_driver_is_waited_for_by_the_name_of_its_topics(make_rig):
 def test_a_robot_that_somebody_else_controls_is_refused(make_rig, name, topic):
     rig = make_rig(87, discovery_s=3.5)
     rig.node.create_publisher(topics.JointState, topic, topics.RELIABLE)
+    counts = set()
+    rig.node.create_timer(0.05, lambda: counts.add(rig.node.count_publishers(topic)))
     assert rig.until_exit(rig.start(name)) == 2
+    assert counts == {1}, "who is refused has not been in the way"
     sentence = rig.output(name).splitlines()[-1]
     assert f"Topic /{topic} is already published by /test" in sentence and "ROS_DOMAIN_ID" in sentence
 
