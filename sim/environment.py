@@ -26,7 +26,7 @@ import numpy as np
 from dm_control.rl import control
 from dm_env import specs
 
-from daydreamer.config import ActorConfig, SessionConfig, resolve
+from daydreamer.config import ActorConfig, SessionConfig
 from daydreamer.contract.signals import Measurement
 from daydreamer.contract.task import Task, TaskState
 from daydreamer.errors import UserError
@@ -207,14 +207,15 @@ def make_environment(robot: str, config: SessionConfig | None = None) -> TwinEnv
     """
     entry = find_robot(robot)
     if config is None:
-        config = resolve({"robot": robot, "task": entry.usual_task}, entry.preset(entry.usual_task, "default", "twin"))
+        config = entry.usual_config()
 
     def make_task(seed: int) -> Task:
         return entry.task(config.task).make(msgspec.structs.replace(config, seed=seed))
 
     task = RobotTask(make_task, config.seed, config.actor)
     spec, timestep_s = task.robot_task.spec, config.twin.physics_timestep_s
-    if not math.isclose(spec.control_period_s / timestep_s, round(spec.control_period_s / timestep_s)):
+    physics_steps = spec.control_period_s / timestep_s
+    if not math.isclose(physics_steps, round(physics_steps)):
         raise UserError(
             f"twin.physics_timestep_s is {timestep_s:g}; a control step of {spec.control_period_s:g} s has to be a "
             "multiple of it."

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from daydreamer.actor.control_loop import ControlLoop
-from daydreamer.config import IncidentConfig, SessionConfig, resolve
+from daydreamer.config import IncidentConfig, SessionConfig
 from daydreamer.contract.embodiment import Command
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, TEMPERATURE, Measurement
 from daydreamer.errors import UserError
@@ -96,10 +96,9 @@ def rehearse(
     Raises:
       UserError: the robot has no twin or no test policy. Or see `IncidentPlayer`.
     """
-    if config is None:
-        entry = find_robot(robot)
-        config = resolve({"robot": robot, "task": entry.usual_task}, entry.preset(entry.usual_task, "default", "twin"))
-    with contextlib.closing(find_robot(robot).make_twin(config.twin, seed)) as twin:
+    entry = find_robot(robot)
+    config = config or entry.usual_config()
+    with contextlib.closing(entry.make_twin(config.twin, seed)) as twin:
         return _Rehearsal(twin, incident, seed, config).run(seconds)
 
 

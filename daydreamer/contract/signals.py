@@ -144,5 +144,5 @@ class Measurement:
         return self.values.get(name)
 
     def with_value(self, name: str, value: np.ndarray | float) -> Measurement:
-        """The same measurement with another value for one signal."""
+        """A copy of the measurement, with another value for one signal."""
         return Measurement(self.time_s, self.values | {name: value}, self.received_s)

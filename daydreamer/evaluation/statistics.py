@@ -39,7 +39,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Estimate:
-        """Of at least one value."""
+        """The estimate that values make, one at least."""
         low, high = mean_interval(values)
         return cls(
             mean=float(np.mean(values)),
@@ -90,7 +90,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, 
 
 
 def group_of(outcomes: Sequence[Outcome], measures: Iterable[Measure], milestones: Iterable[str]) -> Group | None:
-    """Of the robots that came to something; None if there is none."""
+    """What the robots that came to something have in common; None if there is none."""
     done = [outcome for outcome in outcomes if not outcome.problem]
     if not done:
         return None

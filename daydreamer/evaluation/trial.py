@@ -31,7 +31,7 @@ Kind = Literal["nominal", "random"]
 KINDS: tuple[Kind, ...] = ("nominal", "random")
 
 LEAST_SPEED_M_S = 0.05
-"""Of a robot that gets anywhere; below, nothing can be said of what it costs to."""
+"""A robot that gets anywhere is faster on average; of a slower one nothing can be said of what it costs to."""
 
 
 class MeteredRobot(SimulatedRobot, Protocol):
@@ -159,7 +159,7 @@ def _live(trial: Trial, twin: MeteredRobot, outcome: Outcome) -> Outcome:
 
 
 def _drawn(twin: MeteredRobot) -> dict[str, Any] | None:
-    """Of what was drawn, what changes this robot."""
+    """What changes this robot of all that was drawn, by name; None where nothing was."""
     if twin.drawn is None:
         return None
     values, randomised = dataclasses.asdict(twin.drawn), twin.description.randomised
@@ -202,7 +202,7 @@ class Record:
         """As a log, which nobody reads."""
 
     def on_event(self, kind: str, **fields: object) -> None:
-        """Of the control loop."""
+        """Takes an event of the control loop in."""
         if kind == "episode_end":
             self._endings[str(fields["ending"])] += 1
 
@@ -255,7 +255,7 @@ class Record:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Of those that are finite; NaN where none is."""
+    """The mean of the values that are finite; NaN where none is."""
     finite: np.ndarray = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")
 

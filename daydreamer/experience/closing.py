@@ -229,7 +229,7 @@ def _close_pictures(path: Path, spec: RobotSpec, references: np.ndarray) -> int:
 
 
 def _log_times(path: Path, header: LogHeader) -> tuple[np.ndarray, int, np.ndarray]:
-    """Of all whole records; how many bytes follow them; and their references, see `StepDecoder.references`."""
+    """Times of all whole records, how many bytes follow them, and their references, see `StepDecoder.references`."""
     decoder = StepDecoder(header.spec, header.channel, header.refers)
     size, frame = decoder.record_size, decoder.frame
     times, references = [np.zeros(0, np.uint64)], [np.zeros((0, 3), np.uint64)]

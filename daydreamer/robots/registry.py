@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from daydreamer import robots as folders
-from daydreamer.config import Body, SessionConfig, TwinConfig, merge
+from daydreamer.config import Body, SessionConfig, TwinConfig, merge, resolve
 from daydreamer.contract.leader import Leader, LeaderOptions
 from daydreamer.contract.portrayal import Portrayal
 from daydreamer.contract.recording import RecordedTask, RecordingOptions
@@ -220,6 +220,11 @@ class Robot:
             raise UserError(f"Robot '{self.name}' has no preset '{name}'; choose one of {', '.join(entry.presets)}.")
         overrides = merge(entry.overrides, ON_HARDWARE) if body == "hardware" else entry.overrides
         return merge(overrides, entry.presets[name])
+
+    def usual_config(self) -> SessionConfig:
+        """Its usual task in its twin, as the default preset has it."""
+        task = self.usual_task
+        return resolve({"robot": self.name, "task": task}, self.preset(task, "default", "twin"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,11 +169,11 @@ class SafetySupervisor:
                 return False
             self.watchdogs.acknowledge(now_s)
             return True
-        lasting = self.watchdogs.raised.keys() - set(Watchdogs.ACKNOWLEDGEABLE)
-        if still := [name for name in self.latched if name in lasting]:
+        raised = self.watchdogs.raised
+        if still := [name for name in self.latched if name in raised and name not in Watchdogs.ACKNOWLEDGEABLE]:
             self.refusal = f"Not yet: {', '.join(still)} is still raised."
             return False
-        kept = any(self.watchdogs.raised.get(name, "warn") != "warn" for name in Watchdogs.ACKNOWLEDGEABLE)
+        kept = any(raised.get(name, "warn") != "warn" for name in Watchdogs.ACKNOWLEDGEABLE)
         if not (self._paused or self.latched or kept) or not self.active:
             return False
         self.watchdogs.acknowledge(now_s)

@@ -346,6 +346,8 @@ def read_status(session: Session) -> dict[str, Any]:
     # The log is the truth; a session without one was trained in lock-step.
     env_steps = sum(sequence + 1 for sequence in logged.values()) if logged else actor.env_steps
     processes = {role: _summarise(status) for role, status in roles.items() if status is not None}
+    if "actor" in processes and processes["actor"].state in ("stopped", "failed", "crashed"):
+        actor.notices = None
     imagined, planned = learner.imagined_steps, actor.planned_steps or 0
     status = SessionStatus(
         state=_overall({process.state for process in processes.values()}),
@@ -365,8 +367,7 @@ def read_status(session: Session) -> dict[str, Any]:
         **_known(actor, "safety_events reward_recent stuck_s milestones_s"),
         **_known(actor, "safety_counts safety_state safety_cause watchdogs_raised watchdog_trips intervention_steps"),
         **_known(actor, "state_age_s image_age_s camera learner_silence_s learner_starting"),
-        tick_jitter_ms=actor.tick_jitter_ms or LatencySummary(),
-        notices=(actor.notices or []) if "actor" in processes and _is_at_work(processes["actor"]) else [],
+        **_known(actor, "tick_jitter_ms notices"),
         **_known(actor, "plans plans_late planned_steps plan_ms"),
         **_known(learner, "gradient_steps imagined_steps train_ratio replay_steps append_to_replay_ms"),
         **_known(learner, "updates_per_s last_publish_version device idle_gpus"),
@@ -425,10 +426,6 @@ def _last_logged(session: Session, problems: list[str]) -> dict[int, int]:
         except UserError as error:
             problems.append(str(error))
     return logged
-
-
-def _is_at_work(process: ProcessSummary) -> bool:
-    return process.state in ("starting", "waiting", "running")
 
 
 def _summarise(status: ProcessStatus) -> ProcessSummary:
