@@ -97,6 +97,8 @@ class Operator:
     def __init__(self, *arguments):
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
+            # As a shell of that terminal has it, whatever these tests run under: nohup would have it ignored.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "160", "TERM": "xterm"}
             os.execv(sys.executable, [sys.executable, "-m", "daydreamer.cli.main", *map(str, arguments)])
 
