@@ -12,11 +12,11 @@ from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.learner.learned import Learned
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.dreams import REWARD, Dream
+from daydreamer.telemetry.predictions import error_ratio
 
 WINDOWS = 64
 JUDGED_S = (0.5, 1.0)
 """How far ahead the model has to be better: beyond, a robot that walks is out of step with any prediction of it."""
-_SMALLEST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,7 @@ class Trust:
     """How good a model's open-loop predictions are over its log.
 
     Attributes:
-      ratio: by seconds ahead, its error in units of that of 'nothing changes': the geometric mean over what is
-        observed. 1 knows nothing.
+      ratio: by seconds ahead, its error in units of that of 'nothing changes', see `error_ratio`. 1 knows nothing.
       reward_ratio: the same of the reward; None where it never changes.
     """
 
@@ -85,19 +84,18 @@ def trust_of(dream: Dream, session: Session) -> Trust:
     ratio, reward_ratio = {}, {}
     for seconds in JUDGED_S:
         step = min(max(1, session.spec.steps(seconds)), dream.horizon_steps) - 1
-        each = {
-            key: float(max(dream.error[key][step], _SMALLEST) / unchanged[step])
-            for key, unchanged in dream.unchanged_error.items()
-            if unchanged[step] > _SMALLEST
-        }
-        if not all(np.isfinite(value) for value in each.values()):
+        error, unchanged = (
+            {key: float(values[step]) for key, values in each.items()} for each in (dream.error, dream.unchanged_error)
+        )
+        if not np.all(np.isfinite([*error.values(), *unchanged.values()])):
             raise UserError(f"What the model of {session.path} predicts is not finite; use another session.")
-        observed = [value for key, value in each.items() if key != REWARD]
-        if not observed:
+        rewarded = error_ratio(error, {REWARD: unchanged.pop(REWARD)})
+        observed = error_ratio(error, unchanged)
+        if observed is None:
             raise UserError(
                 f"Nothing ever changes in the log of {session.path}: the robot has not moved. Let it run on: "
                 f"'{session.resume_command()}'."
             )
-        ratio[seconds] = float(np.exp(np.mean(np.log(observed))))
-        reward_ratio[seconds] = each.get(REWARD)
+        ratio[seconds] = float(observed)
+        reward_ratio[seconds] = None if rewarded is None else float(rewarded)
     return Trust(ratio, reward_ratio)

@@ -11,6 +11,7 @@ from daydreamer.report import style
 from daydreamer.report.figures import Missing
 from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.dreams import REWARD, Dream
+from daydreamer.telemetry.predictions import PredictionErrors, error_ratio
 from daydreamer.telemetry.session_telemetry import PREDICTION_HORIZON_S
 
 LARGEST_RATIO = 2.0
@@ -47,16 +48,12 @@ def prediction_error(history: SessionHistory) -> Figure:
 
 
 def _draw_over_time(axes: Axes, history: SessionHistory) -> None:
-    ratio = history.telemetry.prediction_ratio
-    minutes, values = ratio.robot_s / 60.0, ratio.value
-    if not len(values):  # no metrics: take what dreams were read
-        step = max(1, round(PREDICTION_HORIZON_S * history.session.spec.control_rate_hz)) - 1
-        minutes = np.array([_minute(history, dream) for dream in history.dreams])
-        values = np.array(
-            [_error_ratio(history, dream)[min(step, dream.horizon_steps - 1)] for dream in history.dreams]
-        )
-    axes.plot(minutes, values, color=style.BLUE, alpha=0.3)
-    axes.plot(minutes, style.running_means(values, SMOOTHED_DREAMS), color=style.BLUE, linewidth=1.8)
+    predictions = history.telemetry.predictions
+    if not len(predictions):  # no metrics: take what dreams were read
+        predictions = _predictions(history)
+    minutes = predictions.robot_s / 60.0
+    axes.plot(minutes, predictions.running(1), color=style.BLUE, alpha=0.3)
+    axes.plot(minutes, predictions.running(SMOOTHED_DREAMS), color=style.BLUE, linewidth=1.8)
     style.level(axes, 1.0, "of no use above")
     axes.set_xlabel("robot time (min)")
     axes.set_title(f"{PREDICTION_HORIZON_S:.0f} s ahead, over the session")
@@ -105,10 +102,26 @@ def _elements(values: np.ndarray) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
+def _predictions(history: SessionHistory) -> PredictionErrors:
+    """The errors of the dreams that were read, at the horizon that predictions are judged at."""
+    step = max(1, history.session.spec.steps(PREDICTION_HORIZON_S)) - 1
+    keys = [key for key in history.session.spec.observation if all(key in dream.error for dream in history.dreams)]
+    error, unchanged = (
+        {
+            key: np.array([of(dream)[key][min(step, dream.horizon_steps - 1)] for dream in history.dreams])
+            for key in keys
+        }
+        for of in (lambda dream: dream.error, lambda dream: dream.unchanged_error)
+    )
+    robot_s = np.array([60.0 * _minute(history, dream) for dream in history.dreams])
+    return PredictionErrors(robot_s, error, unchanged)
+
+
 def _error_ratio(history: SessionHistory, dream: Dream) -> np.ndarray:
-    """`[H]`, mean over the observations of the error over that of 'nothing changes'."""
+    """`[H]`, see `error_ratio`; NaN where nothing changed."""
     keys = [key for key in history.session.spec.observation if key in dream.error]
-    return np.mean([dream.error[key] / np.maximum(dream.unchanged_error[key], 1e-9) for key in keys], axis=0)
+    ratio = error_ratio(*({key: each[key] for key in keys} for each in (dream.error, dream.unchanged_error)))
+    return np.full(dream.horizon_steps, np.nan) if ratio is None else ratio
 
 
 def _minute(history: SessionHistory, dream: Dream) -> float:

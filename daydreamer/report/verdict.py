@@ -86,13 +86,12 @@ def _learned(history: SessionHistory) -> list[str]:
             subject = f"it {figure.did}" if figure.did else f"the {figure.name} was"
             mean = figure.amount(values[-rows:].mean())
             sentences.append(f"In the last {minutes:.1f} minutes {subject} {mean} on average.")
-    ratio = history.telemetry.prediction_ratio
-    if len(ratio):
-        value = float(np.mean(ratio.last(COMPARED_S)))
-        quality = "well" if value < GOOD_RATIO else "fairly" if value < POOR_RATIO else "poorly"
+    ratio = history.telemetry.predictions.last(COMPARED_S).ratio
+    if ratio is not None:
+        quality = "well" if ratio < GOOD_RATIO else "fairly" if ratio < POOR_RATIO else "poorly"
         sentences.append(
-            f"The world model predicts {quality}: one second ahead its error is {value:.0%} of that of guessing that "
-            "nothing changes."
+            f"The world model predicted {quality} in the last {COMPARED_S / 60:.0f} minutes that it learned: one "
+            f"second ahead its error was {ratio:.0%} of that of guessing that nothing changes."
         )
     return sentences
 

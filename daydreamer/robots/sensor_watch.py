@@ -155,7 +155,7 @@ class RatioCheck:
 def ratio_words(ratio: float) -> str:
     """What a velocity that is `ratio` times the right one probably is."""
     if abs(ratio) < SMALLEST_RATIO:
-        return "it stays near zero, or is in turns or kilo-units"
+        return "it stays near zero, is in turns or kilo-units, or is of another robot: two publish on that topic"
     sign = "the sign is wrong" if ratio < 0 else ""
     unit = next(
         (

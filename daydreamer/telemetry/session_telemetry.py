@@ -16,6 +16,7 @@ from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.accounts import find_losses, read_claims
 from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
+from daydreamer.telemetry.predictions import PredictionErrors
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
 
 RECENT_S = 120.0
@@ -80,22 +81,22 @@ class SessionTelemetry:
         return Series(steps * self.session.spec.control_period_s, scalars.value[finite])
 
     @functools.cached_property
-    def prediction_ratio(self) -> Series:
-        """Error of the model's open-loop predictions, over that of 'nothing changes', averaged over what is observed.
+    def predictions(self) -> PredictionErrors:
+        """How far the model's open-loop predictions were off, `PREDICTION_HORIZON_S` ahead, while the session learned.
 
-        1 is a model that is of no use, 0 a perfect one; `PREDICTION_HORIZON_S` ahead. Images that are drawn for the eye
-        only do not count: what the model knows of them it need not be able to draw.
+        Images that are drawn for the eye only do not count: what the model knows of them it need not be able to draw.
         """
-        ratios = []
+        errors: dict[str, Series] = {}
+        guesses: dict[str, Series] = {}
         drawn = self.session.config.model.image_loss == "pixels"
         for key in (key for key, space in self.session.spec.observation.items() if drawn or not space.is_image):
-            error, unchanged = (self._dreamed(group, key) for group in ("dream", "dream_unchanged"))
-            if len(error) and len(error) == len(unchanged) and np.all(unchanged.value > 0):
-                ratios.append((error.robot_s, error.value / unchanged.value))
-        if not ratios:
-            return Series(np.zeros(0), np.zeros(0))
-        points = min(len(ratio) for _, ratio in ratios)
-        return Series(ratios[0][0][-points:], np.mean([ratio[-points:] for _, ratio in ratios], axis=0))
+            error, guess = (self._dreamed(group, key) for group in ("dream", "dream_unchanged"))
+            if len(error) and len(error) == len(guess):
+                errors[key], guesses[key] = error, guess
+        points = min((len(error) for error in errors.values()), default=0)
+        robot_s = next((error.robot_s[-points:] for error in errors.values()), np.zeros(0))
+        newest = [{key: series.value[-points:] for key, series in each.items()} for each in (errors, guesses)]
+        return PredictionErrors(robot_s, *newest)
 
     def _dreamed(self, group: str, key: str) -> Series:
         """The errors of one observation at the horizon next to `PREDICTION_HORIZON_S`."""

@@ -19,6 +19,7 @@ from daydreamer.session.events import EventTail
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns, to_columns
 from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
+from daydreamer.telemetry.predictions import error_ratio
 from daydreamer.telemetry.quantities import is_known, known_figures, of_columns
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
@@ -266,14 +267,14 @@ class ErrorScale:
         self._dreams = 0
 
     def ratio(self, dream: Dream) -> np.ndarray:
-        """Error `[horizon]`, averaged over what is observed, at most `SHOWN_RATIO`; takes the dream into account."""
+        """Error `[horizon]`, see `error_ratio`, at most `SHOWN_RATIO`; takes the dream into account."""
         self._dreams += 1
-        ratios = []
         for key, unchanged in dream.unchanged_error.items():
             if key != REWARD:
                 self._squares[key] = self._squares.get(key, 0.0) + float(np.mean(np.square(unchanged)))
-                ratios.append(dream.error[key] / max(np.sqrt(self._squares[key] / self._dreams), 1e-6))
-        return np.minimum(np.mean(ratios, axis=0), SHOWN_RATIO)
+        usual = {key: np.sqrt(self._squares[key] / self._dreams) for key in dream.error if key != REWARD}
+        ratio = error_ratio(dream.error, usual)
+        return np.minimum(np.zeros(dream.horizon_steps) if ratio is None else ratio, SHOWN_RATIO)
 
 
 class RobotFeed:

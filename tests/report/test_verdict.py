@@ -26,7 +26,7 @@ def test_a_robot_that_walks(recorder, record_dreams):
     told = verdict(recorder)
     assert told.learned[0].startswith("The robot held itself upright after 1.5, stood after 10.0 and walked after 30.0")
     assert any("+0.30 m/s" in sentence for sentence in told.learned)
-    assert any("predicts well" in sentence for sentence in told.learned)
+    assert any("predicted well" in sentence for sentence in told.learned)
     assert told.wrong == [] and "daydreamer compare" in told.advice[0]
 
 

@@ -192,5 +192,5 @@ def test_a_gap_begins_anew():
 
 
 def test_ratios_are_put_in_words():
-    assert "kilo-units" in ratio_words(0.001)
+    assert "kilo-units" in ratio_words(0.001) and "two publish" in ratio_words(0.0023)
     assert ratio_words(-2.0).startswith("the sign is wrong;")

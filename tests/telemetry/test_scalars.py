@@ -108,4 +108,4 @@ def test_tags_that_are_no_horizons_are_passed_over(record_session):
     recorder = record_session()
     recorder.log(5.0)
     recorder.write_metrics(2.0, {"dream/joint_position/soons": lambda share: 1.0, "dream/x/": lambda share: 1.0})
-    assert len(TelemetryReader(recorder.session).read().prediction_ratio)
+    assert len(TelemetryReader(recorder.session).read().predictions)

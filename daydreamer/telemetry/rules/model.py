@@ -32,24 +32,24 @@ RANK_S = 60.0
 
 def is_poor(telemetry: SessionTelemetry) -> bool | None:
     """Whether the model's recent predictions are of little use; None if there are none."""
-    ratio = telemetry.prediction_ratio.last(LEARNED_S / 2)
-    return bool(np.mean(ratio) >= POOR_RATIO) if len(ratio) else None
+    ratio = telemetry.predictions.last(LEARNED_S / 2).ratio
+    return None if ratio is None else ratio >= POOR_RATIO
 
 
 def model_not_learning(telemetry: SessionTelemetry) -> Advice | None:
     """The error of the predictions is high and does not fall."""
-    ratio = telemetry.prediction_ratio
-    if len(ratio) < 3 or np.ptp(ratio.robot_s) < LEARNED_S:
+    predictions = telemetry.predictions
+    if len(predictions) < 3 or np.ptp(predictions.robot_s) < LEARNED_S:
         return None
-    first, _, last = (np.mean(third) for third in np.array_split(ratio.value, 3))
-    if last < POOR_RATIO or last < FALLEN * first:
+    first, _, last = (third.ratio for third in predictions.split(3))
+    if first is None or last is None or last < POOR_RATIO or last < FALLEN * first:
         return None
     return Advice(
         rule="model_not_learning",
         level="bad",
         title="Model error not falling",
         finding=f"{PREDICTION_HORIZON_S:.0f} s ahead the model is wrong by {last:.0%} of what guessing 'nothing "
-        f"changes' is wrong by, and {np.ptp(ratio.robot_s) / 60:.0f} minutes ago it was {first:.0%}.",
+        f"changes' is wrong by, and {np.ptp(predictions.robot_s) / 60:.0f} minutes ago it was {first:.0%}.",
         cure="Look for a sensor that is delayed or wrongly scaled first; then raise learner.train_ratio or "
         "learner.learning_rate, or enlarge model.units and model.deterministic.",
     )
