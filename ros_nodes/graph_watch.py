@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +30,8 @@ class GraphWatch:
     """Looks now and then, on a thread of its own, for publishers that there should not be.
 
     Attributes:
-      intruders: nodes beside ours that publish commands; names as far as they are known, empty if there are none.
+      intruders: nodes beside ours that publish commands; names as far as they are known, empty if there are none. Who
+        has our name is the actor of another session.
       doubled: topics of the robot's state with more than one publisher, each with the nodes' names.
       unheard: topics of operators that somebody publishes with another type, of which nothing arrives: each with node
         and type.
@@ -66,7 +68,7 @@ class GraphWatch:
         own = self._node.get_fully_qualified_name()
         if own in others:  # one of them: another node may have our name
             others.remove(own)
-        self.intruders = tuple(sorted(others))
+        self.intruders = tuple(sorted(f"{name} of another session" if name == own else name for name in others))
         self._report(self._command_topic, self.intruders)
         found = {}
         for topic in self._state_topics:
@@ -93,7 +95,7 @@ class GraphWatch:
         if self.intruders:
             said.append(
                 f"{self._command_topic} is also published by {_named(self.intruders)}: the robot is told two things. "
-                "Stop that node, then resume"
+                "Stop that one, or give it another ROS_DOMAIN_ID; then resume"
             )
         for topic, publishers in self.doubled.items():
             said.append(f"{topic} has {len(publishers)} publishers: {_named(publishers)}")
@@ -117,7 +119,8 @@ class GraphWatch:
 
 
 def _named(publishers: Sequence[str]) -> str:
-    return ", ".join("another node" if name == UNKNOWN_NODE else name for name in publishers)
+    counts = collections.Counter("another node" if name == UNKNOWN_NODE else name for name in publishers)
+    return ", ".join(name if count == 1 else f"{name} of {count} sessions" for name, count in counts.items())
 
 
 def why_silent(node: Node, topic: str) -> str:

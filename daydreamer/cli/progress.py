@@ -32,7 +32,7 @@ def describe(status: Mapping[str, Any], session: Session, total_minutes: float) 
     parts = [f"{minutes:.1f} of {total_minutes:g} robot minutes"]
     if session.driven_by:
         parts.append(" ".join(session.driven_by))
-    if why := _why_not_running(status):
+    if why := why_not_running(status):
         parts.append(why)
     if status["reward_recent"] is not None:
         parts.append(f"reward {status['reward_recent']:.2f}")
@@ -58,7 +58,7 @@ def _describe_figures(status: Mapping[str, Any], presentation: Presentation) -> 
     ]
 
 
-def _why_not_running(status: Mapping[str, Any]) -> str:
+def why_not_running(status: Mapping[str, Any]) -> str:
     """What the safety supervisor has against it, or that nobody controls the robot, and what the actor has to say."""
     process = actor_state(status)
     if process in ("starting", "stopped"):
@@ -112,7 +112,7 @@ class LiveView:
             self._rewards.append(status["reward_recent"])
         readings = read_health(status, self._session)
         rows = [self._clock(status), self._learning(status), self._health(readings)]
-        if why := _why_not_running(status):
+        if why := why_not_running(status):
             rows.append(Text(why, style="yellow", overflow="fold"))
         if any(reading.level == "bad" for reading in readings):
             hint = f"'daydreamer status {self._session.path}' says what is wrong and what to do."

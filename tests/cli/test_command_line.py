@@ -128,7 +128,7 @@ def test_the_status_is_there_for_programs_and_for_people(session, tmp_path):
     assert result.returncode == 0
     status = json.loads(result.stdout)
     assert status["state"] == "stopped" and status["reward_recent"] is None
-    assert "gradient_steps" in daydreamer("status", session.path, directory=tmp_path).stdout
+    assert "robot minutes" in daydreamer("status", session.path, directory=tmp_path).stdout
 
 
 def test_the_whole_configuration_is_written_down(tmp_path):

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy")
+rclpy = pytest.importorskip("rclpy")
 
 from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import Imu, JointState, Joy
@@ -64,6 +64,10 @@ def test_no_message_ends_the_hour_and_who_else_commands_is_named_and_held(make_r
     noticed_s = time.monotonic() - begin_s
     operator.until_notice("/joint_command is also published by /test")
     assert not operator.ask("resume")
+    namesake = rclpy.create_node("actor", context=rig.node.context)
+    namesake.create_publisher(JointState, topics.JOINT_COMMAND, topics.RELIABLE)
+    operator.until_notice("/joint_command is also published by /actor of another session, /test")
+    namesake.destroy_node()
     rig.node.destroy_publisher(stranger)
     rig.until(lambda: events(rig, "second_publisher")[-1]["present"] is False)
     held = len(rig.steps())

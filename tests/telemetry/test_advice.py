@@ -114,6 +114,16 @@ def test_process_gone(recorder):
     assert_only(recorder, "process_gone", "bad", "learner", "daydreamer resume", "no space left on device")
 
 
+def test_a_command_that_failed_because_a_process_did_says_which(recorder):
+    recorder.write_status(actor={"state": "stopped"})
+    StatusWriter(recorder.session, "walk").write({"state": "failed"})
+    refused = dict(process="actor", how="exited with status 2", last_line="Topic /joint_command is already published.")
+    recorder.events.record("process_end", "walk", **refused)
+    (advice,) = [each for each in advise(recorder.session) if each.rule == "process_gone"]
+    assert advice.title == "Actor gone" and refused["last_line"] in advice.sentence
+    assert "may be deleted" in advice.sentence and "resume" not in advice.sentence
+
+
 def test_learner_slow(recorder):
     write(recorder, learner={"train_ratio": 50.0, "updates_per_s": 1.9}, logged_s=240)
     assert_only(recorder, "learner_slow", "warn", "50 times", "144", "1.9 gradient steps/s", "GPU")

@@ -38,9 +38,16 @@ def process_gone(telemetry: SessionTelemetry) -> Advice | None:
     }
     if not gone:
         return None
-    faults = [event["error"] for event in telemetry.events if event["kind"] == "fault" and event["source"] in gone]
-    said = f" Its last words: {faults[-1]}" if faults else ""
+    # The command that runs a session fails because another process did, and says which.
+    ends = [event for event in telemetry.events if event["kind"] == "process_end"]
+    if "walk" in gone and ends:
+        gone = dict.fromkeys([*(role for role in gone if role != "walk"), ends[-1]["process"]])
+    words = [event["error"] for event in telemetry.events if event["kind"] == "fault" and event["source"] in gone]
+    words = words or [event["last_line"] for event in ends if event["last_line"]]
+    said = f" Its last words: {words[-1]}" if words else ""
     cure = f"go on with '{telemetry.session.resume_command()}', which loses no step."
+    if not telemetry.status["env_steps"]:
+        cure = "mend that and begin again; nothing has been recorded here, and the directory may be deleted."
     if telemetry.session.is_offline:  # what it was learned from is still there, and another robot's session is no cure
         cure = "learn from its logs again, into another directory."
     return Advice(
