@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -663,8 +664,33 @@ def resolve(*updates: Mapping[str, Any]) -> SessionConfig:
         return msgspec.convert(values, SessionConfig, strict=False)
     except msgspec.ValidationError as error:
         raise UserError(
-            f"The configuration is wrong: {error}. All keys are in the session.yaml of any session."
+            f"The configuration is wrong: {_unknown_setting(values) or error}. All keys are in the session.yaml of any "
+            "session."
         ) from error
+
+
+def _unknown_setting(values: Mapping[str, Any]) -> str:
+    """The first setting that there is none of, and what may have been meant; empty if there is every one."""
+    known = list(_settings(msgspec.to_builtins(SessionConfig())))
+    unknown = next((name for name in _settings(values) if not any(_is_part(name, each) for each in known)), "")
+    if not unknown:
+        return ""
+    (nearest,) = difflib.get_close_matches(unknown, known, 1) or [""]
+    return f"there is no setting '{unknown}'{nearest and f' (did you mean {nearest}?)'}"
+
+
+def _settings(values: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Names as `section.key`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _settings(value, f"{within}{key}.")
+        else:
+            yield f"{within}{key}"
+
+
+def _is_part(name: str, known: str) -> bool:
+    """Whether it is this setting, or lies within it, as of tables that are empty unless somebody fills them."""
+    return name == known or name.startswith(f"{known}.") or known.startswith(f"{name}.")
 
 
 def encode_yaml(config: msgspec.Struct) -> bytes:

@@ -126,9 +126,13 @@ class RobotSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 def spec_difference(ours: RobotSpec, theirs: RobotSpec) -> str:
-    """What distinguishes two specifications, in words for an error message; empty if nothing does."""
+    """What distinguishes two specifications, in words for an error message; empty if nothing does.
+
+    Of another robot, or of another task, that alone: everything else follows from it.
+    """
     differences = []
-    for name in RobotSpec.__struct_fields__:
+    others = [name for name in ("robot", "task") if getattr(ours, name) != getattr(theirs, name)]
+    for name in others or RobotSpec.__struct_fields__:
         mine, other = getattr(ours, name), getattr(theirs, name)
         if name != "observation":
             if mine != other:

@@ -117,3 +117,9 @@ def test_what_we_set_ourselves_is_within_the_ranges(robot, body):
 
 def test_what_can_be_latched_are_watchdogs():
     assert set(typing.get_args(LatchingWatchdog)) < {name.value for name in Watchdog}
+
+
+@pytest.mark.parametrize("wrong", ["learner.trainratio=3", "lerner.train_ratio=3", "train_ratio=3"])
+def test_of_a_setting_that_there_is_not_the_nearest_is_named(wrong):
+    with pytest.raises(UserError, match=rf"no setting '{wrong.split('=')[0]}' \(did you mean learner\.train_ratio\?\)"):
+        resolve(parse_overrides([wrong]))

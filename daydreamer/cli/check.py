@@ -29,12 +29,15 @@ def check_robot(
     ros_arguments: list[str],
     *,
     hanging: bool = False,
+    command_interface: str | None = None,
+    image_transport: str | None = None,
 ) -> int:
     """Checks the driver on the topics, or the twin, which is started for it; returns the exit status.
 
     Args:
       move: None moves the twin, but no robot.
       hanging: the robot's feet are in the air.
+      command_interface, image_transport: of the actor's parameters; None for the usual one.
 
     Raises:
       UserError: see `configure` and `check_installation`.
@@ -46,6 +49,8 @@ def check_robot(
     command += ["--seconds", f"{seconds:g}", *(["--twin"] if starts_twin else [])]
     command += ["--move"] if move or (move is None and starts_twin) else []
     command += ["--hanging"] if hanging else []
+    command += ["--command-interface", command_interface] if command_interface else []
+    command += ["--image-transport", image_transport] if image_transport else []
     command += [word for override in overrides for word in ("--set", override)]
     # Of two rules for one name the first holds.
     command += [*ros_arguments, "--ros-args", *find_drive(robot, body).ros_arguments]

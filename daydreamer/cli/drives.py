@@ -8,7 +8,7 @@ from typing import get_args
 
 from daydreamer.config import Body
 from daydreamer.errors import UserError
-from daydreamer.robots.registry import Interface, find_robot
+from daydreamer.robots.registry import Interface, find_robot, robots
 
 
 def body_of(text: str) -> Body:
@@ -106,7 +106,8 @@ def find_walker(name: str) -> Drive:
       UserError: there is no such name; lists those there are.
     """
     if name not in WALKERS:
-        raise UserError(f"There is no robot '{name}' that walks; choose one of {', '.join(WALKERS)}.")
+        others = f"; others learn by 'daydreamer learn {name}'" if name in robots() else ""
+        raise UserError(f"There is no robot '{name}' that walks: choose one of {', '.join(WALKERS)}{others}.")
     return find_drive(*WALKERS[name])
 
 

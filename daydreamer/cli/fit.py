@@ -20,7 +20,7 @@ from daydreamer.contract.signals import Measurement
 from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
-from daydreamer.robots.registry import TaskEntry, find_robot, make_task
+from daydreamer.robots.registry import TaskEntry, find_robot, make_task, tasks_with
 from daydreamer.session.directory import Session
 from daydreamer.session.new import entry_of
 from daydreamer.storage.atomic import write_anywhere
@@ -103,7 +103,10 @@ def read_motion(session: Session) -> LoggedMotion:
     entry, robot = entry_of(session), session.config.robot
     task = make_task(session.config)
     if find_robot(robot).twin is None or entry.replayed is None:
-        raise UserError(f"'{robot}' cannot be fitted: its folder has no twin, or does not say what its log measured.")
+        raise UserError(
+            f"'{robot}' cannot be fitted: its folder has no twin, or does not say what its log measured. There are "
+            f"{tasks_with('replayed')}."
+        )
     if task.embodiment.setpoint_kind != "joint_position":
         raise UserError(f"'{robot}' cannot be fitted: only robots whose joints follow targets can, as the a1.")
     return LoggedMotion.of(_measured(session, entry), session.spec.control_period_s)

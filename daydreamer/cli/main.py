@@ -7,20 +7,35 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 import daydreamer
 from daydreamer.cli.commands import bench, instrument, learned, learning, looking, robots, teaching
 from daydreamer.errors import USER_ERROR_STATUS, UserError
 from daydreamer.texts import PrintableFormatter, printable
 
+
+class Commands(typer.core.TyperGroup):
+    """A list of commands whose sentences are whole, where click cuts them off."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, command.get_short_help_str(limit=1000)) for name, command in commands.items() if command]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="daydreamer",
     help="A robot learns on itself within an hour, in the world model that it learns meanwhile.",
+    cls=Commands,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    # rich's tables cut off the names of settings and options at 80 columns.
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 110},
     add_completion=False,
     pretty_exceptions_enable=False,
 )

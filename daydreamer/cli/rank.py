@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -35,7 +35,7 @@ def rank(
     from daydreamer.instrument import ranking
 
     keep_compilations()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Terminal(stderr=True), disable=as_json, transient=True) as progress:
         task = progress.add_task("Policies in the model", total=None)
         result = ranking.rank(
@@ -66,7 +66,7 @@ def _show(ranking: Ranking) -> None:
     headings += [*(f"{did}/min" for did in counted), "beats next", "unlike log"]
     table = Table(box=None)
     for heading in headings:
-        table.add_column(heading, no_wrap=True)
+        table.add_column("\n".join(heading.rsplit(" ", 1)), no_wrap=True)  # so that it goes into 80 columns
     for place, each in enumerate(ranking.policies, start=1):
         cells = [str(place), each.candidate.name, f"{each.candidate.robot_minutes:.1f}", _interval(each.reward, None)]
         cells += [_interval(each.figures[figure.quantity], figure) for figure in figures]

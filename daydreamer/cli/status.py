@@ -81,7 +81,8 @@ def _sentences(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
     record = session.record
     if record.parent:
         yield f"Began with {record.parent.sentence}."
-    yield from (f"Learns from {each.sentence}." for each in (*record.demonstrations, *record.logs))
+    yield from (f"Learns from {each.sentence}." for each in record.demonstrations)
+    yield from (f"Learns from {each.sentence}." for each in record.logs)
     if not session.is_offline:
         done = f"{_minutes(status):.1f} of {session.config.minutes:g} robot minutes, {status['env_steps'] or 0} steps"
         yield f"{done}, {status['episodes'] or 0} episodes done."

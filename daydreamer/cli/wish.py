@@ -120,7 +120,10 @@ def _list(wishables: Wishables, session: Session, as_json: bool) -> None:
         low, high = each.limits
         table.add_row(name, f"{low:g} to {high:g}", each.summary.format(value=each.usual))
     console = Terminal()
-    console.print(table)
+    if wishables.wishes:
+        console.print(table)
+    else:
+        console.print(f"{session.config.robot} has no wishes by name: say what to wish for with --reward or --python.")
     console.print(f"Signals for --reward and --python: {', '.join(names)}.", soft_wrap=True)
 
 

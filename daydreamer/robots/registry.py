@@ -158,7 +158,10 @@ class Robot:
         Raises:
           UserError: there is no such task, or nobody who teaches it; lists what is taught.
         """
-        nobody = "Nobody teaches '{robot}' the task '{task}'; there are teachers of {those}."
+        nobody = (
+            "Nobody teaches '{robot}' the task '{task}'; there are teachers of {those}. You may show it yourself: "
+            "'daydreamer demonstrate {robot} {task} --by keyboard'."
+        )
         maker: Callable[[Task, Any, int], Teacher] = load(self._part("teacher", task, nobody))
         return maker
 
@@ -206,7 +209,7 @@ class Robot:
         name = task or self.usual_task
         found: str | None = getattr(self.task(name), part)
         if found is None:
-            raise UserError(missing.format(robot=self.name, task=name, those=_those_with(part)))
+            raise UserError(missing.format(robot=self.name, task=name, those=tasks_with(part)))
         return found
 
     def preset(self, task: str, name: str, body: Body) -> dict[str, Any]:
@@ -290,7 +293,7 @@ def robots() -> dict[str, Robot]:
     return {name: found.robot for name, found in discover().items() if found.robot is not None}
 
 
-def _those_with(attribute: str) -> str:
+def tasks_with(attribute: str) -> str:
     """The tasks that have something, as a list for people."""
     tasks = ((name, task, entry) for name, robot in robots().items() for task, entry in robot.tasks.items())
     return ", ".join(f"{name} {task}" for name, task, entry in tasks if getattr(entry, attribute)) or "nothing"

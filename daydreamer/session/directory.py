@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import difflib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -135,11 +136,11 @@ class Session:
         """
         path = _without_links(path)
         if os.path.exists(path) and not os.path.isdir(path):
-            raise UserError(f"{path} is a file; choose another --session.")
+            raise UserError(f"{path} is a file; choose another directory.")
         if os.path.lexists(_record_path(path)):
             raise UserError(
                 f"{path} is a session already; go on with 'daydreamer resume {path}', under ros2 launch with "
-                f"resume:={path}, or choose another --session."
+                f"resume:={path}, or choose another directory for a new one."
             )
         record = SessionRecord(
             format_version=FORMAT_VERSION,
@@ -164,14 +165,14 @@ class Session:
             # One that is there already is as open to others as its owner has made it.
             path.mkdir(mode=FOLDER_MODE, exist_ok=True)
             if any(path.iterdir()):
-                raise UserError(f"{path} is not empty and not a session; choose another --session or empty it.")
+                raise UserError(f"{path} is not empty and not a session; choose another directory, or empty it.")
             for directory in session._directories:
                 make_folder(directory)
             session._endow(endow)
             # Last, because its presence is what makes the directory a session.
             write_atomically(_record_path(path), content)
         except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror}); choose another --session.") from error
+            raise UserError(f"{path} cannot be written ({error.strerror}); choose another directory.") from error
         return session
 
     def _endow(self, endow: Callable[[Session], object]) -> None:
@@ -198,7 +199,7 @@ class Session:
             what = "does not exist" if not os.path.exists(path) else "is not a session: it has no session.yaml"
             if os.path.lexists(record_path):
                 what = f"is not a session: {error.strerror}"
-            raise UserError(f"{path} {what}; start one with 'daydreamer walk --session {path}'.") from error
+            raise UserError(f"{path} {what}; {_where_sessions_are(path)}") from error
         except OSError as error:
             raise UserError(f"{record_path} cannot be read ({error.strerror}); {_cure(path, error)}.") from error
         values = decode_yaml(content, str(record_path))
@@ -454,6 +455,22 @@ def _holder(descriptor: int) -> str:
         return str(int(os.pread(descriptor, 16, 0)))
     except ValueError:
         return "unknown"
+
+
+def _began_s(path: Path) -> float:
+    return _record_path(path).stat().st_mtime
+
+
+def _where_sessions_are(path: Path) -> str:
+    """What an operator who named `path` may have meant."""
+    folder = path if path.is_dir() else path.parent
+    with contextlib.suppress(OSError):
+        there = {each.name: each for each in folder.iterdir() if os.path.lexists(_record_path(each))}
+        if folder != path and (near := difflib.get_close_matches(path.name, there, 1)):
+            return f"did you mean {there[near[0]]}?"
+        if there:
+            return f"the newest session in {folder} is {max(there.values(), key=_began_s)}."
+    return f"say where one is, as sessions/TIME, or start one with 'daydreamer walk --session {path}'."
 
 
 def _without_links(path: Path | str) -> Path:

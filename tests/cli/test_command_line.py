@@ -45,7 +45,7 @@ def session(tmp_path):
     [
         (("--robot", "cat"), ("no robot 'cat'", "twin, a1")),
         (("--preset", "huge"), ("no preset 'huge'", "default")),
-        (("--set", "learner.batchsize=3"), ("batchsize", "$.learner")),
+        (("--set", "learner.batchsize=3"), ("batchsize", "did you mean learner.batch_size?")),
         (("--set", "learner.batch_size"), ("not an assignment", "section.key=value")),
         (("--set", "learner.batch_size=many"), ("learner.batch_size",)),
         (("--minutes", "0"), ("would do nothing", "--minutes")),
@@ -82,10 +82,20 @@ def test_a_number_out_of_range_is_a_mistake_of_usage(arguments):
     assert result.exit_code == 2 and "Invalid value" in result.output
 
 
+def test_names_are_whole_in_a_narrow_terminal():
+    narrow = {"COLUMNS": "80"}
+    listed = CliRunner().invoke(app, ["robots"], env=narrow).output
+    assert "reach_from_above" in listed and "ros2_control" in listed and "…" not in listed
+    helped = CliRunner().invoke(app, ["learn", "--help"], env=narrow).output
+    assert "--demonstration-share SHARE" in helped and "learner.inherited_fade_s" in helped and "…" not in helped
+    commands = CliRunner().invoke(app, ["--help"], env=narrow).output
+    assert "payload," in commands and "..." not in commands.partition("Commands:")[2]
+
+
 def test_a_directory_with_other_things_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("1")
-    assert_refused(daydreamer("walk", "--session", "thesis", directory=tmp_path), "not empty", "--session")
+    assert_refused(daydreamer("walk", "--session", "thesis", directory=tmp_path), "not empty", "another directory")
     assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["chapter.txt"]
 
 

@@ -9,8 +9,9 @@ import time
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("rclpy")
 
+import rclpy
 from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import Imu, JointState, Joy
 from std_msgs.msg import Bool

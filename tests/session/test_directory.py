@@ -13,7 +13,7 @@ from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
 from daydreamer.session.status import StatusWriter, read_status
-from daydreamer.spec import RobotSpec, Space
+from daydreamer.spec import RobotSpec, Space, spec_difference
 
 SPEC = RobotSpec(
     robot="test_car",
@@ -57,7 +57,7 @@ def test_an_empty_directory_becomes_a_session(tmp_path):
 def test_a_file_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_text("x")
-    with pytest.raises(UserError, match="is a file.*--session"):
+    with pytest.raises(UserError, match="is a file.*another directory"):
         Session.create(path, SessionConfig(), SPEC)
 
 
@@ -85,6 +85,23 @@ def test_a_place_that_cannot_be_written_is_refused(below):
 def test_opening_what_is_no_session_is_refused(tmp_path, name, message):
     with pytest.raises(UserError, match=f"{message}.*daydreamer walk"):
         Session.open(tmp_path / name)
+
+
+def test_of_a_mistyped_session_it_is_said_which_may_be_meant(session):
+    with pytest.raises(UserError, match=f"did you mean {session.path}"):
+        Session.open(session.path.with_name(f"{session.path.name}s"))
+    with pytest.raises(UserError, match=f"newest session in {session.path.parent} is {session.path}"):
+        Session.open(session.path.with_name("quite-another"))
+    with pytest.raises(
+        UserError, match=f"no session.yaml; the newest session in {session.path.parent} is {session.path}"
+    ):
+        Session.open(session.path.parent)
+
+
+def test_of_another_robot_that_alone_is_said():
+    other = msgspec.structs.replace(SPEC, robot="other", control_rate_hz=7.0)
+    assert spec_difference(SPEC, other) == f"robot is '{SPEC.robot}' here and 'other' there"
+    assert "control_rate_hz" in spec_difference(SPEC, msgspec.structs.replace(SPEC, control_rate_hz=7.0))
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,11 @@ def rank(
     and it is said of which policies it knows nothing, because they go where it has never been.
 
     A model of one session knows the gaits of that one. To rank policies of others, learn a model from the logs of many
-    (daydreamer train ... --from-logs); docs/ranking.md says how well that goes.
+    with the option --from-logs of 'daydreamer train'; docs/ranking.md says how well that goes.
 
-    As in: daydreamer rank sessions/monday all sessions/tuesday
+    \b
+    As in:
+      daydreamer rank sessions/monday all sessions/tuesday
     """
     from daydreamer.cli.rank import rank
 
@@ -96,7 +98,9 @@ def dream(
     ROS 2, 'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST ros2 run joy joy_node', and nobody else in the ROS domain, on this
     machine or in the network, who listens to a gamepad.
 
-    As in: daydreamer dream sessions/monday --minute 40
+    \b
+    As in:
+      daydreamer dream sessions/monday --minute 40
     """
     from daydreamer.cli.dream import dream
 
@@ -170,7 +174,9 @@ def wish(
     numbers, signals, + - * / ** and comparisons, and abs, min, max, clip, where, exp, log, sqrt, sin, cos, tanh; it can
     do nothing else, so that it may come from anybody. A Python file can do all that you may: take only your own.
 
-    As in: daydreamer wish sessions/monday 'backwards 0.3'
+    \b
+    As in:
+      daydreamer wish sessions/monday 'backwards 0.3'
     """
     from daydreamer.cli.wish import wish as run
 

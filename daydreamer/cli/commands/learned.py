@@ -38,7 +38,9 @@ def play(
     up again does so still. It is a session of its own, with a log, dashboard and report; DIR is only read, and may even
     be running, in another ROS domain. Keys and safety are as in learn: a robot waits until you set it out.
 
-    As in: daydreamer play sessions/monday --minutes 5
+    \b
+    As in:
+      daydreamer play sessions/monday --minutes 5
     """
     from daydreamer.cli.drives import body_of
     from daydreamer.cli.play import play
@@ -92,7 +94,9 @@ def evaluate(
     truth where it knows better than the robot. Each with median, spread and a 95 % interval of the mean, and with the
     worst robot by name. Several sessions drive the same robots, and differences are taken robot by robot.
 
-    As in: daydreamer evaluate sessions/monday sessions/tuesday --out monday-and-tuesday.png
+    \b
+    As in:
+      daydreamer evaluate sessions/monday sessions/tuesday --out both.png
 
     Exit status 1 if the physics of a robot broke down, 2 for a mistake in the command.
     """
@@ -143,7 +147,9 @@ def export(
 
     lerobot: a LeRobotDataset v3.0, with a video for each camera. Needs pip install 'daydreamer[lerobot]'.
 
-    As in: daydreamer export sessions/monday --format onnx --out walk.onnx
+    \b
+    As in:
+      daydreamer export sessions/monday --format onnx --out walk.onnx
     """
     from daydreamer.cli.export import export
 

@@ -173,12 +173,19 @@ def train(
 
     'train walk' is 'train a1 walk'.
 
-    With --teacher-after nobody has to show anything: daydreamer train so101 pick_place_fine --teacher-after 8
-    --steps 18000 --out taught
+    With --teacher-after nobody has to show anything: the task's scripted teacher steps in where nothing has been paid
+    for long.
 
     With --from-logs the end of each log, a tenth, is held out, and what the model predicts of it is told every 250
     gradient steps. When that has not become better for long learning ends, and the session keeps what predicted best.
-    As in: daydreamer train a1 walk --from-logs sessions/monday --from-logs sessions/tuesday --out offline
+
+    \b
+    As in:
+      daydreamer train walk --steps 12000 --out sessions/quick
+      daydreamer train so101 pick_place_fine --teacher-after 8 --steps 18000 \\
+        --out taught
+      daydreamer train a1 walk --from-logs sessions/monday \\
+        --from-logs sessions/tuesday --out offline
     """
     from daydreamer.cli.begin import Chosen, FromOthers
     from daydreamer.cli.drives import find_walker

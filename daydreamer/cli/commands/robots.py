@@ -43,6 +43,15 @@ def check_robot(
         ),
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="How long to listen first.")] = 3.0,
+    command_interface: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What the driver takes, as forward_position; default: what is usual for the robot."
+        ),
+    ] = None,
+    image_transport: Annotated[
+        str | None, typer.Option(metavar="raw|compressed", help="How the camera's pictures come.  [default: raw]")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Find at the bench what would otherwise show at minute 40: compare a robot's driver with the robot's folder.
@@ -54,10 +63,8 @@ def check_robot(
 
     Let the robot hang with free feet, and use --hanging; with its driver alone running, and nobody else commanding it.
 
-    Handed on to the checking node as well: --command-interface, as forward_position, for what the driver takes, and
-    --image-transport raw or compressed. What follows --ros-args goes there, too: remappings, and
-    -p 'foot_force_unloaded_n:=[15.0]' for feet whose zero is known. Exit status 1 if a check fails, 2 for a mistake in
-    the command.
+    What follows --ros-args is for the node that checks: remappings, and -p 'foot_force_unloaded_n:=[15.0]' for feet
+    whose zero is known. Exit status 1 if a check fails, 2 for a mistake in the command.
     """
     from daydreamer.cli.check import check_robot
     from daydreamer.cli.drives import body_of
@@ -65,7 +72,18 @@ def check_robot(
     if robot == "twin":
         robot, body = "a1", "twin"
     raise typer.Exit(
-        check_robot(robot, task, body_of(body), move, seconds, overrides or [], context.args, hanging=hanging)
+        check_robot(
+            robot,
+            task,
+            body_of(body),
+            move,
+            seconds,
+            overrides or [],
+            context.args,
+            hanging=hanging,
+            command_interface=command_interface,
+            image_transport=image_transport,
+        )
     )
 
 

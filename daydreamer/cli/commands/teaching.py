@@ -83,9 +83,13 @@ def demonstrate(
     figures, as placements per minute, have counted it. Enter does not say that you have succeeded: reward is the task's
     own, and what you end before it has come is kept without.
 
-    As in: daydreamer demonstrate so101 pick_place --out shown, then daydreamer train so101 pick_place
-    --demonstrations shown --steps 12000 --out learned; or daydreamer demonstrate so101 pick_place_fine --by keyboard
-    --out shown
+    \b
+    As in:
+      daydreamer demonstrate so101 pick_place --out shown
+      daydreamer demonstrate so101 pick_place_fine --by keyboard --out shown
+    and then:
+      daydreamer train so101 pick_place --demonstrations shown --steps 12000 \\
+        --out learned
     """
     from daydreamer.cli.begin import Chosen
     from daydreamer.cli.demonstrate import SCRIPTED, Lesson, Onlooking, demonstrate, demonstrate_by_hand, refuse_stray
@@ -150,8 +154,10 @@ def import_dataset(
     move, and rewarded by the task's own rule. Told are the return of each episode, what was left out and why, and what
     in it the task cannot do. Needs pip install 'daydreamer[lerobot]'.
 
-    As in: daydreamer import ~/.cache/huggingface/lerobot/me/cubes --robot so101 --task pick_place_fine
-    --camera above=observation.images.top --out shown
+    \b
+    As in:
+      daydreamer import ~/.cache/huggingface/lerobot/me/cubes --robot so101 \\
+        --task pick_place_fine --camera above=observation.images.top --out shown
     """
     from daydreamer.cli.drives import body_of
     from daydreamer.cli.import_dataset import import_dataset
@@ -201,8 +207,12 @@ def label(
     right, takes something else for a success, and misses one, with 95 % intervals (Wilson's). It compares a picture
     with that with which the episode began. If it knows too little to pay, or is wrong too often, nothing is written.
 
-    As in: daydreamer label sessions/monday, then daydreamer label sessions/monday --train --out placed.safetensors,
-    then daydreamer learn so101 pick_place_fine --set success.classifier=placed.safetensors
+    \b
+    As in, one after the other:
+      daydreamer label sessions/monday
+      daydreamer label sessions/monday --train --out placed.safetensors
+      daydreamer learn so101 pick_place_fine \\
+        --set success.classifier=placed.safetensors
 
     Exit status 1 if it is not good enough, 2 for a mistake in the command, 130 if you broke off.
     """
