@@ -1,4 +1,4 @@
-"""Texts that were not written here: shown as they are, and never obeyed."""
+"""Texts for people; those that were not written here are shown as they are, and never obeyed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ _JSON_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTA
 def printable(text: object) -> str:
     """A text for a terminal: what a terminal would obey stands as `\\x1b` or `\\u202e`."""
     return _NOT_SHOWN.sub(lambda match: ascii(match[0])[1:-1], str(text))
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """As '1 episode' and '2 episodes'."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def printable_line(text: str, length: int = 60) -> str:

@@ -192,7 +192,9 @@ class Operators:
         self._refused.discard(source)
         self._stick_run = 0
         self._loop.intervene(self._by_keys)
-        return Reply(True, "The operator acts.")
+        if self._loop.supervisor.state is SafetyState.RUNNING:
+            return Reply(True, "The operator acts.")
+        return Reply(True, f"The operator acts once the robot goes on: {self._state}.")
 
     def _by_keys(self, state: TaskState) -> np.ndarray:
         return self._task.operator_action(self._stick_of_run().take())

@@ -24,6 +24,7 @@ from daydreamer.evaluation.crew import run_trials
 from daydreamer.evaluation.result import Evaluation, Judged, Worst, judge, table
 from daydreamer.evaluation.trial import KINDS, Outcome, Trial
 from daydreamer.storage.atomic import write_anywhere
+from daydreamer.texts import counted
 
 BROKEN_STATUS = 1
 WHO = {"nominal": "Robots as published", "random": "Robots drawn at random"}
@@ -149,8 +150,8 @@ def _show(evaluation: Evaluation, twin_file: Path | None, overrides: Sequence[st
             if not judged.other_twin:  # else play would take that one
                 say(f"  To see it: {_play_command(judged, judged.worst, twin_file, overrides)}")
     say(
-        f"Each robot did {evaluation.episodes} episodes of {evaluation.episode_s:g} s, one after the other as in a "
-        f"session: {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}, "
+        f"Each robot did {counted(evaluation.episodes, 'episode')} of {evaluation.episode_s:g} s, one after the "
+        f"other as in a session: {evaluation.robot_minutes:.0f} robot minutes in {evaluation.wall_s / 60:.1f}, "
         f"{evaluation.robot_minutes_per_minute:.0f} times as fast. Intervals: {evaluation.interval}."
     )
     if not evaluation.complete:

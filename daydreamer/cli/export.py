@@ -9,6 +9,7 @@ from daydreamer.cli.out_file import require_writable, written
 from daydreamer.cli.terminal import Terminal
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
+from daydreamer.texts import counted
 
 NEWEST = "newest"
 
@@ -28,6 +29,9 @@ def export(directory: Path, form: str, out: Path, version: str | None, sampled: 
     if form != "onnx" and (version is not None or sampled):
         raise UserError(f"--version and --sampled are of policies, which --format {form} has none of; leave them out.")
     session = Session.open(directory)
+    if form != "onnx" and session.is_offline:
+        logs = ", ".join(each.path for each in session.record.logs)
+        raise UserError(f"{session.path} has no steps: it learned from what is in {logs}; export that.")
     with written(out):
         lines = FORMATS[form](session, out, version or NEWEST, sampled)
     for line in lines:
@@ -76,14 +80,14 @@ def _export_csv(session: Session, out: Path, version: str, sampled: bool) -> lis
     from daydreamer.export.table import write_csv
 
     count, problems = write_csv(session, out)
-    return [f"{out} has {count} steps.", *problems]
+    return [f"{out} has {counted(count, 'step')}.", *problems]
 
 
 def _export_lerobot(session: Session, out: Path, version: str, sampled: bool) -> list[str]:
     from daydreamer.export.lerobot_dataset import VERSION, write_lerobot
 
     episodes, frames, problems = write_lerobot(session, out)
-    return [f"{out} is a LeRobotDataset {VERSION} of {episodes} episodes and {frames} frames.", *problems]
+    return [f"{out} is a LeRobotDataset {VERSION} of {counted(episodes, 'episode')} and {frames} frames.", *problems]
 
 
 FORMATS: Mapping[str, Callable[[Session, Path, str, bool], list[str]]] = {

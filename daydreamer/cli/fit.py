@@ -177,10 +177,12 @@ def _show(
 ) -> None:
     table = Table("parameter", "published", "fitted", "95 % interval", box=None)
     for finding in findings:
-        name = finding.parameter.name
+        name, unit = finding.parameter.name, UNITS.get(finding.parameter.name, "")
         low, high = finding.interval
-        fitted = f"{finding.value:.4g} {UNITS.get(name, '')}".strip() if finding.is_known else "the log does not tell"
-        row = (name, f"{finding.parameter.published:.4g}", fitted, f"{low:.4g} to {high:.4g}")
+        fitted = f"{finding.value:.4g} {unit}".strip() if finding.is_known else "the log does not tell"
+        published = f"{finding.parameter.published:.4g} {unit}".strip()
+        interval = f"{low:.4g} to {high:.4g} {unit}".strip()
+        row = (name, published, fitted, interval)
         table.add_row(*map(Text, row))
     console = Terminal()
     console.print(table)

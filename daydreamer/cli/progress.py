@@ -17,6 +17,7 @@ from daydreamer.periodic import Schedule
 from daydreamer.presentation import Presentation
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.health import STATE_LEVELS, Reading, actor_state, read_health, robot_state
+from daydreamer.texts import counted
 
 PLAIN_PERIOD_S = 10.0
 LIVE_WIDTH = 100
@@ -78,13 +79,14 @@ def why_not_running(status: Mapping[str, Any]) -> str:
 def summarise(status: Mapping[str, Any]) -> list[str]:
     """What a finished session has come to, a line each."""
     steps = status["env_steps"] or 0
-    summary = [f"{steps} steps logged ({(status['robot_seconds'] or 0.0) / 60.0:.1f} robot minutes)"]
+    summary = [f"{counted(steps, 'step')} logged ({(status['robot_seconds'] or 0.0) / 60.0:.1f} robot minutes)"]
     if status["deadline_misses"] is not None:
-        summary.append(f"{status['deadline_misses']} deadline misses, {status['safety_events']} safety events")
+        misses = counted(status["deadline_misses"], "deadline miss", "deadline misses")
+        summary.append(f"{misses}, {counted(status['safety_events'] or 0, 'safety event')}")
     if status["gradient_steps"] is not None:
         per_step = status["imagined_per_real_step"]
         imagined = "" if per_step is None else f", {per_step:.0f} imagined steps per real one"
-        summary.append(f"{status['gradient_steps']} gradient steps{imagined}")
+        summary.append(f"{counted(status['gradient_steps'], 'gradient step')}{imagined}")
     if status["milestones_s"]:
         reached = (f"{name} after {seconds / 60.0:.1f}" for name, seconds in status["milestones_s"].items())
         summary.append(f"{', '.join(reached)} robot minutes")

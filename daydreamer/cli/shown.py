@@ -9,6 +9,7 @@ import time
 from daydreamer.cli.terminal import Terminal
 from daydreamer.demonstration.shown import Shown
 from daydreamer.session.directory import Session
+from daydreamer.texts import counted
 
 
 class ShownEpisodes:
@@ -56,7 +57,7 @@ class ShownEpisodes:
         if not teaches:
             learn = f"train {robot_task} --from-logs {session.path} --out learned"
         self.say(
-            f"{len(returns)} episodes: return {statistics.fmean(returns):.2f} on average, from {min(returns):.2f} to "
-            f"{max(returns):.2f}. Session: {session.path}\n"
+            f"{counted(len(returns), 'episode')}: return {statistics.fmean(returns):.2f} on average, from "
+            f"{min(returns):.2f} to {max(returns):.2f}. Session: {session.path}\n"
             f"Learn from them: daydreamer {learn}"
         )

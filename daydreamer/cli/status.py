@@ -17,6 +17,7 @@ from daydreamer.session.directory import Session
 from daydreamer.telemetry.advice import Advice, judge
 from daydreamer.telemetry.health import STATE_LEVELS, Reading, read_health, robot_state
 from daydreamer.telemetry.session_telemetry import TelemetryReader
+from daydreamer.texts import counted
 
 
 def show_status(session_directory: Path, as_json: bool) -> None:
@@ -84,8 +85,8 @@ def _sentences(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"Learns from {each.sentence}." for each in record.demonstrations)
     yield from (f"Learns from {each.sentence}." for each in record.logs)
     if not session.is_offline:
-        done = f"{_minutes(status):.1f} of {session.config.minutes:g} robot minutes, {status['env_steps'] or 0} steps"
-        yield f"{done}, {status['episodes'] or 0} episodes done."
+        steps, episodes = counted(status["env_steps"] or 0, "step"), counted(status["episodes"] or 0, "episode")
+        yield f"{_minutes(status):.1f} of {session.config.minutes:g} robot minutes, {steps}, {episodes} done."
     if status["state"] == "running" and (why := why_not_running(status)):
         yield f"{why[0].upper()}{why[1:]}."
 

@@ -17,6 +17,7 @@ from daydreamer.compilation import keep_compilations
 from daydreamer.contract.wishes import Wishables
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
+from daydreamer.texts import counted
 
 if TYPE_CHECKING:
     from daydreamer.instrument.granting import Granted
@@ -143,8 +144,8 @@ def _show(granted: Granted, console: Terminal) -> None:
     console.print(f"Wished: that it {reward.words}.", soft_wrap=True)
     console.print(table)
     console.print(
-        f"Means over {granted.attempts} attempts of {granted.seconds:g} s in the twin, of each the time after "
-        f"{granted.settle_s:g} s; in brackets the lowest and the highest. A step of the log would have earned "
+        f"Means over {counted(granted.attempts, 'attempt')} of {granted.seconds:g} s in the twin, of each the time "
+        f"after {granted.settle_s:g} s; in brackets the lowest and the highest. A step of the log would have earned "
         f"{granted.logged[0]:.2f} in the mean, one of its best hundredth {granted.logged[1]:.2f}.",
         soft_wrap=True,
     )

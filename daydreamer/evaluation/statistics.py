@@ -13,7 +13,7 @@ from daydreamer.evaluation.trial import Kind, Outcome
 RESAMPLES = 10_000
 INTERVAL = (
     f"95 %, of the mean: percentile bootstrap over robots ({RESAMPLES} resamples); of something that happened to none, "
-    "up to 3 per robot minutes"
+    "below 3 in all their minutes"
 )
 NONE_HAPPENED = 3.0
 """The rate of something that has not happened in some minutes is below this through those minutes, with 95 %."""

@@ -10,7 +10,7 @@ from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.interventions import TEACHER, interventions_in
 from daydreamer.telemetry.quantities import of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
-from daydreamer.texts import printable_line
+from daydreamer.texts import counted, printable_line
 
 COMPARED_S = 300.0
 """The first and the last so many seconds are compared; a session that is shorter than two of them, by halves."""
@@ -111,7 +111,7 @@ def _wrong(history: SessionHistory) -> list[str]:
     crashes = [event for event in history.telemetry.events if event["kind"] == "fault"]
     if crashes:
         sentences.append(
-            f"{len(crashes)} process faults were recorded, the last in the {crashes[-1]['source']}: "
+            f"Recorded: {counted(len(crashes), 'process fault')}, the last in the {crashes[-1]['source']}: "
             f"{crashes[-1].get('error', 'no reason given')}"
         )
     flagged = np.count_nonzero(history.steps.safety_flags)

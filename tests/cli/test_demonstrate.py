@@ -215,7 +215,7 @@ def test_a_leader_arm_shows_it_and_what_is_kept_stays_when_its_bus_is_lost(tmp_p
         hand.lead()
         arm.close()
         said = operator.read_until("--demonstrations may be repeated")
-        assert "The leader is gone (Input/output error)" in said and "1 episodes: return 0.00" in said
+        assert "The leader is gone (Input/output error)" in said and "1 episode: return 0.00" in said
         assert operator.wait() == 2
     finally:
         operator.leave()
