@@ -137,6 +137,7 @@ class ActorTelemetry:
             env_steps=statistics.env_steps,
             episodes=statistics.episodes,
             control_rate_hz=steps / (end_s - begin_s) if end_s > begin_s else None,
+            ticks=end_ticks,
             deadline_misses=pacer.deadline_misses,
             ticks_per_step=loop.ticks_per_step,
             actor_step_ms=self.step_latency.summary(),

@@ -90,7 +90,7 @@ def conclude(session: Session, say: Callable[[str], None], hurried: Callable[[],
     for line in summarise(status):
         say(line)
     say(f"Session: {session.path}")
-    if go_on is not None and status["env_steps"]:
+    if go_on is not None and (status["env_steps"] or status["problems"]):
         say(f"Go on with: {go_on}")
     if (status["robot_seconds"] or 0.0) < 60.0 * LEAST_REPORTED_MINUTES or hurried():
         return

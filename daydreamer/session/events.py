@@ -185,6 +185,7 @@ _OF_A_KIND: Mapping[str, dict[str, Any]] = {
     "update_skipped": {"count": int},
     "watchdog": {"name": str},
     "fault": {"error": str},
+    "process_start": {"process": str},
     "process_end": {"process": str, "last_line": str},
     "log_problem": {"text": str},
     "safety_state": {"after": str},

@@ -26,6 +26,9 @@ from daydreamer.texts import decode_json, seal_json, unseal_json
 from daydreamer.timing import LatencySummary
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
+SILENT_S = 30.0
+"""A process in another container, whose pid says nothing here, counts as gone when it has not reported for so long."""
 STATUS_BYTES = 1 << 18
 """A status has some thousand."""
 ProcessState = Literal["starting", "waiting", "running", "stopped", "failed"]
@@ -37,19 +40,26 @@ class ProcessIdentity(msgspec.Struct, frozen=True):
     Attributes:
       boot_id: of the machine's start.
       process_start: in clock ticks since then.
+      pid_namespace: in which its pid is this one, as each container has its own; 0 of an earlier version.
     """
 
     pid: int
     boot_id: str
     process_start: int
+    pid_namespace: int = 0
 
     @classmethod
     def of_this_process(cls) -> ProcessIdentity:
-        return cls(os.getpid(), _boot_id(), _own_start())
+        return cls(os.getpid(), _boot_id(), _own_start(), _pid_namespace())
+
+    @property
+    def is_known_here(self) -> bool:
+        """Whether its pid means something to this process."""
+        return self.boot_id == _boot_id() and self.pid_namespace in (0, _pid_namespace())
 
     def is_alive(self) -> bool:
-        """The process exists; another one that got its pid does not count, nor does a zombie."""
-        return self.boot_id == _boot_id() and _process_start(self.pid) == self.process_start
+        """The process exists, and is known here; another one that got its pid does not count, nor does a zombie."""
+        return self.is_known_here and _process_start(self.pid) == self.process_start
 
 
 class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +70,8 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
       pid, heartbeat_wall_s: filled in by the writer, as the rest.
       heartbeat_steady_s: on a clock that nobody sets and that all processes since the machine's last start share.
       boot_id: of that start of the machine.
-      process_start: in clock ticks since then; with pid and boot_id it names the process beyond doubt.
+      process_start: in clock ticks since then.
+      pid_namespace: see `ProcessIdentity`, which these four make up.
     """
 
     state: ProcessState
@@ -69,6 +80,12 @@ class ProcessStatus(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     heartbeat_steady_s: float = 0.0
     boot_id: str = ""
     process_start: int = 0
+    pid_namespace: int = 0
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Names the process beyond doubt."""
+        return ProcessIdentity(self.pid, self.boot_id, self.process_start, self.pid_namespace)
 
 
 class ActorStatus(ProcessStatus):
@@ -77,7 +94,8 @@ class ActorStatus(ProcessStatus):
     Attributes:
       env_steps, episodes: of the whole session.
       control_rate_hz: measured.
-      deadline_misses: ticks that came late, of this life.
+      ticks: of the control loop since it began; None of an earlier version, which did not say.
+      deadline_misses: those of them that came late. A life ends where its log is full, and the loop goes on.
       ticks_per_step: of the loop for each control step; more than one where the policy chooses seldom.
       actor_step_ms: from control tick to command.
       policy_version: in use; policy_age_s is the time since it was published, None for one that is to stay.
@@ -111,6 +129,7 @@ class ActorStatus(ProcessStatus):
     env_steps: int | None = None
     episodes: int | None = None
     control_rate_hz: float | None = None
+    ticks: int | None = None
     deadline_misses: int | None = None
     ticks_per_step: int = 1
     actor_step_ms: LatencySummary | None = None
@@ -245,6 +264,7 @@ class SessionStatus(msgspec.Struct, kw_only=True):
     policy_version: int | None = None
     policy_age_s: float | None = None
     control_rate_hz: float | None = None
+    ticks: int | None = None
     deadline_misses: int | None = None
     ticks_per_step: int = 1
     actor_step_ms: LatencySummary = LatencySummary()
@@ -302,7 +322,9 @@ class StatusWriter:
         """
         # Through JSON, so that numpy scalars become numbers and values that are not finite become null.
         typed = msgspec.json.decode(msgspec.json.encode(status, enc_hook=_to_builtin), type=self._type)
-        typed.pid, typed.boot_id, typed.process_start = os.getpid(), _boot_id(), _own_start()
+        own = ProcessIdentity.of_this_process()
+        typed.pid, typed.boot_id = own.pid, own.boot_id
+        typed.process_start, typed.pid_namespace = own.process_start, own.pid_namespace
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
         try:
             # Not synced: it is out of date after a power loss anyway.
@@ -361,7 +383,7 @@ def read_status(session: Session) -> dict[str, Any]:
         demonstrations=session.record.demonstrations,
         logs=session.record.logs,
         problems=problems,
-        **_known(actor, "episodes control_rate_hz deadline_misses ticks_per_step actor_step_ms append_ms"),
+        **_known(actor, "episodes control_rate_hz ticks deadline_misses ticks_per_step actor_step_ms append_ms"),
         **_known(actor, "policy_version policy_age_s"),
         figures_recent=_recent_figures(actor),
         **_known(actor, "safety_events reward_recent stuck_s milestones_s"),
@@ -442,21 +464,32 @@ def heartbeat_age_s(status: ProcessStatus) -> float:
 
 
 def has_ended(status: ProcessStatus) -> bool:
-    """Whether the process that wrote this is gone, by all that this machine can tell: of another one's it cannot."""
+    """Whether the process that wrote this is gone, by all that can be told: of another machine's nothing can.
+
+    Of another container's only that it has been silent for long.
+    """
     return status.boot_id == _boot_id() and not _is_alive(status)
 
 
 def _is_alive(status: ProcessStatus) -> bool:
     """The process that wrote this exists; another one that got its pid does not count, nor does a zombie.
 
-    Nor does a process of this machine count for a session that was copied here from another one.
+    Nor does a process of this machine count for a session that was copied here from another one. One in another
+    container, with the session in common, exists as long as it reports.
     """
-    return ProcessIdentity(status.pid, status.boot_id, status.process_start).is_alive()
+    if status.boot_id == _boot_id() and not status.identity.is_known_here:
+        return heartbeat_age_s(status) < SILENT_S
+    return status.identity.is_alive()
 
 
 @functools.cache
 def _boot_id() -> str:
     return _BOOT_ID.read_text().strip()
+
+
+@functools.cache
+def _pid_namespace() -> int:
+    return _PID_NAMESPACE.stat().st_ino
 
 
 def _process_start(pid: int) -> int | None:

@@ -47,7 +47,12 @@ def actor_state(status: Mapping[str, Any]) -> str:
 
 
 def life_ticks(status: Mapping[str, Any]) -> int:
-    """Ticks of the control loop in the latest actor life, which deadline misses are of; of lock-step, of all steps."""
+    """Ticks of the control loop since it began, which deadline misses are of.
+
+    Where they were not counted those of the latest actor life; in lock-step, of all steps.
+    """
+    if status.get("ticks") is not None:
+        return int(status["ticks"])
     logged = status["last_logged_sequence"]
     steps = logged[max(logged, key=int)] + 1 if logged else status["env_steps"] or 0
     return steps * status["ticks_per_step"]

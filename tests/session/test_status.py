@@ -14,8 +14,9 @@ import pytest
 from daydreamer.config import SessionConfig
 from daydreamer.experience.log import ExperienceWriter, log_path
 from daydreamer.experience.step import Step
+from daydreamer.session import status
 from daydreamer.session.directory import Session
-from daydreamer.session.status import ActorStatus, StatusWriter, read_status
+from daydreamer.session.status import ActorStatus, StatusWriter, read_process_status, read_status
 from daydreamer.spec import RobotSpec, Space
 from daydreamer.texts import unseal_json
 
@@ -196,3 +197,12 @@ def test_damaged_files_are_reported_and_the_rest_is_read(session):
     status = read_status(session)
     assert (status["env_steps"], status["replay_steps"], status["episodes"]) == (3, 3, None)
     assert len(status["problems"]) == 2 and status["state"] == "running"
+
+
+def test_a_process_in_another_container_exists_as_long_as_it_reports(session, monkeypatch):
+    StatusWriter(session, "actor").write(ActorStatus(state="running"))
+    monkeypatch.setattr(status, "_pid_namespace", lambda: 7)
+    assert read_status(session)["state"] == "running"
+    assert not status.has_ended(read_process_status(session, "actor"))
+    monkeypatch.setattr(status, "SILENT_S", 0.0)
+    assert read_status(session)["state"] == "crashed"

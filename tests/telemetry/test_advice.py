@@ -121,7 +121,25 @@ def test_a_command_that_failed_because_a_process_did_says_which(recorder):
     recorder.events.record("process_end", "walk", **refused)
     (advice,) = [each for each in advise(recorder.session) if each.rule == "process_gone"]
     assert advice.title == "Actor gone" and refused["last_line"] in advice.sentence
-    assert "may be deleted" in advice.sentence and "resume" not in advice.sentence
+    assert "nothing has been recorded here" in advice.sentence and "resume" not in advice.sentence
+
+
+def test_a_log_that_cannot_be_read_is_not_taken_for_nothing(recorder):
+    recorder.log(30.0)
+    path = log_path(recorder.session.experience, 1)
+    path.write_bytes(b"????" + path.read_bytes()[4:])
+    recorder.write_status(actor={"state": "failed"})
+    (advice,) = [each for each in advise(recorder.session) if each.rule == "process_gone"]
+    assert "daydreamer resume" in advice.sentence and "nothing has been recorded" not in advice.sentence
+
+
+def test_what_was_started_again_is_not_what_is_gone(recorder):
+    write(recorder, actor={"state": "stopped"})
+    StatusWriter(recorder.session, "walk").write({"state": "failed"})
+    recorder.events.record("fault", "learner", error="CUDA out of memory")
+    recorder.events.record("process_end", "walk", process="learner", how="killed", last_line="CUDA out of memory")
+    recorder.events.record("process_start", "keeper", process="learner")
+    assert_only(recorder, "process_gone", "bad", "The walk ended without being told to. See")
 
 
 def test_learner_slow(recorder):
@@ -141,6 +159,13 @@ def test_a_learner_that_has_just_begun_is_not_slow(recorder):
 def test_deadline_misses(recorder, misses, p50_ms, level, cause):
     write(recorder, actor={"deadline_misses": misses, "actor_step_ms": {"p50": p50_ms, "p99": 60.0, "max": 90.0}})
     assert_only(recorder, "deadline_misses", level, f"{misses} of 600", cause)
+
+
+def test_misses_are_of_all_ticks_of_the_loop_however_often_the_log_has_rolled(recorder):
+    write(recorder, actor={"deadline_misses": 18, "ticks": 6400})
+    assert advise(recorder.session) == []
+    write(recorder, actor={"deadline_misses": 180, "ticks": 6400})
+    assert_only(recorder, "deadline_misses", "warn", "180 of 6400")
 
 
 @pytest.mark.parametrize("granted", [None, 50])

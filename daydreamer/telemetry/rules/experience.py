@@ -50,7 +50,7 @@ def log_problems(telemetry: SessionTelemetry) -> Advice | None:
     texts = list(dict.fromkeys([*texts, *telemetry.problems]))  # a restarted learner finds the same again
     if not texts:
         return None
-    more = f" ({len(texts) - 1} more in events.jsonl)" if len(texts) > 1 else ""
+    more = f" ({len(texts) - 1} more: 'daydreamer doctor {telemetry.session.path}')" if len(texts) > 1 else ""
     return Advice(
         rule="log_problems",
         level="bad",

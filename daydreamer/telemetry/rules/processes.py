@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from daydreamer.telemetry.health import life_ticks
 from daydreamer.telemetry.rules import Advice
 from daydreamer.telemetry.session_telemetry import SessionTelemetry
@@ -38,25 +41,47 @@ def process_gone(telemetry: SessionTelemetry) -> Advice | None:
     }
     if not gone:
         return None
-    # The command that runs a session fails because another process did, and says which.
-    ends = [event for event in telemetry.events if event["kind"] == "process_end"]
-    if "walk" in gone and ends:
-        gone = dict.fromkeys([*(role for role in gone if role != "walk"), ends[-1]["process"]])
-    words = [event["error"] for event in telemetry.events if event["kind"] == "fault" and event["source"] in gone]
-    words = words or [event["last_line"] for event in ends if event["last_line"]]
-    said = f" Its last words: {words[-1]}" if words else ""
+    names, words = _gone_and_why(telemetry.events, gone)
+    said = f" Its last words: {words}" if words else ""
+    status = telemetry.status
     cure = f"go on with '{telemetry.session.resume_command()}', which loses no step."
-    if not telemetry.status["env_steps"]:
-        cure = "mend that and begin again; nothing has been recorded here, and the directory may be deleted."
+    if not (status["env_steps"] or status["problems"]):
+        cure = "mend that and begin again; nothing has been recorded here."
     if telemetry.session.is_offline:  # what it was learned from is still there, and another robot's session is no cure
         cure = "learn from its logs again, into another directory."
     return Advice(
         rule="process_gone",
         level="bad",
-        title=f"{' and '.join(gone).capitalize()} gone",
-        finding=f"{_list(gone)} ended without being told to.{said}",
+        title=f"{' and '.join(names).capitalize()} gone",
+        finding=f"{_list(names)} ended without being told to.{said}",
         cure=f"See {telemetry.session.path / 'log'}, then {cure}",
     )
+
+
+def _gone_and_why(
+    events: Sequence[Mapping[str, Any]], gone: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], str | None]:
+    """The processes to be named, and the last words of one of them.
+
+    The command that runs a session fails because a process has ended that nobody has started again: that is named. What
+    a process said before it was started last is of another one.
+    """
+    started = {event["process"]: index for index, event in enumerate(events) if event["kind"] == "process_start"}
+    ends = [
+        event
+        for index, event in enumerate(events)
+        if event["kind"] == "process_end" and index > started.get(event["process"], -1)
+    ]
+    names = list(gone)
+    if gone.get("walk", {}).get("state") == "failed" and ends:
+        names = list(dict.fromkeys([*(name for name in names if name != "walk"), ends[-1]["process"]]))
+    faults = [
+        event["error"]
+        for index, event in enumerate(events)
+        if event["kind"] == "fault" and event["source"] in names and index > started.get(event["source"], -1)
+    ]
+    words = faults or [event["last_line"] for event in ends if event["process"] in names and event["last_line"]]
+    return names, words[-1] if words else None
 
 
 def learner_slow(telemetry: SessionTelemetry) -> Advice | None:
