@@ -31,7 +31,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session, resumable_session
 from daydreamer.session.progress import minutes_to_go
 from daydreamer.session.wiring import read_wiring
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
@@ -285,7 +285,8 @@ def _launch(arguments: Mapping[str, str], drive: Drive, make: Callable[[], Sessi
         parameters_digest="" if parameters is None else _digest(parameters),
         namespace=arguments["namespace"],
     )
-    write_atomically(session.launch_record, msgspec.json.encode(record))
+    with writing("How it was launched", session.launch_record):
+        write_atomically(session.launch_record, msgspec.json.encode(record))
     return Launch(session, drive, session.config.minutes, parameters, record.namespace, dashboard)
 
 

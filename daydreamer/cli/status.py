@@ -93,11 +93,8 @@ def _sentences(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
 
 def _go_on(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
     """By which command, if nobody is at it."""
-    if (
-        status["state"] != "running"
-        and session.learns
-        and (status["env_steps"] or status["problems"] or session.is_offline)
-    ):
+    begun = status["env_steps"] or status["problems"] or session.is_offline
+    if status["state"] != "running" and session.learns and begun:
         complete = _minutes(status) >= session.config.minutes and not session.is_offline
         yield f"Go on with: {session.resume_command(10 if complete else None)}"
 

@@ -240,13 +240,14 @@ class _Dataset:
         }
         row |= self._data.write(frames)
         stats = {name: _statistics(values) for name, values in frames.items()}
+        known = {name: np.isfinite(values.reshape(count, -1)).sum(0) for name, values in frames.items()}
         for key, video in self._videos.items():
             images = np.stack([_in_colour(step.observation[key]) for step in episode[:-1]])
             row |= video.write(images)
             stats[f"observation.images.{key}"] = _image_statistics(images)
         for name, each in stats.items():
             row |= {f"stats/{name}/{kind}": values.tolist() for kind, values in each.items()}
-            self._stats.setdefault(name, _Aggregate()).add(each)
+            self._stats.setdefault(name, _Aggregate()).add(each, known.get(name, each["count"]))
         self._rows.append(row)
         self.episodes, self.frames = self.episodes + 1, self.frames + count
 
@@ -393,7 +394,10 @@ def _in_colour(image: np.ndarray) -> np.ndarray:
 
 
 def _statistics(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Of an episode `[frames, ...]`, as `[elements]`; what is no number does not count."""
+    """Of an episode `[frames, ...]`, as `[elements]`; what is no number does not count.
+
+    An element that never is one is told as 0, because LeRobot reads numbers alone.
+    """
     rows = values.reshape(len(values), -1).astype(np.float64)
     finite = np.isfinite(rows)
     rows = np.where(finite, rows, np.nan)
@@ -422,16 +426,23 @@ class _Aggregate:
 
     def __init__(self) -> None:
         self._each: list[dict[str, np.ndarray]] = []
+        self._known: list[np.ndarray] = []
 
-    def add(self, stats: dict[str, np.ndarray]) -> None:
+    def add(self, stats: dict[str, np.ndarray], known: np.ndarray) -> None:
+        """`known` is how many numbers each element has in that episode, `[elements]`, or one for all."""
         self._each.append(stats)
+        mean = stats["mean"]
+        self._known.append(np.broadcast_to(known.reshape(*known.shape, *[1] * (mean.ndim - 1)), mean.shape))
 
     def totals(self) -> dict[str, Any]:
         stacked = {name: np.stack([stats[name] for stats in self._each]) for name in self._each[0]}
-        count = stacked.pop("count").astype(np.float64)
-        weight = count.reshape(-1, *[1] * (stacked["mean"].ndim - 1)) / count.sum()
+        count, known = stacked.pop("count"), np.stack(self._known).astype(np.float64)
+        known[:, known.sum(0) == 0] = 1.0  # never a number: 0 in all of them
+        weight = known / known.sum(0)
         mean = (weight * stacked["mean"]).sum(0)
         variance = (weight * (stacked["std"] ** 2 + (stacked["mean"] - mean) ** 2)).sum(0)
         totals = {name: (weight * values).sum(0) for name, values in stacked.items() if name.startswith("q")}
-        totals |= {"min": stacked["min"].min(0), "max": stacked["max"].max(0), "mean": mean, "std": np.sqrt(variance)}
+        lowest = np.where(known > 0, stacked["min"], np.inf).min(0)
+        highest = np.where(known > 0, stacked["max"], -np.inf).max(0)
+        totals |= {"min": lowest, "max": highest, "mean": mean, "std": np.sqrt(variance)}
         return {name: values.tolist() for name, values in totals.items()} | {"count": [int(count.sum())]}

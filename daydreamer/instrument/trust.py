@@ -12,7 +12,7 @@ from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.learner.learned import Learned
 from daydreamer.session.directory import Session
 from daydreamer.telemetry.dreams import REWARD, Dream
-from daydreamer.telemetry.predictions import error_ratio
+from daydreamer.telemetry.predictions import error_ratio, judged_keys
 
 WINDOWS = 64
 JUDGED_S = (0.5, 1.0)
@@ -89,8 +89,9 @@ def trust_of(dream: Dream, session: Session) -> Trust:
         )
         if not np.all(np.isfinite([*error.values(), *unchanged.values()])):
             raise UserError(f"What the model of {session.path} predicts is not finite; use another session.")
-        rewarded = error_ratio(error, {REWARD: unchanged.pop(REWARD)})
-        observed = error_ratio(error, unchanged)
+        rewarded, observed = (
+            error_ratio(error, {key: unchanged[key] for key in keys}) for keys in ([REWARD], judged_keys(session))
+        )
         if observed is None:
             raise UserError(
                 f"Nothing ever changes in the log of {session.path}: the robot has not moved. Let it run on: "

@@ -15,7 +15,7 @@ from jax import Array
 
 from daydreamer.config import ModelConfig
 from daydreamer.errors import UserError
-from daydreamer.labelling.episodes import read_episodes, read_pictures
+from daydreamer.labelling.episodes import Episode, read_episodes, read_pictures
 from daydreamer.learner.sources import open_sources
 from daydreamer.models.success import InARow, Learned, Rate, Subject, SuccessClassifier, Tested, make_network
 from daydreamer.robots.registry import find_robot
@@ -38,12 +38,14 @@ class Pairs:
     Attributes:
       pictures: `[pairs, 2, height, width, channels]`, the first one of the episode and the one that is meant.
       success: `[pairs]`.
-      episode: `[pairs]`, which they are of.
+      episode: `[pairs]`, which they are of, as an index into `Labelled.episodes`.
+      step: `[pairs]`, which of the episode's, from 0 on.
     """
 
     pictures: np.ndarray
     success: np.ndarray
     episode: np.ndarray
+    step: np.ndarray
 
     def __len__(self) -> int:
         return len(self.success)
@@ -51,7 +53,7 @@ class Pairs:
     def of_episodes(self, episodes: np.ndarray) -> Pairs:
         """Those of some episodes."""
         chosen = np.isin(self.episode, episodes)
-        return Pairs(self.pictures[chosen], self.success[chosen], self.episode[chosen])
+        return Pairs(self.pictures[chosen], self.success[chosen], self.episode[chosen], self.step[chosen])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +64,13 @@ class Labelled:
       sessions: of one robot, task and body.
       camera: whose pictures they are.
       pairs: of all of them.
+      episodes: of which somebody has said something, each with its session.
     """
 
     sessions: Sequence[Session]
     camera: str
     pairs: Pairs
+    episodes: Sequence[tuple[Session, Episode]]
 
 
 def read_labelled(directories: Sequence[Path], camera: str | None = None) -> Labelled:
@@ -86,24 +90,23 @@ def read_labelled(directories: Sequence[Path], camera: str | None = None) -> Lab
         if (other := subject(each, find_camera(each, camera))) != of_what:
             raise UserError(f"{first.path} is of {of_what.words}, and {each.path} of {other.words}; train on one kind.")
     pictures: list[np.ndarray] = []
-    success: list[bool] = []
-    episode: list[int] = []
-    episodes = 0
+    rows: list[tuple[bool, int, int]] = []
+    episodes: list[tuple[Session, Episode]] = []
     for session in sessions:
         labels = read_labels(session, camera)
         begun = read_episodes(session) if labels else []
-        meant = {step: each.step(0) for each in begun for step in each.names if step in labels}
-        taken = read_pictures(session, camera, {*meant, *meant.values()})
-        number = {step: episodes + index for index, step in enumerate(dict.fromkeys(meant.values()))}
-        episodes += len(number)
-        for step, beginning in meant.items():
-            pictures.append(np.stack((taken[beginning], taken[step])))
-            success.append(labels[step])
-            episode.append(number[beginning])
+        said = [(one, [index for index in range(one.steps) if one.step(index) in labels]) for one in begun]
+        said = [(one, indices) for one, indices in said if indices]
+        taken = read_pictures(session, camera, {one.step(index) for one, indices in said for index in (0, *indices)})
+        for one, indices in said:
+            pictures += [np.stack((taken[one.step(0)], taken[one.step(index)])) for index in indices]
+            rows += [(labels[one.step(index)], len(episodes), index) for index in indices]
+            episodes.append((session, one))
     if not pictures:
         names = ", ".join(str(session.path) for session in sessions)
         raise UserError(f"Nobody has said of a picture in {names} what it shows; say so: daydreamer label {names}.")
-    return Labelled(sessions, camera, Pairs(np.stack(pictures), np.array(success), np.array(episode)))
+    pairs = Pairs(np.stack(pictures), *(np.array(column) for column in zip(*rows, strict=True)))
+    return Labelled(sessions, camera, pairs, episodes)
 
 
 def find_camera(session: Session, camera: str | None) -> str:
@@ -178,7 +181,7 @@ def train(
         raise UserError(f"Nothing was trained: {learned.shortage}.")
     parameters = fit(learned, learned_from, gradient_steps, seed, on_step)
     classifier = SuccessClassifier(parameters, learned)
-    tested = msgspec.structs.replace(learned, tested=test(classifier, held_out))
+    tested = msgspec.structs.replace(learned, tested=test(classifier.is_likely, labelled, held_out))
     return SuccessClassifier(parameters, tested)
 
 
@@ -231,21 +234,39 @@ def _varied(pictures: np.ndarray, random: np.random.Generator) -> np.ndarray:
     )
 
 
-def test(classifier: SuccessClassifier, pairs: Pairs) -> Tested:
-    """What a classifier makes of pictures, those of an episode one after the other."""
-    likely = np.array([classifier.is_likely(*pair) for pair in pairs.pictures])
-    episodes = np.unique(pairs.episode)
+def test(is_likely: Callable[[np.ndarray, np.ndarray], bool], labelled: Labelled, pairs: Pairs) -> Tested:
+    """What a classifier makes of pictures: of those that somebody has looked at, and of all in their episodes.
+
+    A robot is paid by all of them, one after the other, so that in between it may be deceived as well. What is true of
+    a picture that nobody has looked at is what is true of the nearest one that somebody has.
+
+    Args:
+      is_likely: of the first picture of the episode and another one.
+    """
+    likely = np.array([is_likely(*pair) for pair in pairs.pictures])
     paid_wrongly = unpaid = succeed = 0
-    for each in episodes:
-        success, in_a_row = pairs.success[pairs.episode == each], InARow()
-        paid = [index for index, one in enumerate(likely[pairs.episode == each]) if in_a_row.add(one)]
-        paid_wrongly += bool(paid) and not success[paid[0]]
-        unpaid += success.any() and not paid
-        succeed += success.any()
+    for number in np.unique(pairs.episode):
+        looked_at = pairs.of_episodes(number)
+        paid = _first_paid(is_likely, labelled, labelled.episodes[number])
+        nearest = None if paid is None else looked_at.success[np.argmin(np.abs(looked_at.step - paid))]
+        paid_wrongly += nearest is not None and not nearest
+        unpaid += bool(looked_at.success.any()) and paid is None
+        succeed += bool(looked_at.success.any())
     return Tested(
         correct=Rate(int((likely == pairs.success).sum()), len(pairs)),
         false_positives=Rate(int((likely & ~pairs.success).sum()), int((~pairs.success).sum())),
         missed=Rate(int((~likely & pairs.success).sum()), int(pairs.success.sum())),
-        paid_wrongly=Rate(int(paid_wrongly), len(episodes)),
+        paid_wrongly=Rate(int(paid_wrongly), len(np.unique(pairs.episode))),
         unpaid=Rate(int(unpaid), int(succeed)),
     )
+
+
+def _first_paid(
+    is_likely: Callable[[np.ndarray, np.ndarray], bool], labelled: Labelled, source: tuple[Session, Episode]
+) -> int | None:
+    """The step of an episode at which it would be paid; None if at none."""
+    session, episode = source
+    taken, in_a_row = read_pictures(session, labelled.camera, set(episode.names)), InARow()
+    beginning = taken[episode.step(0)]
+    steps = (index for index, name in enumerate(episode.names) if in_a_row.add(is_likely(beginning, taken[name])))
+    return next(steps, None)

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.replay import Continuity, inheritable, row_layout, to_rows
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import make_folder, numbered_files
 from daydreamer.storage.tensors import decode_metadata, read_tensors
 
@@ -81,13 +80,9 @@ class InheritedWriter:
 def _write_block(path: Path, rows: Mapping[str, np.ndarray], spec: RobotSpec) -> None:
     header = {"format_version": json.dumps(FORMAT_VERSION), "spec_hash": json.dumps(spec.hash)}
     header["sha256"] = json.dumps(_digest(rows))
-    try:
+    with writing("Experience", path):
         make_folder(path.parent)
         write_atomically(path, safetensors.numpy.save(dict(rows), metadata=header))
-    except OSError as error:
-        raise UserError(
-            f"Experience cannot be written to {path} ({error.strerror}); free some space or check the disk."
-        ) from error
 
 
 def read_inherited_experience(session: Session, on_event: Callable[..., None]) -> dict[str, np.ndarray] | None:

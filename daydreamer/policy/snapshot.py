@@ -18,7 +18,7 @@ import safetensors.numpy
 
 from daydreamer.errors import SpecMismatch, UserError
 from daydreamer.spec import RobotSpec, spec_difference
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import file_size, make_folder, numbered_files, read_file, remove_file
 from daydreamer.storage.tensors import decode_metadata, read_metadata, read_tensors
 from daydreamer.texts import decode_json
@@ -104,14 +104,10 @@ def write_snapshot(directory: Path, parameters: Mapping[str, np.ndarray], metada
 
 def _publish(path: Path, content: bytes) -> None:
     """Raises UserError if the disk fails."""
-    try:
+    with writing("The policy", path):
         make_folder(path.parent)
         write_atomically(path, content)
         write_atomically(path.with_name(_POINTER), f"{path.name}\n".encode())
-    except OSError as error:
-        raise UserError(
-            f"The policy cannot be written to {path} ({error.strerror}); free some space or check the disk."
-        ) from error
 
 
 def copy_snapshot(path: Path, directory: Path) -> Path:

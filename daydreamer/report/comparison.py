@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from daydreamer.report import style
 from daydreamer.report.figures import ROW_S, SMOOTHED_ROWS
 from daydreamer.report.history import SessionHistory, read_history
 from daydreamer.session.several import open_sessions, short_names
+from daydreamer.telemetry.quantities import known_mean
 from daydreamer.telemetry.spread import Spread
 
 FINAL_S = 300.0
@@ -37,7 +40,7 @@ class ComparedSession:
       reward: `[rows]`, means over the last minute.
       figures: the same of the headline figures that were logged, by quantity.
       milestones_minutes: robot minutes by name; those not reached are left out.
-      final_reward, final_figures: means of the last `FINAL_S`.
+      final_reward, final_figures: means of the last `FINAL_S`; None of what is not known.
     """
 
     name: str
@@ -46,8 +49,8 @@ class ComparedSession:
     reward: np.ndarray
     figures: Mapping[str, np.ndarray]
     milestones_minutes: Mapping[str, float]
-    final_reward: float
-    final_figures: Mapping[str, float]
+    final_reward: float | None
+    final_figures: Mapping[str, float | None]
 
 
 def read_sessions(directories: Sequence[Path]) -> list[ComparedSession]:
@@ -115,14 +118,13 @@ def table(sessions: Sequence[ComparedSession]) -> list[list[str]]:
     for session in sessions:
         row = [session.name, f"{session.minutes[-1]:.1f}"]
         row += [_describe(session.milestones_minutes.get(name), 1) for name in names]
-        row.append(f"{session.final_reward:.2f}")
+        row.append(_describe(session.final_reward, 2))
         rows.append([*row, *(_describe(session.final_figures.get(each.quantity), each.decimals) for each in headlines)])
     last = ["median [lowest, highest]", Spread.of(session.minutes[-1] for session in sessions).describe()]
     last += [Spread.of(session.milestones_minutes.get(name) for session in sessions).describe() for name in names]
-    last.append(Spread.of(session.final_reward for session in sessions).describe(2))
-    for headline in headlines:
-        values = [session.final_figures.get(headline.quantity) for session in sessions]
-        last.append("-" if None in values else Spread.of(values).describe(headline.decimals))
+    ends = [([session.final_reward for session in sessions], 2)]
+    ends += [([each.final_figures.get(line.quantity) for each in sessions], line.decimals) for line in headlines]
+    last += ["-" if None in values else Spread.of(values).describe(decimals) for values, decimals in ends]
     return [heading, *rows, last]
 
 
@@ -151,9 +153,14 @@ def _compared(history: SessionHistory, name: str) -> ComparedSession:
         reward=reward,
         figures={headline.quantity: smooth(values) for headline, values in history.figures},
         milestones_minutes={each: seconds / 60.0 for each, seconds in history.milestones_s.items()},
-        final_reward=float(history.reward[-final:].mean()),
-        final_figures={headline.quantity: float(values[-final:].mean()) for headline, values in history.figures},
+        final_reward=_known(history.reward[-final:]),
+        final_figures={headline.quantity: _known(values[-final:]) for headline, values in history.figures},
     )
+
+
+def _known(values: np.ndarray) -> float | None:
+    mean = float(known_mean(values))
+    return mean if math.isfinite(mean) else None
 
 
 def _draw_spread(axes: Axes, sessions: Sequence[ComparedSession], curves: Sequence[np.ndarray], colour: str) -> None:
@@ -166,8 +173,11 @@ def _draw_spread(axes: Axes, sessions: Sequence[ComparedSession], curves: Sequen
     rows = min(map(len, curves))
     together = np.stack([curve[:rows] for curve in curves])
     few = len(curves) < QUARTILES_FROM
-    low, high = np.percentile(together, (0, 100) if few else (25, 75), axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of minutes of which nothing is known in any
+        low, high = np.nanpercentile(together, (0, 100) if few else (25, 75), axis=0)
+        median = np.nanmedian(together, axis=0)
     minutes = sessions[0].minutes[:rows]
     band = "lowest to highest" if few else "quartiles"
     axes.fill_between(minutes, low, high, color=colour, alpha=0.15, linewidth=0, label=band)
-    axes.plot(minutes, np.median(together, axis=0), color=style.BLACK, linewidth=2.2, label="median")
+    axes.plot(minutes, median, color=style.BLACK, linewidth=2.2, label="median")

@@ -11,7 +11,7 @@ from daydreamer.report import style
 from daydreamer.report.figures import Missing
 from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.dreams import REWARD, Dream
-from daydreamer.telemetry.predictions import PredictionErrors, error_ratio
+from daydreamer.telemetry.predictions import PredictionErrors, error_ratio, judged_keys
 from daydreamer.telemetry.session_telemetry import PREDICTION_HORIZON_S
 
 LARGEST_RATIO = 2.0
@@ -105,7 +105,7 @@ def _elements(values: np.ndarray) -> np.ndarray:
 def _predictions(history: SessionHistory) -> PredictionErrors:
     """The errors of the dreams that were read, at the horizon that predictions are judged at."""
     step = max(1, history.session.spec.steps(PREDICTION_HORIZON_S)) - 1
-    keys = [key for key in history.session.spec.observation if all(key in dream.error for dream in history.dreams)]
+    keys = [key for key in judged_keys(history.session) if all(key in dream.error for dream in history.dreams)]
     error, unchanged = (
         {
             key: np.array([of(dream)[key][min(step, dream.horizon_steps - 1)] for dream in history.dreams])
@@ -119,7 +119,7 @@ def _predictions(history: SessionHistory) -> PredictionErrors:
 
 def _error_ratio(history: SessionHistory, dream: Dream) -> np.ndarray:
     """`[H]`, see `error_ratio`; NaN where nothing changed."""
-    keys = [key for key in history.session.spec.observation if key in dream.error]
+    keys = [key for key in judged_keys(history.session) if key in dream.error]
     ratio = error_ratio(*({key: each[key] for key in keys} for each in (dream.error, dream.unchanged_error)))
     return np.full(dream.horizon_steps, np.nan) if ratio is None else ratio
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +23,10 @@ SMOOTHED_ROWS = 6
 
 TERMS_IN_A_ROW = 6
 """Of the legend."""
+
+
+MOST_KINDS = 30
+"""Of events, in one picture; a session's own are fewer."""
 
 
 class Missing(Exception):
@@ -105,7 +111,8 @@ def safety(history: SessionHistory) -> Figure:
     if not len(history.steps):
         raise Missing("No steps were logged.")
     names = list(history.safety_counts)
-    kinds = list(dict.fromkeys(event["kind"] for event in history.telemetry.events))
+    counts = collections.Counter(event["kind"] for event in history.telemetry.events)
+    kinds = [kind for kind, _ in counts.most_common(MOST_KINDS)]
     if not names and not kinds:
         raise Missing("No command was touched by safety and no event was recorded.")
     figure, ((flags,), (events,)) = style.new_figure(

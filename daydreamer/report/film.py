@@ -12,6 +12,7 @@ from daydreamer.report import style
 from daydreamer.report.figures import Missing
 from daydreamer.report.history import SessionHistory
 from daydreamer.robots.portrayal import portray
+from daydreamer.telemetry.quantities import known_mean
 
 MINUTES = (5.0, 20.0, 40.0, 60.0)
 """Moments of an hour, whatever the robot does then. A shorter session is shown at its quarters."""
@@ -97,9 +98,9 @@ def _caption(history: SessionHistory, rows: np.ndarray) -> str:
     headline = ""
     if history.figures:  # one fits beside the reward
         figure, values = history.figures[0]
-        mean = values[rows].mean()
+        mean = float(known_mean(values[rows]))
         headline = f", {figure.amount(mean) if figure.unit else f'{figure.number(mean)} {figure.label}'}"
-    return f"minute {minute:.1f}: reward {history.reward[rows].mean():.1f}{headline}"
+    return f"minute {minute:.1f}: reward {known_mean(history.reward[rows]):.1f}{headline}"
 
 
 def _frame(history: SessionHistory, step: int, width_px: int) -> Image.Image:
@@ -121,6 +122,8 @@ def draw_robot(skeleton_m: Mapping[str, np.ndarray], width_px: int) -> Image.Ima
     draw = ImageDraw.Draw(image)
     draw.polygon(pixels(_GROUND_M), fill="#eeeeee")
     for name, points in skeleton_m.items():
+        if not np.isfinite(points).all():
+            continue
         if name == "trunk_top":  # solid, so that it can be told from the belly
             draw.polygon(pixels(points), fill="#777777")
         draw.line(pixels(points), fill=_colour(name), width=round(0.012 * scale), joint="curve")

@@ -21,6 +21,9 @@ from daydreamer.telemetry.session_telemetry import SessionTelemetry, TelemetryRe
 LOCKSTEP = "lockstep"
 """The writer of metrics of `daydreamer train`; a live session has one for each process."""
 
+SET_BACK_S = 60.0
+"""From there on events stand at a wrong minute; a clock that is steered moves by less."""
+
 DREAMS = 40
 """So many dreams, spread over the session, show how the error falls; an hour has 360."""
 
@@ -53,18 +56,24 @@ class SessionHistory:
     @property
     def is_live(self) -> bool:
         """Whether it ran in real time; in lock-step there is nothing to be late for."""
-        return not (self.session.metrics / LOCKSTEP).is_dir()
+        return not (self.session.metrics / LOCKSTEP).is_dir() and self.session.record.teacher != "imported"
 
     @functools.cached_property
     def reward(self) -> np.ndarray:
         """`[steps]`, by which results are compared."""
-        compared = of_columns(self.steps, self.session.presentation.compared_reward)
+        compared = self._compared_reward
         return self.steps.reward if compared is None else compared
 
     @functools.cached_property
     def has_compared_reward(self) -> bool:
         """Whether `reward` is the one that the task is compared by, and not only in its place."""
-        return of_columns(self.steps, self.session.presentation.compared_reward) is not None
+        return self._compared_reward is not None
+
+    @functools.cached_property
+    def _compared_reward(self) -> np.ndarray | None:
+        """None where it was not logged, or only as NaN, as in what was imported."""
+        compared = of_columns(self.steps, self.session.presentation.compared_reward)
+        return None if compared is None or np.isnan(compared).all() else compared
 
     @functools.cached_property
     def figures(self) -> list[tuple[Figure, np.ndarray]]:
@@ -102,7 +111,12 @@ class SessionHistory:
         """When an event happened, in robot time."""
         if not len(self.steps):
             return 0.0
-        return float(np.interp(event["wall_s"], self.steps.wall_ns * 1e-9, self.steps.robot_s)) / 60.0
+        return float(np.interp(event["wall_s"], self._wall_s, self.steps.robot_s)) / 60.0
+
+    @functools.cached_property
+    def _wall_s(self) -> np.ndarray:
+        """`[steps]`, without what it says after it was set back, until it is where it was."""
+        return np.maximum.accumulate(self.steps.wall_ns * 1e-9)
 
 
 def read_history(session: Session) -> SessionHistory:
@@ -125,4 +139,10 @@ def read_history(session: Session) -> SessionHistory:
         except UserError as error:
             problems.append(str(error))
     steps = read_columns(session, images=False, problems=problems)
+    back_s = float((np.maximum.accumulate(steps.wall_ns) - steps.wall_ns).max(initial=0) * 1e-9)
+    if back_s > SET_BACK_S:
+        problems.append(
+            f"The clock was set back by {back_s:.0f} s in the middle of the session, so that events and curves may "
+            "stand at a wrong minute. Let the machine set its clock before it drives a robot (chrony, or a battery)."
+        )
     return SessionHistory(session, telemetry, steps, dreams, judge(telemetry), list(dict.fromkeys(problems)))

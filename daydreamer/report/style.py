@@ -9,6 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from daydreamer.telemetry.quantities import known_mean
 
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
@@ -35,14 +38,33 @@ def new_figure(rows: int = 1, columns: int = 1, height_in: float = 3.2, **option
 
 def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
+    _set_no_formulas(figure)
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
 def to_svg(figure: Figure) -> bytes:
     buffer = io.BytesIO()
+    _set_no_formulas(figure)
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _set_no_formulas(figure: Figure) -> None:
+    """Texts are shown as they are: names of sessions and kinds of events may be anybody's.
+
+    But for the powers of ten along a logarithmic axis, which are matplotlib's own.
+    """
+    powers = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in (*axis.get_majorticklabels(), *axis.get_minorticklabels())
+        if axis.get_scale() == "log"
+    }
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in powers:
+            text.set_parse_math(False)
 
 
 ENCODERS: Mapping[str, Callable[[Figure], bytes]] = {".png": to_png, ".svg": to_svg}
@@ -76,12 +98,16 @@ def level(axes: Axes, value: float, name: str) -> None:
 def block_means(values: np.ndarray, rows: int) -> np.ndarray:
     """Means of consecutive blocks of `rows` along the first axis; a rest is left out."""
     blocks = len(values) // rows
-    return values[: blocks * rows].reshape(blocks, rows, *values.shape[1:]).mean(axis=1)
+    return known_mean(values[: blocks * rows].reshape(blocks, rows, *values.shape[1:]), axis=1)
 
 
 def running_means(values: np.ndarray, count: int) -> np.ndarray:
-    """Mean of the last `count` values at each one; of fewer at the beginning."""
-    sums = np.cumsum(np.concatenate(((0.0,), values)))
+    """Mean of the last `count` values at each one; of fewer at the beginning, and without those that are no numbers."""
+    known = np.isfinite(values)
     ends = np.arange(1, len(values) + 1)
     begins = np.maximum(0, ends - count)
-    return (sums[ends] - sums[begins]) / (ends - begins)
+    sums, counts = (
+        np.cumsum(np.concatenate(((0.0,), each))) for each in (np.where(known, values, 0.0), known.astype(float))
+    )
+    several = counts[ends] - counts[begins]
+    return np.where(several > 0, (sums[ends] - sums[begins]) / np.maximum(several, 1.0), np.nan)

@@ -8,7 +8,7 @@ import numpy as np
 
 from daydreamer.report.history import SessionHistory
 from daydreamer.telemetry.interventions import TEACHER, interventions_in
-from daydreamer.telemetry.quantities import of_columns
+from daydreamer.telemetry.quantities import known_mean, of_columns
 from daydreamer.telemetry.rules.model import POOR_RATIO
 from daydreamer.texts import counted, printable_line
 
@@ -76,15 +76,15 @@ def _learned(history: SessionHistory) -> list[str]:
     rows = min(round(COMPARED_S * history.session.spec.control_rate_hz), len(history.steps) // 2)
     if rows:
         minutes = rows * history.session.spec.control_period_s / 60
-        first, last = history.reward[:rows].mean(), history.reward[-rows:].mean()
+        first, last = (float(known_mean(part)) for part in (history.reward[:rows], history.reward[-rows:]))
         change = "hardly changed" if abs(last - first) <= HARDLY * abs(first) else "rose" if last > first else "fell"
         sentences.append(
-            f"The mean reward per step {change}: from {first:.2f} in the first {minutes:.1f} minutes to {last:.2f} in "
-            "the last."
+            f"The mean reward per step {change}: from {_number(first)} in the first {minutes:.1f} minutes to "
+            f"{_number(last)} in the last."
         )
         for figure, values in history.figures:
             subject = f"it {figure.did}" if figure.did else f"the {figure.name} was"
-            mean = figure.amount(values[-rows:].mean())
+            mean = figure.amount(float(known_mean(values[-rows:])))
             sentences.append(f"In the last {minutes:.1f} minutes {subject} {mean} on average.")
     ratio = history.telemetry.predictions.last(COMPARED_S).ratio
     if ratio is not None:
@@ -94,6 +94,11 @@ def _learned(history: SessionHistory) -> list[str]:
             f"second ahead its error was {ratio:.0%} of that of guessing that nothing changes."
         )
     return sentences
+
+
+def _number(reward: float) -> str:
+    """With two digits that say something: what is paid once an episode is little a step."""
+    return f"{reward:.2g}" if 0.0 < abs(reward) < 0.1 else f"{reward:.2f}"
 
 
 def _who_intervened(history: SessionHistory) -> str:

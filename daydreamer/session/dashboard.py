@@ -12,7 +12,7 @@ import msgspec
 
 from daydreamer.session.directory import Session
 from daydreamer.session.status import STATUS_BYTES, ProcessIdentity
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import read_file, remove_file
 from daydreamer.texts import decode_json
 
@@ -31,10 +31,14 @@ def announce_dashboard(session: Session, url: str) -> Iterator[None]:
     """Says that this process shows the session at `url` until the end of the block; only to the owner of the session.
 
     The address holds what lets one look.
+
+    Raises:
+      UserError: it cannot be written.
     """
     place = _place(session)
     announcement = _Announcement(url=url, process=ProcessIdentity.of_this_process())
-    write_atomically(place, msgspec.json.encode(announcement), durable=False)
+    with writing("Where the dashboard is", place):
+        write_atomically(place, msgspec.json.encode(announcement), durable=False)
     try:
         yield
     finally:

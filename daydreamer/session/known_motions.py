@@ -13,7 +13,7 @@ from daydreamer.contract.motions import KnownMotion
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.spec import RobotSpec
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
 
@@ -68,7 +68,8 @@ def hand_down(learned: Session, session: Session) -> None:
 
 
 def _write(session: Session, motions: tuple[KnownMotion, ...]) -> None:
-    write_atomically(session.known_motions, seal_json(msgspec.json.encode(_File(motions))))
+    with writing("What gets the robot up", session.known_motions):
+        write_atomically(session.known_motions, seal_json(msgspec.json.encode(_File(motions))))
 
 
 class KnownMotions:
@@ -101,7 +102,7 @@ class KnownMotions:
             return
         try:
             _write(self._session, motions)
-        except (OSError, UserError) as error:
+        except UserError as error:
             if not self._failed:
                 logging.error("%s; a restart would forget how the robot gets up.", error)
             self._failed = True

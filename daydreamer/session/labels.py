@@ -12,7 +12,7 @@ from msgspec import Meta
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
 from daydreamer.session.parentage import Amount
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import make_folder, read_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
 
@@ -66,8 +66,6 @@ def write_labels(session: Session, camera: str, labels: Mapping[StepName, bool])
     """
     path = labels_path(session, camera)
     file = _File(tuple(_Label(life, sequence, success) for (life, sequence), success in sorted(labels.items())))
-    try:
+    with writing("What was said", path):
         make_folder(session.labels)
         write_atomically(path, seal_json(msgspec.json.encode(file)))
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}); free some space, or check the disk.") from error

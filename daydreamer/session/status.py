@@ -20,7 +20,7 @@ from daydreamer.experience.tail import last_sequence
 from daydreamer.session.demonstrated import Demonstrated, Recorded
 from daydreamer.session.directory import Session
 from daydreamer.session.parentage import Parentage
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import list_folder, read_file, remove_file
 from daydreamer.texts import decode_json, seal_json, unseal_json
 from daydreamer.timing import LatencySummary
@@ -326,13 +326,9 @@ class StatusWriter:
         typed.pid, typed.boot_id = own.pid, own.boot_id
         typed.process_start, typed.pid_namespace = own.process_start, own.pid_namespace
         typed.heartbeat_wall_s, typed.heartbeat_steady_s = time.time(), time.monotonic()
-        try:
+        with writing("The status", self._path):
             # Not synced: it is out of date after a power loss anyway.
             write_atomically(self._path, seal_json(msgspec.json.encode(typed)), durable=False)
-        except OSError as error:
-            raise UserError(
-                f"The status cannot be written to {self._path} ({error.strerror}); free some space or check the disk."
-            ) from error
 
     def attempt(self, status: ProcessStatus | Mapping[str, Any]) -> None:
         """As `write`, but a disk that does not take it is complained about on stderr and no reason to end."""

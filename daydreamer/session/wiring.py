@@ -8,7 +8,7 @@ import msgspec
 
 from daydreamer.errors import UserError
 from daydreamer.session.directory import Session
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import read_file
 from daydreamer.texts import decode_json
 
@@ -84,7 +84,8 @@ _CURE = "remove it to say anew, with what the actor is started, how the robot is
 
 def write_wiring(session: Session, wiring: Wiring) -> None:
     """Raises UserError if it cannot be written."""
-    write_atomically(session.wiring, msgspec.json.encode(wiring))
+    with writing("How the robot is driven", session.wiring):
+        write_atomically(session.wiring, msgspec.json.encode(wiring))
 
 
 def keep_wiring(session: Session, wiring: Wiring) -> None:

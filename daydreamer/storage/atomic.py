@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from daydreamer.errors import UserError
 from daydreamer.storage.files import FILE_MODE, open_file, remove_file, rename_file
 
 
@@ -34,6 +35,24 @@ def write_atomically(path: Path, content: bytes, durable: bool = True, mode: int
         raise
     if durable:
         fsync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def writing(what: str, path: Path) -> Iterator[None]:
+    """A block that writes something of a session's.
+
+    Args:
+      what: begins a sentence, as 'The status'.
+
+    Raises:
+      UserError: the disk failed.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{what} cannot be written to {path} ({error.strerror}); free some space or check the disk."
+        ) from error
 
 
 def write_anywhere(path: Path, content: bytes, mode: int = 0o644) -> None:

@@ -17,7 +17,7 @@ import safetensors.numpy
 
 from daydreamer.errors import UserError
 from daydreamer.spec import MOST_HZ, RobotSpec
-from daydreamer.storage.atomic import write_atomically
+from daydreamer.storage.atomic import write_atomically, writing
 from daydreamer.storage.files import file_size, make_folder, numbered_files, read_file, remove_file
 from daydreamer.storage.tensors import decode_metadata, read_tensors
 
@@ -108,13 +108,17 @@ class Dream:
     def check_spec(self, spec: RobotSpec) -> None:
         """Raises ValueError for the prediction of another robot, or of a part of this one; images may be gone."""
         shapes = {key: space.shape for key, space in spec.observation.items()} | {REWARD: ()}
+        in_bytes = {key for key, space in spec.observation.items() if space.dtype == "uint8"}
         for key in (REWARD, *(key for key, space in spec.observation.items() if not space.is_image)):
             if key not in self.truth or key not in self.error:
                 raise ValueError(f"{key} is missing")
         for name in _ARRAYS:
             for key, values in getattr(self, name).items():
-                if key not in shapes or (name in ("truth", "prediction") and values.shape[1:] != shapes[key]):
+                shown = name in ("truth", "prediction")
+                if key not in shapes or (shown and values.shape[1:] != shapes[key]):
                     raise ValueError(f"{name} of {key} is not of this robot")
+                if (values.dtype == np.uint8) != (shown and key in in_bytes) or values.dtype.kind not in "uif":
+                    raise ValueError(f"{name} of {key} is of type {values.dtype}")
         if not self.error.keys() - {REWARD} or self.control_rate_hz != spec.control_rate_hz:
             raise ValueError("it is not of this robot")
 
@@ -149,17 +153,13 @@ class DreamWriter:
         for name in _ARRAYS:
             tensors |= {f"{name}/{key}": values for key, values in getattr(dream, name).items()}
         images = {name: tensors.pop(name) for name in list(tensors) if tensors[name].dtype == np.uint8}
-        try:
+        with writing("A prediction", path):
             make_folder(self._directory)
             if images:
                 # Images first: a reader that sees a dream sees all of it.
                 write_atomically(_images_path(path), safetensors.numpy.save(images), durable=False)
                 self._prune_images()
             write_atomically(path, safetensors.numpy.save(tensors, metadata=_metadata(dream)), durable=False)
-        except OSError as error:
-            raise UserError(
-                f"A prediction cannot be written to {path} ({error.strerror}); free some space or check the disk."
-            ) from error
         return path
 
     def _prune_images(self) -> None:

@@ -8,8 +8,20 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from daydreamer.session.directory import Session
+
 SMALLEST = 1e-6
 """Errors below this are none: of an observation that never changes nothing can be told."""
+
+
+def judged_keys(session: Session) -> list[str]:
+    """What a session's model is judged by: all that is observed, but for images that it does not learn to draw.
+
+    What a model knows of an image that is drawn for the eye only it need not be able to draw.
+    """
+    observed = session.spec.observation
+    drawn = session.config.model.image_loss == "pixels"
+    return [key for key, space in observed.items() if drawn or not space.is_image] or list(observed)
 
 
 def error_ratio(error: Mapping[str, ArrayLike], unchanged: Mapping[str, ArrayLike]) -> np.ndarray | None:

@@ -52,7 +52,8 @@ def occurs(occurrence: Occurrence, values: np.ndarray) -> np.ndarray:
     happens, armed = np.zeros(values.shape, bool), np.zeros(values.shape[1:], bool)
     for step, value in enumerate(sign * values):
         happens[step] = armed & (value < to)
-        armed = (value > start) | (armed & (value >= to))
+        # What is not known changes nothing.
+        armed = (value > start) | (armed & ~(value < to))
     return happens
 
 
@@ -72,3 +73,11 @@ def recent_figures(presentation: Presentation, recent: Mapping[str, float]) -> d
 def occurrence_times_s(occurrence: Occurrence, robot_s: np.ndarray, values: np.ndarray) -> list[float]:
     """When something happened, of the robot times `[steps]` at which its quantity was `values` `[steps]`."""
     return robot_s[occurs(occurrence, values)].tolist()
+
+
+def known_mean(values: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Mean without what is no number; NaN where nothing is one."""
+    known = np.isfinite(values)
+    several = known.sum(axis)
+    total = np.where(known, values, 0.0).sum(axis)
+    return np.where(several > 0, total / np.maximum(several, 1), np.nan)

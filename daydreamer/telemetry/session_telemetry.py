@@ -15,15 +15,15 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.session.status import read_status
 from daydreamer.telemetry.accounts import find_losses, read_claims
-from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns
-from daydreamer.telemetry.predictions import PredictionErrors
+from daydreamer.telemetry.columns import StepColumns, read_columns, to_columns, without_images
+from daydreamer.telemetry.predictions import PredictionErrors, judged_keys
 from daydreamer.telemetry.scalars import ScalarReader, Scalars
 
 RECENT_S = 120.0
 """Span of the recent steps: long enough for a fall and a rescue, short enough to tell what is the matter now."""
 
-RECENT_BYTES = 16 << 20
-"""With images fewer steps are looked at, so that this can be done every few seconds."""
+RECENT_IMAGE_BYTES = 16 << 20
+"""Of images fewer steps are looked at, so that this can be done every few seconds."""
 
 CLOCK_TAG = "actor/reward"
 """Written by every actor, with environment steps for steps: it says what robot time it was at a wall time."""
@@ -60,7 +60,8 @@ class SessionTelemetry:
       status: see `SessionStatus`, as plain values.
       events: see `EventTail`; all of them.
       scalars: see `ScalarReader`.
-      recent: the last `RECENT_S` of logged steps.
+      recent: the last `RECENT_S` of logged steps, without images.
+      recent_images: by camera, of the last steps `[steps, height, width, channels]`; `RECENT_IMAGE_BYTES` at most.
       problems: what could not be read, one sentence each.
     """
 
@@ -69,6 +70,7 @@ class SessionTelemetry:
     events: list[dict[str, Any]]
     scalars: Mapping[str, Scalars]
     recent: StepColumns
+    recent_images: Mapping[str, np.ndarray]
     problems: tuple[str, ...]
 
     def series(self, tag: str) -> Series:
@@ -77,19 +79,16 @@ class SessionTelemetry:
         if scalars is None or clock is None:
             return Series(np.zeros(0), np.zeros(0))
         finite = np.isfinite(scalars.value)
-        steps = np.interp(scalars.wall_s[finite], clock.wall_s, clock.step)
+        # A clock that was set back says nothing new until it is where it was.
+        steps = np.interp(scalars.wall_s[finite], np.maximum.accumulate(clock.wall_s), clock.step)
         return Series(steps * self.session.spec.control_period_s, scalars.value[finite])
 
     @functools.cached_property
     def predictions(self) -> PredictionErrors:
-        """How far the model's open-loop predictions were off, `PREDICTION_HORIZON_S` ahead, while the session learned.
-
-        Images that are drawn for the eye only do not count: what the model knows of them it need not be able to draw.
-        """
+        """How far the model's predictions were off, open-loop, `PREDICTION_HORIZON_S` ahead, while it learned."""
         errors: dict[str, Series] = {}
         guesses: dict[str, Series] = {}
-        drawn = self.session.config.model.image_loss == "pixels"
-        for key in (key for key, space in self.session.spec.observation.items() if drawn or not space.is_image):
+        for key in judged_keys(self.session):
             error, guess = (self._dreamed(group, key) for group in ("dream", "dream_unchanged"))
             if len(error) and len(error) == len(guess):
                 errors[key], guesses[key] = error, guess
@@ -130,11 +129,12 @@ class TelemetryReader:
         status = read_status(session)
         scalars = self.scalars.read()
         problems = [*status["problems"], *self.scalars.problems.values()]
+        recent, images = to_columns([], without_images(session.spec)), {}
         try:
-            recent = read_columns(session, _recent_steps(session), problems=problems)
+            recent = read_columns(session, session.spec.steps(RECENT_S), images=False, problems=problems)
+            images = _recent_images(session)
         except UserError as error:
             problems.append(str(error))
-            recent = to_columns([], session.spec)
         try:
             self._events = [*self._events, *self._event_tail.read()]
         except UserError as error:
@@ -144,7 +144,7 @@ class TelemetryReader:
             problems.append(f"{session.events} ends in {self._event_tail.torn_bytes} bytes of an event.")
         logged = {int(life): last for life, last in status["last_logged_sequence"].items()}
         problems += find_losses(session, claims, logged)
-        return SessionTelemetry(session, status, self._events, scalars, recent, tuple(problems))
+        return SessionTelemetry(session, status, self._events, scalars, recent, images, tuple(problems))
 
 
 def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -158,6 +158,10 @@ def _unreadable(session: Session, events: Sequence[Mapping[str, Any]]) -> Iterat
         )
 
 
-def _recent_steps(session: Session) -> int:
-    step_bytes = sum(space.size * np.dtype(space.dtype).itemsize for space in session.spec.observation.values())
-    return min(round(RECENT_S * session.spec.control_rate_hz), RECENT_BYTES // max(1, step_bytes))
+def _recent_images(session: Session) -> dict[str, np.ndarray]:
+    sizes = {key: space.size for key, space in session.spec.observation.items() if space.is_image}
+    if not sizes:
+        return {}
+    steps = min(session.spec.steps(RECENT_S), max(1, RECENT_IMAGE_BYTES // sum(sizes.values())))
+    observation = read_columns(session, steps).observation
+    return {key: observation[key] for key in sizes}

@@ -56,7 +56,7 @@ class Access:
         return None
 
     def knows(self, token: str | None) -> bool:
-        return token is not None and hmac.compare_digest(token.encode(), self.token.encode())
+        return token is not None and hmac.compare_digest(token.encode(errors="replace"), self.token.encode())
 
     def _is_own(self, host: str) -> bool:
         # The port does not matter: it is another one behind `ssh -L`, and who rebinds a name cannot choose the name.

@@ -30,9 +30,16 @@ class RobotClock:
                 before_s = (int(steps.sequence[first]) + 1) * self._period_s
                 self._life_begin_s[int(life)] = float(steps.robot_s[first]) - before_s
         stride = max(1, round(1.0 / self._period_s))
-        self._wall_s += (steps.wall_ns[::stride] * 1e-9).tolist()
+        # A clock that was set back says nothing new until it is where it was.
+        latest_s = self._wall_s[-1] if self._wall_s else 0.0
+        self._wall_s += np.maximum.accumulate(np.maximum(steps.wall_ns[::stride] * 1e-9, latest_s)).tolist()
         self._robot_s += steps.robot_s[::stride].tolist()
         self.now_s = float(steps.robot_s[-1])
+
+    @property
+    def newest_life(self) -> int:
+        """The newest actor life of which something has been read; 0 if nothing has."""
+        return max(self._life_begin_s, default=0)
 
     def of_step(self, actor_life: int, sequence: int) -> float | None:
         """None while nothing of that life has been read."""

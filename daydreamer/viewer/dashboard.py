@@ -18,6 +18,7 @@ from daydreamer.session.directory import Session
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.advice import Advice, judge
+from daydreamer.telemetry.columns import StepColumns
 from daydreamer.telemetry.health import read_health
 from daydreamer.telemetry.session_telemetry import TelemetryReader
 from daydreamer.viewer.canvas import Canvas, hand_out
@@ -69,6 +70,7 @@ class Dashboard:
         self._scalars = ScalarFeed(self._telemetry.scalars, self._canvas, self._clock)
         self._events = EventFeed(session, self._canvas, self._clock)
         self._advice: list[Advice] = []
+        self._complaint = ""
         self._milestones: dict[str, float] = {}
         self._values: dict[str, float] = {}
         self._schedules = {name: Schedule(period_s, at_once=True) for name, period_s in PERIODS_S.items()}
@@ -100,7 +102,7 @@ class Dashboard:
 
     def update(self) -> bool:
         """One look at the session; whether there may be more to take in at once."""
-        steps = self._experience.update()
+        steps = self._look_at_experience()
         self._dreams.update()
         behind = steps is not None and len(steps) == BLOCK_STEPS
         if steps is not None:
@@ -121,6 +123,18 @@ class Dashboard:
             readings = read_health(read_status(self._session), self._session, self._values)
             self._canvas.picture("health/card", self._clock.now_s, health(readings, self._advice))
         return False
+
+    def _look_at_experience(self) -> StepColumns | None:
+        """A block of steps, if there is one; a log that cannot be read now must not hide all else."""
+        try:
+            steps = self._experience.update()
+        except UserError as error:
+            if str(error) != self._complaint:
+                logging.warning("%s", error)
+            self._complaint = str(error)
+            return None
+        self._complaint = ""
+        return steps
 
     def close(self) -> None:
         """Completes the recording."""

@@ -18,8 +18,8 @@ from daydreamer.session.directory import Session
 from daydreamer.session.events import EventTail
 from daydreamer.spec import RobotSpec
 from daydreamer.telemetry.columns import StepColumns, to_columns
-from daydreamer.telemetry.dreams import REWARD, Dream, list_dreams, read_dream
-from daydreamer.telemetry.predictions import error_ratio
+from daydreamer.telemetry.dreams import Dream, list_dreams, read_dream
+from daydreamer.telemetry.predictions import error_ratio, judged_keys
 from daydreamer.telemetry.quantities import is_known, known_figures, of_columns
 from daydreamer.telemetry.scalars import ScalarReader
 from daydreamer.viewer.canvas import Canvas
@@ -203,7 +203,7 @@ class DreamFeed:
         self._clock = clock
         self._portrayal = portrayal
         self._plots = plots
-        self._scale = ErrorScale()
+        self._scale = ErrorScale(judged_keys(session))
         self._done: set[Path] = set()
         self._lines = 0
         self._newest: collections.deque[tuple[float, Dream]] = collections.deque(maxlen=400)
@@ -224,10 +224,11 @@ class DreamFeed:
                 self._done.add(path)
                 continue
             begin_s = self._clock.of_step(dream.actor_life, dream.first_sequence)
-            if begin_s is None:
+            if begin_s is None and dream.actor_life > self._clock.newest_life:
                 return  # its steps have not been read yet
             self._done.add(path)
-            self._add(dream, begin_s)
+            if begin_s is not None:  # else the log of that life is gone
+                self._add(dream, begin_s)
 
     def at(self, robot_s: float) -> tuple[Dream, int] | None:
         """The newest dream whose end had come by then, and the row of it that its endless repetition shows."""
@@ -262,17 +263,21 @@ class ErrorScale:
     Of the session, because of a single moment it may be next to nothing: a robot at rest is predicted perfectly so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Sequence[str]):
+        """`keys` are those of the observations that count."""
+        self._keys = tuple(keys)
         self._squares: dict[str, float] = {}
         self._dreams = 0
 
     def ratio(self, dream: Dream) -> np.ndarray:
         """Error `[horizon]`, see `error_ratio`, at most `SHOWN_RATIO`; takes the dream into account."""
-        self._dreams += 1
-        for key, unchanged in dream.unchanged_error.items():
-            if key != REWARD:
-                self._squares[key] = self._squares.get(key, 0.0) + float(np.mean(np.square(unchanged)))
-        usual = {key: np.sqrt(self._squares[key] / self._dreams) for key in dream.error if key != REWARD}
+        keys = [key for key in self._keys if key in dream.error]
+        if all(np.isfinite(dream.unchanged_error[key]).all() for key in keys):
+            self._dreams += 1
+            for key in keys:
+                square = float(np.mean(np.square(dream.unchanged_error[key])))
+                self._squares[key] = self._squares.get(key, 0.0) + square
+        usual = {key: np.sqrt(self._squares[key] / self._dreams) for key in keys if key in self._squares}
         ratio = error_ratio(dream.error, usual)
         return np.minimum(np.zeros(dream.horizon_steps) if ratio is None else ratio, SHOWN_RATIO)
 

@@ -172,6 +172,14 @@ def test_what_is_no_number_has_no_part_in_a_figure():
     assert (figures["max"].tolist(), figures["mean"].tolist(), figures["std"].tolist()) == ([2, 0], [1.5, 0], [0.5, 0])
 
 
+def test_an_episode_in_which_nothing_was_a_number_has_no_part_in_what_all_come_to():
+    aggregate = lerobot_dataset._Aggregate()
+    for values in (np.full((4, 2), np.nan), np.array([[2.0, np.nan]] * 4)):
+        aggregate.add(lerobot_dataset._statistics(values), np.isfinite(values).sum(0))
+    totals = aggregate.totals()
+    assert [totals[name] for name in ("min", "max", "mean", "std")] == [[2, 0], [2, 0], [2, 0], [0, 0]]
+
+
 def test_files_that_are_full_are_followed_by_others(session, tmp_path, monkeypatch):
     monkeypatch.setattr(lerobot_dataset, "DATA_MB", 0)
     monkeypatch.setattr(lerobot_dataset, "VIDEO_MB", 0)

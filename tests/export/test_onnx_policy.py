@@ -126,3 +126,10 @@ class TestOnnx:
             said = graph(*(given[name] for name in graph.inputs))
             memory = graph.following(dict(zip(graph.outputs, said, strict=True)))
             np.testing.assert_allclose(names["act"](observation), said[0][0], atol=1e-5)
+
+
+def test_what_answers_no_number_is_no_copy_of_a_policy():
+    policy, spec = make_policy("legs")
+    graph = PolicyGraph(policy.parameters, spec, MODEL)
+    nothing = [np.full(1, np.nan, np.float32)] * len(graph.outputs)
+    assert np.isnan(largest_difference(graph, lambda arrays: nothing, steps=2))

@@ -12,6 +12,8 @@ from daydreamer.cli.label import label
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY, Measurement
 from daydreamer.doctor import examine
 from daydreamer.errors import UserError
+from daydreamer.labelling import training
+from daydreamer.labelling.episodes import read_pictures
 from daydreamer.labelling.training import read_labelled, split
 from daydreamer.models.success import Rate, read_classifier, write_classifier
 from daydreamer.robots.arm.sight import ABOVE
@@ -63,6 +65,21 @@ def test_of_episodes_that_it_has_not_learned_from_it_knows_which_pictures_show_a
     assert tested.correct.count > 0.9 * tested.correct.of
     assert tested.false_positives.count < 0.08 * tested.false_positives.of
     assert tested.missed.count < 0.25 * tested.missed.of
+
+
+def test_what_deceives_it_where_nobody_has_looked_is_counted(relabelled):
+    """As by an arm that hangs over a tray for five steps: on the robot that is paid."""
+    labelled = read_labelled([relabelled(lambda step, success: step % 14 in (0, 5, 13))])
+    pairs = labelled.pairs
+    failed = pairs.of_episodes(np.setdiff1d(pairs.episode, pairs.episode[pairs.success]))
+    deceiving = set()
+    for session, episode in (labelled.episodes[number] for number in np.unique(failed.episode)):
+        between = {episode.step(index) for index in range(6, 11)}
+        deceiving |= {picture.tobytes() for picture in read_pictures(session, ABOVE, between).values()}
+    tested = training.test(lambda first, now: now.tobytes() in deceiving, labelled, failed)
+    episodes = len(np.unique(failed.episode))
+    assert episodes > 10 and tested.false_positives == Rate(0, 3 * episodes)
+    assert tested.paid_wrongly == Rate(episodes, episodes)
 
 
 def test_it_pays_in_the_task_as_it_was_told_that_it_would(labelled, trained):

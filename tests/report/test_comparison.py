@@ -1,7 +1,9 @@
 """Sessions side by side."""
 
 import json
+import math
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,8 @@ from PIL import Image
 from daydreamer.cli.compare import compare
 from daydreamer.errors import UserError
 from daydreamer.report.comparison import read_sessions, table
+from daydreamer.report.history import read_history
+from daydreamer.report.verdict import judge_session
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure
 from daydreamer.spec import RobotSpec, Space
@@ -77,3 +81,32 @@ def test_what_cannot_be_compared_is_refused(sessions, record_session, tmp_path):
         with pytest.raises(UserError, match=words):
             compare(directories, target, as_json=False)
     assert not out.exists()
+
+
+def test_names_that_look_like_formulas_and_steps_without_a_number_are_no_matter(record_session, tmp_path, capsys):
+    def lose_one(step):
+        if step.sequence == 3000:
+            step.info["published_reward"] = step.reward = float("nan")
+
+    directories = []
+    for name in ("a$_$b", "c$\\x$d"):
+        recorder = record_session(name)
+        recorder.log(180.0, lose_one)
+        recorder.write_status()
+        directories.append(recorder.session.path)
+    compare(directories, tmp_path / "out.png", as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert all(math.isfinite(each["final_reward"]) for each in told["sessions"])
+
+
+def test_what_was_imported_is_judged_by_the_reward_that_it_has(record_session):
+    recorder = record_session()
+
+    def as_imported(step):
+        step.info = dict.fromkeys(step.info, float("nan"))
+
+    recorder.log(180.0, as_imported)
+    recorder.session.record = msgspec.structs.replace(recorder.session.record, teacher="imported")
+    history = read_history(recorder.session)
+    assert np.isfinite(history.reward).all() and not history.has_compared_reward and not history.is_live
+    assert not [sentence for sentence in judge_session(history).learned if "nan" in sentence]

@@ -132,3 +132,19 @@ def test_a_report_is_not_written_or_deleted_through_a_link(record_session, tmp_p
         report(session.path)
     assert sorted(path.name for path in outside.iterdir()) == sorted(NAMES.values())
     assert {path.read_text() for path in outside.iterdir()} == {"mine"}
+
+
+def test_a_strangers_events_and_steps_that_are_no_numbers_do_not_keep_a_report_from_being_written(record_session):
+    recorder = record_session()
+
+    def lose_some(step):
+        if step.sequence % 3 == 0:
+            step.observation["joint_position"] = np.full(12, np.nan)
+
+    recorder.log(60.0, lose_some)
+    recorder.write_status()
+    for number in range(40):
+        recorder.events.record(f"$\\x${number}", "somebody")
+    report(recorder.session.path)
+    shown, _ = pictures(recorder.session.report / "report.html")
+    assert {"film", "safety"} <= shown.keys()

@@ -162,3 +162,13 @@ def test_a_dream_of_a_part_of_the_robot_is_damage(tmp_path, make_dream, missing)
         return
     with pytest.raises(UserError, match=f"damaged .*{missing} is missing"):
         read_dream(path, spec)
+
+
+def test_a_prediction_of_another_type_is_none_of_this_robot(make_dream):
+    spec = make_task(SessionConfig()).spec
+    truth = {key: np.zeros((9, *space.shape), space.dtype) for key, space in spec.observation.items()}
+    truth["reward"] = np.zeros(9, np.float32)
+    make_dream(truth, 3).check_spec(spec)
+    in_bytes = {key: values[3:] for key, values in truth.items()} | {"joint_position": np.zeros((6, 12), np.uint8)}
+    with pytest.raises(ValueError, match="prediction of joint_position is of type uint8"):
+        make_dream(truth, 3, prediction=in_bytes).check_spec(spec)

@@ -1,8 +1,13 @@
+import msgspec
 import numpy as np
 import pytest
 
 from daydreamer.instrument.trust import trust_of
-from daydreamer.telemetry.predictions import PredictionErrors, error_ratio
+from daydreamer.presentation import Occurrence
+from daydreamer.report import style
+from daydreamer.spec import Space
+from daydreamer.telemetry.predictions import PredictionErrors, error_ratio, judged_keys
+from daydreamer.telemetry.quantities import occurs
 from daydreamer.telemetry.session_telemetry import TelemetryReader
 
 AT_REST, WALKING = 1e-3, 0.5
@@ -41,3 +46,22 @@ def test_session_and_instrument_say_the_same_of_the_same_dream(record_session, m
     recorder.write_metrics(60.0, {tag: lambda share, value=value: value for tag, value in scalars.items()})
     told = TelemetryReader(recorder.session).read().predictions.ratio
     assert told == pytest.approx(trust_of(dream, recorder.session).ratio[1.0], rel=1e-5)
+
+
+def test_an_image_that_is_not_drawn_is_no_part_of_it(record_session):
+    recorder = record_session()
+    seen = recorder.spec.observation | {"camera": Space((8, 8, 3), "uint8")}
+    spec = msgspec.structs.replace(recorder.spec, observation=seen)
+    for image_loss, judged in (("pixels", True), ("none", False)):
+        model = msgspec.structs.replace(recorder.session.config.model, image_loss=image_loss)
+        config = msgspec.structs.replace(recorder.session.config, model=model)
+        recorder.session.record = msgspec.structs.replace(recorder.session.record, config=config, robot_spec=spec)
+        assert ("camera" in judged_keys(recorder.session)) is judged
+
+
+def test_what_is_not_known_in_the_middle_of_a_fall_does_not_hide_it():
+    fell = Occurrence(did="fell", quantity="info/up_z", start=0.5, to=0.0)
+    assert occurs(fell, np.array([1.0, 0.3, np.nan, -0.5, np.nan, -0.6])).tolist() == [False] * 3 + [True] + [False] * 2
+    np.testing.assert_allclose(
+        style.running_means(np.array([1.0, np.nan, 3.0, np.nan, np.nan]), 2), [1, 1, 3, 3, np.nan]
+    )

@@ -16,9 +16,10 @@ import pytest
 
 pytest.importorskip("rerun")
 
-from daydreamer.experience.log import ExperienceWriter
+from daydreamer.experience.log import ExperienceWriter, log_path
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.telemetry.columns import to_columns
+from daydreamer.telemetry.dreams import DreamWriter
 from daydreamer.viewer.clock import RobotClock
 from daydreamer.viewer.dashboard import Dashboard
 from daydreamer.viewer.feeds import SHOWN_RATIO, ErrorScale
@@ -157,7 +158,7 @@ def test_errors_are_in_units_of_what_usually_changes(make_dream):
         errors = ({"x": np.full(3, value), "reward": np.full(3, 9.0)} for value in (error, unchanged))
         return make_dream(values, 2, **dict(zip(("error", "unchanged_error"), errors, strict=True)))
 
-    scale = ErrorScale()
+    scale = ErrorScale(["x"])
     np.testing.assert_allclose(scale.ratio(dream_with(0.2, 0.4)), 0.5)
     # A robot at rest, where the error says little, does not look like a model that is of no use.
     np.testing.assert_allclose(scale.ratio(dream_with(0.1, 0.0)), 0.1 / (0.4 / np.sqrt(2)))
@@ -181,3 +182,32 @@ def test_the_clock_stands_still_between_the_lives_of_the_actor(record_session):
     assert clock.of_wall(begin_wall_s + 1000.0) == 5.0
     clock.add(steps_of(recorder, 2, 20))
     assert clock.of_step(2, 0) == pytest.approx(5.05) and clock.now_s == 6.0
+
+
+def test_dreams_of_a_life_whose_log_is_gone_do_not_hide_the_others(
+    record_session, make_dream, print_recording, tmp_path
+):
+    recorder = record_session()
+    for _ in range(2):
+        recorder.log(10.0)
+    truth = {key: np.zeros((70, *space.shape), np.float32) for key, space in recorder.spec.observation.items()}
+    truth["reward"] = np.zeros(70, np.float32)
+    dreams = DreamWriter(recorder.session.dreams)
+    for life in (1, 2):
+        dreams.write(make_dream(truth, 20, actor_life=life))
+    log_path(recorder.session.experience, 1).unlink()
+    dashboard = Dashboard(recorder.session, 60.0, tmp_path / "recording.rrd")
+    while dashboard.update():
+        pass
+    dashboard.close()
+    assert "/dream/error/ratio" in print_recording(tmp_path / "recording.rrd")
+
+
+def test_a_log_that_cannot_be_read_hides_nothing_else(recorded, print_recording, tmp_path):
+    log_path(recorded.experience, 2).symlink_to(tmp_path / "elsewhere")
+    dashboard = Dashboard(recorded, 60.0, tmp_path / "recording.rrd")
+    while dashboard.update():
+        pass
+    dashboard.close()
+    text = print_recording(tmp_path / "recording.rrd", "-vvv")
+    assert "actor: fault error a cable came off" in text and "/health/card" in text

@@ -17,6 +17,9 @@ MOVING_DEVIATION = 0.02
 DOUBTED_S = 300.0
 """The actor repeats a remark every minute while its cause lasts."""
 
+LEAST_IMAGES = 20
+"""In a row, that are all alike to the last bit only where a camera stands still."""
+
 SATURATED_ACTION, SATURATED_SHARE = 0.97, 0.6
 """An action beyond 0.97 is at its bound. Learned gaits touch the bounds with some joints for some of the time; more
 than 60 % of all elements is bang-bang control, whose gradient through the squashing is gone."""
@@ -67,13 +70,18 @@ def sensor_constant(telemetry: SessionTelemetry) -> Advice | None:
     if not _is_moved(telemetry.recent, rows):
         return None
     constant = []
-    for key in telemetry.recent.observation.keys() - set(telemetry.session.presentation.may_be_constant):
-        if spec.observation[key].is_discrete:  # a switch may well stay as it is
+    observed = {**telemetry.recent.observation, **telemetry.recent_images}
+    seen_s = JUDGED_S
+    for key in observed.keys() - set(telemetry.session.presentation.may_be_constant):
+        values = observed[key][-rows:]
+        # A switch may well stay as it is, and of large images few are looked at.
+        if spec.observation[key].is_discrete or len(values) < LEAST_IMAGES:
             continue
-        flat = telemetry.recent.observation[key][-rows:].reshape(rows, -1)
+        flat = values.reshape(len(values), -1)
         still = np.all(flat == flat[0], axis=0)
         if still.all():
             constant.append(key)
+            seen_s = min(seen_s, len(values) * spec.control_period_s)
         elif not spec.observation[key].is_image:  # a pixel may well be black for ever
             constant += [f"{key} of {_element(telemetry, key, index)}" for index in np.flatnonzero(still)]
     if not constant:
@@ -83,7 +91,7 @@ def sensor_constant(telemetry: SessionTelemetry) -> Advice | None:
         rule="sensor_constant",
         level="bad",
         title="Sensor constant",
-        finding=f"{shown} has not changed in the last {JUDGED_S:.0f} s although the robot was moving: the sensor, its "
+        finding=f"{shown} has not changed in the last {seen_s:.0f} s although the robot was moving: the sensor, its "
         "cable or its driver has failed, or a topic is not connected.",
         cure="Stop the robot and look at the driver's output.",
     )
