@@ -50,7 +50,7 @@ def check_robot(
         ),
     ] = None,
     image_transport: Annotated[
-        str | None, typer.Option(metavar="raw|compressed", help="How the camera's pictures come.  [default: raw]")
+        str | None, typer.Option(metavar="auto|raw|compressed", help="How the camera's pictures come.  [default: auto]")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
