@@ -12,6 +12,16 @@ from daydreamer.cli.commands.options import BodyOption, Json, Overrides, RobotNa
 PASSES_ROS_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Settings of the command `check_robot`: what follows --ros-args is for its node."""
 
+CommandInterface = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="What the driver takes, as forward_position; default: what is usual for the robot."
+    ),
+]
+ImageTransport = Annotated[
+    str | None, typer.Option(metavar="auto|raw|compressed", help="How the camera's pictures come.  [default: auto]")
+]
+
 
 def robots(json: Json = False) -> None:
     """List the robots that can learn, with their tasks, twins and drivers, and what each has been tried on."""
@@ -43,15 +53,8 @@ def check_robot(
         ),
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="How long to listen first.")] = 3.0,
-    command_interface: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="What the driver takes, as forward_position; default: what is usual for the robot."
-        ),
-    ] = None,
-    image_transport: Annotated[
-        str | None, typer.Option(metavar="auto|raw|compressed", help="How the camera's pictures come.  [default: auto]")
-    ] = None,
+    command_interface: CommandInterface = None,
+    image_transport: ImageTransport = None,
     overrides: Overrides = None,
 ) -> None:
     """Find at the bench what would otherwise show at minute 40: compare a robot's driver with the robot's folder.
