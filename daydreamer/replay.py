@@ -14,11 +14,12 @@ from jax import Array
 from daydreamer.config import LearnerConfig
 from daydreamer.contract.task import Hindsight
 from daydreamer.experience.step import Step
+from daydreamer.models.requirements import LARGEST_APPEND
 from daydreamer.models.transforms import along
 from daydreamer.models.world_model import Batch, to_action_vector
 from daydreamer.spec import RobotSpec
 
-APPEND_SIZES = (16, 256, 4096)  # rows per device call; few sizes, few compilations
+APPEND_SIZES = (16, 256, LARGEST_APPEND)  # rows per device call; few sizes, few compilations
 
 HINDSIGHT = 0x41D
 """Keeps the choice of sequences that are replayed with hindsight apart from all other randomness."""
@@ -154,7 +155,10 @@ class Replay:
           ValueError: the capacity is smaller than the largest append.
         """
         if capacity < APPEND_SIZES[-1]:
-            raise ValueError(f"replay capacity {capacity} is below {APPEND_SIZES[-1]} steps")
+            raise ValueError(
+                f"the replay has room for {capacity} steps, and needs it for {APPEND_SIZES[-1]}; raise "
+                "learner.replay_bytes and learner.replay_capacity"
+            )
         self.spec = spec
         self.capacity = capacity
         self.total = 0

@@ -115,7 +115,7 @@ def test_a_step_that_does_not_follow_begins_an_episode():
 
 
 def test_capacity_below_one_append_is_refused():
-    with pytest.raises(ValueError, match="capacity 10"):
+    with pytest.raises(ValueError, match="room for 10 steps"):
         Replay(SPEC, 10)
 
 

@@ -243,7 +243,7 @@ class ActorCritic:
             total += metrics["loss/members"]
         if isinstance(behavior, ContinuedState):
             metrics["behavior/continued"] = behavior.goes_on.mean()
-            behavior = ended_dreams(behavior, imagined.last, discount, end_key)
+            behavior = ended_dreams(behavior, imagined.last, lives, discount, end_key)
         log_entropy_scale = self._next_log_entropy_scale(behavior, randomness)
         return total, behavior._replace(returns=updated, log_entropy_scale=log_entropy_scale), metrics
 

@@ -63,7 +63,9 @@ def gone_on(behavior: ContinuedState, start: LatentState, lives: Array) -> tuple
     return jax.tree.map(choose, (start, lives), (behavior.ended, jnp.ones(count)))
 
 
-def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, key: Array) -> ContinuedState:
+def ended_dreams(
+    behavior: ContinuedState, last: LatentState, lives: Array, discount: Array, key: Array
+) -> ContinuedState:
     """The state with the first of the dreams that just ended, each of which goes on as likely as its future counts.
 
     So dreams begin where the policy leads to, inside the model, as often as the discount says that it matters (the
@@ -72,11 +74,13 @@ def ended_dreams(behavior: ContinuedState, last: LatentState, discount: Array, k
 
     Args:
       last: `[starts]`.
+      lives: `[starts]`, 0 for dreams that began where an episode had ended: nothing comes after that.
       discount: `[horizon+1, starts]`, probability that each imagined state counts, given the one before.
     """
     count = len(behavior.goes_on)
     ended = jax.tree.map(lambda x: x[:count], last)
     finite = jnp.isfinite(ended.features).all(-1)
-    goes_on = finite & jax.random.bernoulli(key, jax.lax.stop_gradient(discount[1:, :count]).prod(0))
+    likely = lives[:count] * jax.lax.stop_gradient(discount[1:, :count]).prod(0)
+    goes_on = finite & jax.random.bernoulli(key, likely)
     ended = jax.tree.map(lambda x: jnp.where(along(finite, x), x, 0.0), ended)
     return behavior._replace(ended=ended, goes_on=goes_on.astype(jnp.float32))

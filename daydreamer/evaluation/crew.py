@@ -37,8 +37,7 @@ def run_trials(
       stop: asked several times a second; once it says so, the outcomes so far are all.
 
     Raises:
-      UserError: a trial cannot be run.
-      RuntimeError: a process died.
+      UserError: a trial cannot be run, or a process died.
     """
     waiting, outcomes = list(enumerate(trials)), dict[int, Outcome]()
     with _processes(min(workers, len(trials))) as idle:
@@ -47,7 +46,10 @@ def run_trials(
             while waiting and idle:
                 connection = idle.pop()
                 busy[connection], trial = waiting.pop(0)
-                connection.send(trial)
+                try:
+                    connection.send(trial)
+                except OSError as error:
+                    raise UserError(_DIED) from error
             for connection in wait(list(busy), timeout=POLL_S):
                 number = busy.pop(connection)
                 outcomes[number] = _answer(connection)
@@ -78,13 +80,14 @@ def _processes(count: int) -> Iterator[list[Any]]:
             process.join()
 
 
+_DIED = "A process in which a robot was simulated has died; if memory is short, take fewer --workers."
+
+
 def _answer(connection: Any) -> Outcome:
     try:
         answer = connection.recv()
     except EOFError as error:
-        raise RuntimeError(
-            "a process in which a robot was simulated has died; if memory is short, take fewer --workers"
-        ) from error
+        raise UserError(_DIED) from error
     if isinstance(answer, Outcome):
         return answer
     refused, text = answer

@@ -24,6 +24,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
       title: for people, with its unit.
       decimals, signed: see `Figure`.
       is_rate: events per minute, of which there may have been none.
+      is_share: of the robot's episodes, in per cent.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     decimals: int = 2
     signed: bool = False
     is_rate: bool = False
+    is_share: bool = False
 
     def number(self, value: float) -> str:
         """The value as it is written."""
@@ -66,8 +68,8 @@ def _of_task(spec: RobotSpec, presentation: Presentation) -> Iterator[Measure]:
     if compared != "reward":
         yield Measure(key=compared, title=f"reward, {presentation.compared_as}".rstrip(", "))
     yield Measure(key="reward", title="reward")
-    yield Measure(key=SUCCESSES, title="episodes that succeeded (%)", decimals=0)
-    yield Measure(key=FAILURES, title="episodes that failed (%)", decimals=0)
+    yield Measure(key=SUCCESSES, title="episodes that succeeded (%)", decimals=0, is_share=True)
+    yield Measure(key=FAILURES, title="episodes that failed (%)", decimals=0, is_share=True)
     yield from map(_of_figure, known_figures(presentation, spec))
     for occurrence in known_occurrences(spec, presentation):
         yield Measure(key=rate_key(occurrence), title=f"{occurrence.did}, per minute", is_rate=True)

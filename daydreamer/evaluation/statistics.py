@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
+import scipy.stats
 
 from daydreamer.evaluation.measures import Measure
 from daydreamer.evaluation.trial import Kind, Outcome
 
-RESAMPLES = 10_000
 INTERVAL = (
-    f"95 %, of the mean: percentile bootstrap over robots ({RESAMPLES} resamples); of something that happened to none, "
-    "below 3 in all their minutes"
+    "95 %, of the mean: Student's t over robots; of something that happened to none, below 3 in all their minutes; of "
+    "episodes that all came out alike, at most 3 through the number of robots that did not"
 )
 NONE_HAPPENED = 3.0
-"""The rate of something that has not happened in some minutes is below this through those minutes, with 95 %."""
+"""Of something that has not happened in some minutes the rate is below this through those minutes, and of robots of
+which none did something the share is below this through their number, with 95 % (Hanley and Lippman-Hand 1983)."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +83,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | tuple[None, None]:
-    """Ends of the interval in which the mean of all such robots lies with 95 %; see `INTERVAL`."""
+    """Ends of the interval in which the mean of all such robots lies with 95 % (Student 1908); see `INTERVAL`."""
     if len(values) < 2:
         return None, None
-    drawn = np.random.default_rng(0).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.percentile(np.asarray(values)[drawn].mean(axis=1), (2.5, 97.5))
-    return float(low), float(high)
+    mean = float(np.mean(values))
+    half = float(scipy.stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return mean - half, mean + half
 
 
 def group_of(outcomes: Sequence[Outcome], measures: Iterable[Measure], milestones: Iterable[str]) -> Group | None:
@@ -99,16 +101,24 @@ def group_of(outcomes: Sequence[Outcome], measures: Iterable[Measure], milestone
     for measure in measures:
         values = [outcome.values[measure.key] for outcome in done if measure.key in outcome.values]
         if values:
-            estimate = Estimate.of(values)
-            if measure.is_rate and not any(values):
-                estimate = msgspec.structs.replace(estimate, low=0.0, high=NONE_HAPPENED / logged_minutes)
-            estimates[measure.key] = estimate
+            estimates[measure.key] = _within_bounds(Estimate.of(values), measure, logged_minutes)
     return Group(
         robots=len(done),
         robot_minutes=sum(outcome.robot_minutes for outcome in done),
         measures=estimates,
         milestones={name: _reached([each.milestones_s.get(name) for each in done]) for name in milestones},
     )
+
+
+def _within_bounds(estimate: Estimate, measure: Measure, minutes: float) -> Estimate:
+    """The estimate whose interval goes no further than its quantity does, and is none of no width."""
+    low, high = estimate.low, estimate.high
+    if measure.is_rate:
+        low, high = (0.0, NONE_HAPPENED / minutes) if estimate.highest == 0.0 else (low and max(0.0, low), high)
+    elif measure.is_share and low is not None and high is not None:
+        alike = 100.0 * min(1.0, NONE_HAPPENED / estimate.robots) if estimate.lowest == estimate.highest else 0.0
+        low, high = max(0.0, low - alike), min(100.0, high + alike)
+    return msgspec.structs.replace(estimate, low=low, high=high)
 
 
 def _reached(times_s: Sequence[float | None]) -> Reached:
@@ -132,7 +142,8 @@ def differences(
         ]
         if pairs:
             estimate = Estimate.of(pairs)
-            if measure.is_rate and not any(pairs):  # nothing happened to either, which is not to say that it cannot
+            # Nothing happened to either, or the same to both, which is not to say that they cannot differ.
+            if (measure.is_rate or measure.is_share) and not any(pairs):
                 estimate = msgspec.structs.replace(estimate, low=None, high=None)
             estimates[measure.key] = estimate
     return estimates

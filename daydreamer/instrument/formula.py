@@ -42,7 +42,7 @@ _FUNCTIONS: Mapping[str, tuple[int, Callable[..., Array]]] = {
     "min": (2, jnp.minimum),
     "max": (2, jnp.maximum),
     "clip": (3, jnp.clip),
-    "where": (3, jnp.where),
+    "where": (3, lambda condition, then, otherwise: jnp.where(condition != 0.0, then, otherwise)),
 }
 """By name, with how many arguments each takes."""
 
@@ -116,7 +116,8 @@ class Formula:
             case ast.Call(func=ast.Name(id=name)):
                 return _FUNCTIONS[name][1](*operands)
             case ast.BinOp(op=operator) | ast.UnaryOp(op=operator) | ast.Compare(ops=[operator]):
-                return _OPERATORS[type(operator)](*operands)
+                # What is true is 1, so that it can be counted and subtracted.
+                return _OPERATORS[type(operator)](*operands).astype(jnp.float32)
         raise AssertionError("it was checked")
 
 

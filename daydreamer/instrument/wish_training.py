@@ -72,8 +72,15 @@ class WishTrainer:
           config: of the session.
           steps: its log.
         """
+        usual = LearnerConfig()
         self._config = config = msgspec.structs.replace(
             config,
+            # What the session was to learn, and from whom, is not what is wished for.
+            imagination_scale=usual.imagination_scale,
+            imitation_scale=usual.imitation_scale,
+            shown_scale=0.0,
+            cloning_scale=0.0,
+            plan_imitation_scale=0.0,
             imagination_horizon=HORIZON_STEPS,
             continued_share=CONTINUED_SHARE,
             actor_delay_updates=DELAY_UPDATES,

@@ -165,15 +165,16 @@ class TwinTrial:
             {name: float(signals[name][settled].mean()) for name in shown},
             {name: float(true[name][settled].mean()) for name in shown if name in true},
             {
-                each.did: 60.0 / seconds * _count(each, kept)
+                each.did: 60.0 / (len(reward[settled]) * spec.control_period_s) * _count(each, kept, settled)
                 for each in told.occurrences
                 if is_known(each.quantity, spec)
             },
         )
 
 
-def _count(occurrence: Occurrence, steps: Sequence[Step]) -> int:
-    return int(occurs(occurrence, np.array([of_step(step, occurrence.quantity) for step in steps])).sum())
+def _count(occurrence: Occurrence, steps: Sequence[Step], counted: slice) -> int:
+    """How often it happens in some of the steps; what they begin in is of those before."""
+    return int(occurs(occurrence, np.array([of_step(step, occurrence.quantity) for step in steps]))[counted].sum())
 
 
 def _spreads(attempts: Sequence[Mapping[str, float]]) -> dict[str, Spread]:

@@ -15,7 +15,7 @@ from daydreamer.errors import UserError
 from daydreamer.experience.step import Step
 from daydreamer.experience.tail import ExperienceTail
 from daydreamer.learner.agent import Agent, TrainState
-from daydreamer.learner.checkpoint import Checkpointer
+from daydreamer.learner.checkpoint import INHERITED_STEP, Checkpointer
 from daydreamer.learner.devices import choose_devices
 from daydreamer.learner.dream import OpenLoopPredictor
 from daydreamer.learner.inherited import read_inherited_experience
@@ -83,13 +83,15 @@ class Learner:
         self._device = str(devices)
         self._idle_gpus = found_gpus() if jax.default_backend() == "cpu" else 0
         self._reported_problems = 0
-        self._reported_skipped = 0
+        self._received = 0
         self._refused_steps = 0
         self._failing: set[str] = set()
         self._durable: int | None = None
         self._initialize = jax.jit(self.agent.initialize, static_argnums=0, out_shardings=devices.whole)
         self._state = self._initialize(config.seed ^ RESTART_SEED)
         self._restore()
+        self._append_to_replay = LatencyStatistics()  # of what is logged from now on
+        self._reported_skipped = int(self._state.skipped)
         self._policy_version = next_snapshot_version(session.policy) - 1
         self._attempted = int(self._state.updates) + int(self._state.skipped)
         self._fall_backs = 0
@@ -124,8 +126,8 @@ class Learner:
 
     @property
     def env_steps(self) -> int:
-        """Steps received from the log over the whole session."""
-        return self.replay.total
+        """Steps received from the log over the whole session, those that nothing can be learned from included."""
+        return self._received
 
     @property
     def inherited_share(self) -> float:
@@ -146,7 +148,8 @@ class Learner:
 
     def updates_allowed(self, env_steps: int) -> int:
         """Gradient steps, in whole dispatches, that the train ratio leaves after `env_steps` steps of the session."""
-        if env_steps < max(self._session.spec.steps(self.config.minimum_s), self.config.batch_length):
+        least_steps = self._session.spec.steps(self.config.minimum_s)
+        if env_steps < least_steps or self.replay.total < self.config.batch_length:
             return 0
         ceiling = int(env_steps * self.config.train_ratio / self.agent.replayed_per_update)
         per_dispatch = self.config.updates_per_dispatch
@@ -158,6 +161,7 @@ class Learner:
         while steps := self._tail.read(APPEND_SIZES[-1]):
             self.replay.append(self._without_damage(steps))
             count += len(steps)
+            self._received += len(steps)
             now_s = time.time()
             for step in steps[-APPEND_SIZES[0] :]:
                 # Taken from two readings of a clock that may be set back in between.
@@ -265,8 +269,8 @@ class Learner:
         return dataclasses.replace(dream, gradient_step=self._attempted)
 
     def go_back(self) -> None:
-        """Gives up what was learned since the newest checkpoint, if there is one and it is not of now."""
-        if self._checkpointer.steps and self._checkpointer.steps[-1] != int(self._state.updates):
+        """Gives up what was attempted since the newest checkpoint, if there is one."""
+        if self._checkpointer.steps:
             restored = self._checkpointer.restore(self._state, self._session.spec.hash)
             assert restored is not None, "this learner has just written it"
             self._state = jax.device_put(restored[0], self.agent.devices.whole)
@@ -340,10 +344,10 @@ class Learner:
     def _fall_back(self, reason: str) -> None:
         """Goes on from the last good checkpoint, or from the beginning if there is none, with fresh randomness.
 
-        A second time without a checkpoint in between it goes one further back, and waits twice as long before the
-        next.
+        A second time without a checkpoint in between it goes one further back, but never behind what the session began
+        with, and waits twice as long before the next.
         """
-        if self._fell_back_to is not None and self._fell_back_to in self._checkpointer.steps:
+        if self._fell_back_to != INHERITED_STEP and self._fell_back_to in self._checkpointer.steps:
             self._checkpointer.set_aside(self._fell_back_to)
         state = self._initialize(self._session.config.seed ^ RESTART_SEED)
         restored = self._checkpointer.restore(state, self._session.spec.hash)

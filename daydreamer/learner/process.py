@@ -113,7 +113,7 @@ class LearnerProcess:
             self._status.attempt(self.current("running"))
         if self._checkpoint.due() and learner.updates:
             learner.checkpoint()
-        if self._scalars.due() and learner.metrics:
+        if self._scalars.due() and learner.metrics and self._rate_start[1] < learner.updates:
             for name, value in learner.metric_values().items():
                 self._metrics.add_scalar(name, value, learner.updates)
             self._metrics.add_scalar("learner/updates_per_s", self._updates_per_s, learner.updates)

@@ -9,6 +9,10 @@ PATCH = 8
 """Side in pixels of the squares that an image is cut into."""
 
 
+LARGEST_APPEND = 4096
+"""Steps that are appended to the replay at once, which it must have room for."""
+
+
 def require_learnable(spec: RobotSpec, model: ModelConfig, learner: LearnerConfig | None = None) -> None:
     """Finds out whether networks of these settings can learn from what a robot observes.
 
@@ -24,6 +28,12 @@ def require_learnable(spec: RobotSpec, model: ModelConfig, learner: LearnerConfi
             raise ValueError(f"image '{key}' has {channels} channels and model.hues=true needs three; set it to false")
         if height % PATCH or width % PATCH:
             raise ValueError(f"image '{key}' is {height}x{width}; its sides must be multiples of {PATCH} pixels")
+    pictures = sum(height * width * channels for height, width, channels in images.values())
+    if learner and pictures * LARGEST_APPEND > learner.replay_bytes:
+        raise ValueError(
+            f"{LARGEST_APPEND} steps of these pictures take {pictures * LARGEST_APPEND:.2g} bytes, and "
+            f"learner.replay_bytes={learner.replay_bytes}; allow for more, or take smaller pictures"
+        )
     if model.image_loss == "none" and images and not model.hues:
         raise ValueError("with model.image_loss=none nothing is seen of images; set model.hues=true, too")
     if len(images) < len(spec.observation) or (images and model.hues):

@@ -55,6 +55,8 @@ def wishables(session):
     [
         ("-abs(forward_velocity_m_s + 0.3)", [0.0, -0.5]),
         ("where(up_z > 0.7, 2**3, 0) - min(up_z, 1) / 2", [7.5, -0.25]),
+        ("(up_z > 0.1) + (up_z > 0.7) - (up_z < 0.7)", [2.0, 0.0]),
+        ("-(forward_velocity_m_s > 0) + where(up_z > 0.7, 1, 0)", [1.0, -1.0]),
         ("clip(forward_velocity_m_s, -0.1, 0.1) + sqrt(max(up_z, 0.01))", [0.9, 0.5**0.5 + 0.1]),
     ],
 )
@@ -258,6 +260,22 @@ def test_in_a_model_that_is_the_world_a_policy_learns_in_dreams_what_is_wished_f
     assert toy_world.missed_by(lambda state: act(trainer.parameters, state)) < 0.5
     model = {name: value for name, value in toy_world.parameters.items() if name not in ("actor", "critic")}
     assert {name: trainer.parameters[name] for name in model} == model, "the model stays as it is"
+
+
+def test_a_wish_is_learned_whatever_the_session_was_to_learn_and_from_whom(toy_world, monkeypatch):
+    monkeypatch.setattr(wish_training, "HORIZON_STEPS", 2)  # less to compile
+    monkeypatch.setattr(wish_training, "DELAY_UPDATES", 0)
+    settings = {"imagination_scale": 0.0, "imitation_scale": 0.0, "shown_scale": 1.0, "cloning_scale": 1.0}
+    learner = msgspec.structs.replace(toy_world.learner, **settings)
+    trainer = WishTrainer(toy_world.model, toy_world.reward, toy_world.parameters, learner, toy_world.steps, seed=0)
+    usual = LearnerConfig()
+    assert trainer._config.imagination_scale == usual.imagination_scale > 0.0
+    assert trainer._config.imitation_scale == usual.imitation_scale
+    assert trainer._config.shown_scale == trainer._config.cloning_scale == 0.0
+    before = jax.tree.map(np.array, trainer.parameters["actor"])
+    trainer.train(40)
+    changed = jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max(), before, trainer.parameters["actor"]))
+    assert max(changed) > 1e-3
 
 
 def test_members_that_know_the_log_guard_what_is_learned_for_a_wish(toy_world):

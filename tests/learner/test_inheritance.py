@@ -194,6 +194,16 @@ def test_experience_is_a_share_of_each_batch_that_fades(taught, tmp_path, write_
     assert rows["is_first"][0] and rows["is_first"][len(original)]
 
 
+def test_who_falls_back_again_and_again_keeps_what_the_session_began_with(taught, tmp_path):
+    child = begin(tmp_path / "child", taught[0])
+    with contextlib.closing(Learner(child)) as learner:
+        begun = state_of(learner)
+        for _ in range(3):
+            learner._fall_back("tried")
+            assert_equal(state_of(learner).parameters, begun.parameters)
+    assert [path.name for path in child.checkpoints.iterdir()] == ["0"]
+
+
 def test_damaged_experience_is_named_and_left_out(taught, tmp_path):
     child = begin(tmp_path / "child", taught[0], WITH_EXPERIENCE)
     (block,) = child.inherited.iterdir()

@@ -83,6 +83,7 @@ def test_life_of_a_learner(tmp_path, write_steps):
         assert events == [("restored", {"gradient_step": 5, "env_steps": 107})]
         assert resumed.env_steps == len(resumed.replay) == 107
         assert resumed.updates == 5 and resumed.policy_version == 1
+        assert resumed.status("running").append_to_replay_ms.p50 is None  # of what is logged from now on
         assert_equal(parameters_of(resumed), trained)
         resumed.update()
         assert resumed.publish() == 2

@@ -224,6 +224,8 @@ def test_a_poisoned_batch_is_skipped_then_the_learner_falls_back_and_goes_on(ses
         assert_finite(learner.metric_values())
     with Watched(session) as resumed:
         assert resumed.learner.updates == attempted + 2  # the train ratio grants nothing twice
+        resumed.learner.metric_values()
+        assert resumed.kinds == ["restored"], "what was skipped before was told before"
 
 
 def test_a_second_fall_back_goes_further_back_and_the_last_one_to_the_beginning(session):
@@ -274,7 +276,7 @@ def test_steps_that_are_not_finite_are_refused_and_reported(session, write_steps
     with Watched(session) as watched:
         learner = watched.learner
         assert watched.events == [("steps_not_finite", {"refused": 3, "actor_life": 2, "sequence": 5})]
-        assert learner.env_steps == 107
+        assert learner.env_steps == 110 and len(learner.replay) == 107
         sequence = np.asarray(learner.replay.state.rows["sequence"])[100:107]
         assert sequence.tolist() == [0, 1, 2, 3, 4, 8, 9]
         # Nothing is learned from a transition over the gap.
@@ -288,7 +290,7 @@ def test_steps_whose_joints_did_not_follow_are_not_learned_from(session, write_s
 
     write_steps(session, 10, doubt)
     with Watched(session) as watched:
-        assert watched.events == [] and watched.learner.env_steps == 107
+        assert watched.events == [] and watched.learner.env_steps == 110 and len(watched.learner.replay) == 107
         rows = watched.learner.replay.state.rows
         assert np.asarray(rows["sequence"])[100:107].tolist() == [0, 1, 2, 3, 7, 8, 9]
         assert np.asarray(rows["is_first"])[100:107].tolist() == [1, 0, 0, 0, 1, 0, 0]

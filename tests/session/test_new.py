@@ -18,6 +18,10 @@ def test_what_other_settings_depend_on_is_not_set_beside_them(name):
     [
         (["model.memory=false", "model.image_loss=none", "twin.camera=true"], "nothing is seen of images"),
         (["twin.camera=true", "model.hues=true"], None),
+        (
+            ["twin.camera=true", "learner.replay_bytes=10000000"],
+            "4096 steps of these pictures take",
+        ),
     ],
 )
 def test_what_the_networks_need_of_sensors_is_known_before_there_is_a_session(tmp_path, settings, words):
