@@ -240,6 +240,7 @@ LatchingWatchdog = Literal[
     "state_lost",
     "image_stale",
     "loop_overrun",
+    "suspended",
     "over_speed",
     "over_temperature",
     "battery_low",

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 import numpy as np
+
+
+def suspended_s() -> float:
+    """Time for which the machine has been suspended since it was started: the steady clock stands still meanwhile."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 class LatencySummary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

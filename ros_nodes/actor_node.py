@@ -30,6 +30,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from daydreamer.compilation import keep_compilations
 from daydreamer.contract.task import Task
+from daydreamer.periodic import Schedule
 from daydreamer.policy.planning import run_side_by_side
 from daydreamer.robots.registry import make_task
 from daydreamer.session.directory import Session
@@ -40,6 +41,8 @@ from ros_nodes import parameters, runtime
 from ros_nodes.live_actor import LiveActor
 
 IDLE_S = 0.1
+LOOK_S = 0.2
+"""Between two looks at whether the session's twin is there, which ask the graph."""
 
 
 class ActorNode(LifecycleNode):
@@ -81,13 +84,13 @@ class ActorNode(LifecycleNode):
             waits = f"waits for you: ros2 lifecycle set {name} configure, then ros2 lifecycle set {name} activate"
             print(f"The actor {waits}. Have the robot's own emergency stop in hand.", flush=True)
             StatusWriter(self._session, "actor").attempt(ActorStatus(state="waiting", notices=[waits]))
-        starting = self._settings.autostart and not self._waits
+        starting, look = self._settings.autostart and not self._waits, Schedule(LOOK_S, at_once=True)
         try:
             while not self._stop and not self._finished(steps_in_all):
                 if self.actor is None:
                     spinner.once(IDLE_S)
                     continue
-                if starting and self.actor.ready:
+                if starting and look.due() and self.actor.ready and self.actor.is_its_twin():
                     starting = False
                     self._start_up(self.trigger_activate)
                 self.actor.tick(spinner)

@@ -273,6 +273,16 @@ def show(results: Sequence[Check], robot: str) -> None:
     console.print(f"{failed} failed." if failed else "Nothing failed.")
 
 
+def strangers(node: Node, recorder: Recorder) -> Iterator[Check]:
+    """Who else speaks for the twin: nothing is moved that may be a robot."""
+    twin = f"{node.get_namespace().rstrip('/')}/twin"
+    for record in recorder.required:
+        others = sorted({name for name in publishers_of(node, record.topic) if name != twin})
+        if others:
+            detail = f"{record.topic} is published by {', '.join(others)}, which is not the twin: stop that one first"
+            yield Check("who speaks", Verdict.FAIL, detail)
+
+
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not SHORTEST_S <= seconds <= LONGEST_S:  # false for what is not a number
@@ -309,6 +319,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         )
         listen(recorder, spinner, options.seconds, stop)
         results = Judge(node, recorder, task, config).all(options.hanging or options.move, forces_n)
+        if options.twin:
+            results += strangers(node, recorder)
         interface = options.command_interface or topics.actor_interfaces(task.embodiment.setpoint_kind)[0]
         results += check_listeners(node, task.embodiment, interface, must=options.move)
         if options.move and not isinstance(task.embodiment.limits, JointLimits):

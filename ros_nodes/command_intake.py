@@ -16,9 +16,10 @@ from daydreamer.contract.embodiment import Embodiment
 from daydreamer.contract.limits import JointLimits, TwistLimits
 from daydreamer.safety.encoder_belief import named
 from daydreamer.safety.watchdogs import beyond_limits_rad
+from daydreamer.texts import printable_line
 from ros_nodes import topics
 from ros_nodes.complaints import Complaints
-from ros_nodes.runtime import identity_of, node_of
+from ros_nodes.runtime import UNKNOWN_NAME, identity_of, node_of
 
 POSSIBLE_RAD = 0.5
 """A command farther outside the joint limits is a mistake, as degrees for radians; one nearer is brought inside."""
@@ -116,9 +117,9 @@ class CommandIntake:
     def _name(self, publisher: bytes | None) -> str:
         """The node that a publisher belongs to, as far as it is known."""
         for endpoint in self._node.get_publishers_info_by_topic(self._topic):
-            if identity_of(endpoint.endpoint_gid) == publisher:
-                return node_of(endpoint)
-        return "a publisher without a name"
+            if identity_of(endpoint.endpoint_gid) == publisher and endpoint.node_name != UNKNOWN_NAME:
+                return printable_line(node_of(endpoint))
+        return "a publisher whose name is not known yet"
 
 
 def command_of(message: Any, robot: Embodiment) -> np.ndarray | None:

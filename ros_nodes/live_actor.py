@@ -31,15 +31,16 @@ from daydreamer.scheduling import ACTOR_PRIORITY, leave_real_time, put_robot_fir
 from daydreamer.session.directory import Session
 from daydreamer.session.progress import logged_steps
 from daydreamer.session.recording import begin_log
-from daydreamer.session.status import ActorStatus, read_status
+from daydreamer.session.status import ActorStatus, has_ended, read_process_status, read_status
 from daydreamer.session.stop_latch import StopLatch
 from daydreamer.session.wiring import keep_wiring
 from daydreamer.stop_request import StopRequest
 from daydreamer.telemetry.milestones import Milestones
+from daydreamer.timing import suspended_s
 from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.diagnostics import diagnostic_array
-from ros_nodes.graph_watch import GraphWatch, why_silent
+from ros_nodes.graph_watch import GraphWatch, publishers_of, why_silent
 from ros_nodes.operator_input import KEYBOARD, OperatorInput
 from ros_nodes.parameters import ActorParameters
 from ros_nodes.robot_state import RobotState
@@ -83,7 +84,7 @@ class LiveActor:
         """
         spec, config = task.spec, session.config
         self._frozen = session.plays is not None
-        self._node, self._spec, self._stop = node, spec, stop
+        self._node, self._session, self._spec, self._stop = node, session, spec, stop
         self._ticks = 0
         self._activated = self._closed = False
         self._set_out = set_out
@@ -106,6 +107,7 @@ class LiveActor:
             self._begin_threads(stack)
             self._state.take_waiting()
             self._next_message_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S  # nobody has listened before
+            self._next_stranger_s = self._next_message_s
             self._stack = stack.pop_all()
 
     def _meet_robot(
@@ -245,6 +247,32 @@ class LiveActor:
         """Whether the robot speaks, and can be told what to do."""
         return not (self.silent_topics() or self._commands.not_ready())
 
+    def not_its_twin(self) -> str:
+        """Why what speaks here may be another robot than the session's own twin; empty if it is the twin for certain.
+
+        What sets out by itself may only ever be the twin: a driver may be running whose robot nobody has thought of.
+        """
+        status = read_process_status(self._session, "twin")
+        if status is None or status.state != "running" or has_ended(status):
+            return "the session's own twin does not run yet"
+        twin = f"{self._node.get_namespace().rstrip('/')}/twin"
+        for topic in self._state.topic_names:
+            others = sorted({name for name in publishers_of(self._node, topic) if name != twin})
+            if others:
+                return f"{topic} is published by {', '.join(others)}, which is not the session's twin"
+        return ""
+
+    def is_its_twin(self) -> bool:
+        """Whether it is, see `not_its_twin`, which is said now and then as long as it is not. Asks the graph."""
+        why = self.not_its_twin()
+        if not why:
+            return True
+        self._say("stranger", f"does not set out by itself: {why}")
+        if time.monotonic() > self._next_stranger_s:
+            self._next_stranger_s = time.monotonic() + WAITING_MESSAGE_PERIOD_S
+            print(f"Not setting out by itself: {why}. Stop that one, or set out by a resume.", flush=True)
+        return False
+
     def activate(self, by_itself: bool = False) -> bool:
         """Sets out from the measured pose; False if the robot is silent, or for the supervisor's `refusal`.
 
@@ -378,6 +406,7 @@ class LiveActor:
 
     def _answer(self, tick_s: float) -> None:
         self._operators.tick()
+        self.loop.supervisor.watchdogs.heartbeats.suspended_s = suspended_s()
         measurement = self._state.measurement()
         if tick_s - measurement.time_s > WAITING_MESSAGE_PERIOD_S:
             self._say_what_is_silent(self._state.silent_topics(tick_s - WAITING_MESSAGE_PERIOD_S))

@@ -151,6 +151,9 @@ class OperatorInput:
                     self._operators.stop_held(name, False)
 
     def _on_emergency_stop(self, message: Bool, info: Mapping[str, Any]) -> None:
+        # Where nobody knows who speaks, one who lets go would let go of another's stop.
+        if not message.data and info.get("publisher_gid") is None and self._node.count_publishers(self._stop_topic) > 1:
+            return
         # Several subscriptions may deliver it; to say the same again changes nothing.
         self._operators.stop_held(self._speaker(self._stop_topic, info), message.data)
 

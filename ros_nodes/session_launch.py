@@ -40,6 +40,7 @@ from daydreamer.processes import (
     process_environment,
     session_processes,
 )
+from daydreamer.session.progress import is_complete
 
 INTERRUPT_S = 2.0
 """After Ctrl-C the actor is gone well before."""
@@ -157,7 +158,7 @@ def start_process(process: ProcessDescription, launch: Launch, environment: dict
             parameters=parameters_of(launch),
             remappings=list(launch.drive.remappings),
             ros_arguments=list(process.ros_arguments),
-            on_exit=ends(process.name),
+            on_exit=ends(process.name, launch),
             **options,
         )
     # Not a Node action, which would add --ros-args. The robot goes on without any of these.
@@ -174,11 +175,12 @@ def keeper_ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
     return ends("keeper")(event, context) if event.returncode == USER_ERROR_STATUS else []
 
 
-def ends(name: str):
-    """What happens when a process has ended that nothing can replace."""
+def ends(name: str, launch: Launch | None = None):
+    """What happens when a process has ended that nothing can replace; `launch` where the actor completes a session."""
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        refuse_bad_end(name, event.returncode, context.is_shutdown, completes=name == "actor")
+        completes = launch is not None and name == "actor" and is_complete(launch.session, launch.minutes)
+        refuse_bad_end(name, event.returncode, context.is_shutdown, completes)
         return [] if context.is_shutdown else [Shutdown(reason=f"the {name} has ended")]
 
     return ended

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
-from daydreamer.cli.child import Child
+from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.drives import find_drive
 from daydreamer.cli.supervise import check_installation
 from daydreamer.config import Body
+from daydreamer.errors import USER_ERROR_STATUS
 from daydreamer.processes import process_environment, session_processes
 from daydreamer.session.directory import Session
 from daydreamer.session.new import configure, new_session
+from daydreamer.session.status import read_process_status
 
 
 def check_robot(
@@ -56,15 +58,36 @@ def check_robot(
     command += [*ros_arguments, "--ros-args", *find_drive(robot, body).ros_arguments]
     with tempfile.TemporaryDirectory(prefix="daydreamer-check-") as directory:
         session = new_session(Path(directory) / "session", config)
-        with _twin(session) if starts_twin else contextlib.nullcontext():
-            environment = os.environ | process_environment(session)
-            return subprocess.run(command, env=environment, check=False).returncode
+        environment = os.environ | process_environment(session)
+        if starts_twin:
+            return _check_beside_twin(session, command, environment)
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
-@contextlib.contextmanager
-def _twin(session: Session) -> Iterator[None]:
+def _check_beside_twin(session: Session, command: list[str], environment: dict[str, str]) -> int:
+    """Checks once the twin runs, and only as long as it does: what speaks without it is another robot."""
     twin = Child(next(process for process in session_processes(session) if process.name == "twin"), session)
     with twin.running_alongside():
-        yield
-        if not twin.running:
-            print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)
+        while twin.running and not _has_begun(session):
+            time.sleep(POLL_S)
+        check = subprocess.Popen(command, env=environment) if twin.running else None
+        try:
+            while check is not None and check.poll() is None and twin.running:
+                time.sleep(POLL_S)
+        except KeyboardInterrupt:  # the check has had it, too, and damps
+            assert check is not None
+            check.wait()
+            raise
+        if check is not None and check.poll() is not None and twin.running:
+            return check.returncode
+        if check is not None:
+            check.send_signal(signal.SIGINT)
+            check.wait()
+        print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)
+        return twin.exit_status or USER_ERROR_STATUS
+
+
+def _has_begun(session: Session) -> bool:
+    """Whether the twin has found nobody in its place, and speaks."""
+    status = read_process_status(session, "twin")
+    return status is not None and status.state == "running"

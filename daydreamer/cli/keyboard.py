@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import re
 import select
 import sys
@@ -154,6 +155,10 @@ class Typing:
             self._settings = termios.tcgetattr(self._descriptor)
             # Keys come one by one and unseen; Ctrl-C stays a signal. What was typed before is not meant for us.
             tty.setcbreak(self._descriptor, termios.TCSAFLUSH)
+            # Nor does Ctrl-S stop the output, and with it whoever waits to say something.
+            mode = termios.tcgetattr(self._descriptor)
+            mode[0] &= ~termios.IXON
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, mode)
             self._thread = threading.Thread(target=self._read, name="keyboard")
             self._thread.start()
             self._on_begin()
@@ -179,6 +184,36 @@ class Typing:
                     return
                 self._reader.take(keys.decode(errors="replace"), time.monotonic())
             self._reader.look(time.monotonic())
+
+
+class Voice:
+    """Says sentences on a thread of its own: a terminal whose output is stopped must not keep keys from being read.
+
+    A context manager; what has not been said at its end is given a moment.
+    """
+
+    PATIENCE_S = 1.0
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say = say
+        self._sentences: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._speak, name="voice", daemon=True)
+
+    def say(self, sentence: str) -> None:
+        """Never waits."""
+        self._sentences.put(sentence)
+
+    def __enter__(self) -> Voice:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sentences.put(None)
+        self._thread.join(self.PATIENCE_S)
+
+    def _speak(self) -> None:
+        while (sentence := self._sentences.get()) is not None:
+            self._say(sentence)
 
 
 class Keyboard(Typing):

@@ -21,7 +21,7 @@ from daydreamer.processes import ProcessDescription
 from daydreamer.scheduling import look_on
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
-from daydreamer.session.progress import logged_steps, total_steps
+from daydreamer.session.progress import is_complete
 from daydreamer.session.status import read_status
 from daydreamer.stop_request import StopRequest, run_process
 from daydreamer.telemetry.advice import Advice, judge
@@ -128,8 +128,7 @@ def main(arguments: Sequence[str], stop: StopRequest) -> None:
     end_s = time.monotonic() + OTHERS_TIMEOUT_S
     while _others_run(session) and time.monotonic() < end_s and stop.signals < 2:
         time.sleep(POLL_S)
-    complete = logged_steps(session) >= total_steps(session, minutes)
-    go_on = None if complete else session.resume_command()
+    go_on = None if is_complete(session, minutes) else session.resume_command()
     conclude(session, view.say, lambda: stop.signals > 1 or stop.parent_gone, go_on)
 
 

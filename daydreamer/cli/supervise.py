@@ -13,7 +13,7 @@ from daydreamer.actor.operator import STEER, OperatorRequest
 from daydreamer.cli.child import POLL_S, Child
 from daydreamer.cli.dashboard import dashboard_alongside
 from daydreamer.cli.keeper import LearnerKeeper
-from daydreamer.cli.keyboard import Keyboard
+from daydreamer.cli.keyboard import Keyboard, Voice
 from daydreamer.cli.narrator import PERIOD_S, Narrator, conclude
 from daydreamer.cli.progress import ProgressView
 from daydreamer.cli.terminal import Terminal
@@ -26,6 +26,7 @@ from daydreamer.processes import ProcessDescription, session_processes
 from daydreamer.session.dashboard import dashboard_url
 from daydreamer.session.directory import Session
 from daydreamer.session.events import EventLog
+from daydreamer.session.progress import is_complete
 from daydreamer.session.status import StatusWriter, WalkStatus, forget_status, read_status
 from daydreamer.stop_request import StopRequest
 
@@ -64,6 +65,7 @@ class SessionSupervisor:
         self._children = [Child(process, session) for process in processes or session_processes(session, minutes)]
         self._progress = ProgressView(Terminal(), session, minutes)
         self._narrator = Narrator(session, self._progress.say)
+        self._voice = Voice(self._progress.say)
         self._learner = next((child for child in self._children if child.name == "learner"), None)
         self._keeper = self._learner and LearnerKeeper(self._learner, session, self._record, self._progress.say)
         self._begin_s = time.monotonic()
@@ -73,7 +75,8 @@ class SessionSupervisor:
         ending = Ending.FAILED
         # The narrator, whom a busy disk may hold up, is waited for only when the robot and all else have been stopped.
         narration = periodically(self._narrator.look, PERIOD_S, "narrator")
-        with self._progress, Keyboard(self._on_request, self._progress.say, self._on_steer), narration:
+        keyboard = Keyboard(self._on_request, self._voice.say, self._on_steer)
+        with self._progress, self._voice, keyboard, narration:
             try:
                 for child in reversed(self._children):
                     self._start(child)
@@ -92,7 +95,7 @@ class SessionSupervisor:
         """Called on the keyboard's thread."""
         actor = self._children[0]
         said = request.value.replace("_", " ")
-        self._progress.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
+        self._voice.say(f"Operator: {said}." if actor.tell(request.value) else f"No actor to tell: {said}.")
 
     def _on_steer(self, key: str) -> None:
         """Called on the keyboard's thread."""
@@ -125,7 +128,7 @@ class SessionSupervisor:
         return Ending.REQUESTED
 
     def _judge_end(self, child: Child) -> Ending:
-        if child.name == "actor" and child.exit_status == 0:
+        if child.name == "actor" and child.exit_status == 0 and is_complete(self._session, self._minutes):
             return Ending.COMPLETE
         child.report_end(self._record, self._progress.say)
         return Ending.FAILED

@@ -142,14 +142,18 @@ class Learner:
         return self.config.inherited_share * max(0.0, 1.0 - self.env_steps / max(1, fade_steps))
 
     @property
+    def has_enough(self) -> bool:
+        """Whether there is a sequence to learn from, without the steps that nothing can be learned from."""
+        return self.replay.total >= self.config.batch_length
+
+    @property
     def policy_version(self) -> int:
         """Last published; 0 before the first."""
         return self._policy_version
 
     def updates_allowed(self, env_steps: int) -> int:
         """Gradient steps, in whole dispatches, that the train ratio leaves after `env_steps` steps of the session."""
-        least_steps = self._session.spec.steps(self.config.minimum_s)
-        if env_steps < least_steps or self.replay.total < self.config.batch_length:
+        if env_steps < max(self._session.spec.steps(self.config.minimum_s), self.config.batch_length):
             return 0
         ceiling = int(env_steps * self.config.train_ratio / self.agent.replayed_per_update)
         per_dispatch = self.config.updates_per_dispatch

@@ -88,7 +88,8 @@ class LearnerProcess:
         while not stop:
             if self._ingest.due():
                 learner.ingest()
-            if learner.updates_allowed(learner.env_steps) and not (self._on_cpu and self._page.opening()):
+            may_learn = learner.has_enough and learner.updates_allowed(learner.env_steps) > 0
+            if may_learn and not (self._on_cpu and self._page.opening()):
                 learner.update()
             else:
                 time.sleep(IDLE_S)

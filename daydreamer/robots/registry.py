@@ -38,7 +38,7 @@ ON_HARDWARE: Mapping[str, Any] = {
         "not_following_action": "damp",
         "imu_action": "hold",
         "trips": 5,
-        "latching": ("joint_not_following", "joint_outside", "commanded_by_others", "state_lost"),
+        "latching": ("joint_not_following", "joint_outside", "commanded_by_others", "state_lost", "suspended"),
     }
 }
 """What is only worth a warning in a twin; and a robot that was silent may have been switched off by somebody."""

@@ -73,6 +73,7 @@ class MotorGuard:
         self.stopped: str | None = None
         self._previous_rad: NDArray[np.float64] | None = None
         self._ticked_s = -np.inf
+        self._suspended_s: float | None = None
 
     def command(self, target_rad: NDArray[np.float64] | None, time_s: float) -> None:
         """Takes in a command that arrives at `time_s`: finite targets `[joints]`, or None to damp."""
@@ -91,6 +92,17 @@ class MotorGuard:
         if leapt.any():
             self.stop(f"{named(self._names, leapt)} leapt by more than a joint can move")
         return bool(believed.all())
+
+    def wake(self, suspended_s: float) -> None:
+        """Call before each tick: the joints are damped where the machine has been suspended since the last one.
+
+        Args:
+          suspended_s: see `daydreamer.timing.suspended_s`.
+        """
+        before_s, self._suspended_s = self._suspended_s, suspended_s
+        if before_s is not None and suspended_s - before_s > STATE_TIMEOUT_S:
+            self.stop(f"the machine was suspended for {suspended_s - before_s:.0f} s")
+            self._targets.reset()
 
     def target(self, time_s: float, withheld: bool = False) -> NDArray[np.float64] | None:
         """`[joints]` targets of the tick at `time_s`, or None for damping.

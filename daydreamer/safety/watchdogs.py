@@ -45,6 +45,7 @@ class Watchdog(enum.StrEnum):
       IMAGE_STALE: the newest picture of the camera is older than its own timeout.
       COMMAND_LATE: several commands in a row left late.
       LOOP_OVERRUN: too long between two ticks.
+      SUSPENDED: the machine slept between them, while the clock of the loop stood still.
       LEARNER_SILENT: no sign of life of the learner, which may take longer while it starts.
       POLICY_TOO_OLD: no newer policy.
       PARENT_GONE: the process that started this one has died.
@@ -60,6 +61,7 @@ class Watchdog(enum.StrEnum):
     IMAGE_STALE = "image_stale"
     COMMAND_LATE = "command_late"
     LOOP_OVERRUN = "loop_overrun"
+    SUSPENDED = "suspended"
     LEARNER_SILENT = "learner_silent"
     POLICY_TOO_OLD = "policy_too_old"
     PARENT_GONE = "parent_gone"
@@ -84,12 +86,14 @@ class Heartbeats:
       learner_starting_s: how long it may be silent while it starts; None for one that has started.
       policy_s: when the policy in use was made; None while there is none, and for one that is to stay.
       intruders: names of those who command the robot beside us, as they are now.
+      suspended_s: see `daydreamer.timing.suspended_s`; 0 where the clock of the loop is none of this machine's.
     """
 
     learner_s: float | None = None
     learner_starting_s: float | None = None
     policy_s: float | None = None
     intruders: tuple[str, ...] = ()
+    suspended_s: float = 0.0
 
 
 class Watchdogs:
@@ -124,6 +128,7 @@ class Watchdogs:
         self._gap_limit_s = actor.state_timeout_s if safety is None else safety.loop_gap_s
         self._on_event = on_event
         self._last_tick_s: float | None = None
+        self._suspended_s = 0.0
         self._last_usable_s = -np.inf
         self._late_commands = 0
         self._last_late_s = -np.inf
@@ -159,9 +164,13 @@ class Watchdogs:
         self._judge(Watchdog.PARENT_GONE, True, "damp", 0.0, 0.0)
 
     def gap_s(self, tick_s: float) -> float | None:
-        """Time since the last tick if the loop stood still, else None. Begins a tick."""
+        """Time since the last tick if the loop stood still, or slept with the machine, else None. Begins a tick."""
+        begins = self._last_tick_s is None
         gap_s = 0.0 if self._last_tick_s is None else tick_s - self._last_tick_s
-        self._last_tick_s = tick_s
+        slept_s = 0.0 if begins else self.heartbeats.suspended_s - self._suspended_s
+        self._last_tick_s, self._suspended_s = tick_s, self.heartbeats.suspended_s
+        self._judge(Watchdog.SUSPENDED, slept_s > self._gap_limit_s, "damp", slept_s, self._gap_limit_s)
+        gap_s += slept_s
         if gap_s <= self._gap_limit_s:
             return None
         self._judge(Watchdog.LOOP_OVERRUN, True, "hold", gap_s, self._gap_limit_s)

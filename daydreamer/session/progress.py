@@ -33,6 +33,15 @@ def total_steps(session: Session, minutes: float | None = None) -> int:
     return round(minutes * 60.0 * session.spec.control_rate_hz)
 
 
+def is_complete(session: Session, minutes: float | None = None) -> bool:
+    """Whether all of its steps are logged, see `total_steps`.
+
+    Raises:
+      UserError: a log cannot be read.
+    """
+    return logged_steps(session) >= total_steps(session, minutes)
+
+
 def minutes_to_go(session: Session, further: float | None) -> float:
     """Robot minutes that a session is to have in all when it goes on for `further`, or for what is left of it.
 

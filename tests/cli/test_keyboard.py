@@ -6,12 +6,13 @@ import select
 import signal
 import sys
 import termios
+import threading
 import time
 
 import pytest
 
 from daydreamer.actor.operator import OperatorRequest
-from daydreamer.cli.keyboard import ALONE_S, CONFIRM_S, KeyReader
+from daydreamer.cli.keyboard import ALONE_S, CONFIRM_S, KeyReader, Voice
 
 RESET, RESUME = OperatorRequest.EMERGENCY_RESET, OperatorRequest.RESUME
 STOP, PAUSE, INTERVENE = OperatorRequest.EMERGENCY_STOP, OperatorRequest.PAUSE, OperatorRequest.INTERVENE
@@ -142,14 +143,15 @@ def test_keys_that_steer_are_passed_on_at_once_and_change_nothing_else():
 
 
 SCRIPT = """
-import os, sys, time
+import os, sys, termios, time
 from daydreamer.cli.keyboard import Keyboard
 def tell(*words):  # in one piece, because two threads do
     os.write(1, (" ".join(words) + "\\n").encode())
 with Keyboard(lambda request: tell("got", request.value), lambda line: tell("said", line)):
+    if os.isatty(0):
+        tell("ixon", str(bool(termios.tcgetattr(0)[0] & termios.IXON)))
     while not os.path.exists(sys.argv[1]):
         time.sleep(0.05)
-import termios
 tell("echo", str(bool(termios.tcgetattr(0)[3] & termios.ECHO)))
 """
 
@@ -183,7 +185,8 @@ def test_keys_become_requests_and_the_terminal_is_given_back(tmp_path):
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         os.execv(sys.executable, [sys.executable, "-c", SCRIPT, str(end)])
     try:
-        assert "space = emergency stop" in read_until(terminal, "capital Y.")
+        # Ctrl-S stops nobody who has something to say.
+        assert "space = emergency stop" in read_until(terminal, "ixon False")
         os.write(terminal, b"xterm -e reset\n")
         assert "got emergency_stop" in read_until(terminal, "got emergency_stop")
         time.sleep(3 * ALONE_S)
@@ -225,7 +228,7 @@ def test_without_a_terminal_nothing_is_read(tmp_path):
     read_end, write_end = os.pipe()
     pid = os.posix_spawn(
         sys.executable,
-        [sys.executable, "-c", SCRIPT.rsplit("import termios", 1)[0], str(end)],
+        [sys.executable, "-c", SCRIPT.rsplit("tell(", 1)[0], str(end)],
         os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -236,3 +239,20 @@ def test_without_a_terminal_nothing_is_read(tmp_path):
     assert os.waitpid(pid, 0)[1] == 0
     with open(read_end) as output:
         assert output.read() == ""
+
+
+def test_a_terminal_that_shows_nothing_any_more_keeps_no_key_from_being_heard():
+    frozen, said, got = threading.Event(), [], []
+
+    def say(sentence):
+        frozen.wait(30.0)
+        said.append(sentence)
+
+    with Voice(say) as voice:
+        reader = KeyReader(lambda request: (got.append(request), voice.say(request.value)), voice.say)
+        for now_s, key in ((10.0, "p"), (20.0, "r"), (30.0, " ")):
+            reader.take(key, now_s)
+            reader.look(now_s + ALONE_S + 0.1)
+        assert got == [PAUSE, STOP] and not said
+        frozen.set()
+    assert said[0] == "pause" and said[-1] == "emergency_stop"

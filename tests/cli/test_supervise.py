@@ -101,6 +101,17 @@ def test_a_hanging_learner_is_replaced_and_a_dead_actor_ends_the_session(command
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("command", [96], indirect=True)
+def test_an_actor_that_somebody_ends_has_not_completed_the_session(command):
+    walk = command.start("walk", "--session", command.session_path, *NOTHING)
+    command.wait_for_steps(10)
+    os.kill(command.pid_of("ros_nodes.actor_node"), signal.SIGTERM)
+    output, _ = walk.communicate(timeout=TIMEOUT_S)
+    assert walk.returncode == 1 and f"Go on with: daydreamer resume {command.session_path}" in output
+    assert not leftover(command)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("command", [97], indirect=True)
 def test_a_session_in_which_nobody_can_learn_ends_as_failed(command):
     walk = command.start("walk", "--session", command.session_path, *NOTHING, "--set", "learner.devices=4")

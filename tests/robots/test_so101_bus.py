@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import os
+import pty
 import sys
 from pathlib import Path
 
@@ -241,3 +243,15 @@ def test_a_port_that_cannot_be_used_is_told_with_its_cure(arm, bus, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is no serial port"):
         SerialPort(str(tmp_path / "file"))
+
+
+def test_an_adapter_that_takes_nothing_any_more_is_told_and_not_waited_for():
+    ours, theirs = pty.openpty()  # which nobody reads
+    try:
+        with contextlib.closing(SerialPort(os.ttyname(theirs))) as port:
+            with pytest.raises(OSError, match="takes nothing any more"):
+                for _ in range(10_000):
+                    port.send(bytes(64))
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -12,7 +12,7 @@ from sensor_msgs.msg import BatteryState, CompressedImage
 
 from daydreamer.robots.a1.constants import A1
 from daydreamer.session.events import read_events
-from daydreamer.session.status import read_status
+from daydreamer.session.status import StatusWriter, TwinStatus, read_status
 from ros_nodes import topics
 
 CAMERA_PERIOD_S = 0.2
@@ -65,11 +65,18 @@ class Robot:
 
 
 @pytest.mark.timeout(300)
-def test_a_slow_camera_feet_with_an_offset_and_a_charge_of_90_are_taken_for_what_they_are(make_rig):
+def test_a_slow_camera_feet_with_an_offset_and_a_charge_of_90_are_taken_for_what_they_are(make_rig, make_operator):
     settings = ["actor.picture_format=png", "actor.image_timeout_s=1.0", "actor.state_timeout_s=1.0"]
     rig = make_rig(48, ["twin.camera=true", *settings])
     robot = Robot(rig)
+    operator = make_operator(rig)
     rig.start("actor")
+    # This is no twin of the session's: nobody sets out by itself on a robot that happens to be there.
+    rig.until(lambda: "Not setting out by itself: the session's own twin does not run yet" in rig.output("actor"))
+    StatusWriter(rig.session, "twin").write(TwinStatus(state="running"))
+    rig.until(lambda: "published by /test, which is not the session's twin" in rig.output("actor"))
+    assert not rig.commands and not rig.steps()
+    rig.until(lambda: operator.ask("resume"))
     rig.until(lambda: len(rig.steps()) >= 60)
     pictures = np.array([step.observation["camera"] for step in rig.steps()])
     assert pictures.shape[1:] == (64, 64, 3) and abs(float(pictures[-1][..., 2].mean()) - 200) < 6

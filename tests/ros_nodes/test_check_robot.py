@@ -233,6 +233,20 @@ def test_an_imu_in_g_is_told_so(check):
     assert status == 1 and "it is in g; multiply by 9.81" in row(output, "IMU gravity")[1]
 
 
+def test_the_check_of_a_twin_moves_no_robot_that_happens_to_be_there(check, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    commands = []
+    with Robot() as robot:
+        robot.node.create_subscription(topics.JointState, topics.JOINT_COMMAND, commands.append, topics.LATEST_ONLY)
+        command = [sys.executable, "-m", "daydreamer.cli.main", "check-robot", "--seconds", "0.5"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    # The twin refuses, or, where a busy machine discovers the driver later, the check does.
+    assert result.returncode in (1, 2) and "/driver" in result.stderr + result.stdout
+    status, output = check(Robot(), "--twin", "--move")
+    assert status == 1 and "/driver, which is not the twin" in row(output, "who speaks")[1]
+    assert row(output, "motions")[0] == "FAIL" and not commands
+
+
 def test_second_publishers_are_named_on_every_topic(check):
     robot = Robot()
     node = robot.second_node("rosbag2_player")

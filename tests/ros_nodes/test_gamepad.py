@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("rclpy")
 import rclpy
 from rclpy.node import Node
 from sensor_msgs.msg import Joy
+from std_msgs.msg import Bool
 
 from daydreamer.actor.gamepad import LAYOUTS
 from daydreamer.actor.operator import OperatorRequest, Reply
@@ -146,6 +148,18 @@ def test_a_key_that_is_typed_at_walk_is_a_key_to_the_actor(tmp_path, monkeypatch
                 spinner.once(0.1)
         between.stdin.close()
     assert heard == list(STEERING) and asked == [(OperatorRequest.PAUSE, KEYBOARD)]
+
+
+@pytest.mark.parametrize("publishers", [1, 2])
+def test_where_nobody_knows_who_speaks_one_of_several_lets_go_of_no_stop(publishers):
+    """As in distributions before Kilted, whose messages come without their publisher."""
+    node, operators = MagicMock(), MagicMock()
+    node.count_publishers.return_value = publishers
+    actor = OperatorInput(node, operators, None, None, LAYOUTS["xbox"])
+    for held in (True, False):
+        actor._on_emergency_stop(Bool(data=held), {})
+    held = [call.args[1] for call in operators.stop_held.call_args_list]
+    assert held == ([True, False] if publishers == 1 else [True])
 
 
 @pytest.mark.long  # actor/test_operator.py and robots/test_so101_task.py guard the same, without processes

@@ -1,6 +1,7 @@
 """The SO-101's driver as a process, with servos that are played on a pseudo-terminal."""
 
 import contextlib
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -85,6 +86,39 @@ def test_heat_lays_it_down_until_it_has_cooled_and_ends_no_stop(monkeypatch):
     bench.tick(50, temperature_c=59.0)
     assert "elbow_flex is stalled" in bench.driver.guard.stopped and bench.driver.lowers
     assert len(bench.said) == 2 and "has let go" in bench.said[1]
+
+
+def test_a_single_wrong_angle_moves_no_target_of_an_arm_that_lies_down(monkeypatch):
+    bench = Bench(monkeypatch)
+    bench.tick(50)
+    bench.driver.tick(ends=True)
+    bench.now_s += 0.02
+    wrong_rad = READY_RAD.copy()
+    wrong_rad[0] += 1.0
+    before = bench.told[-1]
+    state = bench.servos.state.return_value
+    bench.servos.state.return_value = dataclasses.replace(state, position_rad=wrong_rad)
+    bench.servos.newest_rad[:] = wrong_rad
+    bench.driver.tick(ends=True)
+    np.testing.assert_allclose(bench.told[-1], before, atol=0.05)
+
+
+def test_an_error_that_nobody_thought_of_lays_the_arm_down(monkeypatch):
+    bench = Bench(monkeypatch)
+    bench.tick(5)
+    spinner = MagicMock()
+    ended = []
+
+    def tick(ends=False):
+        ended.append(ends)
+        if not ends:
+            raise ZeroDivisionError
+        bench.driver._lowering.rest()
+
+    monkeypatch.setattr(bench.driver, "tick", tick)
+    with pytest.raises(ZeroDivisionError):
+        bench.driver.run(spinner, [])
+    assert ended[-2:] == [False, True]
 
 
 def test_a_held_arm_of_which_not_every_servo_has_said_where_it_is_is_held_on(monkeypatch):

@@ -38,6 +38,11 @@ def a1_state(position=A1.stand_pose_rad, velocity=np.zeros(12), quaternion=(1.0,
         struct.pack_into("<Bff", state, 63 + 32 * joint, 10, position[joint], velocity[joint])
         state[63 + 32 * joint + 23] = 30 + joint
     struct.pack_into("<4h", state, 703, 10, 20, 30, 40)
+    return at_tick(state, tick)
+
+
+def at_tick(content, tick):
+    state = bytearray(content)
     struct.pack_into("<I", state, 719, tick)
     struct.pack_into("<I", state, 767, unitree_crc(bytes(state[:767])))
     return bytes(state)
@@ -57,6 +62,7 @@ class A1MotorController:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.stiffness, self.targets = [], []
+        self.tick = 0
         self.state = a1_state
         self._thread = threading.Thread(target=self._answer)
         self._thread.start()
@@ -80,7 +86,8 @@ class A1MotorController:
             self.targets.append([motor[1] for motor in motors])
             self.stiffness.append({motor[4] / 32 for motor in motors})
             if (state := self.state()) is not None:
-                self.socket.sendto(state, sender)
+                self.tick += 4
+                self.socket.sendto(at_tick(state, self.tick), sender)
 
 
 @pytest.fixture
@@ -116,7 +123,12 @@ class Go2:
         for joint, angle in enumerate(GO2.stand_pose_rad):
             motor = state.motor_state[joint]
             motor.q, motor.dq, motor.temperature = float(angle), 0.01 * joint, 30 + joint
-        self.node.create_timer(0.005, lambda: self.publisher.publish(state))
+
+        def report():
+            state.tick += 5
+            self.publisher.publish(state)
+
+        self.node.create_timer(0.005, report)
 
 
 class Listener:
@@ -335,6 +347,15 @@ def test_a_packet_that_was_overtaken_is_passed_over_and_one_that_comes_twice_doe
         send(a1_state(with_knee(knee), tick=tick))
         assert received(controller).joint_position_rad[2] == pytest.approx(believed)
         controller.refused.clear()
+    # A controller that hangs says the same for ever, which is no news.
+    send(a1_state(with_knee(-1.2), tick=3))
+    received(controller)
+    for _ in range(3):
+        send(a1_state(with_knee(-1.2), tick=3))
+        time.sleep(0.01)
+        assert not controller.receive()
+    assert controller.refused["the same as the one before"] == 3
+    controller.refused.clear()
     # A motor controller that was started again counts from 0.
     for tick in range(10):
         send(a1_state(with_knee(-1.3), tick=2**32 - 100 - 20 + tick))

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from std_msgs.msg import Float64MultiArray
 
 from daydreamer.robots.ur5e.constants import CLOSED_RAD, CONTROLLERS, JOINTS, LIMITS, READY_RAD
@@ -165,3 +166,31 @@ def test_what_it_cannot_work_with_is_said(make_rig):
     start(rig)
     rig.until(lambda: "joint_states lacks joints: robotiq_85_left_knuckle_joint" in rig.output("driver"))
     assert not arm.told
+
+
+def test_it_follows_nobody_who_commanded_before_and_holds_the_arm_where_two_say_where_it_is(make_rig):
+    """As a session with a twin, which is forgotten in the same domain."""
+    rig = make_rig(58)
+    arm, commander = Controllers(rig), Commander(rig)
+    commander.silent = False
+    rig.spin(0.5)
+    driver = start(rig)
+    rig.until(lambda: driver.poll() is not None)
+    assert driver.returncode == 2 and "Somebody commands already" in rig.output("driver") and not arm.told
+    commander.silent = True
+    start(rig)
+    rig.until(lambda: "Scheduling" in rig.output("driver"))
+    commander.silent = False
+    rig.until(lambda: len(arm.told) > 20)
+    other = rclpy.create_node("twin", context=rig.node.context)
+    states = other.create_publisher(topics.JointState, topics.JOINT_STATES, topics.RELIABLE)
+    stamp = rig.node.get_clock().now().to_msg()
+    rig.node.create_timer(
+        0.02, lambda: states.publish(topics.joint_state_message(stamp, list(JOINTS), READY_RAD, np.zeros(len(JOINTS))))
+    )
+    rig.until(lambda: "two publishers on joint_states say where" in rig.output("driver"))
+    rig.spin(0.5)
+    held_rad = arm.reference_rad.copy()
+    rig.spin(0.5)
+    np.testing.assert_allclose(arm.reference_rad[:6], held_rad[:6], atol=1e-3)
+    other.destroy_node()

@@ -54,6 +54,20 @@ class Driver:
         return position_rad
 
 
+def test_after_the_machine_was_suspended_the_joints_are_damped_until_somebody_begins_anew():
+    driver = Driver()
+    target = driver.with_knee(-1.0)
+    for slept_s in (100.0, 100.0, 100.001):
+        driver.guard.wake(slept_s)
+        assert driver.tick(target) is not None
+    driver.guard.wake(220.0)
+    assert driver.tick(target) is None and "suspended for 120 s" in driver.guard.stopped
+    driver.guard.wake(220.0)
+    assert driver.tick(target) is None
+    driver.guard.begin_anew()
+    assert driver.tick(driver.with_knee(-1.01)) is not None
+
+
 def test_before_the_first_command_joints_are_damped():
     assert Driver().tick() is None
 

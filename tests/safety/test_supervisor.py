@@ -14,6 +14,7 @@ from daydreamer.safety.flags import SAFETY_FLAGS
 from daydreamer.safety.states import SafetyState
 from daydreamer.safety.supervisor import SafetySupervisor
 from daydreamer.safety.watchdogs import StallWatch
+from daydreamer.timing import suspended_s
 
 PERIOD_S = 0.05
 FOLDED_RAD = np.array([0.1, 2.0, -2.0] * 4)
@@ -175,6 +176,20 @@ def test_a_loop_that_stood_still_departs_from_where_the_robot_is():
     command = rig.tick()
     assert rig.watchdogs() == [("loop_overrun", "hold")] and rig.supervisor.runs == 2
     assert np.abs(command.setpoint - FOLDED_RAD).max() < 0.3
+
+
+def test_a_machine_that_was_suspended_is_a_loop_that_stood_still():
+    """The clock of the loop stands still meanwhile, and the robot may be anywhere."""
+    rig = Rig(loop_gap_s=0.2, latching=("suspended",))
+    rig.supervisor.watchdogs.heartbeats.suspended_s = 500.0  # before this session began
+    rig.run()
+    rig.tick(10)
+    assert rig.state is SafetyState.RUNNING and not rig.watchdogs()
+    rig.supervisor.watchdogs.heartbeats.suspended_s += 3600.0
+    rig.tick(40)
+    assert rig.watchdogs()[0] == ("suspended", "damp")
+    assert rig.state is SafetyState.DAMPING and "suspended, latched" in rig.supervisor.cause
+    assert -0.01 < suspended_s() < 1e9
 
 
 def test_a_loop_that_stood_still_for_long_goes_through_the_ramp():

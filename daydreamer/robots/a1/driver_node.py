@@ -49,6 +49,7 @@ class MotorController:
         self.state: low_level.LowState | None = None
         self.refused: collections.Counter[str] = collections.Counter()
         self._seemingly_old = 0
+        self._newest = b""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         try:
@@ -87,7 +88,10 @@ class MotorController:
             if self._is_old(state):
                 self.refused["older than the one before"] += 1
                 continue
-            self.state, fresh = state, True
+            if packet == self._newest:
+                self.refused["the same as the one before"] += 1
+                continue
+            self.state, self._newest, fresh = state, packet, True
         return fresh
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sensor_msgs.msg import JointState
@@ -22,15 +23,18 @@ from std_msgs.msg import Float64MultiArray
 from daydreamer.contract.embodiment import Embodiment
 from daydreamer.contract.limits import JointLimits
 from daydreamer.contract.signals import JOINT_POSITION, JOINT_VELOCITY
+from daydreamer.errors import UserError
 from daydreamer.pacer import Pacer
 from daydreamer.robots.arm.held import HeldPositions
 from daydreamer.safety.motor_guard import LATE_PERIODS, STATE_TIMEOUT_S, MotorGuard
 from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest
+from daydreamer.timing import suspended_s
 from ros_nodes import driver_parameters, runtime, topics
 from ros_nodes.command_intake import CommandIntake
 from ros_nodes.complaints import Complaints
 from ros_nodes.named_values import JointReadings, Unusable
+from ros_nodes.runtime import identity_of
 
 ENDING_S = 1.0
 """Longest time in which an arm comes to be held when its driver ends."""
@@ -46,6 +50,7 @@ class PositionDriver:
       rate_hz: see above.
       guard: has the last word on positions.
       topics: resolved, of the controllers.
+      commanded: whether anybody has said where the arm is to be.
     """
 
     def __init__(self, node, robot: Embodiment, controllers: Mapping[str, Sequence[str]]):
@@ -92,9 +97,11 @@ class PositionDriver:
             node,
             topics.COMMAND_INTERFACES[0],
             robot,
-            lambda target_rad: self.guard.command(target_rad, time.monotonic()),
+            self._on_command,
             begin_anew=self.guard.begin_anew,
         )
+        self.commanded = False
+        self._speakers: dict[str, tuple[bytes | None, float]] = {}
         node.create_subscription(JointState, topics.JOINT_STATES, self._on_joint_states, topics.FROM_SEVERAL)
         self._controllers = [
             (
@@ -132,6 +139,7 @@ class PositionDriver:
         now_s = time.monotonic()
         elapsed_s = min(now_s - self._ticked_s, LATE_PERIODS / self.rate_hz)
         self._ticked_s = now_s
+        self.guard.wake(suspended_s())
         target_rad = self.guard.target(now_s)
         known = self.guard.belief.age_s(now_s) <= STATE_TIMEOUT_S
         measured_rad = self.guard.belief.position_rad if known else None
@@ -165,8 +173,21 @@ class PositionDriver:
             )
         self._stopped = self.guard.stopped
 
-    def _on_joint_states(self, message: JointState) -> None:
+    def _on_command(self, target_rad: np.ndarray | None) -> None:
+        self.commanded |= target_rad is not None
+        self.guard.command(target_rad, time.monotonic())
+
+    def _look_who_speaks(self, message: JointState, publisher: bytes | None, now_s: float) -> None:
+        """Of two who say where a joint is nobody knows which is the arm: it is held until whoever commands lets go."""
+        for joint in set(message.name) & set(self._names):
+            before, said_s = self._speakers.get(joint, (publisher, now_s))
+            if before != publisher and now_s - said_s < STATE_TIMEOUT_S:
+                self.guard.stop(f"two publishers on {topics.JOINT_STATES} say where {joint} is")
+            self._speakers[joint] = publisher, now_s
+
+    def _on_joint_states(self, message: JointState, info: Mapping[str, Any]) -> None:
         now_s = time.monotonic()
+        self._look_who_speaks(message, identity_of(info.get("publisher_gid")), now_s)
         stamp = message.header.stamp
         stamp_s = stamp.sec + 1e-9 * stamp.nanosec
         try:
@@ -208,5 +229,10 @@ def run_position_driver(
         began_s = time.monotonic()
         for topic in driver.topics:
             runtime.refuse_second_publisher(node, spinner.once, topic, stop, began_s)
+        if driver.commanded:
+            raise UserError(
+                "Somebody commands already, before there is a driver: a session with a twin, perhaps? Stop it first, "
+                "or give this arm a ROS domain of its own with ROS_DOMAIN_ID=1 (any number up to 101)."
+            )
         driver.run(spinner, stop)
     return 0

@@ -73,10 +73,14 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         runtime.refuse_unknown_parameters(node)
         publisher = node.create_publisher(low_command, LOW_COMMAND, topics.RELIABLE)
         reported = False
+        newest: Any = None
 
         def on_state(message: Any) -> None:
-            nonlocal reported
-            reported = True
+            nonlocal reported, newest
+            if message == newest:  # as of a controller that hangs: its clock stands still
+                driver.complaints.add("The robot says the same again, to the last bit, which is no news")
+                return
+            reported, newest = True, message
             driver.take_in(driver_state(message))
 
         subscription = node.create_subscription(low_state, LOW_STATE, on_state, topics.LATEST_ONLY)

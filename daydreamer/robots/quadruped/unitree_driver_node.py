@@ -15,6 +15,7 @@ from daydreamer.robots.quadruped.unitree import POSSIBLE_TEMPERATURE_C, DriverSt
 from daydreamer.safety.motor_guard import MotorGuard
 from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest
+from daydreamer.timing import suspended_s
 from ros_nodes import driver_parameters, runtime, topics
 from ros_nodes.command_intake import CommandIntake
 from ros_nodes.complaints import PERIOD_S, Complaints
@@ -92,6 +93,7 @@ class UnitreeDriver:
 
     def motor_targets(self) -> np.ndarray | None:
         """`[12]` targets at this moment; None for damping."""
+        self.guard.wake(suspended_s())
         target_rad = self.guard.target(time.monotonic())
         if self.guard.stopped != self._said_stopped:
             self._said_stopped = self.guard.stopped

@@ -20,6 +20,8 @@ from daydreamer.robots.so101.feetech import Answer, Register
 
 BAUD = 1_000_000
 
+SENDING_S = 0.5
+"""Within which an adapter has taken what is sent; a packet is on its way for a millisecond."""
 ANSWER_S = 0.02
 """Within which servos have answered: what they say takes 1.3 ms of it, the rest is the adapter's, of which some keep
 everything back for 16 ms."""
@@ -92,16 +94,19 @@ class SerialPort:
         """Sends all of it, and forgets what has come before.
 
         Raises:
-          OSError: the adapter is gone.
+          OSError: the adapter is gone, or takes nothing any more.
         """
         try:
             termios.tcflush(self._file, termios.TCIFLUSH)
         except termios.error as error:  # which is no OSError
             raise OSError(*error.args) from error
+        until_s = time.monotonic() + SENDING_S
         while content:
             with contextlib.suppress(BlockingIOError):
                 content = content[os.write(self._file, content) :]
             if content:
+                if time.monotonic() > until_s:
+                    raise OSError(errno.ETIMEDOUT, "the adapter takes nothing any more")
                 select.select([], [self._file], [], ANSWER_S)
 
     def receive(self, until_s: float) -> bytes:

@@ -39,6 +39,7 @@ from daydreamer.robots.so101.servos import ArmServos, ArmState
 from daydreamer.safety.motor_guard import STATE_TIMEOUT_S, MotorGuard
 from daydreamer.scheduling import DRIVER_PRIORITY, put_robot_first
 from daydreamer.stop_request import StopRequest, run_process
+from daydreamer.timing import suspended_s
 from ros_nodes import driver_parameters, runtime, topics
 from ros_nodes.command_intake import CommandIntake
 from ros_nodes.complaints import Complaints
@@ -120,8 +121,14 @@ class ArmDriver:
             if self.take_over() and not lies_down():
                 raise UserError("The arm was not seen to lie down: its servos hold on. Hold it, and pull its plug.")
             self._servos.prepare()
-            while not stop:
-                tick(ends=False)
+            try:
+                while not stop:
+                    tick(ends=False)
+            except OSError:  # the adapter is gone, and nothing can be told
+                raise
+            except Exception:
+                lies_down()
+                raise
             if lies_down():
                 self._servos.drive(None)
                 return
@@ -143,6 +150,7 @@ class ArmDriver:
             self._complaints.add("Servos do not answer", lambda: f"{silent}; see their cables and power")
         else:
             self._take_in(state, now_s)
+        self.guard.wake(suspended_s())
         target_rad = None if ends else self.guard.target(now_s, withheld=bool(self._hot))
         if len(self._servos.silent) < len(JOINTS):
             self._heard_s = now_s
@@ -176,7 +184,7 @@ class ArmDriver:
         if target_rad is not None:
             self._lowering.stand_by()
         elif np.isfinite(self._servos.newest_rad).all():
-            target_rad = self._lowering.target(now_s, self._servos.newest_rad)
+            target_rad = self._lowering.target(now_s, self._believed_rad(now_s))
         elif not self._lowering.rests:
             return  # held since before, and not every servo has said where: they hold on
         if target_rad is None:
@@ -184,6 +192,13 @@ class ArmDriver:
             return
         asked_n_m = STIFFNESS_N_M_RAD * (target_rad[GRIPPER] - self._servos.newest_rad[GRIPPER])
         self._servos.drive(carried(target_rad), self._easing.torque_n_m(now_s, asked_n_m, self._gripper_rad_s))
+
+    def _believed_rad(self, now_s: float) -> np.ndarray:
+        """`[6]`, where the joints are: a single wrong angle moves no target. What was said last if none is believed."""
+        belief = self.guard.belief
+        if belief.age_s(now_s) > STATE_TIMEOUT_S:
+            return self._servos.newest_rad
+        return np.where(np.isfinite(belief.position_rad), belief.position_rad, self._servos.newest_rad)
 
     def _take_in(self, state: ArmState, now_s: float) -> None:
         believed = self.guard.measured(state.position_rad, state.velocity_rad_s, now_s)
