@@ -66,14 +66,14 @@ def describe_advice(advice: Sequence[Advice]) -> list[Text]:
 
 def _headline(session: Session, status: Mapping[str, Any]) -> Text:
     """Who does what where, and how it is going."""
-    config = session.config
-    where = "from logs" if session.is_offline else "in its twin" if config.body == "twin" else "on hardware"
+    spec, body = session.spec, session.config.body
+    where = "from logs" if session.is_offline else "in its twin" if body == "twin" else "on hardware"
     does = "learns" if session.learns else " ".join(session.driven_by or ())
-    task = config.task if session.learns else f"({config.task})"
+    task = spec.task if session.learns else f"({spec.task})"
     state = robot_state(status) if status["state"] == "running" and not session.is_offline else status["state"]
     style = f"reverse {STYLES[STATE_LEVELS.get(state, 'warn')]}"
     return Text.assemble(
-        (f"{config.robot} {does} {task} {where} ", "bold"), (f" {state.replace('_', ' ').upper()} ", style)
+        (f"{spec.robot} {does} {task} {where} ", "bold"), (f" {state.replace('_', ' ').upper()} ", style)
     )
 
 
