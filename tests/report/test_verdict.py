@@ -82,21 +82,21 @@ def test_scenes_are_at_fixed_moments(minutes, expected):
 
 def test_what_is_paid_rarely_is_told_with_digits_that_say_something(recorder):
     def pay(step):
-        step.info["published_reward"] = float(step.sequence % (400 if step.sequence < 6000 else 220) == 0)
+        step.info["published_reward"] = float(step.sequence % (300 if step.sequence < 600 else 150) == 0)
 
-    recorder.log(600.0, pay)
+    recorder.log(60.0, pay)
     (sentence,) = [each for each in verdict(recorder).learned if "mean reward" in each]
-    assert "rose: from 0.0025 in" in sentence and "to 0.0045 in the last" in sentence
+    assert "rose: from 0.0033 in" in sentence and "to 0.0067 in the last" in sentence
 
 
 def test_a_clock_that_was_set_back_is_named_and_events_keep_their_order(recorder):
-    recorder.log(120.0)
+    recorder.log(20.0)
 
     def earlier(step):
         step.wall_ns -= 3_600_000_000_000
 
-    recorder.log(120.0, earlier)
+    recorder.log(20.0, earlier)
     history = read_history(recorder.session)
-    assert any("set back by 37" in problem for problem in history.problems)
-    minutes = [history.robot_minutes({"wall_s": wall_ns * 1e-9}) for wall_ns in history.steps.wall_ns[:2400:100]]
+    assert any("set back by 36" in problem for problem in history.problems)
+    minutes = [history.robot_minutes({"wall_s": wall_ns * 1e-9}) for wall_ns in history.steps.wall_ns[:400:20]]
     assert minutes == sorted(minutes)

@@ -10,9 +10,12 @@ import pytest
 pytest.importorskip("rclpy")
 
 import rclpy
+from builtin_interfaces.msg import Time
 from std_msgs.msg import Float64MultiArray
 
+from daydreamer.robots.arm.position_driver_node import PositionDriver
 from daydreamer.robots.ur5e.constants import CLOSED_RAD, CONTROLLERS, JOINTS, LIMITS, READY_RAD
+from daydreamer.robots.ur5e.embodiment import make_embodiment
 from ros_nodes import topics
 
 PERIOD_S = 0.01
@@ -168,9 +171,10 @@ def test_what_it_cannot_work_with_is_said(make_rig):
     assert not arm.told
 
 
+@pytest.mark.long  # the next one guards the same, without processes
 def test_it_follows_nobody_who_commanded_before_and_holds_the_arm_where_two_say_where_it_is(make_rig):
     """As a session with a twin, which is forgotten in the same domain."""
-    rig = make_rig(58)
+    rig = make_rig(58, discovery_s=15)  # a busy machine discovers late
     arm, commander = Controllers(rig), Commander(rig)
     commander.silent = False
     rig.spin(0.5)
@@ -194,3 +198,20 @@ def test_it_follows_nobody_who_commanded_before_and_holds_the_arm_where_two_say_
     rig.spin(0.5)
     np.testing.assert_allclose(arm.reference_rad[:6], held_rad[:6], atol=1e-3)
     other.destroy_node()
+
+
+def test_two_who_say_where_a_joint_is_are_noticed_and_so_are_commands(make_rig):
+    driver = PositionDriver(make_rig(58).node, make_embodiment(), CONTROLLERS)
+    stamp, still = Time(), np.zeros(len(JOINTS))
+    states = topics.joint_state_message(stamp, list(JOINTS), READY_RAD, still)
+    gripper = topics.joint_state_message(stamp, [JOINTS[-1]], READY_RAD[-1:], still[-1:])
+    arm = topics.joint_state_message(stamp, list(JOINTS[:-1]), READY_RAD[:-1], still[:-1])
+    for message, publisher in ((arm, b"arm"), (gripper, b"gripper"), (arm, b"arm"), (gripper, b"gripper")):
+        driver._on_joint_states(message, {"publisher_gid": publisher})
+    assert driver.guard.stopped is None and not driver.commanded
+    driver._on_joint_states(states, {"publisher_gid": b"twin"})
+    assert "two publishers on joint_states say where" in driver.guard.stopped
+    driver._on_command(None)
+    assert not driver.commanded
+    driver._on_command(READY_RAD)
+    assert driver.commanded
