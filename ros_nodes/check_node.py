@@ -320,6 +320,8 @@ def main(arguments: Sequence[str], stop: StopRequest) -> int:
         listen(recorder, spinner, options.seconds, stop)
         results = Judge(node, recorder, task, config).all(options.hanging or options.move, forces_n)
         if options.twin:
+            if options.move:  # all who speak are known by then
+                spinner.until(began_s + runtime.DISCOVERY_S)
             results += strangers(node, recorder)
         interface = options.command_interface or topics.actor_interfaces(task.embodiment.setpoint_kind)[0]
         results += check_listeners(node, task.embodiment, interface, must=options.move)
