@@ -90,8 +90,8 @@ def _learned(history: SessionHistory) -> list[str]:
     if ratio is not None:
         quality = "well" if ratio < GOOD_RATIO else "fairly" if ratio < POOR_RATIO else "poorly"
         sentences.append(
-            f"The world model predicted {quality} of late, while it learned: one second ahead its error was {ratio:.0%} "
-            "of that of guessing that nothing changes."
+            f"The world model predicted {quality} of late, while it learned: one second ahead its error was "
+            f"{ratio:.0%} of that of guessing that nothing changes."
         )
     return sentences
 
