@@ -40,7 +40,7 @@ from ros_nodes import runtime, topics
 from ros_nodes.camera import TRANSPORTS, Camera
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.graph_checks import check_listeners, why_silent_here
-from ros_nodes.graph_watch import publishers_of
+from ros_nodes.graph_watch import others_than_twin, publishers_of
 from ros_nodes.parameters import declare_foot_forces
 from ros_nodes.recorder import Recorder, listen
 
@@ -275,10 +275,8 @@ def show(results: Sequence[Check], robot: str) -> None:
 
 def strangers(node: Node, recorder: Recorder) -> Iterator[Check]:
     """Who else speaks for the twin: nothing is moved that may be a robot."""
-    twin = f"{node.get_namespace().rstrip('/')}/twin"
     for record in recorder.required:
-        others = sorted({name for name in publishers_of(node, record.topic) if name != twin})
-        if others:
+        if others := others_than_twin(node, record.topic):
             detail = f"{record.topic} is published by {', '.join(others)}, which is not the twin: stop that one first"
             yield Check("who speaks", Verdict.FAIL, detail)
 

@@ -26,6 +26,12 @@ def subscribers_of(node: Node, topic: str) -> list[str]:
     return [printable_line(node_of(each)) for each in node.get_subscriptions_info_by_topic(topic)]
 
 
+def others_than_twin(node: Node, topic: str) -> list[str]:
+    """Full names of the nodes, each once, that publish on a resolved topic and are not the twin beside this node."""
+    twin = f"{node.get_namespace().rstrip('/')}/twin"
+    return sorted({name for name in publishers_of(node, topic) if name != twin})
+
+
 class GraphWatch:
     """Looks now and then, on a thread of its own, for publishers that there should not be.
 

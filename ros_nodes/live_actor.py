@@ -40,7 +40,7 @@ from daydreamer.timing import suspended_s
 from ros_nodes import runtime, topics
 from ros_nodes.commands import CommandPublisher
 from ros_nodes.diagnostics import diagnostic_array
-from ros_nodes.graph_watch import GraphWatch, publishers_of, why_silent
+from ros_nodes.graph_watch import GraphWatch, others_than_twin, why_silent
 from ros_nodes.operator_input import KEYBOARD, OperatorInput
 from ros_nodes.parameters import ActorParameters
 from ros_nodes.robot_state import RobotState
@@ -247,7 +247,7 @@ class LiveActor:
         """Whether the robot speaks, and can be told what to do."""
         return not (self.silent_topics() or self._commands.not_ready())
 
-    def not_its_twin(self) -> str:
+    def _why_not_its_twin(self) -> str:
         """Why what speaks here may be another robot than the session's own twin; empty if it is the twin for certain.
 
         What sets out by itself may only ever be the twin: a driver may be running whose robot nobody has thought of.
@@ -255,16 +255,14 @@ class LiveActor:
         status = read_process_status(self._session, "twin")
         if status is None or status.state != "running" or has_ended(status):
             return "the session's own twin does not run yet"
-        twin = f"{self._node.get_namespace().rstrip('/')}/twin"
         for topic in self._state.topic_names:
-            others = sorted({name for name in publishers_of(self._node, topic) if name != twin})
-            if others:
+            if others := others_than_twin(self._node, topic):
                 return f"{topic} is published by {', '.join(others)}, which is not the session's twin"
         return ""
 
     def is_its_twin(self) -> bool:
-        """Whether it is, see `not_its_twin`, which is said now and then as long as it is not. Asks the graph."""
-        why = self.not_its_twin()
+        """Whether what speaks here is the session's own twin; why not is said now and then. Asks the graph."""
+        why = self._why_not_its_twin()
         if not why:
             return True
         self._say("stranger", f"does not set out by itself: {why}")
