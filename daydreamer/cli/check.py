@@ -70,17 +70,16 @@ def _check_beside_twin(session: Session, command: list[str], environment: dict[s
     with twin.running_alongside():
         while twin.running and not _has_begun(session):
             time.sleep(POLL_S)
-        check = subprocess.Popen(command, env=environment) if twin.running else None
-        try:
-            while check is not None and check.poll() is None and twin.running:
-                time.sleep(POLL_S)
-        except KeyboardInterrupt:  # the check has had it, too, and damps
-            assert check is not None
-            check.wait()
-            raise
-        if check is not None and check.poll() is not None and twin.running:
-            return check.returncode
-        if check is not None:
+        if twin.running:
+            check = subprocess.Popen(command, env=environment)
+            try:
+                while check.poll() is None and twin.running:
+                    time.sleep(POLL_S)
+            except KeyboardInterrupt:  # the check has had it, too, and damps
+                check.wait()
+                raise
+            if check.poll() is not None and twin.running:
+                return check.returncode
             check.send_signal(signal.SIGINT)
             check.wait()
         print(f"The twin {twin.describe_end()}: {' '.join(twin.last_lines(1))}", file=sys.stderr)

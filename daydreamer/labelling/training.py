@@ -25,7 +25,7 @@ from daydreamer.session.labels import read_labels
 HELD_OUT = 0.25
 """Share of the episodes by which it is judged, and from which nothing is learned."""
 LEAST_EPISODES = 4
-"""Of those that succeed, and of those that do not: in the latter it is that a reward is deceived."""
+"""The fewest that succeed, and the fewest that do not: in the latter it is that a reward is deceived."""
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 16, 1e-3, 1e-2
 SHIFT, BRIGHTNESS = 2, 0.15
 """By how many pixels, and what share of its brightness, a pair of pictures is changed at random."""
@@ -245,18 +245,20 @@ def test(is_likely: Callable[[np.ndarray, np.ndarray], bool], labelled: Labelled
     """
     likely = np.array([is_likely(*pair) for pair in pairs.pictures])
     paid_wrongly = unpaid = succeed = 0
-    for number in np.unique(pairs.episode):
+    episodes = np.unique(pairs.episode)
+    for number in episodes:
         looked_at = pairs.of_episodes(number)
         paid = _first_paid(is_likely, labelled, labelled.episodes[number])
         nearest = None if paid is None else looked_at.success[np.argmin(np.abs(looked_at.step - paid))]
         paid_wrongly += nearest is not None and not nearest
-        unpaid += bool(looked_at.success.any()) and paid is None
-        succeed += bool(looked_at.success.any())
+        succeeded = bool(looked_at.success.any())
+        unpaid += succeeded and paid is None
+        succeed += succeeded
     return Tested(
         correct=Rate(int((likely == pairs.success).sum()), len(pairs)),
         false_positives=Rate(int((likely & ~pairs.success).sum()), int((~pairs.success).sum())),
         missed=Rate(int((~likely & pairs.success).sum()), int(pairs.success.sum())),
-        paid_wrongly=Rate(int(paid_wrongly), len(np.unique(pairs.episode))),
+        paid_wrongly=Rate(int(paid_wrongly), len(episodes)),
         unpaid=Rate(int(unpaid), int(succeed)),
     )
 
