@@ -29,7 +29,7 @@ def printable(text: object) -> str:
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
-    """As '1 episode' and '2 episodes'."""
+    """A number of things in words: '1 episode', '2 episodes'."""
     return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 

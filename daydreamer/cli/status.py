@@ -92,7 +92,7 @@ def _sentences(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _go_on(session: Session, status: Mapping[str, Any]) -> Iterator[str]:
-    """By which command, if nobody is at it."""
+    """Names the command that goes on with the session, if nobody is at it."""
     begun = status["env_steps"] or status["problems"] or session.is_offline
     if status["state"] != "running" and session.learns and begun:
         complete = _minutes(status) >= session.config.minutes and not session.is_offline

@@ -17,8 +17,9 @@ INTERVAL = (
     "episodes that all came out alike, at most 3 through the number of robots that did not"
 )
 NONE_HAPPENED = 3.0
-"""Of something that has not happened in some minutes the rate is below this through those minutes, and of robots of
-which none did something the share is below this through their number, with 95 % (Hanley and Lippman-Hand 1983)."""
+"""The rate of something that has not happened in some minutes is below this through those minutes, and the share of
+robots that do what none of some has done is below this through their number, with 95 % (Hanley and Lippman-Hand
+1983)."""
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

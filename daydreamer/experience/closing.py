@@ -292,7 +292,7 @@ def _ending(groups: _Groups, begin: int) -> bytes:
 
 
 def _statistics(counts: Mapping[int, int], log_times: np.ndarray, **others: int) -> Statistics:
-    """Of messages by channel; what else there may be is not there unless `others` say so."""
+    """The statistics of messages by channel; what else there may be is not there unless `others` say so."""
     fields = {"attachment_count": 0, "chunk_count": 0, "metadata_count": 0} | others
     return Statistics(
         channel_message_counts=dict(counts),

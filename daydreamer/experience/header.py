@@ -26,7 +26,7 @@ from daydreamer.storage.files import open_file
 from daydreamer.texts import decode_json
 
 FORMAT_VERSION, COMPRESSED_VERSION = "1", "2"
-"""Of logs that hold all pixels, and of those that refer to compressed pictures."""
+"""The formats of logs that hold all pixels, and of those that refer to compressed pictures."""
 _METADATA_NAME = "daydreamer"
 _MAXIMUM_BYTES = 1 << 18
 _COMPRESSED = set(get_args(PictureFormat)) - {"raw"}

@@ -144,7 +144,7 @@ class ExperienceWriter:
 
     @property
     def last_sequence(self) -> int:
-        """Of the last step appended; -1 before the first."""
+        """The number of the last step appended; -1 before the first."""
         return self._next_sequence - 1
 
     @property

@@ -34,7 +34,7 @@ from daydreamer.spec import RobotSpec
 from daydreamer.storage.files import open_file
 
 MESSAGE_HEAD = struct.Struct("<BQHIQQ")
-"""Of an MCAP message: opcode, length of what follows, channel, sequence, log time, publish time."""
+"""The head of an MCAP message: opcode, length of what follows, channel, sequence, log time, publish time."""
 
 _TYPE = "sensor_msgs/msg/CompressedImage"
 _RULE = "=" * 80
@@ -54,7 +54,7 @@ uint32 nanosec
 
 
 def pictures_path(log: Path) -> Path:
-    """Of the pictures of a log."""
+    """The file that holds the pictures of a log."""
     return log.with_suffix(".pictures.mcap")
 
 

@@ -124,5 +124,5 @@ def _is_drawn_once(jpeg: bytes) -> bool:
 
 
 def pixel_bytes(spec: RobotSpec) -> int:
-    """Of all pictures of a step."""
+    """The bytes that all pictures of a step take."""
     return sum(space.size for space in picture_spaces(spec).values())

@@ -69,7 +69,7 @@ class RollingExperienceWriter:
 
     @property
     def path(self) -> Path:
-        """Of the log that is written now."""
+        """The file of the log that is written now."""
         return self._writer.path
 
     @property

@@ -394,7 +394,7 @@ def _in_colour(image: np.ndarray) -> np.ndarray:
 
 
 def _statistics(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Of an episode `[frames, ...]`, as `[elements]`; what is no number does not count.
+    """The statistics of an episode `[frames, ...]`, as `[elements]`; what is no number does not count.
 
     An element that never is one is told as 0, because LeRobot reads numbers alone.
     """

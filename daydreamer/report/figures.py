@@ -26,7 +26,7 @@ TERMS_IN_A_ROW = 6
 
 
 MOST_KINDS = 30
-"""Of events, in one picture; a session's own are fewer."""
+"""The most kinds of events in one picture; a session's own are fewer."""
 
 
 class Missing(Exception):

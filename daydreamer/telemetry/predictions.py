@@ -81,7 +81,7 @@ class PredictionErrors:
         return self._at(np.flatnonzero(self.robot_s > self.robot_s[-1] - seconds)) if len(self) else self
 
     def split(self, parts: int) -> Iterator[PredictionErrors]:
-        """As many stretches of about as many points."""
+        """The points in so many stretches, of about as many each."""
         return map(self._at, np.array_split(np.arange(len(self)), parts))
 
     def running(self, count: int) -> np.ndarray:

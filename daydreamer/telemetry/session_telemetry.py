@@ -23,7 +23,7 @@ RECENT_S = 120.0
 """Span of the recent steps: long enough for a fall and a rescue, short enough to tell what is the matter now."""
 
 RECENT_IMAGE_BYTES = 16 << 20
-"""Of images fewer steps are looked at, so that this can be done every few seconds."""
+"""Steps with images are fewer, so that all of them can be looked at every few seconds."""
 
 CLOCK_TAG = "actor/reward"
 """Written by every actor, with environment steps for steps: it says what robot time it was at a wall time."""

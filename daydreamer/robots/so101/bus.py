@@ -21,7 +21,7 @@ from daydreamer.robots.so101.feetech import Answer, Register
 BAUD = 1_000_000
 
 SENDING_S = 0.5
-"""Within which an adapter has taken what is sent; a packet is on its way for a millisecond."""
+"""An adapter has taken what is sent within this; a packet is on its way for a millisecond."""
 ANSWER_S = 0.02
 """Within which servos have answered: what they say takes 1.3 ms of it, the rest is the adapter's, of which some keep
 everything back for 16 ms."""
